@@ -1,0 +1,43 @@
+"""stemsplit: split songs into stems.
+
+Everything public is imported on first use, so that ``import stemsplit`` costs nothing.
+
+>>> from stemsplit import Separator, separate
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stemsplit.errors import AudioError, DeviceError, ModelError, OutputError, StemsplitError
+    from stemsplit.separate import Separator, separate
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudioError",
+    "DeviceError",
+    "ModelError",
+    "OutputError",
+    "Separator",
+    "StemsplitError",
+    "__version__",
+    "separate",
+]
+
+_HOMES = {
+    "Separator": "stemsplit.separate",
+    "separate": "stemsplit.separate",
+    "StemsplitError": "stemsplit.errors",
+    "AudioError": "stemsplit.errors",
+    "DeviceError": "stemsplit.errors",
+    "ModelError": "stemsplit.errors",
+    "OutputError": "stemsplit.errors",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stemsplit' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,24 @@
+"""The errors that a user can meet.
+
+Every message says what happened, to which file or value, and what to do next.
+"""
+
+
+class StemsplitError(Exception):
+    """Base of every error that stemsplit raises on purpose."""
+
+
+class AudioError(StemsplitError):
+    """An input cannot be read as audio: missing, corrupt, empty, truncated, or holding NaN."""
+
+
+class ModelError(StemsplitError):
+    """A model file is missing, foreign or corrupt, or no model offers the stem asked for."""
+
+
+class DeviceError(StemsplitError):
+    """The device that was asked for cannot run the model."""
+
+
+class OutputError(StemsplitError):
+    """A stem cannot be named or written: collision, existing file, full or read-only disk."""
