@@ -1,0 +1,216 @@
+"""The short-time Fourier transform and its inverse, as streams.
+
+Conventions: a spectrogram is ``(channels, bins, frames)``, complex64; frame ``t`` starts at sample
+``t * hop_length - (n_fft - hop_length)`` of the waveform, so that every sample lies in as many frames
+as any other, also the first and the last. Windows are periodic; a window shorter than the transform is
+centred in it. Nothing is normalised in the analysis; the synthesis divides by the sum of the windows'
+products once, in the window itself (Griffin & Lim 1984).
+
+Arrays are built frame by frame, so ``bins`` is the axis that is contiguous in memory.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.fft
+import scipy.signal
+
+from stemsplit.errors import ModelError
+from stemsplit.types import ComplexArray, FloatArray
+
+WINDOWS = ("hann", "sqrt_hann", "hamming", "rectangular")
+
+
+def make_window(name: str, length: int) -> FloatArray:
+    """Return the periodic window `name`, one of `WINDOWS`, as ``(length,)``.
+
+    >>> make_window("hann", 4).tolist()
+    [0.0, 0.5, 1.0, 0.5]
+    """
+    if name not in WINDOWS:
+        raise ModelError(f"unknown window {name!r}; the windows are {', '.join(WINDOWS)}")
+    family = {"sqrt_hann": "hann", "rectangular": "boxcar"}.get(name, name)
+    window = scipy.signal.get_window(family, length, fftbins=True)
+    return np.asarray(np.sqrt(window) if name == "sqrt_hann" else window, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class StftSpec:
+    """One STFT, checked for perfect reconstruction when it is made.
+
+    Parameters
+    ----------
+    n_fft
+        Length of the transform in samples (6144 samples = 139 ms at 44,100 Hz).
+    hop_length
+        Samples from one frame to the next.
+    win_length
+        Length of both windows in samples, `n_fft` at most; 0 means `n_fft`.
+    analysis_window, synthesis_window
+        Names out of `WINDOWS`.
+
+    Raises
+    ------
+    ModelError
+        If a length makes no sense, or if the windows and the hop leave samples that cannot be rebuilt.
+    """
+
+    n_fft: int
+    hop_length: int
+    win_length: int = 0
+    analysis_window: str = "sqrt_hann"
+    synthesis_window: str = "sqrt_hann"
+
+    def __post_init__(self) -> None:
+        if self.n_fft < 2 or self.n_fft % 2:
+            raise ModelError(f"n_fft is {self.n_fft}; it must be even and at least 2")
+        if not 0 < self.hop_length <= self.n_fft:
+            raise ModelError(f"hop_length is {self.hop_length}; it must be from 1 to n_fft ({self.n_fft})")
+        if not 0 <= self.win_length <= self.n_fft:
+            raise ModelError(f"win_length is {self.win_length}; it must be from 0 to n_fft ({self.n_fft})")
+        coverage = self._coverage
+        if coverage.min() < 1e-3 * coverage.max():
+            raise ModelError(
+                f"the windows {self.analysis_window!r} and {self.synthesis_window!r} of "
+                f"{self.win_length or self.n_fft} samples with hop_length {self.hop_length} cannot "
+                "reconstruct their input; use a smaller hop_length"
+            )
+
+    @property
+    def n_bins(self) -> int:
+        """Bins of one frame, DC and Nyquist included."""
+        return self.n_fft // 2 + 1
+
+    @property
+    def padding(self) -> int:
+        """Samples by which the first frame starts before the waveform."""
+        return self.n_fft - self.hop_length
+
+    def n_frames(self, n_samples: int) -> int:
+        """Frames that cover `n_samples` samples (one or more)."""
+        return (n_samples - 1 + self.padding) // self.hop_length + 1
+
+    @cached_property
+    def analysis(self) -> FloatArray:
+        """The analysis window, ``(n_fft,)``."""
+        return self._padded_window(self.analysis_window)
+
+    @cached_property
+    def synthesis(self) -> FloatArray:
+        """The synthesis window, divided by the overlap-add gain of both, ``(n_fft,)``."""
+        repeats = -(-self.n_fft // self.hop_length)
+        gain = np.tile(self._coverage, repeats)[: self.n_fft]
+        window = self._padded_window(self.synthesis_window)
+        return np.divide(window, gain, dtype=np.float32, casting="same_kind")
+
+    @cached_property
+    def _coverage(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        """Sum over all frames of analysis times synthesis window, one period ``(hop_length,)``."""
+        product = self._padded_window(self.analysis_window).astype(np.float64)
+        product *= self._padded_window(self.synthesis_window)
+        folded = np.zeros(-(-self.n_fft // self.hop_length) * self.hop_length)
+        folded[: self.n_fft] = product
+        return folded.reshape(-1, self.hop_length).sum(axis=0)
+
+    def _padded_window(self, name: str) -> FloatArray:
+        length = self.win_length or self.n_fft
+        before = (self.n_fft - length) // 2
+        return np.pad(make_window(name, length), (before, self.n_fft - length - before))
+
+
+class Analysis:
+    """A waveform in, its spectrogram out, block by block.
+
+    The concatenated output does not depend on how the waveform was cut into blocks.
+    """
+
+    def __init__(self, spec: StftSpec, *, n_channels: int) -> None:
+        self._spec = spec
+        self._tail = np.zeros((n_channels, spec.padding), dtype=np.float32)
+        self._n_samples = 0
+        self._n_frames = 0
+
+    def process(self, waveform: FloatArray) -> ComplexArray:
+        """Take ``(channels, samples)``; return the frames completed by it, ``(channels, bins, frames)``."""
+        self._n_samples += waveform.shape[1]
+        return self._transform(np.concatenate([self._tail, waveform], axis=1))
+
+    def flush(self) -> ComplexArray:
+        """Return the last frames, which reach beyond the end of the waveform into silence."""
+        if self._n_samples == 0:
+            return self._transform(self._tail[:, :0])
+        missing = self._spec.n_frames(self._n_samples) - self._n_frames
+        wanted = (missing - 1) * self._spec.hop_length + self._spec.n_fft if missing else 0
+        silence = max(0, wanted - self._tail.shape[1])
+        return self._transform(np.pad(self._tail, ((0, 0), (0, silence))))
+
+    def _transform(self, samples: FloatArray) -> ComplexArray:
+        spec = self._spec
+        n_frames = max(0, (samples.shape[1] - spec.n_fft) // spec.hop_length + 1)
+        self._n_frames += n_frames
+        self._tail = samples[:, n_frames * spec.hop_length :]
+        if n_frames == 0:
+            return np.zeros((samples.shape[0], spec.n_bins, 0), dtype=np.complex64)
+        windows = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft, axis=1)
+        frames = windows[:, :: spec.hop_length][:, :n_frames] * spec.analysis  # (channels, frames, n_fft)
+        return np.asarray(scipy.fft.rfft(frames, axis=-1, overwrite_x=True)).transpose(0, 2, 1)
+
+
+class Synthesis:
+    """A spectrogram in, its waveform out, block by block; leading axes are free.
+
+    A spectrogram ``(..., bins, frames)`` gives a waveform ``(..., samples)``: targets and channels pass
+    through alike.
+    """
+
+    def __init__(self, spec: StftSpec) -> None:
+        self._spec = spec
+        self._tail: FloatArray | None = None
+        self._to_drop = spec.padding
+
+    def process(self, spectrogram: ComplexArray) -> FloatArray:
+        """Take ``(..., bins, frames)``; return the samples that no later frame can change."""
+        spec = self._spec
+        n_frames = spectrogram.shape[-1]
+        lead = spectrogram.shape[:-2]
+        summed = np.zeros((*lead, n_frames * spec.hop_length + spec.padding), dtype=np.float32)
+        if self._tail is not None:
+            summed[..., : spec.padding] = self._tail
+        if n_frames:
+            frames = scipy.fft.irfft(spectrogram.swapaxes(-1, -2), n=spec.n_fft, axis=-1)
+            frames *= spec.synthesis  # (..., frames, n_fft)
+            for shift, columns in self._slices():
+                self._add(summed, shift, frames[..., columns])
+        done = n_frames * spec.hop_length
+        self._tail = summed[..., done:].copy()
+        return self._drop(summed[..., :done])
+
+    def flush(self) -> FloatArray:
+        """Return the samples still held, the reach of the last frames beyond the end included."""
+        assert self._tail is not None, "nothing was processed"
+        return self._drop(self._tail)
+
+    def _slices(self) -> Iterator[tuple[int, slice]]:
+        """The pieces of one frame that fall on successive hops, as (hop, columns of the frame)."""
+        for start in range(0, self._spec.n_fft, self._spec.hop_length):
+            yield start, slice(start, min(start + self._spec.hop_length, self._spec.n_fft))
+
+    def _add(self, summed: FloatArray, shift: int, pieces: FloatArray) -> None:
+        """Add piece ``t`` of ``(..., frames, columns)`` at sample ``t * hop_length + shift``."""
+        hop = self._spec.hop_length
+        n_frames, width = pieces.shape[-2:]
+        if shift + n_frames * hop <= summed.shape[-1]:
+            target = summed[..., shift : shift + n_frames * hop]
+            target.reshape(*target.shape[:-1], n_frames, hop)[..., :width] += pieces
+            return
+        self._add(summed, shift, pieces[..., :-1, :])
+        last = shift + (n_frames - 1) * hop
+        summed[..., last : last + width] += pieces[..., -1, :]
+
+    def _drop(self, samples: FloatArray) -> FloatArray:
+        """Cut the part of the first frames that lies before the waveform."""
+        dropped = min(self._to_drop, samples.shape[-1])
+        self._to_drop -= dropped
+        return samples[..., dropped:]
