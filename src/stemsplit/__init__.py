@@ -8,7 +8,14 @@ Everything public is imported on first use, so that ``import stemsplit`` costs n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stemsplit.errors import AudioError, DeviceError, ModelError, OutputError, StemsplitError
+    from stemsplit.errors import (
+        AudioError,
+        DeviceError,
+        ModelError,
+        OutputError,
+        SettingsError,
+        StemsplitError,
+    )
     from stemsplit.separate import Separator, separate
 
 __version__ = "0.1.0"
@@ -19,6 +26,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "Separator",
+    "SettingsError",
     "StemsplitError",
     "__version__",
     "separate",
@@ -27,6 +35,7 @@ __all__ = [
 _HOMES = {
     "Separator": "stemsplit.separate",
     "separate": "stemsplit.separate",
+    "SettingsError": "stemsplit.errors",
     "StemsplitError": "stemsplit.errors",
     "AudioError": "stemsplit.errors",
     "DeviceError": "stemsplit.errors",

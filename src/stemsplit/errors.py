@@ -12,8 +12,12 @@ class AudioError(StemsplitError):
     """An input cannot be read as audio: missing, corrupt, empty, truncated, or holding NaN."""
 
 
+class SettingsError(StemsplitError, ValueError):
+    """A setting is out of its range, contradicts another, or names a stem that no model offers."""
+
+
 class ModelError(StemsplitError):
-    """A model file is missing, foreign or corrupt, or no model offers the stem asked for."""
+    """A model file is missing, foreign or corrupt."""
 
 
 class DeviceError(StemsplitError):

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 import scipy.fft
 import scipy.signal
+from numpy.typing import NDArray
 
 from stemsplit.errors import ModelError
 from stemsplit.types import ComplexArray, FloatArray
@@ -106,13 +107,13 @@ class StftSpec:
         return np.divide(window, gain, dtype=np.float32, casting="same_kind")
 
     @cached_property
-    def _coverage(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _coverage(self) -> NDArray[np.float64]:
         """Sum over all frames of analysis times synthesis window, one period ``(hop_length,)``."""
         product = self._padded_window(self.analysis_window).astype(np.float64)
         product *= self._padded_window(self.synthesis_window)
         folded = np.zeros(-(-self.n_fft // self.hop_length) * self.hop_length)
         folded[: self.n_fft] = product
-        return folded.reshape(-1, self.hop_length).sum(axis=0)
+        return np.asarray(folded.reshape(-1, self.hop_length).sum(axis=0))
 
     def _padded_window(self, name: str) -> FloatArray:
         length = self.win_length or self.n_fft
