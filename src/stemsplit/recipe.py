@@ -1,0 +1,125 @@
+"""What is written, as sums: every stem is the mixture and separated signals, added or subtracted.
+
+A *signal* is the part of the mixture that the masks of one or more targets of one model let through. The
+stem of a model's remainder target is the mixture minus the signals of all its other targets, so that
+content which no mask reaches (above the model's band, or lost in a change of sample rate) is in it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stemsplit.errors import SettingsError
+from stemsplit.model import ModelSpec
+
+RESIDUAL = "residual"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Targets of model number `model`, by their place in it, whose masks are added up."""
+
+    model: int
+    targets: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Stem:
+    """One output: `mixture` times the mixture plus each signal times its sign."""
+
+    name: str
+    mixture: int
+    signals: dict[Signal, int]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All outputs in order, and the signals that they are made of."""
+
+    stems: tuple[Stem, ...]
+
+    @property
+    def signals(self) -> tuple[Signal, ...]:
+        """Every signal that a stem needs, once."""
+        return tuple(dict.fromkeys(signal for stem in self.stems for signal in stem.signals))
+
+
+def make_recipe(
+    models: Sequence[ModelSpec],
+    stems: Sequence[str] | None = None,
+    *,
+    residual: bool = False,
+    karaoke: str | None = None,
+) -> Recipe:
+    """Work out how to make the stems that were asked for.
+
+    Parameters
+    ----------
+    models
+        Where two offer a target, the first provides it.
+    stems
+        Names of targets; None for all of them, completed by a residual if they do not sum to the mixture.
+    residual
+        Add the stem that completes the sum.
+    karaoke
+        Only this stem and the mixture minus it.
+
+    Raises
+    ------
+    SettingsError
+        If the settings contradict each other or leave nothing to write.
+    """
+    _check(stems, residual, karaoke)
+    names = [karaoke] if karaoke else list(stems or _all_targets(models))
+    made = [_make_stem(models, name, names) for name in names]
+    rest = _subtract(f"no_{karaoke}" if karaoke else RESIDUAL, made)
+    is_whole = rest.mixture == 0 and not any(rest.signals.values())
+    if residual and is_whole:
+        raise SettingsError("the stems already sum to the mixture, nothing is left; leave --residual out")
+    if karaoke or residual or (stems is None and not is_whole):
+        made.append(rest)
+    return Recipe(tuple(made))
+
+
+def _check(stems: Sequence[str] | None, residual: bool, karaoke: str | None) -> None:
+    if karaoke and (stems is not None or residual):
+        raise SettingsError(
+            "--karaoke writes a stem and its complement; use it without --stems and --residual"
+        )
+    if stems is not None and not stems:
+        raise SettingsError("no stem was asked for; name one or more, such as vocals,drums")
+    if stems is not None and len(set(stems)) < len(stems):
+        raise SettingsError(f"a stem is named twice: {','.join(stems)}")
+
+
+def _all_targets(models: Sequence[ModelSpec]) -> dict[str, tuple[int, int]]:
+    """Map each target to the model that provides it and its place there."""
+    places: dict[str, tuple[int, int]] = {}
+    for number, spec in enumerate(models):
+        for place, target in enumerate(spec.targets):
+            places.setdefault(target, (number, place))
+    return places
+
+
+def _make_stem(models: Sequence[ModelSpec], name: str, names: Sequence[str]) -> Stem:
+    number, place = _all_targets(models)[name]
+    spec = models[number]
+    if name != spec.remainder:
+        return Stem(name, 0, {Signal(number, (place,)): 1})
+    others = [other for other in range(len(spec.targets)) if other != place]
+    # signals that are needed anyway are subtracted one by one, the rest of the model as a whole
+    single = [other for other in others if spec.targets[other] in names]
+    joint = tuple(other for other in others if other not in single)
+    signals = [Signal(number, (other,)) for other in single]
+    if joint:
+        signals.append(Signal(number, joint))
+    return Stem(name, 1, dict.fromkeys(signals, -1))
+
+
+def _subtract(name: str, stems: Sequence[Stem]) -> Stem:
+    """The mixture minus all `stems`."""
+    signals: dict[Signal, int] = {}
+    for stem in stems:
+        for signal, sign in stem.signals.items():
+            signals[signal] = signals.get(signal, 0) - sign
+    kept = {signal: sign for signal, sign in signals.items() if sign}
+    return Stem(name, 1 - sum(stem.mixture for stem in stems), kept)
