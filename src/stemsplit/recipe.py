@@ -82,9 +82,7 @@ def make_recipe(
 
 def _check(stems: Sequence[str] | None, residual: bool, karaoke: str | None) -> None:
     if karaoke and (stems is not None or residual):
-        raise SettingsError(
-            "--karaoke writes a stem and its complement; use it without --stems and --residual"
-        )
+        raise SettingsError("--karaoke writes a stem and the rest; use it without --stems and --residual")
     if stems is not None and not stems:
         raise SettingsError("no stem was asked for; name one or more, such as vocals,drums")
     if stems is not None and len(set(stems)) < len(stems):

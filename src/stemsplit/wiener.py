@@ -51,4 +51,7 @@ def _maximise(estimates: NDArray[np.complex128], mixture: NDArray[np.complex128]
     whitened = np.linalg.solve(total, mixture.transpose(1, 2, 0)[..., None])[
         ..., 0
     ]  # (bins, frames, channels)
-    return np.einsum("jbt,jbcd,btd->jcbt", power, spatial, whitened, optimize=True)
+    filtered: NDArray[np.complex128] = np.einsum(
+        "jbt,jbcd,btd->jcbt", power, spatial, whitened, optimize=True
+    )
+    return filtered

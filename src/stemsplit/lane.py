@@ -1,0 +1,210 @@
+"""A lane: the models that share one sample rate, STFT and chunking, from waveform to signals.
+
+A `Lane` is the plan; `LaneInput`, `Lane.infer` and `LaneOutput` are the three stages of one song, each
+run by one thread.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.chunks import Chunk, Chunker, ChunkSpec, CrossFade
+from stemsplit.layout import group_channels
+from stemsplit.model import MaskModel, ModelSpec
+from stemsplit.recipe import Signal
+from stemsplit.resample import Resampler
+from stemsplit.stft import Analysis, StftSpec, Synthesis
+from stemsplit.types import ComplexArray, FloatArray
+from stemsplit.wiener import filter_estimates
+
+OVERLAP_S = 0.5
+
+Number = TypeVar("Number", np.float32, np.complex64)
+
+
+@dataclass(frozen=True)
+class LaneSpec:
+    """What models must have in common to share a lane."""
+
+    sample_rate: int
+    stft: StftSpec
+    chunks: ChunkSpec
+
+    @classmethod
+    def of(cls, spec: ModelSpec, *, chunk_s: float | None, overlap_s: float | None) -> "LaneSpec":
+        """The lane of a model; `chunk_s` replaces the chunk length that the model proposes.
+
+        Without `overlap_s`, neighbours overlap by `OVERLAP_S` or two fifths of a chunk, whichever is less.
+        """
+        length_s = spec.chunk_s if chunk_s is None else chunk_s
+        chunks = ChunkSpec.from_seconds(
+            chunk_s=length_s,
+            overlap_s=min(OVERLAP_S, length_s / 2.5) if overlap_s is None else overlap_s,
+            context_s=spec.context_s,
+            frames_per_s=spec.sample_rate / spec.hop_length,
+        )
+        return cls(spec.sample_rate, spec.stft, chunks)
+
+
+@dataclass(frozen=True)
+class MaskedChunk:
+    """The kept frames of a chunk ``(channels, bins, frames)`` and each model's masks for them.
+
+    Masks are ``(targets, channels, bins, frames)``.
+    """
+
+    spectrogram: ComplexArray
+    masks: tuple[FloatArray, ...]
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Models that share a front end, and the signals wanted of them."""
+
+    spec: LaneSpec
+    models: tuple[MaskModel, ...]
+    signals: tuple[Signal, ...]
+    signal_models: tuple[int, ...]  # for each signal the place of its model in `models`
+    wiener: int
+    batch_size: int
+
+    def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
+        """Run the networks over `chunks`, in batches of equal shape."""
+        masked: list[MaskedChunk] = []
+        for _, run in groupby(chunks, key=lambda chunk: chunk.spectrogram.shape):
+            alike = list(run)
+            for start in range(0, len(alike), self.batch_size):
+                masked += self._infer_batch(alike[start : start + self.batch_size])
+        return masked
+
+    def _infer_batch(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
+        spectrograms = np.stack([chunk.spectrogram for chunk in chunks])
+        by_model = [_mask_channels(model, spectrograms) for model in self.models]
+        return [
+            MaskedChunk(
+                chunk.spectrogram[..., chunk.kept],
+                tuple(masks[place][..., chunk.kept] for masks in by_model),
+                chunk.is_last,
+            )
+            for place, chunk in enumerate(chunks)
+        ]
+
+
+def _mask_channels(model: MaskModel, spectrograms: ComplexArray) -> FloatArray:
+    """Masks of ``(batch, channels, bins, frames)`` for any number of channels.
+
+    A channel without a partner is given to a stereo network on both sides; the two masks are averaged.
+    """
+    n_batch, n_channels, n_bins, n_frames = spectrograms.shape
+    at_once = model.info.spec.n_channels
+    groups = group_channels(n_channels, at_once=at_once)
+    padded = [group + group[-1:] * (at_once - len(group)) for group in groups]
+    masks = model(spectrograms[:, padded].reshape(n_batch * len(groups), at_once, n_bins, n_frames))
+    if n_channels == at_once:
+        return masks
+    masks = masks.reshape(n_batch, len(groups), *masks.shape[1:])
+    whole = np.empty((n_batch, masks.shape[2], n_channels, n_bins, n_frames), dtype=np.float32)
+    for place, group in enumerate(groups):
+        found = masks[:, place]
+        whole[:, :, group] = found if len(group) == at_once else found.mean(axis=2, keepdims=True)
+    return whole
+
+
+class LaneInput:
+    """The front end of one song: blocks of the mixture in, chunks out."""
+
+    def __init__(self, spec: LaneSpec, *, sample_rate: int, n_channels: int) -> None:
+        self._resampler = Resampler(from_hz=sample_rate, to_hz=spec.sample_rate)
+        self._analysis = Analysis(spec.stft, n_channels=n_channels)
+        self._chunker = Chunker(spec.chunks)
+        self._n_samples = 0
+
+    def process(self, mixture: FloatArray) -> list[Chunk]:
+        """Take ``(channels, samples)`` at the song's rate."""
+        return list(self._chunker.process(self._analyse(self._resampler.process(mixture))))
+
+    def flush(self) -> list[Chunk]:
+        """Return the last chunks."""
+        spectrogram = self._analyse(self._resampler.flush())
+        if self._n_samples == 0:
+            # a song shorter than one sample at the model's rate still has a frame, of silence
+            spectrogram = self._analyse(np.zeros((spectrogram.shape[0], 1), dtype=np.float32))
+        return [
+            *self._chunker.process(spectrogram),
+            *self._chunker.process(self._analysis.flush()),
+            *self._chunker.flush(),
+        ]
+
+    def _analyse(self, waveform: FloatArray) -> ComplexArray:
+        self._n_samples += waveform.shape[-1]
+        return self._analysis.process(waveform)
+
+
+class LaneOutput:
+    """The back end of one song: masked chunks in, the waveform of every signal out."""
+
+    def __init__(self, lane: Lane, *, sample_rate: int, n_channels: int) -> None:
+        self._lane = lane
+        self._n_channels = n_channels
+        self._fades = [CrossFade(lane.spec.chunks) for _ in lane.signals]
+        self._syntheses = [Synthesis(lane.spec.stft) for _ in lane.signals]
+        self._resamplers = [Resampler(from_hz=lane.spec.sample_rate, to_hz=sample_rate) for _ in lane.signals]
+
+    def process(self, chunk: MaskedChunk) -> list[FloatArray]:
+        """Return ``(channels, samples)`` at the song's rate for each signal; all of one length."""
+        finished = []
+        for place, estimate in enumerate(self._estimate(chunk)):
+            spectrogram = self._fades[place].process(estimate, is_last=chunk.is_last)
+            waveform = self._syntheses[place].process(spectrogram)
+            if chunk.is_last:
+                waveform = np.concatenate([waveform, self._syntheses[place].flush()], axis=-1)
+            finished.append(self._resamplers[place].process(waveform))
+        return finished
+
+    def flush(self) -> list[FloatArray]:
+        """Return what the change of sample rate still held."""
+        return [resampler.flush() for resampler in self._resamplers]
+
+    def _estimate(self, chunk: MaskedChunk) -> list[ComplexArray]:
+        """The spectrogram of each signal, ``(channels, bins, frames)``."""
+        lane = self._lane
+        if not lane.wiener:
+            return [
+                apply_mask(_sum(chunk.masks[model][list(signal.targets)]), chunk.spectrogram)
+                for model, signal in zip(lane.signal_models, lane.signals, strict=True)
+            ]
+        refined = [self._refine(model, chunk) for model in range(len(lane.models))]
+        return [
+            _sum(refined[model][list(signal.targets)])
+            for model, signal in zip(lane.signal_models, lane.signals, strict=True)
+        ]
+
+    def _refine(self, model: int, chunk: MaskedChunk) -> ComplexArray:
+        """All targets of a model, and what they leave over, through the Wiener filter."""
+        lane, masks = self._lane, chunk.masks[model]
+        spec = lane.models[model].info.spec
+        if not spec.complete:
+            rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))
+            masks = np.concatenate([masks, rest])
+        refined = np.empty((*masks.shape,), dtype=np.complex64)
+        for group in group_channels(self._n_channels, at_once=spec.n_channels):
+            mixture = chunk.spectrogram[list(group)]
+            guesses = masks[:, list(group)] * mixture
+            refined[:, list(group)] = filter_estimates(guesses, mixture, iterations=lane.wiener)
+        return refined
+
+
+def apply_mask(mask: FloatArray, spectrogram: ComplexArray) -> ComplexArray:
+    """Multiply ``(channels, bins, frames)`` by a mask, keeping the spectrogram's order in memory."""
+    by_frame = np.ascontiguousarray(mask.swapaxes(-1, -2))
+    return np.asarray(by_frame * spectrogram.swapaxes(-1, -2)).swapaxes(-1, -2)
+
+
+def _sum(parts: NDArray[Number]) -> NDArray[Number]:
+    """Add up the first axis; one part is returned as it is."""
+    return parts[0] if len(parts) == 1 else np.asarray(parts.sum(axis=0))
