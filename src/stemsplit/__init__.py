@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         SettingsError,
         StemsplitError,
     )
-    from stemsplit.separate import Separator, separate
+    from stemsplit.separator import Separator, separate
 
 __version__ = "0.1.0"
 
@@ -33,8 +33,8 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Separator": "stemsplit.separate",
-    "separate": "stemsplit.separate",
+    "Separator": "stemsplit.separator",
+    "separate": "stemsplit.separator",
     "SettingsError": "stemsplit.errors",
     "StemsplitError": "stemsplit.errors",
     "AudioError": "stemsplit.errors",

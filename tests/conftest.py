@@ -1,0 +1,32 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from stemsplit.types import FloatArray
+from tests.tiny_models import make_spec, write_model
+
+settings.register_profile("stemsplit", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("stemsplit")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete four-target model at 44.1 kHz, stereo, that sees three frames around each."""
+    return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx", make_spec())
+
+
+@pytest.fixture(scope="session")
+def vocals_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of one target whose mask leaves something over."""
+    spec = make_spec(name="voice", targets=("vocals",), complete=False, remainder="", version="2")
+    return write_model(tmp_path_factory.mktemp("models") / "voice.onnx", spec, complete=False, seed=1)
+
+
+def make_noise(n_channels: int, n_samples: int, *, seed: int = 0) -> FloatArray:
+    """White noise at -20 dBFS, ``(channels, samples)``."""
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal((n_channels, n_samples))).astype(np.float32)
