@@ -1,0 +1,133 @@
+"""What a container's own header promises, held against the size of the file.
+
+libsndfile silently shortens a file whose header promises more than there is, so the promise is checked
+here. Covered: WAV, RF64, AIFF/AIFC, W64, AU (sizes of the audio chunk) and Ogg (the mark of the last page).
+FLAC and mp3 are checked while decoding, by their declared count of samples; CAF by libsndfile itself.
+"""
+
+import os
+import struct
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from stemsplit.wav import is_placeholder
+
+_W64_RIFF: Final = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_W64_DATA: Final = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
+_MAX_CHUNKS: Final = 10_000
+_OGG_TAIL_BYTES: Final = 2**17
+_OGG_LAST_PAGE: Final = 4
+
+
+def find_truncation(path: Path) -> str | None:
+    """Say how a file is cut short, None when nothing shows it.
+
+    Examples
+    --------
+    >>> find_truncation(Path("cut.wav"))  # doctest: +SKIP
+    'the header promises 10584000 bytes of audio, the file holds 6350356'
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        head = file.read(40)
+        if head[:4] == b"OggS":
+            return _find_ogg_truncation(file, size)
+        audio = _find_audio_chunk(file, head)
+    if audio is None:
+        return None
+    start, promised = audio
+    # One byte less is the pad byte that some writers count.
+    if start + promised <= size + 1:
+        return None
+    return f"the header promises {promised} bytes of audio, the file holds {max(0, size - start)}"
+
+
+def _find_audio_chunk(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
+    """Return start and promised size of the audio in bytes, None if the header does not tell."""
+    kind = head[:4]
+    if kind in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
+        return _find_riff_data(file)
+    if kind == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
+        return _find_chunk(file, b"SSND", ">")
+    if head[:16] == _W64_RIFF:
+        return _find_w64_data(file)
+    if kind in (b".snd", b"dns.") and len(head) >= 12:
+        start, promised = struct.unpack(">II" if kind == b".snd" else "<II", head[4:12])
+        return None if promised == 0xFFFFFFFF else (start, promised)
+    return None
+
+
+def _find_riff_data(file: BinaryIO) -> tuple[int, int] | None:
+    found = _find_chunk(file, b"data", "<")
+    if found is None:
+        return None
+    start, promised = found
+    if promised == 0xFFFFFFFF:
+        ds64 = _find_chunk(file, b"ds64", "<")
+        if ds64 is None:
+            return None
+        file.seek(ds64[0] + 8)
+        field = file.read(8)
+        promised = int.from_bytes(field, "little") if len(field) == 8 else 0
+        return (start, promised) if promised else None
+    return None if is_placeholder(promised) else (start, promised)
+
+
+def _find_chunk(file: BinaryIO, wanted: bytes, order: str) -> tuple[int, int] | None:
+    """Walk IFF chunks; return start and size of the first one that is called ``wanted``."""
+    position = 12
+    for _ in range(_MAX_CHUNKS):
+        file.seek(position)
+        header = file.read(8)
+        if len(header) < 8:
+            return None
+        name, size = struct.unpack(f"{order}4sI", header)
+        if name == wanted:
+            return position + 8, size
+        position += 8 + size + size % 2
+    return None
+
+
+def _find_w64_data(file: BinaryIO) -> tuple[int, int] | None:
+    position = 40
+    for _ in range(_MAX_CHUNKS):
+        file.seek(position)
+        header = file.read(24)
+        if len(header) < 24:
+            return None
+        size = int.from_bytes(header[16:], "little")
+        if header[:16] == _W64_DATA:
+            return position + 24, size - 24
+        if size < 24:
+            return None
+        position += -(-size // 8) * 8
+    return None
+
+
+def _find_ogg_truncation(file: BinaryIO, size: int) -> str | None:
+    """Look for the last page: it must be whole and carry the end-of-stream mark (RFC 3533)."""
+    file.seek(max(0, size - _OGG_TAIL_BYTES))
+    tail = file.read()
+    at = tail.rfind(b"OggS\0")
+    if at < 0 or len(tail) < at + 27:
+        return "its last page is incomplete"
+    n_segments = tail[at + 26]
+    lacing = tail[at + 27 : at + 27 + n_segments]
+    if len(lacing) < n_segments or len(tail) < at + 27 + n_segments + sum(lacing):
+        return "its last page is incomplete"
+    if not tail[at + 5] & _OGG_LAST_PAGE:
+        return "the page that ends the stream is missing"
+    return None
+
+
+def declares_mp3_length(path: Path) -> bool:
+    """Tell whether an mp3 carries a header with its length; without one, libsndfile only estimates."""
+    with path.open("rb") as file:
+        head = file.read(10)
+        if head[:3] == b"ID3" and len(head) == 10:
+            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+            file.seek(10 + size)
+        else:
+            file.seek(0)
+        start = file.read(8192)
+    return any(mark in start for mark in (b"Xing", b"Info", b"VBRI"))

@@ -1,0 +1,189 @@
+"""Files that appear under their name only when they are whole.
+
+A pending file is written beside its destination as ``.{name}.{pid}-{n}.part``, forced to disk, and then put
+in place in one step. Without ``overwrite`` that step is a hard link, which fails if the name is taken, so
+that a file which appeared meanwhile is never lost. File systems without hard links (FAT, some network
+shares) get a check and a rename: there, and only there, a file that appears between the two would be
+replaced.
+"""
+
+import contextlib
+import errno
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from stemsplit.errors import OutputError
+
+_NO_HARD_LINKS: Final = frozenset(
+    code
+    for name in ("EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL", "EXDEV")
+    if (code := getattr(errno, name, None)) is not None
+)
+_FIXES: Final = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file is larger than the file system or a limit allows; choose another folder",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EACCES: "permission denied; choose another folder or change its permissions",
+    errno.EPERM: "not permitted; choose another folder or change its permissions",
+    errno.ENAMETOOLONG: "the name is too long for this disk; choose a shorter one",
+    errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
+    errno.EISDIR: "there is a folder of this name; choose another name",
+    errno.EEXIST: "there is already a file of this name; allow overwriting or choose another name",
+    errno.ENOENT: "the folder has gone; do not move it during the run",
+    errno.EILSEQ: "the disk cannot store this name; choose another one",
+    errno.EINVAL: "the disk cannot store this name; choose another one",
+    errno.EIO: "the disk reports an error; check it",
+}
+_counter = itertools.count()
+
+
+def explain(error: OSError, path: Path) -> OutputError:
+    """Turn an operating system error on writing ``path`` into one that says what to do."""
+    fix = _FIXES.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
+    return OutputError(f"{path}: cannot be written: {fix}")
+
+
+@contextlib.contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Raise every `OSError` of the body as the `OutputError` of ``path``."""
+    try:
+        yield
+    except OSError as error:
+        raise explain(error, path) from error
+
+
+class PendingFile:
+    """One file on its way to its name.
+
+    Parameters
+    ----------
+    path : Path
+        The destination.
+    overwrite : bool
+        Whether a file that is already there may be replaced.
+
+    Raises
+    ------
+    OutputError
+        The destination exists and may not be replaced, is a folder, or cannot be named or written.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool) -> None:
+        self.path = path
+        self._overwrite = overwrite
+        self._created: list[Path] = []
+        self._existed = False
+        self.part = path.parent / _part_name(path.name)
+
+    def prepare(self) -> None:
+        """Check the destination and create its folders; nothing else exists yet."""
+        with explaining(self.path):
+            self._existed = os.path.lexists(self.path)
+            # os.path.lexists takes a name that is too long for one that is not there.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self.path.lstat()
+        if self._existed and self.path.is_dir():
+            raise explain(OSError(errno.EISDIR, ""), self.path)
+        if self._existed and not self._overwrite:
+            raise explain(OSError(errno.EEXIST, ""), self.path)
+        with explaining(self.path):
+            self._create_folders()
+        _sweep(self.path)
+
+    def _create_folders(self) -> None:
+        missing = list(
+            itertools.takewhile(
+                lambda folder: not folder.exists(), (self.path.parent, *self.path.parent.parents)
+            )
+        )
+        for folder in reversed(missing):
+            # Another song of the batch may create it at the same moment; then it is not ours to remove.
+            with contextlib.suppress(FileExistsError):
+                folder.mkdir()
+                self._created.append(folder)
+        if not self.path.parent.is_dir():
+            raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+
+    def open(self) -> BinaryIO:
+        """Open the temporary file, empty, for unbuffered writing and reading."""
+        with explaining(self.path):
+            return self.part.open("w+b", buffering=0)
+
+    def place(self) -> None:
+        """Give the temporary file its name."""
+        with explaining(self.path):
+            if self._overwrite:
+                self.part.replace(self.path)
+                return
+            try:
+                os.link(self.part, self.path)
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+                self._rename_if_free()
+            else:
+                self.part.unlink()
+
+    def _rename_if_free(self) -> None:
+        if os.path.lexists(self.path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        self.part.rename(self.path)
+
+    def withdraw(self) -> None:
+        """Remove the file from its place again, unless it replaced one that was there before."""
+        if not self._existed:
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+
+    def discard(self) -> None:
+        """Remove the temporary file, and the folders made for it as far as they are empty."""
+        with contextlib.suppress(OSError):
+            self.part.unlink()
+        for folder in reversed(self._created):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _part_name(name: str) -> str:
+    tail = f".{os.getpid()}-{next(_counter)}.part"
+    if len(os.fsencode(name)) + len(tail) + 1 > 255:
+        name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+    return f".{name}{tail}"
+
+
+def _sweep(path: Path) -> None:
+    """Remove temporary files that killed runs left for this destination."""
+    if os.name == "nt":
+        return
+    pattern = re.compile(re.escape("." + path.name) + r"\.(\d+)-\d+\.part")
+    with contextlib.suppress(OSError):
+        for leftover in path.parent.iterdir():
+            match = pattern.fullmatch(leftover.name)
+            if match and not _is_running(int(match[1])):
+                leftover.unlink()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to disk, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
