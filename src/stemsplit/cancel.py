@@ -1,0 +1,74 @@
+"""Stopping a run cleanly: signals set a flag, and the work looks at it between two blocks.
+
+An exception thrown into the main thread could land between two renames; a flag cannot.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from types import FrameType
+from typing import TypeVar
+
+from stemsplit.result import ExitStatus
+
+T = TypeVar("T")
+
+_SHOW_CURSOR = "\x1b[?25h"
+
+
+class Cancelled(BaseException):
+    """The run was asked to stop; no error, so that what handles errors lets it through."""
+
+
+class Cancellation:
+    """A request to stop that many threads share; `status` is the exit code it leads to."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.status = ExitStatus.OK
+
+    @property
+    def requested(self) -> bool:
+        """Whether somebody asked."""
+        return self._event.is_set()
+
+    def request(self, status: ExitStatus = ExitStatus.INTERRUPTED) -> None:
+        """Ask all work to stop; the first to ask decides the exit code."""
+        if not self.requested:
+            self.status = status
+            self._event.set()
+
+    def check(self) -> None:
+        """Raise `Cancelled` if somebody asked."""
+        if self.requested:
+            raise Cancelled
+
+    def guard(self, items: Iterable[T]) -> Iterator[T]:
+        """Yield `items` until somebody asks to stop."""
+        for item in items:
+            self.check()
+            yield item
+
+
+@contextlib.contextmanager
+def catch_signals(cancellation: Cancellation) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM ask `cancellation` to stop; a second one ends the process at once."""
+    statuses = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is given
+        status = statuses[signal.Signals(number)]
+        if cancellation.requested:
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
+            os._exit(status)
+        cancellation.request(status)
+
+    previous = {number: signal.signal(number, stop) for number in statuses}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

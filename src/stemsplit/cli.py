@@ -1,0 +1,155 @@
+"""The command line. Nothing heavy is imported before a command needs it: help comes at once."""
+
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from stemsplit import __version__
+from stemsplit.errors import SettingsError, StemsplitError
+from stemsplit.flags import Flags
+from stemsplit.result import ExitStatus
+
+_ABOUT = "Split songs into stems: stemsplit song.mp3 --stems vocals,drums"
+
+
+class DefaultGroup(TyperGroup):
+    """A group whose first word may be left out: what is no subcommand is a song."""
+
+    default = "separate"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default subcommand in front where none is named."""
+        own = {option for param in self.params for option in param.opts}
+        own.update(ctx.help_option_names)
+        if args and args[0].partition("=")[0] not in {*self.commands, *own}:
+            args = [self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Show that songs can follow at once."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] INPUTS...")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """List the options of the default subcommand with the group's own."""
+        command = self.commands[self.default]
+        songs = type(ctx)(command, parent=ctx)
+        arguments = [param for param in command.get_params(songs) if param.param_type_name == "argument"]
+        options = [param for param in command.params if param.param_type_name == "option"]
+        for title, params in (("Arguments", arguments), ("Options", [*options, *self.get_params(ctx)])):
+            with formatter.section(title):
+                formatter.write_dl([record for param in params if (record := param.get_help_record(ctx))])
+        self.format_commands(ctx, formatter)
+
+
+app = typer.Typer(
+    cls=DefaultGroup,
+    help=_ABOUT,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stemsplit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _group(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version),
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def _run(command: Callable[[], ExitStatus]) -> None:
+    """Run a command; a mistake in the call exits with 2, any other error with 1."""
+    try:
+        status = command()
+    except SettingsError as error:
+        _fail(error, ExitStatus.USAGE)
+    except StemsplitError as error:
+        _fail(error, ExitStatus.FAILED)
+    except KeyboardInterrupt:
+        _fail("interrupted", ExitStatus.INTERRUPTED)
+    else:
+        raise typer.Exit(int(status))
+
+
+def _fail(error: object, status: ExitStatus) -> None:
+    typer.echo(f"stemsplit: {error}", err=True)
+    raise typer.Exit(int(status))
+
+
+def _separate(**given: Any) -> None:
+    def command() -> ExitStatus:
+        flags = Flags(**given)
+        from stemsplit.command import separate
+
+        return separate(flags)
+
+    _run(command)
+
+
+# the fields of Flags are the parameters of the command: neither is written twice
+_separate.__signature__ = inspect.signature(Flags).replace(return_annotation=None)  # type: ignore[attr-defined]
+_separate.__annotations__ = dict(Flags.__annotations__)
+app.command(DefaultGroup.default, hidden=True, help=_ABOUT)(_separate)
+
+
+_models = typer.Typer(help="Show the models.", rich_markup_mode=None)
+app.add_typer(_models, name="models")
+_Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+
+
+@_models.callback(invoke_without_command=True)
+def _list_by_default(ctx: typer.Context, json: _Json = False) -> None:
+    if ctx.invoked_subcommand is None:
+        _list_models(json)
+
+
+@_models.command("list", help="List the bundled models.")
+def _list_models(json: _Json = False) -> None:
+    def command() -> ExitStatus:
+        from stemsplit.listing import list_models
+
+        return list_models(as_json=json)
+
+    _run(command)
+
+
+@_models.command("info", help="Show all that a model says about itself.")
+def _show_model(
+    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A bundled model's name, or a file.")],
+    json: _Json = False,
+) -> None:
+    def command() -> ExitStatus:
+        from stemsplit.listing import show_model
+
+        return show_model(model, as_json=json)
+
+    _run(command)
+
+
+@app.command("doctor", help="Check the installation and say what to do where something is missing.")
+def _doctor(json: _Json = False) -> None:
+    def command() -> ExitStatus:
+        from stemsplit.doctor import run_doctor
+
+        return run_doctor(as_json=json)
+
+    _run(command)
+
+
+def main() -> None:
+    """Run the program."""
+    app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)

@@ -1,0 +1,186 @@
+"""The arguments of the separation command, declared once: for the parser, for the help, for the code."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from stemsplit.errors import SettingsError
+
+
+def complete_stems(incomplete: str) -> list[str]:
+    """Offer stem names after the last comma."""
+    from stemsplit.catalog import bundled_models, read_model
+
+    head, comma, tail = incomplete.rpartition(",")
+    chosen = set(head.split(","))
+    targets = [target for path in bundled_models() for target in read_model(path).spec.targets]
+    names = dict.fromkeys(targets)
+    return [head + comma + name for name in names if name.startswith(tail) and name not in chosen]
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What was typed after ``stemsplit``.
+
+    Raises
+    ------
+    SettingsError
+        If two of them contradict each other.
+    """
+
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS",
+            help="Songs, folders, globs; - reads a wav from standard input.",
+            show_default=False,
+        ),
+    ]
+    stems: Annotated[
+        str | None,
+        typer.Option(
+            "--stems",
+            "-s",
+            metavar="A,B",
+            help="Stems to write, separated by commas. Default: all that the models know.",
+            autocompletion=complete_stems,
+        ),
+    ] = None
+    residual: Annotated[
+        bool,
+        typer.Option("--residual", help="Also write what --stems leaves over, so that all sum to the song."),
+    ] = False
+    karaoke: Annotated[
+        str | None,
+        typer.Option(
+            "--karaoke",
+            metavar="STEM",
+            help="Write STEM and the song without it (no_STEM).",
+            autocompletion=complete_stems,
+        ),
+    ] = None
+    wiener: Annotated[
+        int,
+        typer.Option("--wiener", metavar="N", min=0, max=10, help="Refine with N steps of a Wiener filter."),
+    ] = 0
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="DIR",
+            help="Folder for the stems; - writes one stem to standard output.",
+        ),
+    ] = "separated"
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="TEMPLATE",
+            help="Names below the folder. Fields: {track} {file} {folder} {title} {artist} {album} {number} "
+            "{stem} {ext}.",
+        ),
+    ] = "{track}/{stem}.{ext}"
+    format: Annotated[
+        str, typer.Option("--format", "-f", metavar="FORMAT", help="wav, flac, mp3, ogg or opus.")
+    ] = "wav"
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            "--bits",
+            "--subtype",
+            metavar="DEPTH",
+            help="16, 24 or 32f (float). Default: as the song has it, 16 for a lossy song.",
+        ),
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out songs whose stems all exist.")
+    ] = False
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Leave out songs that are done with the same settings and models; do the others again.",
+        ),
+    ] = False
+    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into the folders of a folder.")] = (
+        False
+    )
+    device: Annotated[
+        str, typer.Option("--device", "-d", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
+    ] = "auto"
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1
+    threads: Annotated[
+        int | None,
+        typer.Option("--threads", metavar="N", min=1, help="Threads of the network. Default: one a core."),
+    ] = None
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model", "-m", metavar="PATH", help="Model to use in place of the bundled ones; repeatable."
+        ),
+    ] = None
+    chunk: Annotated[
+        float | None,
+        typer.Option("--chunk", metavar="S", help="Seconds the network hears at once. Default: the model's."),
+    ] = None
+    overlap: Annotated[
+        float | None,
+        typer.Option("--overlap", metavar="S", help="Seconds of cross-fade between chunks. Default: 0.5."),
+    ] = None
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            "--batch", metavar="N", min=1, help="Chunks at once. Default: 1 on the CPU, 4 on a GPU."
+        ),
+    ] = None
+    json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each song.")] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done; read headers only, write nothing.")
+    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only failures.")] = False
+
+    def __post_init__(self) -> None:
+        if self.skip_existing and self.resume:
+            raise SettingsError("--skip-existing and --resume exclude each other; --resume looks closer")
+        if "-" in self.inputs and self.resume:
+            raise SettingsError("standard input cannot be resumed; leave out --resume")
+        if self.writes_stdout:
+            self._check_stdout()
+
+    @property
+    def writes_stdout(self) -> bool:
+        """Whether the stem goes to standard output."""
+        return self.output == "-"
+
+    @property
+    def stem_names(self) -> tuple[str, ...] | None:
+        """The stems asked for, each once; None for all.
+
+        Raises
+        ------
+        SettingsError
+            If a name is empty.
+        """
+        if self.stems is None:
+            return None
+        names = tuple(dict.fromkeys(name.strip() for name in self.stems.split(",")))
+        if "" in names:
+            raise SettingsError(f"--stems {self.stems!r} has an empty name; write them like vocals,drums")
+        return names
+
+    def _check_stdout(self) -> None:
+        senseless = {
+            "--json": self.json,
+            "--format": self.format != "wav",
+            "--name": self.name != "{track}/{stem}.{ext}",
+            "--overwrite": self.overwrite,
+            "--skip-existing": self.skip_existing,
+            "--resume": self.resume,
+            "--jobs": self.jobs != 1,
+        }
+        given = [option for option, is_given in senseless.items() if is_given]
+        if given:
+            raise SettingsError(f"{', '.join(given)} cannot be used with --output -, which writes a bare wav")

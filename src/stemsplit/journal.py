@@ -1,0 +1,129 @@
+"""The journal of an output folder: which stems were finished, from what and how.
+
+One JSON object a line, only ever appended to. A song writes two: ``begun`` before its stems get their final
+names, ``done`` after. So a run that is killed in between leaves a witness that the stems are its own and
+may be replaced. A torn last line is passed over.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stemsplit.errors import OutputError
+
+FILE_NAME = ".stemsplit-journal.jsonl"
+_HEAD_BYTES = 1 << 16
+
+
+def hash_values(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of `values`, whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+
+
+def identify_file(path: Path) -> dict[str, Any]:
+    """Return what tells one version of a file from another: size, time of change, its beginning.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    """
+    with path.open("rb") as file:
+        state = os.fstat(file.fileno())
+        head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
+    return {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "head": head}
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """The latest word on one stem file; `size` is None while only begun."""
+
+    key: str
+    size: int | None
+
+
+class Journal:
+    """The journal of `folder`. Safe to use from several threads.
+
+    Parameters
+    ----------
+    folder : Path
+        The output folder; it is created with the first line.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / FILE_NAME
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._latest = dict(self._read())
+
+    def owns(self, path: Path) -> bool:
+        """Tell whether stemsplit wrote `path`, whole or not, so that it may be replaced."""
+        return self._name(path) in self._latest
+
+    def is_done(self, key: str, outputs: Mapping[str, Path]) -> bool:
+        """Tell whether all `outputs` were last finished under `key` and are still there at their size."""
+        return all(self._is_current(key, path) for path in outputs.values())
+
+    def begin(self, key: str, outputs: Mapping[str, Path]) -> None:
+        """Note that `outputs` are about to appear."""
+        self._append("begun", key, {self._name(path): None for path in outputs.values()})
+
+    def finish(self, key: str, outputs: Mapping[str, Path]) -> None:
+        """Note that `outputs` are complete."""
+        self._append("done", key, {self._name(path): path.stat().st_size for path in outputs.values()})
+
+    def _is_current(self, key: str, path: Path) -> bool:
+        entry = self._latest.get(self._name(path))
+        if entry is None or entry.size is None or entry.key != key:
+            return False
+        with contextlib.suppress(OSError):
+            return path.stat().st_size == entry.size
+        return False
+
+    def _name(self, path: Path) -> str:
+        """Name `path` from the folder, so that the folder can be moved."""
+        return path.relative_to(self._folder).as_posix()
+
+    def _read(self) -> Iterator[tuple[str, _Entry]]:
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise OutputError(f"{self.path}: the journal cannot be read: {error.strerror}") from error
+        for line in lines:
+            # a line torn by a kill, or foreign, says nothing; its song is done again
+            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+                record = json.loads(line)
+                for name, size in record["outputs"].items():
+                    yield name, _Entry(str(record["key"]), size if record["event"] == "done" else None)
+
+    def _append(self, event: str, key: str, sizes: dict[str, int | None]) -> None:
+        line = json.dumps({"event": event, "key": key, "outputs": sizes}) + "\n"
+        with self._lock:
+            try:
+                self._write(line.encode())
+            except OSError as error:
+                raise OutputError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
+            self._latest |= {name: _Entry(key, size) for name, size in sizes.items()}
+
+    def _write(self, line: bytes) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab+") as file:
+            if file.tell() and not self._ends_line():
+                line = b"\n" + line
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _ends_line(self) -> bool:
+        with self.path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) == b"\n"

@@ -1,0 +1,211 @@
+"""Names of stem files: a template, filled in with what is known of the song, made safe for every disk.
+
+A template is a relative path with ``/`` between folders and ``{fields}`` in braces. Whatever a field holds
+(tags included) becomes part of one name: it can neither leave its folder nor start a new one.
+"""
+
+import hashlib
+import string
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+
+from stemsplit.errors import SettingsError
+
+DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
+
+FIELDS: dict[str, str] = {
+    "track": "name of the song's file, without its extension",
+    "file": "name of the song's file, with its extension",
+    "folder": "name of the folder that holds the song",
+    "title": "tag, or the track",
+    "artist": "tag",
+    "album": "tag",
+    "number": "track number, two digits",
+    "stem": "vocals, drums ...",
+    "ext": "wav, flac ...",
+}
+TAG_FIELDS = frozenset({"title", "artist", "album", "number"})
+
+# Most file systems take 255 bytes for a name; the rest is room for the temporary file beside it.
+MAX_NAME_BYTES = 220
+_HASH_DIGITS = 8
+
+_ILLEGAL = frozenset('<>:"/\\|?*')
+_PORTS = "123456789\u00b9\u00b2\u00b3"
+_RESERVED = frozenset(
+    {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
+    | {f"COM{port}" for port in _PORTS}
+    | {f"LPT{port}" for port in _PORTS}
+)
+# control, surrogate (undecodable bytes), line and paragraph separators
+_UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+# marks that turn the direction of the text around make a name read as another one
+_DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _is_illegal(char: str) -> bool:
+    return char in _ILLEGAL or char in _DIRECTION or unicodedata.category(char) in _UNPRINTABLE
+
+
+def clean_value(text: str) -> str:
+    """Return `text` as it may stand inside a file name on any system.
+
+    >>> clean_value('AC/DC: "Live?"')
+    'AC_DC_ _Live__'
+    """
+    composed = unicodedata.normalize("NFC", text)
+    return "".join("_" if _is_illegal(char) else char for char in composed)
+
+
+def clean_name(text: str) -> str:
+    """Return `text` as a whole file or folder name that every system takes.
+
+    >>> clean_name("..."), clean_name("con.txt"), clean_name("So. ")
+    ('_', '_con.txt', 'So')
+    """
+    name = clean_value(text).rstrip(". ").lstrip(" ")
+    if not name:
+        return "_"
+    if name.startswith("."):  # would be hidden, and skipped when its folder is read
+        name = "_" + name[1:]
+    # reserved with any extension, and with blanks before it
+    if name.split(".")[0].rstrip().upper() in _RESERVED:
+        name = "_" + name
+    return name
+
+
+def shorten(text: str, n_bytes: int) -> str:
+    """Return `text` in at most `n_bytes` of UTF-8, a hash of the whole in place of what is cut.
+
+    The hash keeps two long names apart that begin alike.
+    """
+    if len(text.encode()) <= n_bytes:
+        return text
+    mark = "~" + hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
+    kept = text.encode()[: max(n_bytes - len(mark), 0)].decode(errors="ignore")
+    while kept and unicodedata.combining(kept[-1]):
+        kept = kept[:-1]
+    # a letter must not lose the mark that follows it
+    if kept and len(kept) < len(text) and unicodedata.combining(text[len(kept)]):
+        kept = kept[:-1]
+    return kept.rstrip(". ") + mark
+
+
+@dataclass(frozen=True)
+class NameTemplate:
+    """A checked template.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"{artist}/{track} ({stem}).{ext}"``. Double braces stand for braces.
+
+    Raises
+    ------
+    SettingsError
+        If a field is unknown, the path is absolute or climbs with ``..``, a name holds a character that
+        some file system refuses, or it does not end in ``.{ext}``.
+
+    Examples
+    --------
+    >>> NameTemplate("{track}/{stem}.{ext}").render({"track": "So?", "stem": "bass", "ext": "wav"})
+    PurePosixPath('So_/bass.wav')
+    """
+
+    text: str = DEFAULT_TEMPLATE
+
+    def __post_init__(self) -> None:
+        if not self.text.endswith(".{ext}"):
+            raise SettingsError(f"the name template {self.text!r} must end in '.{{ext}}'")
+        for parts in self._components:
+            self._check_component(parts)
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields that the template uses."""
+        return frozenset(name for parts in self._components for _, name in parts if name)
+
+    @cached_property
+    def _components(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
+        """One entry a path component; each is a run of (literal text, field after it)."""
+        return tuple(_parse_component(piece, self.text) for piece in self.text.split("/"))
+
+    def _check_component(self, parts: tuple[tuple[str, str | None], ...]) -> None:
+        literal = "".join(text for text, _ in parts)
+        bad = sorted({char for char in literal if _is_illegal(char)})
+        if bad:
+            raise SettingsError(
+                f"the name template {self.text!r} holds {', '.join(map(repr, bad))}, which not every "
+                "file system takes; folders are separated by '/'"
+            )
+        if not any(name for _, name in parts) and clean_name(literal) != literal:
+            raise SettingsError(
+                f"the name template {self.text!r} has a folder called {literal!r}; "
+                "it must be a relative path of plain names"
+            )
+
+    def render(self, values: Mapping[str, str]) -> PurePath:
+        """Fill in the fields; every component comes out as a legal name of bounded length."""
+        return PurePath(*(_render_component(parts, values) for parts in self._components))
+
+
+def _parse_component(piece: str, template: str) -> tuple[tuple[str, str | None], ...]:
+    try:
+        parsed = list(string.Formatter().parse(piece))
+    except ValueError as error:
+        raise SettingsError(f"the name template {template!r} cannot be read: {error}") from error
+    for _, name, spec, conversion in parsed:
+        if name is not None and (name not in FIELDS or spec or conversion):
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise SettingsError(
+                f"the name template {template!r} has an unknown field {{{shown}}}; there are: "
+                + ", ".join(f"{{{field}}}" for field in FIELDS)
+            )
+    return tuple((literal, name) for literal, name, _, _ in parsed)
+
+
+def _render_component(parts: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
+    cleaned = {name: clean_value(values[name]).strip() for _, name in parts if name}
+
+    def join(fill: Mapping[str, str]) -> str:
+        return clean_name("".join(text + (fill[name] if name else "") for text, name in parts))
+
+    while len(join(cleaned).encode()) > MAX_NAME_BYTES:
+        excess = len(join(cleaned).encode()) - MAX_NAME_BYTES
+        longest = max(cleaned, key=lambda name: len(cleaned[name].encode()), default=None)
+        if longest is None or len(cleaned[longest].encode()) <= 2 * _HASH_DIGITS:
+            raise SettingsError(f"the name template makes a name too long for a disk: {join(cleaned)!r}")
+        size = len(cleaned[longest].encode())
+        cleaned[longest] = shorten(cleaned[longest], max(size - excess, 2 * _HASH_DIGITS))
+    return join(cleaned)
+
+
+def identity(path: Path) -> str:
+    """Return what two paths share if some file system takes them for one: case and accents are folded.
+
+    >>> identity(Path("A/caf\\u00e9")) == identity(Path("a/CAFE\\u0301"))
+    True
+    """
+    folded = unicodedata.normalize("NFC", str(path)).casefold()
+    return unicodedata.normalize("NFC", folded)
+
+
+def find_collision(outputs: Sequence[tuple[Path, str]]) -> str | None:
+    """Return why `outputs`, pairs of a path and what goes there, cannot all be written.
+
+    Two of them may be one file on a file system that folds case or accents, and one may be a folder that
+    another needs.
+    """
+    owners: dict[str, str] = {}
+    for path, owner in outputs:
+        other = owners.setdefault(identity(path), owner)
+        if other is not owner:
+            return f"{owner} and {other} would both be written to {path}"
+    for path, owner in outputs:
+        for folder in path.parents:
+            if identity(folder) in owners:
+                return f"{owner} needs a folder where {owners[identity(folder)]} would be written: {folder}"
+    return None

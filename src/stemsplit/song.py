@@ -1,0 +1,218 @@
+"""One song: read, separated and written while it is read."""
+
+import sys
+import time
+import traceback
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, Protocol, cast
+
+from stemsplit.audio import AudioInfo, AudioReader, open_audio
+from stemsplit.cancel import Cancellation
+from stemsplit.encoding import choose_encoding
+from stemsplit.errors import StemsplitError
+from stemsplit.inputs import Source
+from stemsplit.journal import Journal
+from stemsplit.output import StemSet
+from stemsplit.plan import Delivery, Job, Provenance, fail
+from stemsplit.report import WriteReport
+from stemsplit.result import FileResult, Status
+from stemsplit.separator import Separator
+from stemsplit.tags import read_tags
+from stemsplit.types import FloatArray
+from stemsplit.wav_stream import WavStream
+
+# a stream of these has exactly the length that its header declares
+_EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
+
+
+class Listener(Protocol):
+    """Hears how songs get on, from the threads that work on them."""
+
+    def start(self, job: Job, info: AudioInfo) -> None:
+        """`job` has been opened."""
+
+    def advance(self, job: Job, n_samples: int) -> None:
+        """`n_samples` more samples of every stem are finished."""
+
+    def finish(self, job: Job, result: FileResult) -> None:
+        """`job` is over."""
+
+
+class Silence:
+    """A listener that does not listen."""
+
+    def start(self, job: Job, info: AudioInfo) -> None:
+        """Do nothing."""
+
+    def advance(self, job: Job, n_samples: int) -> None:
+        """Do nothing."""
+
+    def finish(self, job: Job, result: FileResult) -> None:
+        """Do nothing."""
+
+
+@dataclass(frozen=True)
+class SongWorker:
+    """Separates songs, in as many threads as it is called from.
+
+    Parameters
+    ----------
+    separator
+        Shared by all songs.
+    delivery
+        How stems are stored.
+    journal
+        Told of every finished song; None for none.
+    listener, cancellation
+        Who hears of the progress, and who may stop it.
+    """
+
+    separator: Separator
+    delivery: Delivery
+    journal: Journal | None = None
+    listener: Listener = field(default_factory=Silence)
+    cancellation: Cancellation = field(default_factory=Cancellation)
+
+    def attempt(self, job: Job, *, step: Callable[[Job], FileResult]) -> FileResult:
+        """Take one `step` (a method below) with `job`; an error becomes a failed result.
+
+        Raises
+        ------
+        Cancelled
+            If somebody asked to stop; nothing of the song is left.
+        """
+        self.cancellation.check()
+        result = job.settled
+        if result is None:
+            try:
+                result = step(job)
+            except (StemsplitError, OSError, MemoryError) as error:
+                result = fail(job.source, error, outputs=job.outputs)
+            except Exception as error:  # noqa: BLE001 - a bug met in one song must not lose the others
+                result = fail(job.source, _blame(error), outputs=job.outputs)
+        self.listener.finish(job, result)
+        return result
+
+    def write_files(self, job: Job) -> FileResult:
+        """Separate the song of `job` into its files."""
+        started_s = time.perf_counter()
+        key = self._journal_key(job)
+        with _open(job.source) as reader:
+            info = reader.info
+            stems = StemSet(
+                job.outputs,
+                sample_rate=info.sample_rate,
+                n_channels=info.n_channels,
+                encoding=choose_encoding(self.delivery.format, self.delivery.bits, info),
+                tags=read_tags(job.source.path) if job.source.path else None,
+                overwrite=job.overwrite,
+            )
+            with stems:
+                self._stream(job, reader, stems.write)
+                report = self._commit(job, key, stems)
+        return self._describe(job, info, report, time.perf_counter() - started_s)
+
+    def write_stdout(self, job: Job) -> FileResult:
+        """Separate the song of `job` into a wav stream on standard output."""
+        started_s = time.perf_counter()
+        (stem,) = self.separator.stems
+        with _open(job.source) as reader:
+            info = reader.info
+            pipe = WavStream(
+                sys.stdout.buffer,
+                sample_rate=info.sample_rate,
+                n_channels=info.n_channels,
+                encoding=choose_encoding("wav", self.delivery.bits or "32f", info),
+                n_samples=info.n_samples if info.subtype.startswith(_EXACT_SUBTYPES) else None,
+            )
+            with pipe:
+                self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
+                report = pipe.commit()
+        return self._describe(job, info, report, time.perf_counter() - started_s)
+
+    def inspect(self, job: Job) -> FileResult:
+        """Read no more than the header of the song and say what would be done."""
+        if job.source.is_stdin:
+            return self._describe(job, None, None, None)
+        with _open(job.source) as reader:
+            choose_encoding(self.delivery.format, self.delivery.bits, reader.info)
+            return self._describe(job, reader.info, None, None)
+
+    def _stream(
+        self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
+    ) -> None:
+        info = reader.info
+        self.listener.start(job, info)
+        stream = self.separator.stream(
+            self.cancellation.guard(reader.blocks()), sample_rate=info.sample_rate, n_channels=info.n_channels
+        )
+        with closing(cast("Generator[dict[str, FloatArray]]", stream)):
+            for estimates in stream:
+                self.cancellation.check()
+                write(estimates)
+                self.listener.advance(job, next(iter(estimates.values())).shape[-1])
+        self.cancellation.check()
+
+    def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
+        if self.journal is None or key is None:
+            return stems.commit()
+        self.journal.begin(key, job.outputs)
+        report = stems.commit()
+        self.journal.finish(key, job.outputs)
+        return report
+
+    def _journal_key(self, job: Job) -> str | None:
+        """Identify the song before it is read: a change while it is being read is a change."""
+        if self.journal is None or job.source.path is None:
+            return None
+        try:
+            return self._provenance.key(job.source.path, job.outputs)
+        except OSError:  # opening the song will say it better
+            return None
+
+    def _describe(
+        self, job: Job, info: AudioInfo | None, report: WriteReport | None, elapsed_s: float | None
+    ) -> FileResult:
+        known: dict[str, Any] = {}
+        if info is not None:
+            n_samples = info.n_samples if report is None else report.n_samples
+            duration_s = None if n_samples is None else n_samples / info.sample_rate
+            known |= {"sample_rate": info.sample_rate, "n_channels": info.n_channels}
+            known |= {"n_samples": n_samples, "duration_s": duration_s}
+            if elapsed_s is not None and duration_s is not None:
+                known |= {"elapsed_s": elapsed_s, "speed": duration_s / elapsed_s}
+        if report is not None:
+            known |= {"gain": report.gain, "clipped_samples": report.clipped_samples}
+            known |= {"note": "; ".join(report.notes) or None}
+        made = self._provenance
+        return FileResult(
+            job.source.label,
+            Status.PLANNED if report is None else Status.DONE,
+            outputs=job.outputs,
+            device=made.device,
+            models=made.models,
+            settings=made.settings,
+            **known,
+        )
+
+    @property
+    def _provenance(self) -> Provenance:
+        return Provenance.of(self.separator, self.delivery)
+
+
+def _open(source: Source) -> AudioReader:
+    return open_audio(source.path if source.path is not None else sys.stdin.buffer)
+
+
+class BugError(StemsplitError):
+    """An error that should never have been met."""
+
+
+def _blame(error: Exception) -> BugError:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return BugError(
+        f"unexpected {type(error).__name__}: {error} (line {place.lineno} of {place.name}); "
+        "this is a bug in stemsplit, please report it"
+    )
