@@ -22,6 +22,7 @@ from stemsplit.types import FloatArray
 __all__ = ["AudioInfo", "AudioReader", "Decoder", "is_audio", "open_audio", "os_path"]
 
 BLOCK_SAMPLES: Final = 65536
+_BLOCK_VALUES: Final = 2**22
 
 # Beyond this a float sample is damage, not sound, and its square would overflow further down.
 _LOUDEST: Final = 1e12
@@ -96,8 +97,9 @@ class AudioReader:
         assert block_samples > 0
         self._decoder = decoder
         self._name = name
-        self._block_samples = block_samples
         self.info = decoder.info
+        # A header, damaged or not, may claim a thousand channels.
+        self._block_samples = min(block_samples, max(1, _BLOCK_VALUES // self.info.n_channels))
         self.n_read = 0
 
     def blocks(self) -> Iterator[FloatArray]:
@@ -187,7 +189,10 @@ def open_audio(source: Path | BinaryIO, *, block_samples: int = BLOCK_SAMPLES) -
     decoder = _open_decoder(source, head)
     if decoder.info.n_samples == 0:
         decoder.close()
-        raise AudioError(f"{source}: holds no samples; export the song again")
+        raise AudioError(
+            f"{source}: holds no samples by its header; export the song again "
+            "(the wav of an interrupted recording can be read as `stemsplit - < FILE`)"
+        )
     return AudioReader(decoder, str(source), block_samples=block_samples)
 
 

@@ -56,9 +56,9 @@ class WavFormat:
 def is_placeholder(size: int) -> bool:
     """Tell whether a 32-bit chunk size is what a writer puts that does not know it.
 
-    ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000, arecord about 2 GiB, others 0; some subtract their header.
+    ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000, arecord about 2 GiB; some subtract their header.
     """
-    return size == 0 or any(mark - 128 <= size <= mark for mark in (0x7FFFF000, 0x80000000, 0xFFFFFFFF))
+    return any(mark - 128 <= size <= mark for mark in (0x7FFFF000, 0x80000000, 0xFFFFFFFF))
 
 
 def read_header(stream: BinaryIO) -> tuple[WavFormat, int | None]:
@@ -75,7 +75,7 @@ def read_header(stream: BinaryIO) -> tuple[WavFormat, int | None]:
     AudioError
         The stream is not WAV, ends in its header, or holds samples other than PCM or float.
     """
-    riff, _, wave = struct.unpack("<4sI4s", _exactly(stream, 12))
+    riff, riff_size, wave = struct.unpack("<4sI4s", _exactly(stream, 12))
     if riff not in (b"RIFF", b"RF64") or wave != b"WAVE":
         raise AudioError(
             "stdin: the data is not a wav stream; convert it on the way in, for example with "
@@ -83,22 +83,29 @@ def read_header(stream: BinaryIO) -> tuple[WavFormat, int | None]:
         )
     wav_format: WavFormat | None = None
     data_bytes_64: int | None = None
+    position = 12
     while True:
         name, size = struct.unpack("<4sI", _exactly(stream, 8))
+        position += 8
         if name == b"data":
             break
         if size > _LARGEST_CHUNK:
             raise AudioError(f"stdin: the wav header is corrupt (chunk {name!r} claims {size} bytes)")
         body = _exactly(stream, size + size % 2)
+        position += len(body)
         if name == b"fmt ":
-            wav_format = parse_format(body)
+            wav_format = _parse_format(body)
         elif name == b"ds64" and size >= 16:
             data_bytes_64 = int.from_bytes(body[8:16], "little")
     if wav_format is None:
         raise AudioError("stdin: the wav header is corrupt (no 'fmt ' chunk before the audio)")
     if riff == b"RF64" and size == 0xFFFFFFFF and data_bytes_64:
         return wav_format, data_bytes_64
-    return wav_format, None if is_placeholder(size) else size
+    # A header that says of itself that nothing follows was written before the length was known.
+    is_unknown = is_placeholder(size) or (
+        size == 0 and (riff_size + 8 <= position or is_placeholder(riff_size))
+    )
+    return wav_format, None if is_unknown else size
 
 
 def _exactly(stream: BinaryIO, n_bytes: int) -> bytes:
@@ -119,22 +126,22 @@ def read_fully(stream: BinaryIO, n_bytes: int) -> bytes:
     return b"".join(pieces)
 
 
-def parse_format(body: bytes) -> WavFormat:
+def _parse_format(body: bytes) -> WavFormat:
     """Parse the body of a ``fmt`` chunk."""
     if len(body) < 16:
-        raise AudioError(f"the wav header is corrupt ('fmt ' chunk of {len(body)} bytes, 16 expected)")
+        raise AudioError(f"stdin: the wav header is corrupt ('fmt ' chunk of {len(body)} bytes, 16 expected)")
     code, n_channels, sample_rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
     if code == _EXTENSIBLE and len(body) >= 40:
         code = struct.unpack("<H", body[24:26])[0] if body[26:40] == _GUID_TAIL else -1
     subtype = _SUBTYPES.get((code, bits))
     if subtype is None:
         raise AudioError(
-            f"wav samples of format {code} with {bits} bits cannot be read from a pipe: "
+            f"stdin: wav samples of format {code} with {bits} bits cannot be read from a pipe: "
             "send PCM of 8, 16, 24 or 32 bits, or float"
         )
     if not n_channels or not sample_rate or frame_bytes != n_channels * bits // 8:
         raise AudioError(
-            f"the wav header is corrupt ({n_channels} channels, {sample_rate} Hz, {frame_bytes}-byte frames)"
+            f"stdin: the wav header is corrupt ({n_channels} channels, {sample_rate} Hz, {frame_bytes}-byte frames)"
         )
     return WavFormat(sample_rate, n_channels, subtype)
 
@@ -190,7 +197,9 @@ def decode_samples(data: bytes, subtype: str) -> npt.NDArray[np.float32]:
     if subtype == "FLOAT":
         return np.frombuffer(data, "<f4").astype(np.float32)
     if subtype == "DOUBLE":
-        return np.frombuffer(data, "<f8").astype(np.float32)
+        # What overflows becomes infinite, and is refused as such by the reader.
+        with np.errstate(over="ignore"):
+            return np.frombuffer(data, "<f8").astype(np.float32)
     if subtype == "PCM_U8":
         return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / np.float32(128)
     if subtype == "PCM_24":
