@@ -131,6 +131,22 @@ def test_content_above_the_band_goes_to_the_remainder(tiny_model: Path) -> None:
     assert all(np.abs(stems[name][:, inner]).max() < 1e-3 for name in ("vocals", "drums", "bass"))
 
 
+@pytest.mark.parametrize("settings", [{}, {"wiener": 1}], ids=str)
+def test_a_mask_may_be_coarse_in_frequency(tmp_path: Path, settings: dict[str, int]) -> None:
+    widths = (*[1] * 57, *[8] * 25)
+    starts = np.cumsum([0, *widths[:-1]])
+    coarse_spec = make_spec(mask_widths=widths)
+    coarse = write_model(tmp_path / "coarse.onnx", coarse_spec, bins=starts.tolist())
+    full = write_model(tmp_path / "full.onnx", make_spec(), bins=np.repeat(starts, widths).tolist())
+    mixture = make_noise(3, 40_000)
+    one, other = (
+        Separator(models=[path], device="cpu", **settings)(mixture, 44100)  # type: ignore[arg-type]
+        for path in (coarse, full)
+    )
+    for name in TARGETS:
+        np.testing.assert_allclose(one[name], other[name], atol=1e-6)
+
+
 def test_same_input_gives_the_same_output(tiny_model: Path) -> None:
     mixture = make_noise(2, 100_000)
     first, second = (Separator(models=[tiny_model], device="cpu")(mixture, 48000) for _ in range(2))

@@ -1,5 +1,6 @@
 """Small ONNX models with known behaviour, made on the fly: real graphs, no training."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def make_spec(**changes: Any) -> ModelSpec:
         "synthesis_window": "sqrt_hann",
         "features": "complex",
         "output_kind": "mask",
+        "mask_widths": (),
         "complete": True,
         "remainder": "other",
         "chunk_s": 0.5,
@@ -43,25 +45,30 @@ def make_spec(**changes: Any) -> ModelSpec:
     return ModelSpec(**values)
 
 
-def write_model(path: Path, spec: ModelSpec, *, complete: bool = True, seed: int = 0) -> Path:
+def write_model(
+    path: Path, spec: ModelSpec, *, complete: bool = True, seed: int = 0, bins: Sequence[int] | None = None
+) -> Path:
     """Write a graph whose masks depend on each bin's level in `context_s` frames around it.
 
-    The masks are a softmax over the targets (they sum to one), or a sigmoid each if not `complete`.
+    The masks are a softmax over the targets (they sum to one), or a sigmoid each if not `complete`. Each row
+    of the mask looks at one of `bins` (at its own, by default).
     """
     reach = round(spec.context_s * spec.sample_rate / spec.hop_length)
     rng = np.random.default_rng(seed)
-    n_targets, n_channels, n_bins = len(spec.targets), spec.n_channels, spec.stft.n_bins
+    n_targets, n_channels, n_bins = len(spec.targets), spec.n_channels, spec.n_rows
     weights = rng.standard_normal((n_targets * n_channels, 1, 1, 2 * reach + 1)).astype(np.float32)
     constants = {
         "weights": weights / np.float32(np.sqrt(weights.shape[-1])),
         "floor": np.float32(1e-6),
         "shape": np.array([0, n_targets, n_channels, n_bins, -1], dtype=np.int64),
         "axes": np.array([1], dtype=np.int64),
+        "bins": np.array(range(n_bins) if bins is None else bins, dtype=np.int64),
     }
     nodes = [
         helper.make_node("Mul", ["mixture", "mixture"], ["squared"]),
         helper.make_node("ReduceSum", ["squared", "axes"], ["power"], keepdims=1),
-        helper.make_node("Add", ["power", "floor"], ["raised"]),
+        helper.make_node("Gather", ["power", "bins"], ["looked_at"], axis=2),
+        helper.make_node("Add", ["looked_at", "floor"], ["raised"]),
         helper.make_node("Log", ["raised"], ["level"]),
         helper.make_node("Conv", ["level", "weights"], ["logits"], pads=[0, reach, 0, reach]),
         helper.make_node("Reshape", ["logits", "shape"], ["shaped"]),
@@ -80,7 +87,7 @@ def save_graph(
     mixture = helper.make_tensor_value_info(
         "mixture", TensorProto.FLOAT, ["batch", rows, spec.stft.n_bins, "frames"]
     )
-    shape = ["batch", len(spec.targets), spec.n_channels, spec.stft.n_bins, "frames"]
+    shape = ["batch", len(spec.targets), spec.n_channels, spec.n_rows, "frames"]
     mask = helper.make_tensor_value_info("mask", TensorProto.FLOAT, shape)
     stored = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     graph = helper.make_graph(nodes, "tiny", [mixture], [mask], stored)

@@ -23,7 +23,8 @@ class Fifo:
     def take(self, n_samples: int) -> FloatArray:
         """Remove and return the first `n_samples`; silence stands in for what was never put."""
         taken, self._samples = self._samples[:, :n_samples], self._samples[:, n_samples:]
-        return np.pad(taken, ((0, 0), (0, n_samples - taken.shape[-1])))
+        missing = n_samples - taken.shape[-1]
+        return np.pad(taken, ((0, 0), (0, missing))) if missing else taken
 
 
 def regroup(blocks: Iterable[FloatArray], n_samples: int) -> Iterator[FloatArray]:

@@ -127,6 +127,8 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
+    # the last chunk of a song has a shape of its own: plans of memory for each shape would pile up
+    options.enable_mem_pattern = False
     # idle network threads would take the cores from decoding and writing
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:

@@ -4,10 +4,9 @@ A `Lane` is the plan; `LaneInput`, `Lane.infer` and `LaneOutput` are the three s
 run by one thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,6 @@ from stemsplit.types import ComplexArray, FloatArray
 from stemsplit.wiener import filter_estimates
 
 OVERLAP_S = 0.5
-
-Number = TypeVar("Number", np.float32, np.complex64)
 
 
 @dataclass(frozen=True)
@@ -52,9 +49,10 @@ class LaneSpec:
 
 @dataclass(frozen=True)
 class MaskedChunk:
-    """The kept frames of a chunk ``(channels, bins, frames)`` and each model's masks for them.
+    """The kept frames of a chunk ``(channels, bins, frames)`` and masks ``(n, channels, rows, frames)``.
 
-    Masks are ``(targets, channels, bins, frames)``.
+    There is one array of masks for each signal of the lane (of one mask), or, where the Wiener filter needs
+    every target, one for each model.
     """
 
     spectrogram: ComplexArray
@@ -83,16 +81,28 @@ class Lane:
         return masked
 
     def _infer_batch(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
-        spectrograms = np.stack([chunk.spectrogram for chunk in chunks])
+        # one chunk needs no copy
+        spectrograms = (
+            np.stack([chunk.spectrogram for chunk in chunks]) if chunks[1:] else chunks[0].spectrogram[None]
+        )
         by_model = [_mask_channels(model, spectrograms) for model in self.models]
         return [
             MaskedChunk(
-                chunk.spectrogram[..., chunk.kept],
-                tuple(masks[place][..., chunk.kept] for masks in by_model),
+                _copy_frames(chunk.spectrogram[..., chunk.kept]),
+                self._select([masks[place][..., chunk.kept] for masks in by_model]),
                 chunk.is_last,
             )
             for place, chunk in enumerate(chunks)
         ]
+
+    def _select(self, by_model: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        """What the back end needs of each model's masks, copied, so that the rest can go."""
+        if self.wiener:
+            return tuple(masks.copy() for masks in by_model)
+        return tuple(
+            by_model[model][list(signal.targets)].sum(axis=0, keepdims=True)
+            for model, signal in zip(self.signal_models, self.signals, strict=True)
+        )
 
 
 def _mask_channels(model: MaskModel, spectrograms: ComplexArray) -> FloatArray:
@@ -100,18 +110,17 @@ def _mask_channels(model: MaskModel, spectrograms: ComplexArray) -> FloatArray:
 
     A channel without a partner is given to a stereo network on both sides; the two masks are averaged.
     """
-    n_batch, n_channels, n_bins, n_frames = spectrograms.shape
+    n_batch, n_channels, _, n_frames = spectrograms.shape
     at_once = model.info.spec.n_channels
     groups = group_channels(n_channels, at_once=at_once)
-    padded = [group + group[-1:] * (at_once - len(group)) for group in groups]
-    masks = model(spectrograms[:, padded].reshape(n_batch * len(groups), at_once, n_bins, n_frames))
-    if n_channels == at_once:
-        return masks
-    masks = masks.reshape(n_batch, len(groups), *masks.shape[1:])
-    whole = np.empty((n_batch, masks.shape[2], n_channels, n_bins, n_frames), dtype=np.float32)
-    for place, group in enumerate(groups):
-        found = masks[:, place]
-        whole[:, :, group] = found if len(group) == at_once else found.mean(axis=2, keepdims=True)
+    if len(groups) == 1 and n_channels == at_once:
+        return model(spectrograms)
+    spec = model.info.spec
+    whole = np.empty((n_batch, len(spec.targets), n_channels, spec.n_rows, n_frames), dtype=np.float32)
+    for group in groups:
+        doubled = group + group[-1:] * (at_once - len(group))
+        masks = model(spectrograms[:, doubled])
+        whole[:, :, group] = masks if len(group) == at_once else masks.mean(axis=2, keepdims=True)
     return whole
 
 
@@ -170,19 +179,17 @@ class LaneOutput:
         """Return what the change of sample rate still held."""
         return [resampler.flush() for resampler in self._resamplers]
 
-    def _estimate(self, chunk: MaskedChunk) -> list[ComplexArray]:
-        """The spectrogram of each signal, ``(channels, bins, frames)``."""
+    def _estimate(self, chunk: MaskedChunk) -> Iterator[ComplexArray]:
+        """The spectrogram of each signal in turn, ``(channels, bins, frames)``."""
         lane = self._lane
-        if not lane.wiener:
-            return [
-                apply_mask(_sum(chunk.masks[model][list(signal.targets)]), chunk.spectrogram)
-                for model, signal in zip(lane.signal_models, lane.signals, strict=True)
-            ]
-        refined = [self._refine(model, chunk) for model in range(len(lane.models))]
-        return [
-            _sum(refined[model][list(signal.targets)])
-            for model, signal in zip(lane.signal_models, lane.signals, strict=True)
-        ]
+        models = zip(lane.signal_models, lane.signals, strict=True)
+        if lane.wiener:
+            refined = [self._refine(model, chunk) for model in range(len(lane.models))]
+            yield from (refined[model][list(signal.targets)].sum(axis=0) for model, signal in models)
+            return
+        for (model, _), masks in zip(models, chunk.masks, strict=True):
+            rows = lane.models[model].info.spec.row_of_bin
+            yield apply_mask(masks[0], chunk.spectrogram, rows=rows)
 
     def _refine(self, model: int, chunk: MaskedChunk) -> ComplexArray:
         """All targets of a model, and what they leave over, through the Wiener filter."""
@@ -191,20 +198,26 @@ class LaneOutput:
         if not spec.complete:
             rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))
             masks = np.concatenate([masks, rest])
-        refined = np.empty((*masks.shape,), dtype=np.complex64)
-        for group in group_channels(self._n_channels, at_once=spec.n_channels):
-            mixture = chunk.spectrogram[list(group)]
-            guesses = masks[:, list(group)] * mixture
-            refined[:, list(group)] = filter_estimates(guesses, mixture, iterations=lane.wiener)
-        return refined
+        guesses = np.stack([apply_mask(mask, chunk.spectrogram, rows=spec.row_of_bin) for mask in masks])
+        for group in map(list, group_channels(self._n_channels, at_once=spec.n_channels)):
+            mixture = chunk.spectrogram[group]
+            guesses[:, group] = filter_estimates(guesses[:, group], mixture, iterations=lane.wiener)
+        return guesses
 
 
-def apply_mask(mask: FloatArray, spectrogram: ComplexArray) -> ComplexArray:
-    """Multiply ``(channels, bins, frames)`` by a mask, keeping the spectrogram's order in memory."""
+def _copy_frames(spectrogram: ComplexArray) -> ComplexArray:
+    """Copy ``(channels, bins, frames)`` in its order in memory, so that what it was cut from can go."""
+    return spectrogram.swapaxes(-1, -2).copy().swapaxes(-1, -2)
+
+
+def apply_mask(
+    mask: FloatArray, spectrogram: ComplexArray, *, rows: NDArray[np.intp] | None = None
+) -> ComplexArray:
+    """Multiply ``(channels, bins, frames)`` by a mask, keeping the spectrogram's order in memory.
+
+    The mask is ``(channels, rows, frames)``; `rows` names the row of each bin.
+    """
     by_frame = np.ascontiguousarray(mask.swapaxes(-1, -2))
+    if rows is not None:
+        by_frame = by_frame.take(rows, axis=-1)
     return np.asarray(by_frame * spectrogram.swapaxes(-1, -2)).swapaxes(-1, -2)
-
-
-def _sum(parts: NDArray[Number]) -> NDArray[Number]:
-    """Add up the first axis; one part is returned as it is."""
-    return parts[0] if len(parts) == 1 else np.asarray(parts.sum(axis=0))

@@ -4,17 +4,20 @@ The graph takes ``mixture``, float32, and gives ``mask``, float32 in [0, 1]:
 
 - features ``complex``: ``(batch, 2 * channels, bins, frames)``, real and imaginary part of each channel;
 - features ``magnitude``: ``(batch, channels, bins, frames)``;
-- output: ``(batch, targets, channels, bins, frames)``.
+- output: ``(batch, targets, channels, rows, frames)``, where each row is the mask of one bin or of several
+  neighbours (`ModelSpec.mask_widths`): a mask coarse in frequency need not be stored or moved in full.
 """
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemsplit.device import Device, open_session
 from stemsplit.errors import DeviceError, ModelError
@@ -33,7 +36,8 @@ class ModelSpec:
 
     Lengths ending in ``_s`` are seconds, in ``_hz`` hertz, the others samples. `complete` means that the
     masks of all targets sum to one; `remainder` names the target that also receives what no mask reaches
-    (content above the model's band); `context_s` is the distance beyond which no frame changes a mask.
+    (content above the model's band); `context_s` is the distance beyond which no frame changes a mask;
+    `mask_widths` tells how many bins each row of the mask covers, from low to high (empty: one each).
 
     Raises
     ------
@@ -53,6 +57,7 @@ class ModelSpec:
     synthesis_window: str
     features: str
     output_kind: str
+    mask_widths: tuple[int, ...]
     complete: bool
     remainder: str
     chunk_s: float
@@ -71,6 +76,8 @@ class ModelSpec:
             "n_channels": self.n_channels in (1, 2),
             "features": self.features in FEATURES,
             "output_kind": self.output_kind in OUTPUT_KINDS,
+            "mask_widths": not self.mask_widths
+            or (min(self.mask_widths) > 0 and sum(self.mask_widths) == self.n_fft // 2 + 1),
             "remainder": self.remainder == "" or self.remainder in self.targets,
             "chunk_s": self.chunk_s > 0,
             "context_s": self.context_s >= 0,
@@ -87,6 +94,18 @@ class ModelSpec:
         return StftSpec(
             self.n_fft, self.hop_length, self.win_length, self.analysis_window, self.synthesis_window
         )
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of a mask."""
+        return len(self.mask_widths) or self.stft.n_bins
+
+    @cached_property
+    def row_of_bin(self) -> NDArray[np.intp] | None:
+        """For each bin the row of the mask that holds for it; None if it is its own."""
+        if not self.mask_widths:
+            return None
+        return np.repeat(np.arange(len(self.mask_widths)), self.mask_widths)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, str]) -> "ModelSpec":
@@ -123,6 +142,13 @@ def _read_texts(text: str) -> tuple[str, ...]:
     return tuple(items)
 
 
+def _read_numbers(text: str) -> tuple[int, ...]:
+    items = json.loads(text)
+    if not isinstance(items, list) or not all(type(item) is int for item in items):
+        raise ValueError("not a list of whole numbers")
+    return tuple(items)
+
+
 def _read_bool(text: str) -> bool:
     return {"true": True, "false": False}[text]
 
@@ -133,6 +159,7 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     float: float,
     bool: _read_bool,
     tuple[str, ...]: _read_texts,
+    tuple[int, ...]: _read_numbers,
 }
 
 
@@ -189,7 +216,7 @@ class MaskModel:
     def __call__(self, spectrograms: ComplexArray) -> FloatArray:
         """Return the masks of ``(batch, channels, bins, frames)``.
 
-        The result is ``(batch, targets, channels, bins, frames)``. When the device runs out of memory the
+        The result is ``(batch, targets, channels, rows, frames)``. When the device runs out of memory the
         batch is halved, down to one item.
         """
         try:
@@ -211,9 +238,9 @@ class MaskModel:
             if is_out_of_memory(error):
                 raise DeviceMemoryError(str(error)) from error
             raise ModelError(f"{self.info.path}: the network failed: {error}") from error
-        n_batch, _, n_bins, n_frames = spectrograms.shape
         spec = self.info.spec
-        expected = (n_batch, len(spec.targets), spec.n_channels, n_bins, n_frames)
+        n_batch, n_frames = spectrograms.shape[0], spectrograms.shape[-1]
+        expected = (n_batch, len(spec.targets), spec.n_channels, spec.n_rows, n_frames)
         if masks.shape != expected:
             raise ModelError(f"{self.info.path}: the masks have shape {masks.shape}, not {expected}")
         return masks
@@ -266,7 +293,7 @@ def _check_graph(session: Any, spec: ModelSpec) -> None:
         )
     rows = spec.n_channels * (2 if spec.features == "complex" else 1)
     _check_shape("mixture", inputs["mixture"], (None, rows, spec.stft.n_bins, None))
-    _check_shape("mask", outputs["mask"], (None, len(spec.targets), spec.n_channels, spec.stft.n_bins, None))
+    _check_shape("mask", outputs["mask"], (None, len(spec.targets), spec.n_channels, spec.n_rows, None))
 
 
 def _check_shape(name: str, found: list[Any], wanted: tuple[int | None, ...]) -> None:

@@ -20,13 +20,14 @@ from stemsplit.errors import AudioError, SettingsError
 from stemsplit.lane import Lane, LaneInput, LaneOutput, LaneSpec, MaskedChunk
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
-from stemsplit.recipe import Stem, make_recipe
+from stemsplit.recipe import Signal, Stem, make_recipe
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
     from stemsplit.result import FileResult
 
 GPU_BATCH = 4
+OUTPUT_SAMPLES = 65536
 
 Progress = Callable[[int], None]
 
@@ -299,28 +300,28 @@ class Separator:
                 for chunk in chunks:
                     _put_all(signals, lane, output.process(chunk))
             n_ready = min([len(mixture), *(len(signal) for signal in signals.values())])
-            if n_ready:
-                yield self._mix(mixture.take(n_ready), _take_all(signals, n_ready))
+            yield from self._mix(mixture, signals, n_ready)
         for lane, output in zip(self._lanes, outputs, strict=True):
             _put_all(signals, lane, output.flush())
-        if len(mixture):
-            n_left = len(mixture)
-            yield self._mix(mixture.take(n_left), _take_all(signals, n_left))
+        yield from self._mix(mixture, signals, len(mixture))
 
-    def _mix(self, mixture: FloatArray, signals: Mapping[Any, FloatArray]) -> dict[str, FloatArray]:
-        return {stem.name: _add_up(stem, mixture, signals) for stem in self._recipe.stems}
+    def _mix(
+        self, mixture: Fifo, signals: Mapping[Signal, Fifo], n_samples: int
+    ) -> Iterator[dict[str, FloatArray]]:
+        """Take `n_samples` samples and make the stems of them, in blocks that cost little memory."""
+        for start in range(0, n_samples, OUTPUT_SAMPLES):
+            n_taken = min(OUTPUT_SAMPLES, n_samples - start)
+            whole = mixture.take(n_taken)
+            parts = {signal: fifo.take(n_taken) for signal, fifo in signals.items()}
+            yield {stem.name: _add_up(stem, whole, parts) for stem in self._recipe.stems}
 
 
-def _put_all(signals: Mapping[Any, Fifo], lane: Lane, waveforms: Sequence[FloatArray]) -> None:
+def _put_all(signals: Mapping[Signal, Fifo], lane: Lane, waveforms: Sequence[FloatArray]) -> None:
     for signal, waveform in zip(lane.signals, waveforms, strict=True):
         signals[signal].put(waveform)
 
 
-def _take_all(signals: Mapping[Any, Fifo], n_samples: int) -> dict[Any, FloatArray]:
-    return {signal: fifo.take(n_samples) for signal, fifo in signals.items()}
-
-
-def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Any, FloatArray]) -> FloatArray:
+def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
     total = stem.mixture * mixture if stem.mixture else np.zeros_like(mixture)
     for signal, sign in stem.signals.items():
         total += signals[signal] if sign == 1 else sign * signals[signal]
