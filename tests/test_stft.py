@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.signal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -87,7 +88,15 @@ def test_unknown_window_is_named() -> None:
         make_window("kaiser", 8)
 
 
-@pytest.mark.parametrize("name", WINDOWS)
-def test_windows_are_periodic(name: str) -> None:
-    window = make_window(name, 8)
-    np.testing.assert_allclose(window[1:], window[:0:-1], atol=1e-7)
+@pytest.mark.parametrize(
+    ("name", "scipys"), [("hann", "hann"), ("hamming", "hamming"), ("rectangular", "boxcar")]
+)
+@pytest.mark.parametrize("length", [1, 8, 255])
+def test_windows_are_the_usual_periodic_ones(name: str, scipys: str, length: int) -> None:
+    expected = scipy.signal.get_window(scipys, length, fftbins=True)
+    np.testing.assert_allclose(make_window(name, length), expected, atol=1e-7)
+
+
+def test_square_root_window_squares_to_hann() -> None:
+    assert set(WINDOWS) == {"hann", "sqrt_hann", "hamming", "rectangular"}
+    np.testing.assert_allclose(make_window("sqrt_hann", 64) ** 2, make_window("hann", 64), atol=1e-7)
