@@ -1,0 +1,11 @@
+"""Training of stemsplit's models; needs the extra ``train`` and is never imported by inference.
+
+Conventions: waveforms are float32 ``(channels, samples)`` at 44,100 Hz, stereo unless said otherwise;
+stems stand in the order of `TARGETS`.
+"""
+
+from stemsplit.stft import StftSpec
+
+TARGETS = ("vocals", "drums", "bass", "other")
+SAMPLE_RATE = 44100
+SPEC = StftSpec(n_fft=6144, hop_length=3072)

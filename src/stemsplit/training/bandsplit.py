@@ -1,0 +1,240 @@
+"""Our network: bands of the spectrum, mixed along time and along bands in turn.
+
+After Y. Luo and J. Yu, "Music Source Separation With Band-Split RNN", IEEE/ACM TASLP 31, 2023, with
+three changes. Time is crossed by dilated convolutions: what a frame can see is finite, so a song
+may be cut into chunks with context without changing a mask. Above about 4 kHz one mask serves 32
+bins. And the masks of all targets come from one softmax: they sum to one.
+
+Between the two ends everything has the *compact* axis: ``n_low`` single bins, then groups of bins.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+@dataclass(frozen=True)
+class BandLayout:
+    """How the bins of the STFT are grouped, and the groups gathered in bands.
+
+    Parameters
+    ----------
+    n_bins : int
+        Bins of the STFT (3073: ``n_fft`` 6144).
+    group : int
+        Bins per group in the upper part (32 bins are 230 Hz at 44.1 kHz).
+    bands : tuple of (int, int)
+        Runs of equal bands, from low to high: (how many, how many compact bins each).
+    """
+
+    n_bins: int = 3073
+    group: int = 32
+    bands: tuple[tuple[int, int], ...] = ((12, 6), (12, 10), (11, 35), (6, 3), (4, 15))
+
+    @property
+    def n_compact(self) -> int:
+        """Length of the compact axis."""
+        return sum(count * width for count, width in self.bands)
+
+    @property
+    def n_bands(self) -> int:
+        """Number of bands."""
+        return sum(count for count, _ in self.bands)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups of bins above the single bins."""
+        # n_low + n_groups = n_compact and n_low + group * n_groups = n_bins
+        return (self.n_bins - self.n_compact) // (self.group - 1)
+
+    @property
+    def n_low(self) -> int:
+        """Number of single bins at the low end."""
+        return self.n_compact - self.n_groups
+
+    def __post_init__(self) -> None:
+        if self.n_low + self.group * self.n_groups != self.n_bins or self.n_low < 0:
+            raise ValueError(f"{self.bands} in groups of {self.group} do not cover {self.n_bins} bins")
+
+    def gather(self, power: Tensor) -> Tensor:
+        """Sum what belongs together: ``(..., bins, frames) -> (..., compact, frames)``."""
+        low, high = power[..., : self.n_low, :], power[..., self.n_low :, :]
+        grouped = high.unflatten(-2, (self.n_groups, self.group)).sum(-2)
+        return torch.cat([low, grouped], -2)
+
+    def expand(self, compact: Tensor) -> Tensor:
+        """Repeat each group's value for its bins: ``(..., compact, frames) -> (..., bins, frames)``."""
+        low, high = compact[..., : self.n_low, :], compact[..., self.n_low :, :]
+        spread = high.unsqueeze(-2).expand(*[-1] * (high.dim() - 1), self.group, -1).flatten(-3, -2)
+        return torch.cat([low, spread], -2)
+
+    def widths(self) -> Tensor:
+        """Bins behind each place of the compact axis."""
+        return torch.cat([torch.ones(self.n_low), torch.full((self.n_groups,), float(self.group))])
+
+
+class BandLinear(nn.Module):
+    """A linear layer of its own for each band of a run of equally wide ones."""
+
+    def __init__(self, n_bands: int, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_bands, n_in, n_out) / n_in**0.5)
+        self.bias = nn.Parameter(torch.zeros(n_bands, 1, n_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(bands, rows, n_in) -> (bands, rows, n_out)``."""
+        return torch.matmul(x, self.weight) + self.bias
+
+
+class TimeConv(nn.Module):
+    """A gated dilated convolution along time, as a residual; zeros stand beyond both ends."""
+
+    def __init__(self, n_features: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        self.norm = nn.LayerNorm(n_features)
+        self.gate = nn.Linear(3 * n_features, 2 * n_features)
+        self.out = nn.Linear(n_features, n_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, frames, bands, features)``, the same shape out."""
+        d = self.dilation
+        padded = functional.pad(self.norm(x), (0, 0, 0, 0, d, d))
+        taps = torch.cat([padded[:, : -2 * d], padded[:, d:-d], padded[:, 2 * d :]], -1)
+        value, gate = self.gate(taps).chunk(2, -1)
+        return x + self.out(value * torch.sigmoid(gate))
+
+
+class BandMixer(nn.Module):
+    """A bidirectional LSTM along the bands of each frame, as a residual."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(n_features)
+        self.lstm = nn.LSTM(n_features, n_features, batch_first=True, bidirectional=True)
+        self.out = nn.Linear(2 * n_features, n_features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(batch, frames, bands, features)``, the same shape out."""
+        mixed = self.out(self.lstm(self.norm(x).flatten(0, 1))[0])
+        return x + mixed.reshape(x.shape)
+
+
+class BandSplit(nn.Module):
+    """Masks of several targets from the STFT of a stereo mixture.
+
+    Parameters
+    ----------
+    n_targets : int
+        Targets; their masks sum to one.
+    n_features : int
+        Width of each band's description.
+    n_layers : int
+        Pairs of time and band layers.
+    dilations : tuple of int
+        Dilations of the convolutions along time, two per layer; their sum is the reach in frames.
+    layout : BandLayout, optional
+        How bins become bands.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_targets: int = 4,
+        n_features: int = 64,
+        n_layers: int = 4,
+        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 4, 2, 16),
+        layout: BandLayout | None = None,
+    ) -> None:
+        super().__init__()
+        self.n_targets, self.n_channels = n_targets, 2
+        self.layout = layout or BandLayout()
+        self.dilations = dilations[: 2 * n_layers]
+        self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
+        self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
+        self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
+        self.norm = nn.LayerNorm(n_features)
+        outputs = n_targets * self.n_channels
+        self.hidden = BandLinear(self.layout.n_bands, n_features, 2 * n_features)
+        self.decode = nn.ModuleList(BandLinear(n, 2 * n_features, outputs * w) for n, w in self.layout.bands)
+        self.register_buffer("_widths", self.layout.widths().unsqueeze(-1), persistent=False)
+
+    @property
+    def reach_frames(self) -> int:
+        """Frames on each side that can change a mask."""
+        return sum(self.dilations)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Masks of all targets.
+
+        Parameters
+        ----------
+        mixture : Tensor, shape (batch, 4, bins, frames)
+            STFT of the mixture: left real, left imaginary, right real, right imaginary.
+
+        Returns
+        -------
+        Tensor, shape (batch, targets, 2, bins, frames)
+            Masks in [0, 1] that sum to one over the targets.
+        """
+        return self.layout.expand(self.masks(self.powers(mixture)))
+
+    def powers(self, mixture: Tensor) -> Tensor:
+        """Powers of left, right, mid and side: ``(batch, 4, bins, frames) -> (batch, 4, compact, frames)``."""
+        left_re, left_im, right_re, right_im = mixture.unbind(1)
+        left, right = left_re.square() + left_im.square(), right_re.square() + right_im.square()
+        cross = left_re * right_re + left_im * right_im
+        return self.four_powers(*(self.layout.gather(each) for each in (left, right, cross)))
+
+    @staticmethod
+    def four_powers(left: Tensor, right: Tensor, cross: Tensor) -> Tensor:
+        """Powers of left, right, mid and side from ``|L|^2``, ``|R|^2`` and ``Re(L R*)``, along axis 1."""
+        mean = (left + right) / 2
+        return torch.stack([left, right, mean + cross, functional.relu(mean - cross)], 1)
+
+    def masks(self, powers: Tensor) -> Tensor:
+        """Masks on the compact axis.
+
+        Parameters
+        ----------
+        powers : Tensor, shape (batch, 4, compact, frames)
+            What `powers` returns.
+
+        Returns
+        -------
+        Tensor, shape (batch, targets, 2, compact, frames)
+        """
+        # decibels / 20 around the level of music; the floor is far below a 16-bit rounding error
+        x = 0.5 * torch.log10(powers / self._widths + 1e-4)
+        x = self._encode(x.permute(0, 3, 2, 1))  # (batch, frames, compact, 4)
+        for index, band in enumerate(self.band):
+            x = band(self.time[2 * index + 1](self.time[2 * index](x)))
+        logits = self._decode(self.norm(x))  # (batch, frames, compact, targets * 2)
+        logits = logits.unflatten(-1, (self.n_targets, self.n_channels))
+        return torch.softmax(logits.float(), -2).permute(0, 3, 4, 2, 1)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        """``(batch, frames, compact, 4) -> (batch, frames, bands, features)``."""
+        rows = x.flatten(0, 1)  # (batch * frames, compact, 4)
+        bands, start = [], 0
+        for (count, width), linear in zip(self.layout.bands, self.encode, strict=True):
+            part = rows[:, start : start + count * width].unflatten(1, (count, width)).flatten(2)
+            bands.append(linear(part.transpose(0, 1)))  # (count, batch * frames, features)
+            start += count * width
+        joined = torch.cat(bands).transpose(0, 1)
+        return joined.reshape(x.shape[0], -1, *joined.shape[1:])
+
+    def _decode(self, x: Tensor) -> Tensor:
+        """``(batch, frames, bands, features) -> (batch, frames, compact, targets * channels)``."""
+        hidden = torch.tanh(self.hidden(x.flatten(0, 1).transpose(0, 1)))
+        parts, start = [], 0
+        for (count, width), linear in zip(self.layout.bands, self.decode, strict=True):
+            part = linear(hidden[start : start + count]).transpose(
+                0, 1
+            )  # (batch * frames, count, width * out)
+            parts.append(part.unflatten(2, (width, -1)).flatten(1, 2))
+            start += count
+        joined = torch.cat(parts, 1)
+        return joined.reshape(x.shape[0], -1, *joined.shape[1:])

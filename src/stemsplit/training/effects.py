@@ -1,0 +1,160 @@
+"""Chains of effects as in a mix: amplifiers, compressors, rooms, buses. All return ``(2, samples)``."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pedalboard as pb
+from numpy.random import Generator
+from scipy.signal import oaconvolve
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.types import FloatArray
+
+
+def apply(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatArray:
+    """Run a chain of pedalboard effects."""
+    out: FloatArray = pb.Pedalboard(list(effects))(np.ascontiguousarray(waveform, np.float32), SAMPLE_RATE)
+    return out
+
+
+def levelled(waveform: FloatArray, peak: float = 0.5) -> FloatArray:
+    """Scaled so that all but the rarest peaks stay under `peak`: what a chain's thresholds refer to."""
+    loud = float(np.quantile(np.abs(waveform[:, ::7]), 0.999)) if waveform.size else 0.0
+    return waveform * (peak / loud) if loud > 1e-6 else waveform
+
+
+def saturated(waveform: FloatArray, drive_db: float) -> FloatArray:
+    """Soft clipping that keeps the level of quiet sounds."""
+    gain = 10 ** (drive_db / 20)
+    return np.asarray(np.tanh(waveform * gain) / gain, np.float32)
+
+
+def equalised(rng: Generator, waveform: FloatArray, spread_db: float = 5.0) -> FloatArray:
+    """A random tone control: two shelves and two bells."""
+    low_hz, high_hz = float(rng.uniform(80, 300)), float(rng.uniform(3000, 9000))
+    bells = [
+        pb.PeakFilter(
+            float(rng.uniform(200, 6000)), float(rng.normal(0, spread_db)), float(rng.uniform(0.5, 2))
+        )
+        for _ in range(2)
+    ]
+    shelves = [
+        pb.LowShelfFilter(low_hz, float(rng.normal(0, spread_db))),
+        pb.HighShelfFilter(high_hz, float(rng.normal(0, spread_db))),
+    ]
+    return apply(waveform, [*shelves, *bells])
+
+
+def in_room(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], wet: float) -> FloatArray:
+    """Reverberation: now a measured room, now an algorithm. `wet` is its level against the dry sound."""
+    if rooms and rng.random() < 0.35:
+        room = rooms[int(rng.integers(len(rooms)))][:, : 2 * SAMPLE_RATE]
+        room = room / (np.sqrt(np.square(room).sum(1).mean()) + 1e-9)
+        echo = oaconvolve(waveform, np.broadcast_to(room, (2, room.shape[1])), axes=1)
+        return np.asarray(waveform + wet * echo[:, : waveform.shape[1]], np.float32)
+    size = float(rng.uniform(0.1, 0.9))
+    reverb = pb.Reverb(size, float(rng.uniform(0.2, 0.8)), wet, 1.0 - 0.5 * wet, float(rng.uniform(0.6, 1)))
+    return apply(waveform, [reverb])
+
+
+def compressed(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> FloatArray:
+    """A compressor at a random, musical setting."""
+    threshold_db = float(rng.uniform(-32, -18) if heavy else rng.uniform(-22, -10))
+    ratio = float(rng.uniform(4, 10) if heavy else rng.uniform(1.8, 4))
+    attack_ms, release_ms = float(rng.uniform(1, 25)), float(rng.uniform(50, 250))
+    squeezed = apply(levelled(waveform), [pb.Compressor(threshold_db, ratio, attack_ms, release_ms)])
+    return levelled(squeezed)
+
+
+def guitar_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Overdrive to high gain, then the narrow band of a guitar cabinet."""
+    drive_db = float(rng.uniform(12, 42))
+    tight_hz, roll_off_hz = float(rng.uniform(70, 250)), float(rng.uniform(3500, 6500))
+    chain = [
+        pb.HighpassFilter(tight_hz),
+        pb.PeakFilter(float(rng.uniform(600, 1400)), float(rng.uniform(0, 8)), 0.7),
+        pb.Distortion(drive_db),
+        pb.HighpassFilter(70),
+        pb.PeakFilter(float(rng.uniform(90, 140)), float(rng.uniform(0, 5)), 1.2),
+        pb.PeakFilter(float(rng.uniform(350, 700)), float(rng.uniform(-7, 0)), 0.8),
+        pb.PeakFilter(float(rng.uniform(2000, 3500)), float(rng.uniform(0, 7)), 1.0),
+        pb.LowpassFilter(roll_off_hz),
+        pb.LowpassFilter(roll_off_hz * 1.2),
+        pb.LowpassFilter(roll_off_hz * 1.5),
+    ]
+    return levelled(apply(levelled(waveform), chain))
+
+
+def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Heavy compression, some grit, a cabinet: a bass as it sits in a record."""
+    out = compressed(rng, waveform, heavy=True)
+    if rng.random() < 0.6:
+        grit = apply(out, [pb.HighpassFilter(150), pb.Distortion(float(rng.uniform(5, 30)))])
+        grit = apply(grit, [pb.LowpassFilter(float(rng.uniform(1500, 5000)))])
+        out = out + float(rng.uniform(0.05, 0.5)) * levelled(grit)
+    out = saturated(levelled(out, 0.7), float(rng.uniform(0, 10)))
+    tone = [
+        pb.HighpassFilter(float(rng.uniform(25, 45))),
+        pb.LowShelfFilter(float(rng.uniform(70, 140)), float(rng.uniform(-2, 6))),
+        pb.PeakFilter(float(rng.uniform(200, 400)), float(rng.uniform(-6, 2)), 0.8),
+        pb.PeakFilter(float(rng.uniform(700, 2500)), float(rng.uniform(-4, 6)), 0.8),
+        pb.LowpassFilter(float(rng.uniform(2500, 12000))),
+    ]
+    return apply(out, tone)
+
+
+def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    """Room, parallel compression and saturation of a whole kit."""
+    out = in_room(rng, levelled(waveform, 0.7), rooms, float(rng.uniform(0.02, 0.3)))
+    if rng.random() < 0.6:
+        out = out + float(rng.uniform(0.2, 0.8)) * compressed(rng, out, heavy=True)
+    else:
+        out = compressed(rng, out)
+    if rng.random() < 0.6:
+        out = saturated(levelled(out, 0.8), float(rng.uniform(0, 9)))
+    return equalised(rng, out, 3.0)
+
+
+def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    """Modulation, delay and room of one accompanying instrument."""
+    out = levelled(waveform)
+    if rng.random() < 0.25:
+        out = apply(out, [pb.Chorus(float(rng.uniform(0.3, 2)), float(rng.uniform(0.1, 0.4)), mix=0.4)])
+    if rng.random() < 0.2:
+        out = apply(out, [pb.Delay(float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.1, 0.4)), 0.25)])
+    out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.35)))
+    return compressed(rng, out) if rng.random() < 0.5 else out
+
+
+def vocal_chain(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    """High-pass, presence, compression, doubling, delay, plate."""
+    presence = pb.PeakFilter(float(rng.uniform(2500, 6000)), float(rng.uniform(-2, 6)), 0.7)
+    out = apply(waveform, [pb.HighpassFilter(float(rng.uniform(70, 140))), presence])
+    out = compressed(rng, out, heavy=bool(rng.random() < 0.7))
+    if rng.random() < 0.15:
+        out = saturated(levelled(out, 0.8), float(rng.uniform(3, 14)))
+    if rng.random() < 0.3:
+        out = doubled(rng, out)
+    if rng.random() < 0.35:
+        out = apply(out, [pb.Delay(float(rng.uniform(0.08, 0.45)), float(rng.uniform(0.1, 0.4)), 0.2)])
+    return in_room(rng, out, rooms, float(rng.uniform(0.0, 0.35)))
+
+
+def doubled(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Two late, slightly wandering copies, left and right."""
+    out = waveform.copy()
+    time = np.arange(waveform.shape[1])
+    for side in range(2):
+        delay_s, depth_s = rng.uniform(0.012, 0.035), rng.uniform(0.0005, 0.003)
+        wander = depth_s * np.sin(2 * np.pi * rng.uniform(0.1, 0.6) * time / SAMPLE_RATE)
+        copy = np.interp(time - (delay_s + wander) * SAMPLE_RATE, time, waveform.mean(0), left=0.0)
+        out[side] += 0.6 * copy.astype(np.float32)
+        out[1 - side] += 0.15 * copy.astype(np.float32)
+    return out
+
+
+def panned(waveform: FloatArray, pan: float) -> FloatArray:
+    """Place in the stereo image, `pan` from -1 (left) to 1 (right), constant power; mono is widened."""
+    angle = np.pi / 4 * (1 + pan)
+    gains = np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]])
+    return np.asarray(np.broadcast_to(waveform, (2, waveform.shape[1])) * gains, np.float32)

@@ -1,0 +1,54 @@
+"""How good estimates are: uSDR, its improvement over the mixture, SI-SDR.
+
+All take ``(channels, samples)`` and return decibels. A ratio to a silent reference has no meaning:
+it is NaN here, and `leakage_db` says instead how much was left in the estimate.
+"""
+
+import numpy as np
+
+from stemsplit.types import FloatArray
+
+SILENCE = 1e-7  # mean power below which a reference counts as silent (-70 dB full scale)
+
+
+def sdr(reference: FloatArray, estimate: FloatArray) -> float:
+    """Energy of the reference over energy of the error, over the whole excerpt (uSDR).
+
+    >>> round(sdr(np.ones((1, 4), np.float32), np.full((1, 4), 0.9, np.float32)), 3)
+    20.0
+    """
+    if is_silent(reference):
+        return float("nan")
+    return _ratio_db(_energy(reference), _energy(reference - estimate))
+
+
+def sdr_improvement(reference: FloatArray, estimate: FloatArray, mixture: FloatArray) -> float:
+    """By how much the estimate is nearer to the reference than the mixture was."""
+    return sdr(reference, estimate) - sdr(reference, mixture)
+
+
+def si_sdr(reference: FloatArray, estimate: FloatArray) -> float:
+    """SDR that forgives a wrong gain (Le Roux et al., "SDR - half-baked or well done?", 2019)."""
+    if is_silent(reference):
+        return float("nan")
+    gain = float(np.vdot(reference, estimate)) / _energy(reference)
+    scaled = gain * reference
+    return _ratio_db(_energy(scaled), _energy(scaled - estimate))
+
+
+def leakage_db(estimate: FloatArray, mixture: FloatArray) -> float:
+    """Energy of an estimate against the mixture: what is wrongly there if the reference is silent."""
+    return _ratio_db(_energy(estimate), _energy(mixture))
+
+
+def is_silent(reference: FloatArray) -> bool:
+    """Whether a reference holds nothing to be separated."""
+    return _energy(reference) / max(1, reference.size) < SILENCE
+
+
+def _energy(waveform: FloatArray) -> float:
+    return float(np.sum(np.square(waveform, dtype=np.float64)))
+
+
+def _ratio_db(numerator: float, denominator: float) -> float:
+    return float(10 * np.log10((numerator + 1e-12) / (denominator + 1e-12)))

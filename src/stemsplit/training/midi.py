@@ -1,0 +1,161 @@
+"""MIDI patterns: songs as parts, parts as notes in seconds."""
+
+import io
+import re
+import zipfile
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import mido
+
+from stemsplit.errors import StemsplitError
+
+DRUM_CHANNEL = 9
+HELD_OUT_SHARE = 12  # one MIDI file in so many is for validation only
+
+
+@dataclass(frozen=True)
+class Note:
+    """One note: start and length in seconds, pitch as MIDI number, velocity 1 to 127."""
+
+    start_s: float
+    length_s: float
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one instrument plays: General-MIDI `program` 0 to 127 (-1 for drums), and its notes."""
+
+    program: int
+    notes: tuple[Note, ...]
+    name: str = ""
+
+    @property
+    def is_drums(self) -> bool:
+        """Whether pitches name drums."""
+        return self.program < 0
+
+    def window(self, start_s: float, length_s: float) -> "Part":
+        """The notes that start within a window, moved to its beginning."""
+        notes = [
+            replace(note, start_s=note.start_s - start_s)
+            for note in self.notes
+            if start_s <= note.start_s < start_s + length_s
+        ]
+        return replace(self, notes=tuple(notes))
+
+    def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "Part":
+        """Transposed (not drums) and stretched in time."""
+        shift = 0 if self.is_drums else semitones
+        notes = [
+            Note(note.start_s * stretch, note.length_s * stretch, note.pitch + shift, note.velocity)
+            for note in self.notes
+        ]
+        return replace(self, notes=tuple(notes))
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """A piece of music: its parts, its tempo in beats per minute, its length in seconds."""
+
+    name: str
+    parts: tuple[Part, ...]
+    tempo: float
+
+    @property
+    def length_s(self) -> float:
+        """End of the last note's start."""
+        return max((part.notes[-1].start_s for part in self.parts if part.notes), default=0.0)
+
+    def window(self, start_s: float, length_s: float) -> "Pattern":
+        """A stretch of the piece; parts without notes in it are left out."""
+        parts = (part.window(start_s, length_s) for part in self.parts)
+        return replace(self, parts=tuple(part for part in parts if part.notes))
+
+    def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "Pattern":
+        """Transposed and stretched."""
+        parts = tuple(part.changed(semitones=semitones, stretch=stretch) for part in self.parts)
+        return replace(self, parts=parts, tempo=self.tempo / stretch)
+
+
+def is_held_out_midi(name: str) -> bool:
+    """Whether a MIDI file is for validation only."""
+    return zlib.crc32(name.encode()) % HELD_OUT_SHARE == 0
+
+
+def pattern_names(archive: Path, *, split: str) -> list[str]:
+    """Names of the MIDI files of one split in a zip archive.
+
+    Raises
+    ------
+    StemsplitError
+        The archive is missing or holds none.
+    """
+    if not archive.exists():
+        raise StemsplitError(f"{archive} does not exist; the training library should hold it")
+    with zipfile.ZipFile(archive) as file:
+        names = sorted(name for name in file.namelist() if re.search(r"\.midi?$", name, re.IGNORECASE))
+    chosen = [name for name in names if is_held_out_midi(name) == (split == "valid")]
+    if not chosen:
+        raise StemsplitError(f"{archive} holds no MIDI files for {split!r}")
+    return chosen
+
+
+def read_pattern(archive: Path, name: str) -> Pattern:
+    """Read one MIDI file out of a zip archive."""
+    with zipfile.ZipFile(archive) as file:
+        midi = mido.MidiFile(file=io.BytesIO(file.read(name)), clip=True)
+    tracks = [(track.name, list(_timed(track))) for track in midi.tracks]
+    clock = _Clock(midi.ticks_per_beat, (event for _, events in tracks for event in events))
+    parts = [part for title, events in tracks for part in _parts(title, events, clock)]
+    return Pattern(name, tuple(parts), clock.tempo)
+
+
+class _Clock:
+    """Ticks to seconds, through every change of tempo."""
+
+    def __init__(self, ticks_per_beat: int, events: Iterable[tuple[int, mido.Message]]) -> None:
+        changes = sorted((tick, event.tempo) for tick, event in events if event.type == "set_tempo")
+        self._marks = [(0, 0.0, 500_000)]
+        self._ticks_per_beat = ticks_per_beat
+        for tick, tempo in changes:
+            self._marks.append((tick, self.seconds(tick), tempo))
+        self.tempo = 6e7 / self._marks[min(1, len(self._marks) - 1)][2]
+
+    def seconds(self, tick: int) -> float:
+        """Time of a tick."""
+        mark = max((mark for mark in self._marks if mark[0] <= tick), key=lambda each: each[:2])
+        return mark[1] + (tick - mark[0]) * mark[2] / 1e6 / self._ticks_per_beat
+
+
+def _timed(track: Iterable[mido.Message]) -> Iterable[tuple[int, mido.Message]]:
+    tick = 0
+    for event in track:
+        tick += event.time
+        yield tick, event
+
+
+def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _Clock) -> list[Part]:
+    """One part per channel and program of a track."""
+    notes: dict[int, list[Note]] = defaultdict(list)
+    programs: dict[int, int] = defaultdict(int)
+    sounding: dict[tuple[int, int], tuple[float, int, int]] = {}
+    for tick, event in events:
+        if event.type == "program_change":
+            programs[event.channel] = event.program
+        if event.type not in ("note_on", "note_off"):
+            continue
+        key, now = (event.channel, event.note), clock.seconds(tick)
+        if key in sounding:
+            start_s, velocity, program = sounding.pop(key)
+            notes[program].append(Note(start_s, max(0.03, now - start_s), event.note, velocity))
+        if event.type == "note_on" and event.velocity:
+            program = -1 if event.channel == DRUM_CHANNEL else programs[event.channel]
+            sounding[key] = (now, event.velocity, program)
+    ordered = {program: sorted(each, key=lambda note: note.start_s) for program, each in notes.items()}
+    return [Part(program, tuple(each), title) for program, each in ordered.items()]

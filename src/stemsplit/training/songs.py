@@ -1,0 +1,150 @@
+"""Songs as training sees them: aligned stems in one memory-mapped array each.
+
+A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``. Its stems are any of
+`TARGETS`, or the single stem "accompaniment": music that holds everything but vocals, unseparated.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training.library import Item, Library, to_int16
+from stemsplit.types import FloatArray
+
+ACCOMPANIMENT = "accompaniment"
+
+
+@dataclass(frozen=True)
+class Song:
+    """Aligned stems of one piece of music.
+
+    Parameters
+    ----------
+    path : Path
+        The array.
+    split : str
+        "train" or "valid".
+    kind : str
+        "multitrack", "backing", "performance" or "render".
+    stems : tuple of str
+        What the first axis of the array holds.
+    levels_db : tuple of float
+        Level of each stem while it sounds, in dB against full scale.
+    n_samples : int
+        Length.
+    """
+
+    path: Path
+    split: str
+    kind: str
+    stems: tuple[str, ...]
+    levels_db: tuple[float, ...]
+    n_samples: int
+
+    @cached_property
+    def _samples(self) -> NDArray[np.int16]:
+        samples: NDArray[np.int16] = np.load(self.path, mmap_mode="r")
+        return samples
+
+    def level_db(self, stem: str) -> float:
+        """Level of a stem while it sounds."""
+        return self.levels_db[self.stems.index(stem)]
+
+    def read(self, stem: str, start: int, n_samples: int) -> FloatArray:
+        """Samples of one stem, ``(2, n_samples)``; silence beyond the end."""
+        row = self._samples[self.stems.index(stem), :, start : start + n_samples]
+        waveform = row.astype(np.float32) / 32768
+        return np.pad(waveform, ((0, 0), (0, n_samples - waveform.shape[1])))
+
+
+def active_level_db(waveform: FloatArray) -> float:
+    """Power mean of the louder half-second pieces of a waveform, in dB against full scale."""
+    size = 22050
+    pieces = waveform[:, : max(size, waveform.shape[1] // size * size)]
+    power = np.square(pieces).mean(0)
+    power = power[: power.size // size * size].reshape(-1, size).mean(1) if power.size >= size else power
+    loud = power[power > 0.05 * power.max(initial=0.0)]
+    return float(10 * np.log10(loud.mean() + 1e-10)) if loud.size else -100.0
+
+
+def save_song(folder: Path, name: str, stems: Mapping[str, FloatArray], *, split: str, kind: str) -> None:
+    """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
+    folder.mkdir(parents=True, exist_ok=True)
+    n_samples = max(stem.shape[1] for stem in stems.values())
+    padded = [np.pad(stem, ((0, 0), (0, n_samples - stem.shape[1]))) for stem in stems.values()]
+    samples = np.stack([np.broadcast_to(stem, (2, n_samples)) for stem in padded])
+    samples = samples * min(1.0, 0.98 / max(1e-9, float(np.abs(samples).max())))
+    levels = [round(active_level_db(stem), 2) for stem in samples]
+    facts = {"split": split, "kind": kind, "stems": list(stems), "levels_db": levels, "n_samples": n_samples}
+    part = folder / f".{name}.{os.getpid()}.part"
+    with part.open("wb") as file:
+        np.save(file, to_int16(samples))
+    part.replace(folder / f"{name}.npy")
+    # the description comes last: a song without one is not there
+    (folder / f"{name}.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+
+
+def load_songs(folder: Path) -> list[Song]:
+    """Every song of a folder, by name.
+
+    Raises
+    ------
+    StemsplitError
+        There is none.
+    """
+    songs = []
+    for path in sorted(folder.glob("*.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+        songs.append(Song(path=path.with_suffix(".npy"), **facts))
+    if not songs:
+        raise StemsplitError(f"{folder} holds no songs; run `python -m stemsplit.training prepare` first")
+    return songs
+
+
+def collect_recordings(library: Library, folder: Path) -> int:
+    """Store everything of the library that is real music as it stands; returns how many are new."""
+    n_new = 0
+    for split in ("train", "valid"):
+        for name, kind, items in _recordings(library, split):
+            if not (folder / f"{name}.json").exists():
+                save_song(folder, name, _sum_stems(library, items), split=split, kind=kind)
+                n_new += 1
+    return n_new
+
+
+def _recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple[str, Item]]]]:
+    """(name, kind, [(stem, item)]) of every real piece of music in the library."""
+    found: dict[str, tuple[str, list[tuple[str, Item]]]] = {}
+    for item in library.select(split=split, kinds=("multitrack",)):
+        found.setdefault(f"multitrack-{item.instrument}", ("multitrack", []))[1].append((item.category, item))
+    for number, item in enumerate(library.select(split=split, category="backing")):
+        stem = "other" if item.contains == "other" else ACCOMPANIMENT
+        found[f"backing-{split}-{number:03}"] = ("backing", [(stem, item)])
+    kinds = ("performance", "phrase", "loop")
+    for category in ("other", "drums"):
+        for number, item in enumerate(library.select(split=split, category=category, kinds=kinds)):
+            if item.duration_s >= 6:
+                found[f"performance-{category}-{number:03}"] = ("performance", [(category, item)])
+    return [(name, kind, items) for name, (kind, items) in found.items()]
+
+
+def _sum_stems(library: Library, items: list[tuple[str, Item]]) -> dict[str, FloatArray]:
+    stems: dict[str, FloatArray] = {}
+    for stem, item in items:
+        audio = library.audio(item)
+        audio = audio if audio.shape[0] == 2 else np.repeat(audio, 2, axis=0)
+        if stem in stems:
+            n_samples = max(stems[stem].shape[1], audio.shape[1])
+            both = [np.pad(x, ((0, 0), (0, n_samples - x.shape[1]))) for x in (stems[stem], audio)]
+            stems[stem] = both[0] + both[1]
+        else:
+            stems[stem] = audio
+    return stems

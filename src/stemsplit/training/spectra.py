@@ -1,0 +1,108 @@
+"""Batches of stems as the network and the loss need them.
+
+Filters, gains and band limits are applied here, in the spectrum, where they cost next to nothing.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stemsplit.training import SPEC
+from stemsplit.training.bandsplit import BandSplit
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a training step needs, on the compact axis.
+
+    With a mask ``m`` that is the same for all bins of a group, the error energy of a group is
+    ``sum |m X - S|^2 = m^2 sum |X|^2 - 2 m sum Re(X S*) + sum |S|^2``: three sums say it exactly.
+
+    Parameters
+    ----------
+    powers : Tensor, shape (batch, 4, compact, frames)
+        Input of `BandSplit.masks`.
+    mixture : Tensor, shape (batch, 1, 2, compact, frames)
+        ``sum |X|^2``.
+    cross : Tensor, shape (batch, targets, 2, compact, frames)
+        ``sum Re(X S*)``.
+    energy : Tensor, shape (batch, targets)
+        ``sum |S|^2`` of each stem.
+    known : Tensor, shape (batch, targets)
+        One where the loss counts, else zero.
+    """
+
+    powers: Tensor
+    mixture: Tensor
+    cross: Tensor
+    energy: Tensor
+    known: Tensor
+
+
+def transform(waveform: Tensor) -> Tensor:
+    """Frames that lie wholly inside a waveform: ``(..., samples) -> (..., bins, frames)`` complex."""
+    window = torch.from_numpy(SPEC.analysis).to(waveform.device)
+    frames = waveform.unfold(-1, SPEC.n_fft, SPEC.hop_length)
+    return torch.fft.rfft(frames * window).transpose(-1, -2)
+
+
+def whole_transform(waveform: Tensor) -> Tensor:
+    """Every frame of a song, as inference sees it: ``(..., samples) -> (..., bins, frames)``."""
+    n_samples = waveform.shape[-1]
+    length = (SPEC.n_frames(n_samples) - 1) * SPEC.hop_length + SPEC.n_fft
+    return transform(torch.nn.functional.pad(waveform, (SPEC.padding, length - SPEC.padding - n_samples)))
+
+
+def as_input(mixture: Tensor) -> Tensor:
+    """``(batch, 2, bins, frames)`` complex as ``(batch, 4, bins, frames)``: L re, L im, R re, R im."""
+    return torch.view_as_real(mixture).permute(0, 1, 4, 2, 3).flatten(1, 2)
+
+
+def make_batch(network: BandSplit, stems: Tensor, known: Tensor, colour: Tensor) -> Batch:
+    """Mix stems and take the sums that network and loss need.
+
+    Parameters
+    ----------
+    network : BandSplit
+        Whose grouping of bins to use.
+    stems : Tensor, shape (batch, targets, 2, samples)
+        Waveforms.
+    known : Tensor, shape (batch, targets)
+        One where the loss counts.
+    colour : Tensor, shape (batch, targets, bins)
+        Gain per bin of each stem, from `draw_colours`.
+    """
+    examples = [_sums(network, *each) for each in zip(stems, colour, strict=True)]
+    powers, mixture, cross, energy = (torch.stack(each) for each in zip(*examples, strict=True))
+    return Batch(powers, mixture.unsqueeze(1), cross, energy, known)
+
+
+def _sums(network: BandSplit, stems: Tensor, colour: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Powers, mixture, cross and energy of one example; frames before bins, as they lie in memory."""
+    window = torch.from_numpy(SPEC.analysis).to(stems.device)
+    spectra = torch.fft.rfft(stems.unfold(-1, SPEC.n_fft, SPEC.hop_length) * window)
+    spectra *= colour[:, None, None, :]  # (targets, 2, frames, bins)
+    mixture = torch.view_as_real(spectra.sum(0))
+    parts = torch.view_as_real(spectra)
+    cross = (parts * mixture).sum(-1)
+    left_right = (mixture[0] * mixture[1]).sum(-1)
+    sums = [network.layout.gather(each.transpose(-1, -2)) for each in (cross, left_right)]
+    power = sums[0].sum(0)  # Re(X X*) = sum over the stems of Re(X S*)
+    powers = network.four_powers(*(each.unsqueeze(0) for each in (power[0], power[1], sums[1])))[0]
+    return powers, power, sums[0], parts.square().sum((1, 2, 3, 4))
+
+
+def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int) -> Tensor:
+    """Random smooth equaliser curves per stem, a common gain, and a band limit now and then."""
+    octaves = np.log2(np.maximum(np.arange(SPEC.n_bins) / SPEC.n_bins, 2e-3)) / 9 + 1  # 0 low, 1 high
+    waves = np.stack([np.cos(np.pi * k * octaves) for k in range(1, 7)])
+    weights = rng.normal(0, 1, (n_examples, n_targets, 6)) * 2.5 / np.arange(1, 7) ** 0.5
+    weights *= rng.random((n_examples, n_targets, 1)) < 0.7
+    gain_db = weights @ waves + rng.uniform(-14, 6, (n_examples, 1, 1))
+    gain = 10 ** (gain_db / 20)
+    for example in range(n_examples):
+        if rng.random() < 0.15:  # as lossy files are
+            gain[example, :, round(rng.uniform(0.5, 0.95) * SPEC.n_bins) :] *= 1e-3
+    return torch.from_numpy(gain.astype(np.float32))
