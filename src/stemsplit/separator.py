@@ -4,7 +4,7 @@
 each arrow a thread of its own with a bounded buffer: memory does not grow with the song.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -163,8 +163,10 @@ class Separator:
 
     def stream(
         self, blocks: Iterable[FloatArray], *, sample_rate: int, n_channels: int
-    ) -> Iterator[dict[str, FloatArray]]:
+    ) -> Generator[dict[str, FloatArray], None, None]:
         """Separate a song block by block, in bounded memory.
+
+        Closing the generator stops the work.
 
         Parameters
         ----------
