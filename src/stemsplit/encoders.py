@@ -43,6 +43,10 @@ class Encoder(Protocol):
         """Complete the file, which stays open; raise `OSError` if any byte could not be written."""
         ...
 
+    def abort(self) -> None:
+        """Let go of the file as it is. May follow `finish`."""
+        ...
+
 
 def open_encoder(
     file: BinaryIO,
@@ -107,16 +111,23 @@ class WavEncoder:
         else:
             assert self._announced == self._n_samples
 
+    def abort(self) -> None:
+        """Let go of the file as it is."""
+
 
 class _Sink:
     """A file object for libsndfile that remembers the first error instead of raising it in a C callback."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self._file = file
+        self._file: BinaryIO | None = file
         self.error: OSError | None = None
 
+    def detach(self) -> None:
+        """Touch the file no more, whatever libsndfile still wants to write."""
+        self._file = None
+
     def write(self, data: bytes) -> int:
-        if self.error is None:
+        if self._file is not None and self.error is None:
             try:
                 write_all(self._file, data)
             except OSError as error:
@@ -125,17 +136,13 @@ class _Sink:
         return len(data)
 
     def read(self, n_bytes: int) -> bytes:
-        return self._file.read(n_bytes)
+        return b"" if self._file is None else self._file.read(n_bytes)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        try:
-            return self._file.seek(offset, whence)
-        except OSError as error:
-            self.error = self.error or error
-            return -1
+        return 0 if self._file is None else self._file.seek(offset, whence)
 
     def tell(self) -> int:
-        return self._file.tell()
+        return 0 if self._file is None else self._file.tell()
 
 
 class SndfileEncoder:
@@ -147,16 +154,21 @@ class SndfileEncoder:
         self._sink = _Sink(file)
         self._bits = encoding.bits
         self._gain = gain
-        with _raising_errors_of(self._sink):
-            self._sound = PlainSoundFile(
-                self._sink,
-                "w",
-                sample_rate,
-                n_channels,
-                encoding.subtype,
-                format=_CONTAINERS[encoding.format],
-                **_LEVELS[encoding.format],
-            )
+        self._sound: PlainSoundFile | None = None
+        try:
+            with _raising_errors_of(self._sink):
+                self._sound = PlainSoundFile(
+                    self._sink,
+                    "w",
+                    sample_rate,
+                    n_channels,
+                    encoding.subtype,
+                    format=_CONTAINERS[encoding.format],
+                    **_LEVELS[encoding.format],
+                )
+        except BaseException:
+            self.abort()
+            raise
 
     def write(self, samples: FloatArray) -> None:
         """Encode some samples."""
@@ -168,13 +180,22 @@ class SndfileEncoder:
             # libsndfile takes the upper bits of an int32.
             data = values if self._bits == 16 else values << (32 - self._bits)
         with _raising_errors_of(self._sink):
+            assert self._sound is not None
             for start in range(0, len(data), _LIBRARY_BLOCK):
                 self._sound.write(data[start : start + _LIBRARY_BLOCK])
 
     def finish(self) -> None:
         """Flush the encoder and complete the header."""
         with _raising_errors_of(self._sink):
+            assert self._sound is not None
             self._sound.close()
+
+    def abort(self) -> None:
+        """Let go of the file as it is."""
+        self._sink.detach()
+        if self._sound is not None:
+            with contextlib.suppress(soundfile.SoundFileError):
+                self._sound.close()
 
 
 @contextlib.contextmanager

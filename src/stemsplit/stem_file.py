@@ -5,6 +5,7 @@ import errno
 import os
 import tempfile
 import threading
+from collections.abc import Iterator
 from typing import BinaryIO, Final, Protocol
 
 import numpy as np
@@ -120,9 +121,6 @@ class SpilledStem(StemFile):
         return [note] if note else []
 
     def _encode(self, gain: float, n_samples: int) -> None:
-        spill = self._file
-        assert spill is not None
-        spill.seek(0)
         with self.pending.open() as file:
             encoder = open_encoder(
                 file,
@@ -132,16 +130,23 @@ class SpilledStem(StemFile):
                 n_samples=n_samples,
                 gain=gain,
             )
-            buffer = np.empty((_SPILL_BLOCK, self._format.n_channels), np.float32)
-            left = n_samples
-            while left:
-                if self._stop.is_set():
-                    raise OutputError(f"{self.pending.path}: not finished, because another stem failed")
-                samples = buffer[: min(left, _SPILL_BLOCK)]
-                _read_exactly(spill, samples.reshape(-1).view(np.uint8).data)
-                encoder.write(samples)
-                left -= len(samples)
-            encoder.finish()
+            try:
+                for samples in self._read_spill(n_samples):
+                    encoder.write(samples)
+                encoder.finish()
+            finally:
+                encoder.abort()
+
+    def _read_spill(self, n_samples: int) -> Iterator[FloatArray]:
+        assert self._file is not None
+        self._file.seek(0)
+        buffer = np.empty((_SPILL_BLOCK, self._format.n_channels), np.float32)
+        for start in range(0, n_samples, _SPILL_BLOCK):
+            if self._stop.is_set():
+                raise OutputError(f"{self.pending.path}: not finished, because another stem failed")
+            samples = buffer[: min(n_samples - start, _SPILL_BLOCK)]
+            _read_exactly(self._file, samples.reshape(-1).view(np.uint8).data)
+            yield samples
 
 
 def _tag_wav(stem: StemFile) -> str | None:

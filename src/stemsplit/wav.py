@@ -141,7 +141,8 @@ def _parse_format(body: bytes) -> WavFormat:
         )
     if not n_channels or not sample_rate or frame_bytes != n_channels * bits // 8:
         raise AudioError(
-            f"stdin: the wav header is corrupt ({n_channels} channels, {sample_rate} Hz, {frame_bytes}-byte frames)"
+            f"stdin: the wav header is corrupt ({n_channels} channels, {sample_rate} Hz, "
+            f"{frame_bytes} bytes a frame)"
         )
     return WavFormat(sample_rate, n_channels, subtype)
 
