@@ -5,17 +5,19 @@ An exception thrown into the main thread could land between two renames; a flag 
 
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
 from collections.abc import Iterable, Iterator
 from types import FrameType
-from typing import TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from stemsplit.result import ExitStatus
 
 T = TypeVar("T")
 
+_POLL_S = 0.2
 _SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -51,6 +53,28 @@ class Cancellation:
         for item in items:
             self.check()
             yield item
+
+
+class PatientPipe:
+    """Reads a pipe that may have nothing to say for a long time, and can be asked to stop meanwhile."""
+
+    def __init__(self, pipe: BinaryIO, cancellation: Cancellation) -> None:
+        self._pipe = pipe
+        self._cancellation = cancellation
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` bytes as soon as there are any; none at the end."""
+        while not select.select([self._pipe], [], [], _POLL_S)[0]:
+            self._cancellation.check()
+        return self._pipe.read(size)
+
+
+def read_stdin(cancellation: Cancellation) -> BinaryIO:
+    """Return standard input, patient where the system can wait for a pipe with a time limit."""
+    raw = getattr(sys.stdin.buffer, "raw", None)
+    if raw is None or os.name == "nt":
+        return sys.stdin.buffer
+    return cast(BinaryIO, PatientPipe(raw, cancellation))
 
 
 @contextlib.contextmanager

@@ -72,7 +72,7 @@ def clean_name(text: str) -> str:
     if name.startswith("."):  # would be hidden, and skipped when its folder is read
         name = "_" + name[1:]
     # reserved with any extension, and with blanks before it
-    if name.split(".")[0].rstrip().upper() in _RESERVED:
+    if name.partition(".")[0].rstrip().upper() in _RESERVED:
         name = "_" + name
     return name
 
@@ -168,7 +168,7 @@ def _parse_component(piece: str, template: str) -> tuple[tuple[str, str | None],
 
 
 def _render_component(parts: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
-    cleaned = {name: clean_value(values[name]).strip() for _, name in parts if name}
+    cleaned = {name: clean_value(values[name]).strip() or "_" for _, name in parts if name}
 
     def join(fill: Mapping[str, str]) -> str:
         return clean_name("".join(text + (fill[name] if name else "") for text, name in parts))

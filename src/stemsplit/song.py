@@ -1,17 +1,19 @@
 """One song: read, separated and written while it is read."""
 
+import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from pathlib import Path
+from typing import Any, Protocol
 
 from stemsplit.audio import AudioInfo, AudioReader, open_audio
-from stemsplit.cancel import Cancellation
+from stemsplit.cancel import Cancellation, read_stdin
 from stemsplit.encoding import choose_encoding
-from stemsplit.errors import StemsplitError
+from stemsplit.errors import OutputError, StemsplitError
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
 from stemsplit.output import StemSet
@@ -89,9 +91,9 @@ class SongWorker:
             try:
                 result = step(job)
             except (StemsplitError, OSError, MemoryError) as error:
-                result = fail(job.source, error, outputs=job.outputs)
+                result = self._fail(job, error)
             except Exception as error:  # noqa: BLE001 - a bug met in one song must not lose the others
-                result = fail(job.source, _blame(error), outputs=job.outputs)
+                result = self._fail(job, _blame(error))
         self.listener.finish(job, result)
         return result
 
@@ -99,7 +101,7 @@ class SongWorker:
         """Separate the song of `job` into its files."""
         started_s = time.perf_counter()
         key = self._journal_key(job)
-        with _open(job.source) as reader:
+        with self._open(job.source) as reader:
             info = reader.info
             stems = StemSet(
                 job.outputs,
@@ -118,7 +120,7 @@ class SongWorker:
         """Separate the song of `job` into a wav stream on standard output."""
         started_s = time.perf_counter()
         (stem,) = self.separator.stems
-        with _open(job.source) as reader:
+        with self._open(job.source) as reader:
             info = reader.info
             pipe = WavStream(
                 sys.stdout.buffer,
@@ -134,11 +136,21 @@ class SongWorker:
 
     def inspect(self, job: Job) -> FileResult:
         """Read no more than the header of the song and say what would be done."""
+        for path in job.outputs.values():
+            check_folder(path)
         if job.source.is_stdin:
             return self._describe(job, None, None, None)
-        with _open(job.source) as reader:
+        with self._open(job.source) as reader:
             choose_encoding(self.delivery.format, self.delivery.bits, reader.info)
             return self._describe(job, reader.info, None, None)
+
+    def _fail(self, job: Job, error: Exception) -> FileResult:
+        # Ctrl-C also ends the program that feeds the pipe: the song then breaks off, which is no failure
+        self.cancellation.check()
+        return fail(job.source, error, outputs=job.outputs)
+
+    def _open(self, source: Source) -> AudioReader:
+        return open_audio(read_stdin(self.cancellation) if source.path is None else source.path)
 
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
@@ -148,7 +160,7 @@ class SongWorker:
         stream = self.separator.stream(
             self.cancellation.guard(reader.blocks()), sample_rate=info.sample_rate, n_channels=info.n_channels
         )
-        with closing(cast("Generator[dict[str, FloatArray]]", stream)):
+        with closing(stream):
             for estimates in stream:
                 self.cancellation.check()
                 write(estimates)
@@ -202,8 +214,17 @@ class SongWorker:
         return Provenance.of(self.separator, self.delivery)
 
 
-def _open(source: Source) -> AudioReader:
-    return open_audio(source.path if source.path is not None else sys.stdin.buffer)
+def check_folder(path: Path) -> None:
+    """Tell, without writing, whether the folder of `path` is there or can be made.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OutputError(f"{path}: cannot be written below {existing}; choose another folder with --output")
 
 
 class BugError(StemsplitError):
