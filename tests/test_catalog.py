@@ -37,3 +37,8 @@ def test_unknown_stem_gets_a_proposal(tiny_model: Path) -> None:
         open_models([tiny_model], ["vocal"], device=CPU)
     with pytest.raises(SettingsError, match="There are: bass, drums, other, vocals"):
         open_models([tiny_model], ["zzz"], device=CPU)
+
+
+def test_a_model_with_nothing_new_is_left_closed(tiny_model: Path, vocals_model: Path) -> None:
+    opened = open_models([vocals_model, vocals_model, tiny_model], ["vocals", "drums"], device=CPU)
+    assert [model.info.name for model in opened] == ["voice", "tiny"]

@@ -33,6 +33,12 @@ def test_delay_is_compensated(from_hz: int) -> None:
     np.testing.assert_allclose(after[0, inner], expected[inner], atol=1e-4)
 
 
+@pytest.mark.parametrize("from_hz", [8000, 48000, 96000])
+def test_nothing_is_left_behind(from_hz: int) -> None:
+    after = convert(make_noise(2, 10_007), from_hz, 44100, 1000)
+    assert abs(after.shape[1] - 10_007 * 44100 / from_hz) < 1
+
+
 def test_equal_rates_change_nothing() -> None:
     waveform = make_noise(2, 1000)
     np.testing.assert_array_equal(convert(waveform, 44100, 44100, 77), waveform)

@@ -14,7 +14,7 @@ from stemsplit.blocks import Fifo, regroup
 from stemsplit.errors import AudioError, SettingsError
 from stemsplit.lane import OVERLAP_S
 from stemsplit.layout import group_channels
-from stemsplit.types import FloatArray
+from stemsplit.types import ComplexArray, FloatArray
 from tests.conftest import make_noise
 from tests.tiny_models import TARGETS, make_spec, write_model
 
@@ -112,6 +112,30 @@ def test_batches_change_nothing(tiny_model: Path) -> None:
     four = Separator(models=[tiny_model], device="cpu", batch_size=4)(mixture, 44100)
     for name in TARGETS:
         np.testing.assert_allclose(four[name], one[name], atol=1e-6)
+
+
+def test_batches_are_no_larger_than_asked_for(tiny_model: Path) -> None:
+    separator = Separator(models=[tiny_model], device="cpu", batch_size=3)
+    seen: list[int] = []
+    run = separator._models[0]._run
+
+    def spy(spectrograms: ComplexArray) -> FloatArray:
+        seen.append(len(spectrograms))
+        return run(spectrograms)
+
+    separator._models[0]._run = spy  # type: ignore[method-assign]
+    separator(make_noise(2, 300_000), 44100)
+    assert max(seen) == 3
+
+
+def test_wiener_filter_leaves_room_for_what_no_mask_claims(vocals_model: Path) -> None:
+    mixture = make_noise(1, 50_000)
+    plain, filtered = (
+        Separator(["vocals"], models=[vocals_model], device="cpu", wiener=n)(mixture, 44100)["vocals"]
+        for n in (0, 1)
+    )
+    assert np.mean(filtered**2) < 0.9 * np.mean(mixture**2)
+    assert np.mean(filtered**2) > 0.1 * np.mean(plain**2)
 
 
 def test_mono_is_the_same_as_two_equal_channels(tiny_model: Path) -> None:
