@@ -192,6 +192,13 @@ def test_a_single_missing_sample_is_noticed(tmp_path: Path, name: str) -> None:
     refused(tmp_path / name, "truncated", "bytes of audio")
 
 
+@pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
+def test_an_ogg_that_ends_between_two_pages(tmp_path: Path, name: str) -> None:
+    data = song_bytes(name, tones(200_000))
+    (tmp_path / name).write_bytes(data[: data.rindex(b"OggS")])
+    refused(tmp_path / name, "the page that ends the stream is missing")
+
+
 @pytest.mark.parametrize("damage", ["noise", "zeros", "hole"])
 @pytest.mark.parametrize("name", ["pcm16.flac", "pcm24.flac", "song.mp3", "song.ogg", "song.opus"])
 def test_damage_in_the_middle(tmp_path: Path, name: str, damage: str) -> None:

@@ -318,8 +318,9 @@ def test_leaving_without_commit_leaves_nothing(tmp_path: Path, encoding: Encodin
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "b.wav").write_text("precious")
-    with pytest.raises(OutputError, match=r"b\.wav.*already"):
-        save(tmp_path, {"a": tones(10), "b": tones(10)}, PCM16)
+    paths = {name: tmp_path / f"{name}.wav" for name in "ab"}
+    with pytest.raises(OutputError, match=r"b\.wav.*already"):  # before any work
+        StemSet(paths, sample_rate=RATE, n_channels=2, encoding=PCM16).__enter__()
     assert files_under(tmp_path) == ["b.wav"]
     save(tmp_path, {"a": tones(10), "b": tones(10)}, PCM16, overwrite=True)
     assert read_whole(tmp_path / "b.wav").shape == (2, 10)
@@ -398,7 +399,7 @@ def test_ctrl_c_during_the_commit_stops_the_encoders(tmp_path: Path, monkeypatch
 
     def write_slowly(self: encoders.SndfileEncoder, samples: FloatArray) -> None:
         started.set()
-        time.sleep(0.01)
+        time.sleep(0.2)
         write(self, samples)
 
     def interrupt() -> None:
@@ -600,6 +601,8 @@ def test_a_tag_that_fails_half_way_costs_only_the_tags(
     assert "a." in report.notes[0] and "injected" in report.notes[0]
     plain = read_whole(tmp_path / "plain" / paths["a"].name)
     np.testing.assert_array_equal(read_whole(paths["a"]), plain)
+    if encoding.format == "wav":
+        assert paths["a"].read_bytes() == (tmp_path / "plain" / "a.wav").read_bytes()
 
 
 # --- stdout -----------------------------------------------------------------------------------------------

@@ -198,8 +198,8 @@ def decode_samples(data: bytes, subtype: str) -> npt.NDArray[np.float32]:
     if subtype == "FLOAT":
         return np.frombuffer(data, "<f4").astype(np.float32)
     if subtype == "DOUBLE":
-        # What overflows becomes infinite, and is refused as such by the reader.
-        with np.errstate(over="ignore"):
+        # What overflows becomes infinite, and is refused by the reader, as NaN is.
+        with np.errstate(over="ignore", invalid="ignore"):
             return np.frombuffer(data, "<f8").astype(np.float32)
     if subtype == "PCM_U8":
         return (np.frombuffer(data, np.uint8).astype(np.float32) - 128) / np.float32(128)
