@@ -12,8 +12,6 @@ from stemsplit.errors import OutputError
 from stemsplit.tags import Tags, read_tags, write_tags
 from tests.audio_files import read_whole, tones, write_song
 
-av = pytest.importorskip("av")
-
 FULL = Tags(
     title="Ünder the 🌉",
     artist="Bänd; Guest",
@@ -104,6 +102,7 @@ def test_id3_in_aiff(tmp_path: Path) -> None:
 
 
 def test_m4a(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
     path = tmp_path / "song.m4a"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=44_100, layout="mono")
