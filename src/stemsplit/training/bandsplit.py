@@ -8,6 +8,7 @@ bins. And the masks of all targets come from one softmax: they sum to one.
 Between the two ends everything has the *compact* axis: ``n_low`` single bins, then groups of bins.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -61,7 +62,7 @@ class BandLayout:
     def gather(self, power: Tensor) -> Tensor:
         """Sum what belongs together: ``(..., bins, frames) -> (..., compact, frames)``."""
         low, high = power[..., : self.n_low, :], power[..., self.n_low :, :]
-        grouped = high.unflatten(-2, (self.n_groups, self.group)).sum(-2)
+        grouped = torch.unflatten(high, -2, (self.n_groups, self.group)).sum(-2)
         return torch.cat([low, grouped], -2)
 
     def expand(self, compact: Tensor) -> Tensor:
@@ -104,7 +105,8 @@ class TimeConv(nn.Module):
         padded = functional.pad(self.norm(x), (0, 0, 0, 0, d, d))
         taps = torch.cat([padded[:, : -2 * d], padded[:, d:-d], padded[:, 2 * d :]], -1)
         value, gate = self.gate(taps).chunk(2, -1)
-        return x + self.out(value * torch.sigmoid(gate))
+        change: Tensor = self.out(value * torch.sigmoid(gate))
+        return x + change
 
 
 class BandMixer(nn.Module):
@@ -118,7 +120,7 @@ class BandMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, frames, bands, features)``, the same shape out."""
-        mixed = self.out(self.lstm(self.norm(x).flatten(0, 1))[0])
+        mixed: Tensor = self.out(self.lstm(self.norm(x).flatten(0, 1))[0])
         return x + mixed.reshape(x.shape)
 
 
@@ -133,11 +135,13 @@ class BandSplit(nn.Module):
         Width of each band's description.
     n_layers : int
         Pairs of time and band layers.
-    dilations : tuple of int
+    dilations : sequence of int
         Dilations of the convolutions along time, two per layer; their sum is the reach in frames.
     layout : BandLayout, optional
         How bins become bands.
     """
+
+    _widths: Tensor
 
     def __init__(
         self,
@@ -145,13 +149,16 @@ class BandSplit(nn.Module):
         n_targets: int = 4,
         n_features: int = 64,
         n_layers: int = 4,
-        dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 4, 2, 16),
+        dilations: Sequence[int] = (1, 2, 4, 8, 1, 4, 2, 16),
         layout: BandLayout | None = None,
     ) -> None:
         super().__init__()
         self.n_targets, self.n_channels = n_targets, 2
         self.layout = layout or BandLayout()
-        self.dilations = dilations[: 2 * n_layers]
+        if len(dilations) < 2 * n_layers:
+            raise ValueError(f"{n_layers} layers need {2 * n_layers} dilations, not {len(dilations)}")
+        self.dilations = tuple(dilations[: 2 * n_layers])
+        self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
         self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
@@ -182,7 +189,7 @@ class BandSplit(nn.Module):
         return self.layout.expand(self.masks(self.powers(mixture)))
 
     def powers(self, mixture: Tensor) -> Tensor:
-        """Powers of left, right, mid and side: ``(batch, 4, bins, frames) -> (batch, 4, compact, frames)``."""
+        """Powers of left, right, mid, side: ``(batch, 4, bins, frames) -> (batch, 4, compact, frames)``."""
         left_re, left_im, right_re, right_im = mixture.unbind(1)
         left, right = left_re.square() + left_im.square(), right_re.square() + right_im.square()
         cross = left_re * right_re + left_im * right_im
@@ -212,7 +219,7 @@ class BandSplit(nn.Module):
         for index, band in enumerate(self.band):
             x = band(self.time[2 * index + 1](self.time[2 * index](x)))
         logits = self._decode(self.norm(x))  # (batch, frames, compact, targets * 2)
-        logits = logits.unflatten(-1, (self.n_targets, self.n_channels))
+        logits = torch.unflatten(logits, -1, (self.n_targets, self.n_channels))
         return torch.softmax(logits.float(), -2).permute(0, 3, 4, 2, 1)
 
     def _encode(self, x: Tensor) -> Tensor:
@@ -220,7 +227,7 @@ class BandSplit(nn.Module):
         rows = x.flatten(0, 1)  # (batch * frames, compact, 4)
         bands, start = [], 0
         for (count, width), linear in zip(self.layout.bands, self.encode, strict=True):
-            part = rows[:, start : start + count * width].unflatten(1, (count, width)).flatten(2)
+            part = torch.unflatten(rows[:, start : start + count * width], 1, (count, width)).flatten(2)
             bands.append(linear(part.transpose(0, 1)))  # (count, batch * frames, features)
             start += count * width
         joined = torch.cat(bands).transpose(0, 1)
@@ -234,7 +241,7 @@ class BandSplit(nn.Module):
             part = linear(hidden[start : start + count]).transpose(
                 0, 1
             )  # (batch * frames, count, width * out)
-            parts.append(part.unflatten(2, (width, -1)).flatten(1, 2))
+            parts.append(torch.unflatten(part, 2, (width, -1)).flatten(1, 2))
             start += count
         joined = torch.cat(parts, 1)
         return joined.reshape(x.shape[0], -1, *joined.shape[1:])

@@ -98,7 +98,7 @@ class DrumMaker:
             own = [key for key in keys if key[0] == favourite]
             chosen = own if own and rng.random() < 0.75 else keys
             items = families[chosen[int(rng.integers(len(chosen)))]]
-            hits[piece] = sorted(items, key=lambda item: self._loudness(item))
+            hits[piece] = sorted(items, key=self._loudness)
         pans = {piece: float(rng.normal(0, 0.25)) for piece in _LEVELS_DB}
         pans |= {"kick": 0.0, "snare": float(rng.normal(0, 0.05))}
         return Kit(hits, pans)

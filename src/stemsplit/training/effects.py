@@ -13,8 +13,10 @@ from stemsplit.types import FloatArray
 
 def apply(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatArray:
     """Run a chain of pedalboard effects."""
-    out: FloatArray = pb.Pedalboard(list(effects))(np.ascontiguousarray(waveform, np.float32), SAMPLE_RATE)
-    return out
+    samples = np.ascontiguousarray(waveform, np.float32)
+    for effect in effects:
+        samples = effect(samples, SAMPLE_RATE)
+    return samples
 
 
 def levelled(waveform: FloatArray, peak: float = 0.5) -> FloatArray:

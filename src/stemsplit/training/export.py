@@ -32,6 +32,18 @@ class ModelFacts:
     description: str
     chunk_s: float = 15.0
 
+    @classmethod
+    def bundled(cls, name: str) -> "ModelFacts":
+        """Facts of a model that comes with the package; its card says the rest."""
+        return cls(
+            name=name,
+            version="0.1.0",
+            licence="MIT",
+            training_data_licence="open only: CC0, public domain, CC-BY, MIT, BSD, Apache, free voicebanks",
+            attribution=f"sources and credits are listed in models/{name}.md",
+            description="Vocals, drums, bass and other in one pass, by a band-split network",
+        )
+
 
 def export_network(network: BandSplit, path: Path, facts: ModelFacts) -> None:
     """Write ``mixture -> mask`` as ONNX and check it against torch.
@@ -82,17 +94,6 @@ class _CompactMasks(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         """``(batch, 4, bins, frames) -> (batch, targets, 2, rows, frames)``."""
-        return self.network.masks(self.network.powers(mixture))
-
-
-class _CompactMasks(nn.Module):
-    """STFT to masks with one row for each place of the compact axis, as the file offers them."""
-
-    def __init__(self, network: BandSplit) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, mixture: Tensor) -> Tensor:
         return self.network.masks(self.network.powers(mixture))
 
 

@@ -110,7 +110,7 @@ class Library:
         start = round(item.start_s * SAMPLE_RATE)
         stop = start + round(item.duration_s * SAMPLE_RATE)
         samples = self._decoded(item.file)[:, start:stop]
-        return samples.astype(np.float32) / 32768
+        return np.divide(samples, 32768, dtype=np.float32)
 
     def decode(self) -> Iterator[str]:
         """Decode every file that is not in the cache yet; yields their names."""
@@ -149,7 +149,7 @@ def _decode(path: Path) -> NDArray[np.int16]:
         samples, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(f"{path} of the training library cannot be decoded: {error}") from error
-    resampled = soxr.resample(samples, rate, SAMPLE_RATE) if rate != SAMPLE_RATE else samples
+    resampled: FloatArray = soxr.resample(samples, rate, SAMPLE_RATE) if rate != SAMPLE_RATE else samples
     return to_int16(resampled.T)
 
 

@@ -6,8 +6,10 @@ step and seconds spent. The learning rate follows the clock, so a run ends when 
 
 import copy
 import math
+import pickle
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +22,11 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.curves import CurveLog
 from stemsplit.training.loss import log_energy_loss
-from stemsplit.training.remix import Remixer
+from stemsplit.training.remix import Example, Remixer
 from stemsplit.training.spectra import Batch, draw_colours, make_batch
 
 MAX_BAD_STEPS = 20
+STEPS_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class FitSettings:
         Of the weights and of the examples.
     device : str
         "cpu" or "cuda".
+    n_workers : int
+        Threads that cut the examples of the steps ahead; 0 cuts them when they are needed.
     """
 
     budget_s: float
@@ -65,6 +70,7 @@ class FitSettings:
     validate_s: float = 600.0
     seed: int = 0
     device: str = "cpu"
+    n_workers: int = 0
 
     def rate_at(self, elapsed_s: float) -> float:
         """Learning rate after so many seconds.
@@ -110,6 +116,8 @@ class Trainer:
             self.network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay
         )
         self.step_number, self.elapsed_s, self._bad_steps = 0, 0.0, 0
+        self._pool = ThreadPoolExecutor(settings.n_workers) if settings.n_workers else None
+        self._ahead: dict[int, Future[Example]] = {}
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
         if self.checkpoint.exists():
@@ -179,14 +187,24 @@ class Trainer:
                 average.lerp_(weight, 1 - keep)
 
     def _batch(self, step_number: int) -> Batch:
-        first = step_number * self.settings.batch_size
-        examples = [self._remixer.example(first + i) for i in range(self.settings.batch_size)]
+        examples = self._examples(step_number)
         rng = np.random.default_rng((self.settings.seed, 1, step_number))
         stems = torch.from_numpy(np.stack([example.stems for example in examples]))
         known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))
         colours = draw_colours(rng, len(examples), stems.shape[1])
         with torch.no_grad():
             return make_batch(self.network, *(self._sent(x) for x in (stems, known, colours)))
+
+    def _examples(self, step_number: int) -> list[Example]:
+        """Examples of a step; those of the steps to come are begun, where there are workers."""
+        size = self.settings.batch_size
+        numbers = range(step_number * size, (step_number + 1) * size)
+        if self._pool is None:
+            return [self._remixer.example(number) for number in numbers]
+        for number in range(numbers.start, numbers.stop + STEPS_AHEAD * size):
+            if number not in self._ahead:
+                self._ahead[number] = self._pool.submit(self._remixer.example, number)
+        return [self._ahead.pop(number).result() for number in numbers]
 
     def _sent(self, tensor: Tensor) -> Tensor:
         return tensor.to(self.settings.device, non_blocking=True)
@@ -208,11 +226,45 @@ class Trainer:
             "step_number": self.step_number,
             "elapsed_s": self.elapsed_s,
             "settings": asdict(self.settings),
+            "remix": asdict(self._remixer.settings),
+            "network_options": self.network.options,
+            "n_songs": self._remixer.n_songs,
         }
 
     def _resume(self) -> None:
-        state = torch.load(self.checkpoint, map_location=self.settings.device, weights_only=True)
+        state = load_state(self.checkpoint, self.settings.device)
+        if state["network_options"] != self.network.options:
+            raise StemsplitError(
+                f"{self.checkpoint} holds a network of other options ({state['network_options']}); "
+                "name another folder or the same preset"
+            )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
+
+
+def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    StemsplitError
+        It is missing or is none.
+    """
+    if not checkpoint.exists():
+        raise StemsplitError(f"{checkpoint} does not exist; run `python -m stemsplit.training fit` first")
+    try:
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        _ = state["average"], state["network_options"], state["step_number"]
+    except (RuntimeError, KeyError, TypeError, pickle.UnpicklingError, EOFError) as error:
+        raise StemsplitError(f"{checkpoint} is not a checkpoint of this training: {error!r}") from error
+    return dict(state)
+
+
+def load_average(checkpoint: Path) -> BandSplit:
+    """The averaged network of a checkpoint, ready for use."""
+    state = load_state(checkpoint)
+    network = BandSplit(**state["network_options"])
+    network.load_state_dict(state["average"])
+    return network.eval()

@@ -42,7 +42,7 @@ class RemixSettings:
     n_samples: int
     coherent: float = 0.25
     backing: float = 0.25
-    real: float = 0.35
+    real: float = 0.25
     silence: float = 0.1
     speed: float = 0.3
 
@@ -82,7 +82,7 @@ class Remixer:
     """
 
     def __init__(self, songs: Sequence[Song], settings: RemixSettings, *, seed: int) -> None:
-        self.settings, self.seed = settings, seed
+        self.settings, self.seed, self.n_songs = settings, seed, len(songs)
         self._whole = [song for song in songs if len(song.stems) >= 3]
         self._accompaniments = [song for song in songs if ACCOMPANIMENT in song.stems]
         self._pools = {target: _pools(songs, target) for target in TARGETS}

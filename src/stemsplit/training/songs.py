@@ -32,7 +32,7 @@ class Song:
     split : str
         "train" or "valid".
     kind : str
-        "multitrack", "backing", "performance" or "render".
+        "multitrack", "backing", "performance", "singing" or "render".
     stems : tuple of str
         What the first axis of the array holds.
     levels_db : tuple of float
@@ -128,6 +128,9 @@ def _recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple
     for number, item in enumerate(library.select(split=split, category="backing")):
         stem = "other" if item.contains == "other" else ACCOMPANIMENT
         found[f"backing-{split}-{number:03}"] = ("backing", [(stem, item)])
+    for item in library.select(split=split, category="vocals", kinds=("singing",)):
+        if split == "valid" and item.duration_s >= 6:
+            found[f"singing-{Path(item.name).stem}"] = ("singing", [("vocals", item)])
     kinds = ("performance", "phrase", "loop")
     for category in ("other", "drums"):
         for number, item in enumerate(library.select(split=split, category=category, kinds=kinds)):

@@ -45,7 +45,8 @@ def transform(waveform: Tensor) -> Tensor:
     """Frames that lie wholly inside a waveform: ``(..., samples) -> (..., bins, frames)`` complex."""
     window = torch.from_numpy(SPEC.analysis).to(waveform.device)
     frames = waveform.unfold(-1, SPEC.n_fft, SPEC.hop_length)
-    return torch.fft.rfft(frames * window).transpose(-1, -2)
+    spectra: Tensor = torch.fft.rfft(frames * window)
+    return spectra.transpose(-1, -2)
 
 
 def whole_transform(waveform: Tensor) -> Tensor:
@@ -53,6 +54,17 @@ def whole_transform(waveform: Tensor) -> Tensor:
     n_samples = waveform.shape[-1]
     length = (SPEC.n_frames(n_samples) - 1) * SPEC.hop_length + SPEC.n_fft
     return transform(torch.nn.functional.pad(waveform, (SPEC.padding, length - SPEC.padding - n_samples)))
+
+
+def inverse(spectra: Tensor, n_samples: int) -> Tensor:
+    """Undo `whole_transform`: ``(..., bins, frames) -> (..., n_samples)``."""
+    window = torch.from_numpy(SPEC.synthesis).to(spectra.device)
+    frames = torch.fft.irfft(spectra.transpose(-1, -2), SPEC.n_fft) * window
+    flat = frames.flatten(0, -3).transpose(-1, -2)  # (rows, n_fft, frames)
+    length = (frames.shape[-2] - 1) * SPEC.hop_length + SPEC.n_fft
+    summed = torch.nn.functional.fold(flat, (1, length), (1, SPEC.n_fft), stride=(1, SPEC.hop_length))
+    waveform = summed.reshape(*frames.shape[:-2], length)
+    return waveform[..., SPEC.padding : SPEC.padding + n_samples]
 
 
 def as_input(mixture: Tensor) -> Tensor:

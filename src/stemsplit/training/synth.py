@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from stemsplit.training import SAMPLE_RATE
@@ -102,7 +103,7 @@ def _tone(voice: Voice, note: Note, previous: int, rng: Generator) -> FloatArray
     return np.asarray(lfilter([1 - keep], [1, -keep], filtered, axis=1), np.float32)
 
 
-def _wave(shape: str, phase: FloatArray, step: FloatArray) -> FloatArray:
+def _wave(shape: str, phase: NDArray[np.float64], step: NDArray[np.float64]) -> FloatArray:
     """One period per unit of phase; corners rounded against aliasing (PolyBLEP)."""
     turn = phase % 1
     if shape == "sine":
@@ -118,7 +119,7 @@ def _wave(shape: str, phase: FloatArray, step: FloatArray) -> FloatArray:
     return np.asarray(wave, np.float32)
 
 
-def _saw(turn: FloatArray, step: FloatArray) -> FloatArray:
+def _saw(turn: NDArray[np.float64], step: NDArray[np.float64]) -> FloatArray:
     wave = 2 * turn - 1
     low, high = turn < step, turn > 1 - step
     near = np.where(low, turn / step, np.where(high, (turn - 1) / step, 0.0))

@@ -36,10 +36,8 @@ class VocalMaker:
         kinds = [kind for kind in _SHARES if kind in self._phrases or (kind == "syllable" and self._voices)]
         shares = np.array([_SHARES[kind] for kind in kinds])
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
-        if kind == "syllable":
-            dry = self._sung(melody, length_s, rng)
-        else:
-            dry = self._phrased(kind, length_s, rng)
+        is_sung = kind == "syllable"
+        dry = self._sung(melody, length_s, rng) if is_sung else self._phrased(kind, length_s, rng)
         return vocal_chain(rng, levelled(dry), self._rooms)
 
     def _with_pitch(self, item: Item) -> Item:

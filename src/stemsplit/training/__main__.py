@@ -1,0 +1,158 @@
+"""``python -m stemsplit.training``: prepare, fit, evaluate, export, card."""
+
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.baseline import baseline_estimates, oracle_estimates
+from stemsplit.training.card import Evaluation, write_card
+from stemsplit.training.curves import draw_curves
+from stemsplit.training.export import ModelFacts, export_network
+from stemsplit.training.loop import FitSettings, Trainer, load_average
+from stemsplit.training.prepare import Workplace
+from stemsplit.training.prepare import prepare as prepare_songs
+from stemsplit.training.presets import find_preset
+from stemsplit.training.remix import Remixer
+from stemsplit.training.songs import load_songs
+from stemsplit.training.validation import collect_cases, network_estimates, score_cases, summary
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
+
+WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
+SeedOption = Annotated[int, typer.Option(help="Of renders, examples and weights.")]
+DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
+
+
+@app.command()
+def prepare(
+    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
+    work: WorkOption,
+    songs: Annotated[int, typer.Option(min=1, help="Songs of 40 s to render.")] = 130,
+    seed: SeedOption = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Decode the library and render the virtual band. May be interrupted and run again."""
+    prepare_songs(Workplace(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=_say)
+
+
+@app.command()
+def fit(  # noqa: PLR0917 - the command line names them
+    run: RunArgument,
+    work: WorkOption,
+    minutes: Annotated[float, typer.Option(min=0.01, help="Training time in all, over every resumption.")],
+    preset: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
+    validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 8.0,
+) -> None:
+    """Train; a run that has a checkpoint goes on from there."""
+    _check_device(device)
+    torch.set_num_threads(threads)
+    chosen, songs = find_preset(preset), load_songs(work / "songs")
+    settings = FitSettings(
+        budget_s=60 * minutes,
+        batch_size=chosen.batch_size,
+        learning_rate=chosen.learning_rate,
+        n_workers=chosen.n_workers,
+        validate_s=60 * validate_minutes,
+        seed=seed,
+        device=device,
+    )
+    cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
+    torch.manual_seed(seed)
+    network = BandSplit(**chosen.network)
+    remixer = Remixer([song for song in songs if song.split == "train"], chosen.remix(), seed=seed)
+    trainer = Trainer(
+        network,
+        remixer,
+        settings,
+        run,
+        lambda net: summary(score_cases(cases, network_estimates(net, device))),
+    )
+    trainer.fit()
+    draw_curves(run / "curve.csv", run / "curve.png")
+    _say(f"trained {trainer.step_number} steps in {trainer.elapsed_s:.0f} s")
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    work: WorkOption,
+    excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 30.0,
+    excerpts: Annotated[int, typer.Option(min=1, help="Excerpts per song.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
+) -> None:
+    """Score the run's model, the no-model baseline and the oracle mask; writes ``scores.json``."""
+    torch.set_num_threads(threads)
+    cases = collect_cases(load_songs(work / "songs"), excerpt_s=excerpt_s, n_excerpts=excerpts)
+    ways = {
+        "model": network_estimates(load_average(run / "checkpoint.pt")),
+        "baseline": baseline_estimates,
+        "oracle": oracle_estimates,
+    }
+    scores = {}
+    for name, separate in ways.items():
+        scores[name] = [asdict(score) for score in score_cases(cases, separate)]
+        _say(f"scored the {name}")
+    (run / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    typer.echo(Evaluation.load(run / "scores.json").table())
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
+) -> None:
+    """Write the run's averaged network as ONNX, checked against torch."""
+    facts = ModelFacts.bundled(model.stem)
+    export_network(load_average(run / "checkpoint.pt"), model, replace(facts, version=version))
+    _say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+
+
+@app.command()
+def card(
+    run: RunArgument,
+    library: Annotated[Path, typer.Option(help="Folder of the training library.")],
+    work: WorkOption,
+    model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
+    hardware: Annotated[str, typer.Option(help="What it was trained on, in plain words.")],
+) -> None:
+    """Write the model's card and its curve from the run, its scores and the library's index."""
+    write_card(run, Workplace(library, work).open_library(), work / "songs", model, hardware)
+    _say(f"wrote {model.with_suffix('.md')}")
+
+
+def _check_device(device: str) -> None:
+    if device not in ("cpu", "cuda"):
+        raise StemsplitError(f"the device is cpu or cuda, not {device!r}")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise StemsplitError(
+            "this torch finds no CUDA device; use --device cpu or install a CUDA build of torch"
+        )
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def main() -> None:
+    """Run a command; an expected error is one line on stderr and exit code 1."""
+    try:
+        app()
+    except (StemsplitError, OSError) as error:
+        _say(f"error: {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

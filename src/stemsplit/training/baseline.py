@@ -1,0 +1,48 @@
+"""What a model must beat, and what no mask can beat: the no-model baseline and the oracle ratio mask."""
+
+import librosa
+import numpy as np
+import torch
+
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.spectra import inverse, whole_transform
+from stemsplit.training.validation import Case
+from stemsplit.types import FloatArray
+
+N_FFT, HOP_LENGTH = 2048, 512
+BASS_BELOW_HZ = 180.0
+VOICE_HZ = (180.0, 6000.0)
+
+
+def baseline_estimates(case: Case) -> FloatArray:
+    """Separation without a model: harmonic-percussive split (Fitzgerald 2010), then frequency bands.
+
+    Percussive sound goes to the drums, harmonic sound below 180 Hz to the bass, and above it evenly to
+    vocals and other in the range of a voice, to other beyond it.
+
+    Returns
+    -------
+    FloatArray, shape (targets, 2, samples)
+        The estimates sum to the mixture.
+    """
+    mixture = case.mixture
+    spectrum = librosa.stft(mixture, n_fft=N_FFT, hop_length=HOP_LENGTH)
+    harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum), mask=True)
+    frequency_hz = librosa.fft_frequencies(sr=SAMPLE_RATE, n_fft=N_FFT)[:, None]
+    is_bass = frequency_hz < BASS_BELOW_HZ
+    voice = 0.5 * ((frequency_hz >= VOICE_HZ[0]) & (frequency_hz < VOICE_HZ[1]))
+    masks = {"drums": percussive, "bass": harmonic * is_bass, "vocals": harmonic * voice}
+    masks["other"] = 1 - sum(masks.values())
+    n_samples = mixture.shape[1]
+    estimates = [
+        librosa.istft(masks[target] * spectrum, hop_length=HOP_LENGTH, length=n_samples) for target in TARGETS
+    ]
+    return np.stack(estimates).astype(np.float32)
+
+
+def oracle_estimates(case: Case) -> FloatArray:
+    """Separation by the ratio mask of the true stems' magnitudes, at the model's own STFT."""
+    spectra = whole_transform(torch.from_numpy(case.stems))
+    magnitudes = spectra.abs()
+    masks = magnitudes / (magnitudes.sum(0, keepdim=True) + 1e-9)
+    return inverse(masks * spectra.sum(0), case.stems.shape[-1]).numpy()
