@@ -1,0 +1,147 @@
+"""Library, songs and examples: what may be trained on, and that a seed decides everything."""
+
+import csv
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytest.importorskip("torch")
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
+from stemsplit.training.remix import Remixer, RemixSettings
+from stemsplit.training.songs import ACCOMPANIMENT, collect_recordings, load_songs, save_song
+
+SECONDS = 7.0
+
+
+def make_row(name: str, category: str, kind: str, **changes: str) -> dict[str, str]:
+    row = {field.name: "" for field in fields(Item)}
+    row |= {"file": f"{name}.wav", "start_s": "0", "duration_s": str(SECONDS), "channels": "2"}
+    row |= {"category": category, "kind": kind, "name": name, "source": "somebody/something"}
+    row |= {"licence": "CC0-1.0", "attribution": "somebody", "contains": category, "split": "train"}
+    return row | changes
+
+
+def make_rows() -> list[dict[str, str]]:
+    rows = []
+    for song, split in (("one", "train"), ("two", "valid")):
+        rows += [
+            make_row(f"{song}-{stem}", stem, "multitrack", split=split, instrument=song) for stem in TARGETS
+        ]
+    rows.append(make_row("tune", "backing", "song", contains="drums;bass;other"))
+    rows.append(make_row("Hustle", "backing", "song", contains="drums;bass;other"))
+    rows.append(make_row("voice", "vocals", "singing", licence="CC-BY-SA-4.0"))
+    rows.append(make_row("piano", "other", "performance"))
+    rows.append(make_row("kept", "drums", "hit", source=min(HELD_OUT_SOURCES)))
+    return rows
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Library:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    rows = make_rows()
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    rng = np.random.default_rng(0)
+    for row in rows:
+        waveform = rng.normal(0, 0.1, (round(SECONDS * 48000), 2))
+        soundfile.write(folder / row["file"], waveform, 48000)
+    return Library(folder, tmp_path / "cache")
+
+
+def test_no_validation_item_may_be_trained_on(library: Library) -> None:
+    train, valid = library.select(split="train"), library.select(split="valid")
+    assert len(train) + len(valid) == len(library.items)
+    assert {item.name for item in valid} >= {"two-vocals", "Hustle", "voice", "kept"}
+    for item in train:
+        assert item.split == "train" and "SA" not in item.licence and item.source not in HELD_OUT_SOURCES
+        assert not is_held_out(item)
+
+
+def test_no_validation_audio_reaches_a_training_song(library: Library, tmp_path: Path) -> None:
+    assert collect_recordings(library, tmp_path / "songs") == 6
+    songs = load_songs(tmp_path / "songs")
+    held_out = [library.audio(item)[:, :4000] for item in library.select(split="valid")]
+    for song in songs:
+        starts = [song.read(stem, 0, 4000) for stem in song.stems]
+        similar = [abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) > 0.9 for a in starts for b in held_out]
+        assert any(similar) == (song.split == "valid"), song.path
+
+
+def test_recordings_are_collected_once(library: Library, tmp_path: Path) -> None:
+    collect_recordings(library, tmp_path / "songs")
+    assert collect_recordings(library, tmp_path / "songs") == 0
+
+
+def test_decoded_audio_has_the_length_and_rate_of_the_index(library: Library) -> None:
+    audio = library.audio(library.items[0])
+    assert audio.shape == (2, round(SECONDS * SAMPLE_RATE)) and audio.dtype == np.float32
+
+
+def test_missing_library_is_an_error_that_names_it(tmp_path: Path) -> None:
+    with pytest.raises(StemsplitError, match="nowhere"):
+        Library(tmp_path / "nowhere", tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "file,start_s\n", "file,start_s\na.wav,0\n"])
+def test_wrong_index_is_an_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "index.csv").write_text(content)
+    with pytest.raises(StemsplitError, match="index"):
+        Library(tmp_path, tmp_path / "cache")
+
+
+def test_no_songs_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StemsplitError, match="prepare"):
+        load_songs(tmp_path)
+
+
+@pytest.fixture
+def remixer(tmp_path: Path) -> Remixer:
+    rng = np.random.default_rng(1)
+    for number in range(2):
+        stems = {target: rng.normal(0, 0.1, (2, 90000)).astype(np.float32) for target in TARGETS}
+        save_song(tmp_path, f"song-{number}", stems, split="train", kind="render")
+    backing = {ACCOMPANIMENT: rng.normal(0, 0.1, (2, 90000)).astype(np.float32)}
+    save_song(tmp_path, "backing", backing, split="train", kind="backing")
+    return Remixer(load_songs(tmp_path), RemixSettings(n_samples=40000), seed=3)
+
+
+def test_examples_depend_on_seed_and_number_alone(remixer: Remixer) -> None:
+    first = [remixer.example(number).stems for number in range(12)]
+    again = [remixer.example(number).stems for number in reversed(range(12))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_only_vocals_are_known_over_unseparated_music(remixer: Remixer) -> None:
+    kinds = {tuple(remixer.example(number).known.tolist()) for number in range(40)}
+    assert kinds == {(True, True, True, True), (True, False, False, False)}
+
+
+def test_examples_have_their_shape_and_are_finite(remixer: Remixer) -> None:
+    for number in range(20):
+        stems = remixer.example(number).stems
+        assert stems.shape == (4, 2, 40000) and stems.dtype == np.float32
+        assert np.isfinite(stems).all()
+
+
+def test_a_target_without_songs_is_an_error(tmp_path: Path) -> None:
+    save_song(tmp_path, "a", {"vocals": np.ones((2, 9000), np.float32)}, split="train", kind="render")
+    with pytest.raises(StemsplitError, match="drums"):
+        Remixer(load_songs(tmp_path), RemixSettings(n_samples=100), seed=0)
+
+
+def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
+    save_song(tmp_path, "a", {"bass": waveform}, split="train", kind="render")
+    (song,) = load_songs(tmp_path)
+    assert np.abs(song.read("bass", 0, 5000) - waveform).max() < 2 / 32768
+    assert song.read("bass", 4000, 2000)[:, 1000:].max() == 0

@@ -1,0 +1,121 @@
+"""The network: cut songs give the same masks; the exported file gives the network's masks."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from stemsplit.catalog import read_model
+from stemsplit.errors import ModelError
+from stemsplit.stft import StftSpec
+from stemsplit.training import SPEC
+from stemsplit.training.bandsplit import BandLayout, BandSplit
+from stemsplit.training.networks import build
+from stemsplit.training.spectra import as_input, inverse, whole_transform
+
+
+@pytest.fixture(scope="module")
+def network() -> BandSplit:
+    torch.manual_seed(0)
+    net = BandSplit(n_features=8, n_layers=2).eval()
+    with torch.no_grad():  # far from the flat masks of a fresh network
+        for parameter in net.parameters():
+            parameter.mul_(2.0)
+    return net
+
+
+def spectrum(n_frames: int, *, n_batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(5)
+    scale = 10 ** (2 * torch.rand(n_batch, 1, 1, n_frames, generator=generator))
+    return scale * torch.randn(n_batch, 4, SPEC.n_bins, n_frames, generator=generator)
+
+
+def test_masks_of_all_targets_sum_to_one(network: BandSplit) -> None:
+    masks = network(spectrum(20, n_batch=2))
+    assert masks.shape == (2, 4, 2, SPEC.n_bins, 20)
+    assert masks.min() >= 0
+    torch.testing.assert_close(masks.sum(1), torch.ones(2, 2, SPEC.n_bins, 20))
+
+
+@pytest.mark.parametrize("start", [0, 7, 40, 63])
+def test_a_chunk_with_context_has_the_masks_of_the_whole(network: BandSplit, start: int) -> None:
+    n_frames, length, reach = 90, 27, network.reach_frames
+    mixture = spectrum(n_frames)
+    first, last = max(0, start - reach), min(n_frames, start + length + reach)
+    with torch.inference_mode():
+        whole = network(mixture)[..., start : start + length]
+        chunk = network(mixture[..., first:last])[..., start - first : start - first + length]
+    assert (whole - chunk).abs().max() < 1e-5  # -100 dB
+
+
+def test_the_reach_is_not_overstated(network: BandSplit) -> None:
+    mixture, reach = spectrum(2 * network.reach_frames + 1), network.reach_frames
+    changed = mixture.clone()
+    changed[..., 0] = 0
+    with torch.inference_mode():
+        difference = (network(mixture) - network(changed)).abs().amax((0, 1, 2, 3))
+    assert difference[reach] > 0 and difference[reach + 1 :].max() < 1e-6
+
+
+def test_expanding_undoes_gathering_of_equal_bins() -> None:
+    layout = BandLayout()
+    assert (layout.n_bands, layout.n_compact, layout.n_bins) == (45, 655, 3073)
+    compact = torch.rand(2, layout.n_compact, 3)
+    gathered = layout.gather(layout.expand(compact)) / layout.widths()[:, None]
+    torch.testing.assert_close(gathered, compact)
+
+
+def test_a_layout_that_does_not_cover_the_bins_is_refused() -> None:
+    with pytest.raises(ValueError, match="cover"):
+        BandLayout(n_bins=1000)
+
+
+def test_the_transform_is_that_of_inference() -> None:
+    stft = pytest.importorskip("stemsplit.stft")
+    waveform = np.random.default_rng(0).normal(0, 0.1, (2, 40001)).astype(np.float32)
+    analysis = stft.Analysis(SPEC, n_channels=2)
+    expected = np.concatenate([analysis.process(waveform), analysis.flush()], axis=2)
+    found = whole_transform(torch.from_numpy(waveform))
+    assert found.shape == expected.shape
+    assert np.abs(found.numpy() - expected).max() < 1e-3 * np.abs(expected).max()
+    assert np.abs(inverse(found, 40001).numpy() - waveform).max() < 1e-5
+
+
+def test_openunmix_has_the_published_size() -> None:
+    network = build("openunmix").eval()
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(8.9e6, rel=0.02)
+    assert network(torch.rand(1, 2, 2049, 7)).shape == (1, 1, 2, 2049, 7)
+
+
+def test_an_unknown_network_is_named() -> None:
+    with pytest.raises(ModelError, match="nonsense"):
+        build("nonsense")
+
+
+def test_the_exported_file_has_the_masks_and_the_facts(network: BandSplit, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    from stemsplit.training.export import ModelFacts, export_network
+
+    path = tmp_path / "tiny.onnx"
+    export_network(network, path, ModelFacts.bundled("tiny"))
+    spec = read_model(path).spec
+    assert spec.stft == StftSpec(6144, 3072, 6144)
+    assert spec.complete and spec.remainder == "other" and len(spec.mask_widths) == 655
+    assert spec.context_s >= network.reach_frames * 3072 / 44100
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    mixture = spectrum(33, n_batch=2)
+    (mask,) = session.run(None, {"mixture": mixture.numpy()})
+    with torch.inference_mode():
+        expected = network(mixture)
+    expanded = np.repeat(mask, spec.mask_widths, axis=3)
+    assert np.abs(expanded - expected.numpy()).max() < 1e-3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_input_has_real_and_imaginary_parts_by_channel() -> None:
+    mixture = torch.tensor([[1 + 2j], [3 + 4j]]).reshape(1, 2, 1, 1)
+    assert as_input(mixture).flatten().tolist() == [1, 2, 3, 4]
