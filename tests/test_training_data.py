@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
-from stemsplit.training.remix import Remixer, RemixSettings
+from stemsplit.training.remix import Remixer, RemixSettings, mastered
 from stemsplit.training.songs import ACCOMPANIMENT, collect_recordings, load_songs, save_song
 
 SECONDS = 7.0
@@ -145,3 +145,13 @@ def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     (song,) = load_songs(tmp_path)
     assert np.abs(song.read("bass", 0, 5000) - waveform).max() < 2 / 32768
     assert song.read("bass", 4000, 2000)[:, 1000:].max() == 0
+
+
+def test_mastering_lowers_peaks_and_leaves_the_rest_alone() -> None:
+    stems = np.full((2, 2, 44100), 0.05, np.float32)
+    stems[0, :, 20000:20400] = 0.85
+    limited = mastered(stems, 6.0)
+    assert 0.4 < np.abs(limited.sum(0)).max() < 0.6
+    np.testing.assert_allclose(limited[..., :10000], stems[..., :10000], rtol=1e-5)
+    ratio = limited / stems
+    np.testing.assert_allclose(ratio[0], ratio[1], rtol=1e-5)

@@ -4,7 +4,7 @@ An example is a function of (seed, number), so a training that resumes sees what
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
@@ -37,14 +37,17 @@ class RemixSettings:
         Chance that a stem of an example is left out.
     speed : float
         Chance that a stem is played up to an eighth faster or slower, pitch included.
+    master : float
+        Chance that a limiter works on the mixture, as in mastering: stems duck under the loudest together.
     """
 
     n_samples: int
-    coherent: float = 0.25
-    backing: float = 0.25
+    coherent: float = 0.2
+    backing: float = 0.3
     real: float = 0.25
     silence: float = 0.1
     speed: float = 0.3
+    master: float = 0.4
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,12 @@ class Remixer:
     def example(self, number: int) -> Example:
         """Draw example `number`."""
         rng = np.random.default_rng((self.seed, number))
+        example = self._draw(rng)
+        if rng.random() >= self.settings.master:
+            return example
+        return replace(example, stems=mastered(example.stems, float(rng.uniform(3, 12))))
+
+    def _draw(self, rng: Generator) -> Example:
         draw = rng.random()
         if draw < self.settings.backing and self._accompaniments:
             return self._over_backing(rng)
@@ -146,6 +155,32 @@ class Remixer:
 
     def _silence(self) -> FloatArray:
         return np.zeros((len(TARGETS), 2, self.settings.n_samples), np.float32)
+
+
+def mastered(stems: FloatArray, depth_db: float) -> FloatArray:
+    """Limit the mixture by lowering all its stems together where it is loudest.
+
+    Parameters
+    ----------
+    stems : FloatArray, shape (targets, 2, samples)
+        Their sum is the mixture.
+    depth_db : float
+        How far the limiter's threshold lies below the mixture's peak.
+
+    Returns
+    -------
+    FloatArray, shape (targets, 2, samples)
+    """
+    step = 441  # 10 ms
+    level = np.abs(stems.sum(0)).max(0)
+    blocks = np.pad(level, (0, -level.size % step)).reshape(-1, step).max(1)
+    threshold = blocks.max() * 10 ** (-depth_db / 20)
+    gain = np.minimum(1, threshold / np.maximum(blocks, 1e-9))
+    # a look-ahead of two blocks, then a smooth recovery
+    held = np.minimum.reduce([np.roll(gain, shift) for shift in (-2, -1, 0, 1, 2)])
+    smooth = np.convolve(np.pad(held, 4, mode="edge"), np.hanning(11)[1:-1] / 5, mode="valid")
+    curve = np.interp(np.arange(level.size), (np.arange(smooth.size) + 0.5) * step, smooth)
+    return np.asarray(stems * curve, np.float32)
 
 
 def _pools(songs: Sequence[Song], target: str) -> tuple[list[Song], list[Song]]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -29,7 +30,7 @@ class VocalMaker:
         for item in items:
             if item.kind in _SHARES and item.kind != "syllable":
                 # phrases of one pack were made in one key and tempo: they follow each other well
-                self._phrases[item.kind][f"{item.source} {item.name.split('/')[0]}"].append(item)
+                self._phrases[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
 
     def render(self, melody: Part, *, length_s: float, rng: Generator) -> FloatArray:
         """A vocal stem, ``(2, samples)``, with pauses, as it leaves its chain."""
@@ -49,9 +50,9 @@ class VocalMaker:
     def _phrased(self, kind: str, length_s: float, rng: Generator) -> FloatArray:
         """Phrases of one singer or speaker, one after another, with breaths and rests between."""
         packs = self._phrases[kind]
-        names = sorted(packs, key=lambda name: -len(packs[name]))
-        # packs with many phrases more often, but none never
-        weights = np.array([min(20, len(packs[name])) ** 0.5 for name in names])
+        names = sorted(packs)
+        # long packs more often, but not in proportion: many voices matter more than many minutes
+        weights = np.array([sum(item.duration_s for item in packs[name]) ** 0.5 for name in names])
         pack = packs[str(rng.choice(names, p=weights / weights.sum()))]
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         speed = float(np.exp(rng.normal(0, 0.06)))
