@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from stemsplit import OutputError, Separator, SettingsError
+from stemsplit import AudioError, OutputError, Separator, SettingsError
 from stemsplit.batch import run_jobs
-from stemsplit.cancel import Cancellation
+from stemsplit.cancel import Cancellation, Cancelled
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
 from stemsplit.plan import Delivery, Job, Provenance, plan_jobs
@@ -94,6 +94,21 @@ def test_a_bug_in_one_song_does_not_stop_the_others(
     assert good.status is Status.DONE
     assert exit_status([bad, good]) is ExitStatus.FAILED
     assert exit_status([good]) is ExitStatus.OK
+
+
+def test_a_song_that_breaks_off_when_all_is_stopped_has_not_failed(
+    separator: Separator, tmp_path: Path
+) -> None:
+    cancellation = Cancellation()
+    worker = SongWorker(separator, Delivery(tmp_path), cancellation=cancellation)
+
+    def step(job: Job) -> FileResult:
+        cancellation.request()
+        raise AudioError("the pipe ended")
+
+    (job,) = make_jobs("-")
+    with pytest.raises(Cancelled):
+        worker.attempt(job, step=step)
 
 
 def test_one_file_into_files(separator: Separator, tmp_path: Path) -> None:
@@ -182,6 +197,26 @@ def test_resume_redoes_what_differs(separator: Separator, tmp_path: Path) -> Non
     assert run() == [done, done, skipped]
     assert run(bits="24") == [done, done, done]
     assert run() == [done, done, done]
+
+
+def test_a_kill_after_the_stems_appeared_is_resumed(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    delivery = Delivery(tmp_path / "out", resume=True)
+
+    def run() -> FileResult:
+        journal = Journal(tmp_path / "out")
+        (job,) = plan(separator, delivery, song, journal=journal)
+        worker = SongWorker(separator, delivery, journal)
+        return worker.attempt(job, step=worker.write_files)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        run()
+    assert len(list_files(tmp_path / "out")) == len(STEMS)
+    assert run().status is Status.DONE
+    assert run().status is Status.SKIPPED
 
 
 def test_resume_does_not_touch_what_it_did_not_make(separator: Separator, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.cli_support import (
     make_environment,
     make_song,
 )
+from tests.tiny_models import make_spec, write_model
 
 
 @pytest.fixture
@@ -213,6 +214,8 @@ def test_resume_looks_at_the_settings(model: Path, vocals_model: Path) -> None:
     assert status("-m", model) == "skipped"
     assert status("-m", model, "--bits", "24") == "done"
     assert status("-m", model, "--bits", "24", "--wiener", "1") == "done"
+    other = write_model(Path("other.onnx"), make_spec(), seed=2)
+    assert status("-m", other, "--bits", "24", "--wiener", "1") == "done"
     assert status("-m", vocals_model, "--residual") == "done"
     assert status("-m", vocals_model, "--residual", "--threads", "2", "--jobs", "2", "--quiet") == "skipped"
 
@@ -323,6 +326,11 @@ def test_a_dry_run_sees_a_folder_that_cannot_be_written(model: Path) -> None:
     done = call("a.wav", "-m", model, "--dry-run", "-o", "file/out")
     assert done.code == 1
     assert "file/out" in done.stderr
+    Path("out").mkdir()
+    Path("out/a").touch()
+    done = call("a.wav", "-m", model, "--dry-run", "-o", "out")
+    assert done.code == 1
+    assert "failed: a.wav: out/a/vocals.wav: cannot be written below" in done.stderr
 
 
 # the program itself

@@ -1,14 +1,18 @@
 """Runs that are stopped or killed: nothing half-made is left, what is finished stays, a resume goes on."""
 
+import array
+import fcntl
 import os
 import pty
 import select
 import signal
 import subprocess
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +63,13 @@ def stalled_run(*args: object) -> Iterator["subprocess.Popen[bytes]"]:
 def parts() -> list[str]:
     """Return the temporary files of the song on standard input."""
     return [name for name in list_files(Path("separated")) if name.startswith("stdin/.")]
+
+
+def count_waiting(pipe: Any) -> int:
+    """Return how many bytes can be read from `pipe`; a full one holds some 64,000."""
+    buffer = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, buffer)
+    return buffer[0]
 
 
 def n_done() -> int:
@@ -114,10 +125,19 @@ def test_a_song_that_ends_because_all_was_stopped_has_not_failed(model: Path) ->
 
 
 def test_a_second_signal_ends_it_at_once(model: Path) -> None:
-    # a stopped song is waiting for its turn to clean up; the second signal does not wait
-    with stalled_run("-", "-m", model, "-q", *FLOAT) as process:
-        wait_for(lambda: len(parts()) == len(STEMS))
+    # nobody reads the stem, so that the song cannot come to its end
+    song = make_song(Path("a.wav"), seconds=4)
+    process = subprocess.Popen(
+        make_command([song, "-m", model, "-q", "-o", "-", "-s", "bass"]),
+        stdout=subprocess.PIPE,
+        env=make_environment(),
+    )
+    assert process.stdout is not None
+    with process.stdout:
+        wait_for(lambda: count_waiting(process.stdout) > 60_000)
         process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=1)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=5) == 130
 

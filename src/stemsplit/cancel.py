@@ -9,13 +9,11 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import FrameType
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, cast
 
 from stemsplit.result import ExitStatus
-
-T = TypeVar("T")
 
 _POLL_S = 0.2
 _SHOW_CURSOR = "\x1b[?25h"
@@ -47,12 +45,6 @@ class Cancellation:
         """Raise `Cancelled` if somebody asked."""
         if self.requested:
             raise Cancelled
-
-    def guard(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield `items` until somebody asks to stop."""
-        for item in items:
-            self.check()
-            yield item
 
 
 class PatientPipe:

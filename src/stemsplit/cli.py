@@ -37,18 +37,21 @@ class DefaultGroup(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """List the options of the default subcommand with the group's own."""
         command = self.commands[self.default]
-        songs = type(ctx)(command, parent=ctx)
-        arguments = [param for param in command.get_params(songs) if param.param_type_name == "argument"]
-        options = [param for param in command.params if param.param_type_name == "option"]
-        for title, params in (("Arguments", arguments), ("Options", [*options, *self.get_params(ctx)])):
-            with formatter.section(title):
-                formatter.write_dl([record for param in params if (record := param.get_help_record(ctx))])
+        params = [*command.params, *self.get_params(ctx)]
+        arguments = [param for param in params if param.param_type_name == "argument"]
+        options = [param for param in params if param.param_type_name == "option"]
+        with formatter.section("Arguments"):
+            formatter.write_dl([(f"{param.metavar}...", getattr(param, "help", "")) for param in arguments])
+        with formatter.section("Options"):
+            formatter.write_dl([record for param in options if (record := param.get_help_record(ctx))])
         self.format_commands(ctx, formatter)
 
 
 app = typer.Typer(
     cls=DefaultGroup,
     help=_ABOUT,
+    epilog="A song called like a command is named with its folder: ./models. "
+    "Exit codes: 0 all done, 1 a song failed, 2 a mistake in the call, 130 interrupted.",
     rich_markup_mode=None,
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},

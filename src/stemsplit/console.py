@@ -1,5 +1,6 @@
 """What the command shows: results on standard output, everything else on standard error."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -31,7 +32,6 @@ class Results:
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
-        self._closed = False
 
     def write(self, result: FileResult) -> None:
         """Write the paths of a song that has its stems, or whatever came of it as JSON."""
@@ -42,15 +42,9 @@ class Results:
             self._write(b"".join(lines))
 
     def _write(self, data: bytes) -> None:
-        if self._closed:
-            return
-        try:
+        with contextlib.suppress(BrokenPipeError):
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            self._closed = True
-            # nothing may be flushed into the closed pipe at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def describe(result: FileResult) -> str:

@@ -81,7 +81,7 @@ class Journal:
 
     def _is_current(self, key: str, path: Path) -> bool:
         entry = self._latest.get(self._name(path))
-        if entry is None or entry.size is None or entry.key != key:
+        if entry is None or entry.key != key:
             return False
         with contextlib.suppress(OSError):
             return path.stat().st_size == entry.size
@@ -103,7 +103,7 @@ class Journal:
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 record = json.loads(line)
                 for name, size in record["outputs"].items():
-                    yield name, _Entry(str(record["key"]), size if record["event"] == "done" else None)
+                    yield name, _Entry(str(record["key"]), size)
 
     def _append(self, event: str, key: str, sizes: dict[str, int | None]) -> None:
         line = json.dumps({"event": event, "key": key, "outputs": sizes}) + "\n"

@@ -158,7 +158,7 @@ class SongWorker:
         info = reader.info
         self.listener.start(job, info)
         stream = self.separator.stream(
-            self.cancellation.guard(reader.blocks()), sample_rate=info.sample_rate, n_channels=info.n_channels
+            reader.blocks(), sample_rate=info.sample_rate, n_channels=info.n_channels
         )
         with closing(stream):
             for estimates in stream:
