@@ -88,3 +88,13 @@ def list_files(folder: Path) -> list[str]:
     """Return the files below `folder` but the journal, as text."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in found if name != ".stemsplit-journal.jsonl")
+
+
+def expect(*songs: str) -> list[str]:
+    """Return the files that whole songs become."""
+    return sorted(f"{song}/{stem}.wav" for song in songs for stem in STEMS)
+
+
+def names_here() -> list[str]:
+    """Return the names in the working folder."""
+    return sorted(path.name for path in Path().iterdir())

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stemsplit.errors import SettingsError
+from stemsplit.naming import DEFAULT_TEMPLATE, FIELDS
 
 
 def complete_stems(incomplete: str) -> list[str]:
@@ -78,10 +79,9 @@ class Flags:
         typer.Option(
             "--name",
             metavar="TEMPLATE",
-            help="Names below the folder. Fields: {track} {file} {folder} {title} {artist} {album} {number} "
-            "{stem} {ext}.",
+            help=f"Names below the folder. Fields: {' '.join(f'{{{field}}}' for field in FIELDS)}.",
         ),
-    ] = "{track}/{stem}.{ext}"
+    ] = DEFAULT_TEMPLATE
     format: Annotated[
         str, typer.Option("--format", "-f", metavar="FORMAT", help="wav, flac, mp3, ogg or opus.")
     ] = "wav"
@@ -175,7 +175,7 @@ class Flags:
         senseless = {
             "--json": self.json,
             "--format": self.format != "wav",
-            "--name": self.name != "{track}/{stem}.{ext}",
+            "--name": self.name != DEFAULT_TEMPLATE,
             "--overwrite": self.overwrite,
             "--skip-existing": self.skip_existing,
             "--resume": self.resume,
