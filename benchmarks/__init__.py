@@ -1,0 +1,1 @@
+"""Benchmarks of stemsplit: whole processes, measured from outside. Run ``python -m benchmarks``."""

@@ -1,0 +1,54 @@
+"""A model that does nothing: the same STFT, targets and chunks as a real one, and a constant mask.
+
+A run with it takes what everything but the network takes.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from stemsplit.catalog import bundled_models, read_model
+from stemsplit.model import ModelSpec
+
+
+def write_constant_models(folder: Path) -> list[Path]:
+    """Write a stand-in for every bundled model."""
+    specs = [read_model(path).spec for path in bundled_models()]
+    return [write_constant_model(folder / f"constant-{spec.name}.onnx", spec) for spec in specs]
+
+
+def write_constant_model(path: Path, spec: ModelSpec) -> Path:
+    """Write a graph whose mask is ``1 / targets`` everywhere, described like `spec`."""
+    n_targets = len(spec.targets)
+    n_features = spec.n_channels * (2 if spec.features == "complex" else 1)
+    constants = {
+        "share": np.float32(1 / n_targets),
+        "batch_place": np.array([0], dtype=np.int64),
+        "frames_place": np.array([3], dtype=np.int64),
+        "middle": np.array([n_targets, spec.n_channels, spec.n_rows], dtype=np.int64),
+    }
+    nodes = [
+        helper.make_node("Shape", ["mixture"], ["shape"]),
+        helper.make_node("Gather", ["shape", "batch_place"], ["batch_size"]),
+        helper.make_node("Gather", ["shape", "frames_place"], ["n_frames"]),
+        helper.make_node("Concat", ["batch_size", "middle", "n_frames"], ["mask_shape"], axis=0),
+        helper.make_node("Expand", ["share", "mask_shape"], ["mask"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "constant",
+        [_tensor("mixture", ["batch", n_features, spec.stft.n_bins, "frames"])],
+        [_tensor("mask", ["batch", n_targets, spec.n_channels, spec.n_rows, "frames"])],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, replace(spec, name=f"constant-{spec.name}").to_metadata())
+    onnx.save(model, str(path))
+    return path
+
+
+def _tensor(name: str, shape: list[int | str]) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

@@ -1,0 +1,127 @@
+"""The benchmarks themselves: each measures and returns rows of figures."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.constant_model import write_constant_models
+from benchmarks.jobs import STEMS, Bench
+from benchmarks.process import (
+    Usage,
+    alternate,
+    find_stemsplit,
+    measure,
+    paired_ratio,
+    summarise,
+)
+from benchmarks.songs import make_song
+
+Row = dict[str, Any]
+Tell = Callable[[str], None]
+
+SONG_S = 240
+MEMORY_MINUTES = (1, 5, 60)
+CHUNKS_S = (5, 8, 12, 16, 20, 30)
+YARDSTICK = "yardstick"
+
+
+def measure_speed(bench: Bench, tell: Tell) -> list[Row]:
+    """Speed for 1, 2 and 4 stems of a four-minute mp3, and the yardstick's, in turn."""
+    song = make_song(bench.folder / "song.mp3", SONG_S)
+    commands = {str(count): bench.separation(song, stems) for count, stems in STEMS.items()}
+    commands[YARDSTICK] = bench.yardstick(song)
+    usages = alternate(commands, n_runs=bench.n_runs, tell=tell)
+    rows: list[Row] = [
+        {"program": "stemsplit", "stems": count, **_speed(usages[str(count)], SONG_S)} for count in STEMS
+    ]
+    rows.append({"program": "Open-Unmix (PyTorch)", "stems": 4, **_speed(usages[YARDSTICK], SONG_S)})
+    rows[-2]["yardsticks"] = paired_ratio(usages[YARDSTICK], usages["4"])
+    return rows
+
+
+def measure_overhead(bench: Bench, tell: Tell) -> list[Row]:
+    """How much of a run is not the network.
+
+    Twice: the CPU time of the same run with a constant mask in place of the network, as a share of the real
+    run's; and the part of the real run's wall time in which no network was busy.
+    """
+    song = make_song(bench.folder / "song.mp3", SONG_S)
+    stand_ins = write_constant_models(bench.folder)
+    options = [option for path in stand_ins for option in ("--model", str(path))]
+    commands = {"real": bench.separation(song), "constant": bench.separation(song, None, *options)}
+    usages = alternate(commands, n_runs=bench.n_runs, tell=tell)
+    real, constant = summarise(usages["real"]), summarise(usages["constant"])
+    clocked = [_clock_network(bench, song) for _ in range(bench.n_runs)]
+    busy = median(network_s / wall_s for network_s, wall_s in clocked)
+    tell(f"network busy for {busy:.0%} of the run")
+    return [
+        {
+            "wall_s": real["wall_s"],
+            "cpu_s": real["cpu_s"],
+            "constant_wall_s": constant["wall_s"],
+            "constant_cpu_s": constant["cpu_s"],
+            "cpu_share_outside": round(constant["cpu_s"] / real["cpu_s"], 3),
+            "network_s": round(median(network_s for network_s, _ in clocked), 3),
+            "wall_share_outside": round(1 - busy, 3),
+        }
+    ]
+
+
+def _clock_network(bench: Bench, song: Path) -> tuple[float, float]:
+    """Seconds for which a network was busy, and seconds of the whole process."""
+    report = bench.folder / "network.json"
+    command = [sys.executable, "-m", "benchmarks.network_time", str(report), *bench.arguments(song)]
+    usage = measure(command)
+    return float(json.loads(report.read_text(encoding="utf-8"))["network_s"]), usage.wall_s
+
+
+def measure_memory(bench: Bench, tell: Tell) -> list[Row]:
+    """Peak memory against the length of the song, four stems."""
+    rows = []
+    for minutes in MEMORY_MINUTES:
+        tell(f"making a song of {minutes} min")
+        song = make_song(bench.folder / f"{minutes}.mp3", minutes * 60)
+        usages = alternate({f"{minutes} min": bench.separation(song)}, n_runs=1, tell=tell, n_warm_ups=0)
+        rows.append({"minutes": minutes, **_speed(usages[f"{minutes} min"], minutes * 60)})
+        song.unlink()
+    return rows
+
+
+def measure_startup(bench: Bench, tell: Tell) -> list[Row]:
+    """Time until the command has said something, next to an empty Python program."""
+    command = find_stemsplit()
+    commands = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "stemsplit --version": [*command, "--version"],
+        "stemsplit --help": [*command, "--help"],
+    }
+    usages = alternate(commands, n_runs=max(bench.n_runs, 9), tell=tell)
+    return [{"command": name, **summarise(found)} for name, found in usages.items()]
+
+
+def measure_chunks(bench: Bench, tell: Tell) -> list[Row]:
+    """Speed and memory against the length of a chunk, four stems."""
+    song = make_song(bench.folder / "song.mp3", SONG_S)
+    commands = {f"{chunk_s} s": bench.separation(song, None, "--chunk", str(chunk_s)) for chunk_s in CHUNKS_S}
+    usages = alternate(commands, n_runs=bench.n_runs, tell=tell)
+    return [
+        {"chunk_s": chunk_s, **_speed(found, SONG_S)}
+        for chunk_s, found in zip(CHUNKS_S, usages.values(), strict=True)
+    ]
+
+
+def _speed(usages: list[Usage], duration_s: float) -> Row:
+    summary = summarise(usages)
+    return {"speed": round(duration_s / summary["wall_s"], 1), **summary}
+
+
+BENCHMARKS: dict[str, Callable[[Bench, Tell], list[Row]]] = {
+    "speed": measure_speed,
+    "overhead": measure_overhead,
+    "memory": measure_memory,
+    "startup": measure_startup,
+    "chunks": measure_chunks,
+}

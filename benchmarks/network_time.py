@@ -1,0 +1,44 @@
+"""Run ``stemsplit`` with a clock around the network: ``python -m benchmarks.network_time REPORT ARGS...``.
+
+The report says for how many seconds of the run a network was busy.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from stemsplit.cli import main as stemsplit
+
+
+def clock_networks() -> list[float]:
+    """Time every call of every network from now on; the list fills up."""
+    seconds: list[float] = []
+    run = onnxruntime.InferenceSession.run
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return run(*arguments, **options)
+        finally:
+            seconds.append(time.perf_counter() - started)
+
+    onnxruntime.InferenceSession.run = timed
+    return seconds
+
+
+def main() -> None:
+    """Run the command and write the report."""
+    report, sys.argv[1:] = Path(sys.argv[1]), sys.argv[2:]
+    seconds = clock_networks()
+    try:
+        stemsplit()
+    finally:
+        report.write_text(json.dumps({"network_s": sum(seconds), "calls": len(seconds)}), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

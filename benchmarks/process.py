@@ -1,0 +1,93 @@
+"""Measurements of whole processes: wall time, CPU time and peak memory, from start to exit."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+_LAUNCHER = Path(__file__).with_name("launcher.py")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one process took; `peak_mb` is its largest resident set in megabytes (1e6 bytes)."""
+
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+
+
+def find_stemsplit() -> list[str]:
+    """The installed ``stemsplit`` command, or the module where it is not installed as one."""
+    beside = Path(sys.executable).with_name("stemsplit")
+    found = str(beside) if beside.exists() else shutil.which("stemsplit")
+    return [found] if found else [sys.executable, "-m", "stemsplit"]
+
+
+def measure(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Usage:
+    """Run `command` to its end and return what it took.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails; the message carries what it wrote.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "usage.json"
+        launch = [sys.executable, "-I", "-S", str(_LAUNCHER), str(report), *command]
+        run = subprocess.run(
+            launch,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+        )
+        if run.returncode:
+            raise RuntimeError(f"{' '.join(command)} failed:\n{run.stdout}{run.stderr}")
+        return Usage(**json.loads(report.read_text(encoding="utf-8")))
+
+
+def alternate(
+    commands: Mapping[str, Sequence[str]],
+    *,
+    n_runs: int,
+    tell: Callable[[str], None],
+    n_warm_ups: int = 1,
+) -> dict[str, list[Usage]]:
+    """Measure commands in turn, A B A B ..., so that a machine that slows down slows all of them.
+
+    The warm-up runs, which fill the file cache, are not counted.
+    """
+    usages: dict[str, list[Usage]] = {name: [] for name in commands}
+    for number in range(-n_warm_ups, n_runs):
+        for name, command in commands.items():
+            usage = measure(command)
+            tell(f"{name}: {usage.wall_s:.2f} s{' (warm-up)' if number < 0 else ''}")
+            if number >= 0:
+                usages[name].append(usage)
+    return usages
+
+
+def summarise(usages: Sequence[Usage]) -> dict[str, float]:
+    """Medians, and the fastest and slowest wall time."""
+    walls = [usage.wall_s for usage in usages]
+    return {
+        "wall_s": round(median(walls), 3),
+        "wall_min_s": round(min(walls), 3),
+        "wall_max_s": round(max(walls), 3),
+        "cpu_s": round(median(usage.cpu_s for usage in usages), 3),
+        "peak_mb": round(median(usage.peak_mb for usage in usages), 1),
+    }
+
+
+def paired_ratio(slower: Sequence[Usage], faster: Sequence[Usage]) -> float:
+    """Median over the pairs of how many times longer the first of each took."""
+    ratios = [one.wall_s / other.wall_s for one, other in zip(slower, faster, strict=True)]
+    return round(median(ratios), 2)

@@ -1,0 +1,85 @@
+"""Results: as a table on a terminal, as JSON in a file, as the tables of the README."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+Row = dict[str, Any]
+
+RESULTS = Path(__file__).with_name("results")
+
+TITLES = {
+    "program": "program",
+    "stems": "stems",
+    "minutes": "song, min",
+    "chunk_s": "chunk, s",
+    "command": "command",
+    "speed": "x real time",
+    "wall_s": "wall, s",
+    "wall_min_s": "min, s",
+    "wall_max_s": "max, s",
+    "cpu_s": "CPU, s",
+    "peak_mb": "peak, MB",
+    "yardsticks": "times the yardstick",
+    "constant_wall_s": "wall with a constant mask, s",
+    "constant_cpu_s": "CPU with a constant mask, s",
+    "cpu_share_outside": "share of CPU time outside the network",
+    "network_s": "network busy, s",
+    "wall_share_outside": "share of wall time with no network busy",
+}
+
+README_COLUMNS = {
+    "speed": ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb"),
+    "memory": ("minutes", "speed", "peak_mb"),
+    "startup": ("command", "wall_s"),
+}
+
+
+def show(name: str, rows: Sequence[Row]) -> None:
+    """Print one benchmark's rows; a single row is turned on its side."""
+    columns = _columns(rows)
+    lines = [[TITLES[column] for column in columns]]
+    lines += [[_text(row.get(column)) for column in columns] for row in rows]
+    if len(rows) == 1:
+        lines = [["figure", "value"], *(list(pair) for pair in zip(*lines, strict=True))]
+    table = Table(*lines[0], title=name)
+    for line in lines[1:]:
+        table.add_row(*line)
+    Console().print(table)
+
+
+def save(name: str, rows: Sequence[Row], facts: Row, folder: Path) -> Path:
+    """Write one benchmark's rows and what they were measured on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps({"benchmark": name, **facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def load(name: str, folder: Path = RESULTS) -> Row:
+    """Read what `save` wrote."""
+    result: Row = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    return result
+
+
+def markdown(name: str, folder: Path = RESULTS) -> str:
+    """The README's table of one benchmark, made from the stored result."""
+    rows, columns = load(name, folder)["rows"], README_COLUMNS[name]
+    lines = [
+        [TITLES[column] for column in columns],
+        ["---"] * len(columns),
+        *([_text(row.get(column)) for column in columns] for row in rows),
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    return [column for column in TITLES if any(column in row for row in rows)]
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
