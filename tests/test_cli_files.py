@@ -28,6 +28,14 @@ def test_a_folder_is_mirrored(model: Path) -> None:
     assert done.stderr.splitlines()[-1] == "3 songs: 2 done, 1 skipped"
 
 
+def test_stems_of_an_earlier_run_are_no_songs(model: Path) -> None:
+    make_song(Path("in/x.wav"), seconds=0.2)
+    for folder in ("in", "in/deep/out", "elsewhere"):
+        done = call("in", "-r", "-m", model, "-o", folder, "--json")
+        assert [record["input"] for record in done.records] == ["in/x.wav"]
+    assert call("in/x/bass.wav", "-m", model, "-q").code == 0
+
+
 def test_a_glob_and_a_template(model: Path) -> None:
     make_song(Path("in/x.flac"), seconds=0.2)
     make_song(Path("in/x.wav"), seconds=0.2)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from stemsplit import journal
 from stemsplit.audio import is_audio
 
 STDIN = "-"
@@ -102,9 +103,11 @@ def _expand_glob(pattern: str, *, recursive: bool, output_dir: Path | None) -> l
 def _walk(folder: Path, *, recursive: bool, output_dir: Path | None) -> Iterator[Path]:
     """Yield the audio files of `folder` in the order of their names, a folder's files before its folders'.
 
-    Hidden names and the output folder are passed over; links to folders are not followed.
+    Hidden names, the output folder and the stems of earlier runs are passed over; links to folders are not
+    followed.
     """
     skipped = os.path.realpath(output_dir) if output_dir else None
+    stems: set[Path] = set()
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(
             name
@@ -113,7 +116,9 @@ def _walk(folder: Path, *, recursive: bool, output_dir: Path | None) -> Iterator
             and not name.startswith(".")
             and os.path.realpath(os.path.join(root, name)) != skipped  # noqa: PTH118 - as os.walk gives it
         )
+        if journal.FILE_NAME in names:
+            stems |= journal.Journal(Path(root)).files
         for name in sorted(names):
             path = Path(root, name)
-            if not name.startswith(".") and is_audio(path):
+            if not name.startswith(".") and path not in stems and is_audio(path):
                 yield path

@@ -63,6 +63,11 @@ class Journal:
         self._lock = threading.Lock()
         self._latest = dict(self._read())
 
+    @property
+    def files(self) -> set[Path]:
+        """Every file that stemsplit wrote here, whole or not."""
+        return {self._folder / name for name in self._latest}
+
     def owns(self, path: Path) -> bool:
         """Tell whether stemsplit wrote `path`, whole or not, so that it may be replaced."""
         return self._name(path) in self._latest
