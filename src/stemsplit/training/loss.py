@@ -8,8 +8,10 @@ from torch import Tensor
 
 from stemsplit.training.spectra import Batch
 
-# Errors more than 30 dB below the mixture stop mattering; also what keeps a silent stem finite.
+# Errors more than 30 dB below the mixture stop mattering.
 FLOOR = 1e-3
+# For a stem that is silent 20 dB must do: a higher prize for silence teaches the network to give nothing.
+SILENT_FLOOR = 1e-2
 
 
 def error_energy(masks: Tensor, batch: Batch) -> Tensor:
@@ -19,7 +21,7 @@ def error_energy(masks: Tensor, batch: Batch) -> Tensor:
 
 
 def log_energy_loss(masks: Tensor, batch: Batch) -> Tensor:
-    """``10 log10(error energy + FLOOR * mixture energy)``, against the mixture, mean over known stems.
+    """``10 log10(error energy + floor * mixture energy)``, against the mixture, mean over known stems.
 
     Parameters
     ----------
@@ -34,5 +36,6 @@ def log_energy_loss(masks: Tensor, batch: Batch) -> Tensor:
         Decibels, negative where masks help; -30 at best.
     """
     mixture = batch.mixture.sum((1, 2, 3, 4)).unsqueeze(1) + 1e-6
-    ratio = error_energy(masks, batch) / mixture + FLOOR
+    floor = torch.where(batch.energy > 0, FLOOR, SILENT_FLOOR)
+    ratio = error_energy(masks, batch) / mixture + floor
     return (10 * torch.log10(ratio) * batch.known).sum() / batch.known.sum().clamp_min(1)

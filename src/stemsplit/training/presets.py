@@ -17,7 +17,7 @@ class Preset:
     network : dict
         Options of `BandSplit`.
     n_frames : int
-        Length of an example in frames (96 are 6.7 s).
+        Length of an example in frames (64 are 4.5 s).
     batch_size : int
         Examples per step.
     learning_rate : float
@@ -27,8 +27,8 @@ class Preset:
     """
 
     network: dict[str, Any] = field(default_factory=dict)
-    n_frames: int = 96
-    batch_size: int = 4
+    n_frames: int = 64
+    batch_size: int = 6
     learning_rate: float = 1.5e-3
     n_workers: int = 0
 
@@ -41,6 +41,7 @@ PRESETS = {
     "cpu": Preset(),
     "gpu": Preset(
         {"n_features": 128, "n_layers": 6, "dilations": [1, 2, 4, 8, 1, 4, 2, 12, 1, 2, 1, 4]},
+        n_frames=96,
         batch_size=16,
         learning_rate=1e-3,
         n_workers=12,

@@ -45,7 +45,7 @@ class RemixSettings:
     coherent: float = 0.2
     backing: float = 0.3
     real: float = 0.25
-    silence: float = 0.1
+    silence: float = 0.05
     speed: float = 0.3
     master: float = 0.4
 
