@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from stemsplit import AudioError, OutputError, Separator, SettingsError
-from stemsplit.batch import run_jobs
+from stemsplit.batch import run_jobs, separate_file
 from stemsplit.cancel import Cancellation, Cancelled
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
@@ -114,7 +114,7 @@ def test_a_song_that_breaks_off_when_all_is_stopped_has_not_failed(
 def test_one_file_into_files(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a song é.wav", seconds=2, seed=3)
     steps: list[int] = []
-    result = separator.separate_file(song, tmp_path / "out", bits="32f", progress=steps.append)
+    result = separate_file(separator, song, tmp_path / "out", bits="32f", progress=steps.append)
     assert result.status is Status.DONE
     assert list(result.outputs) == list(STEMS)
     assert result.n_samples == steps[-1] == 2 * 44100
@@ -132,17 +132,17 @@ def test_one_file_that_exists_is_an_error_and_kept(separator: Separator, tmp_pat
     (tmp_path / "a").mkdir()
     (tmp_path / "a/drums.wav").write_text("mine")
     with pytest.raises(OutputError, match="exists"):
-        separator.separate_file(song, tmp_path)
+        separate_file(separator, song, tmp_path)
     assert (tmp_path / "a/drums.wav").read_text() == "mine"
     assert not (tmp_path / "a/vocals.wav").exists()
-    separator.separate_file(song, tmp_path, overwrite=True)
+    separate_file(separator, song, tmp_path, overwrite=True)
     assert (tmp_path / "a/vocals.wav").exists()
 
 
 def test_outputs_that_meet_are_refused(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav")
     with pytest.raises(SettingsError, match="both be written"):
-        separator.separate_file(song, tmp_path, name="{track}.{ext}")
+        separate_file(separator, song, tmp_path, name="{track}.{ext}")
 
 
 def plan(separator: Separator, delivery: Delivery, *songs: Path, **options: Any) -> list[Job]:

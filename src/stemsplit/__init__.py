@@ -8,6 +8,8 @@ Everything public is imported on first use, so that ``import stemsplit`` costs n
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from stemsplit.api import separate
+    from stemsplit.batch import separate_file
     from stemsplit.errors import (
         AudioError,
         DeviceError,
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
         SettingsError,
         StemsplitError,
     )
-    from stemsplit.separator import Separator, separate
+    from stemsplit.separator import Separator
 
 __version__ = "0.1.0"
 
@@ -30,11 +32,13 @@ __all__ = [
     "StemsplitError",
     "__version__",
     "separate",
+    "separate_file",
 ]
 
 _HOMES = {
     "Separator": "stemsplit.separator",
-    "separate": "stemsplit.separator",
+    "separate": "stemsplit.api",
+    "separate_file": "stemsplit.batch",
     "SettingsError": "stemsplit.errors",
     "StemsplitError": "stemsplit.errors",
     "AudioError": "stemsplit.errors",

@@ -14,7 +14,7 @@ from typing import Any
 
 from stemsplit.errors import DeviceError, ModelError, SettingsError
 
-CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]' (or use --device cpu)"
+CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]'"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def choose_device(text: str = "auto") -> Device:
     if problem is None:
         return Device("cuda", index, "asked for" if kind == "cuda" else "a CUDA device is there")
     if kind == "cuda":
-        raise DeviceError(f"device {text!r} cannot be used: {problem}")
+        raise DeviceError(f"device {text!r} cannot be used (cpu can): {problem}")
     return Device("cpu", reason=problem)
 
 
@@ -72,7 +72,7 @@ def find_cuda_problem(index: int = 0) -> str | None:
         )
     n_devices = count_cuda_devices()
     if n_devices == 0:
-        return "no NVIDIA GPU or driver was found; check nvidia-smi (or use --device cpu)"
+        return "no NVIDIA GPU or driver was found; nvidia-smi should list one"
     if index >= n_devices:
         return f"there are {n_devices} CUDA devices, numbered from 0; choose one of them"
     return _load_cuda_libraries()

@@ -67,7 +67,10 @@ def _drain(queue: "Queue[T | _End]") -> Iterator[T]:
         except Empty:
             continue
         if isinstance(item, _End):
-            if item.error is not None:
+            if item.error is None:
+                return
+            try:
                 raise item.error
-            return
+            finally:
+                del item  # or the error would hold this frame, and this frame the error
         yield item

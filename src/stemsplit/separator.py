@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import Self
 
 import numpy as np
 
@@ -22,9 +22,6 @@ from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
 from stemsplit.recipe import Signal, Stem, make_recipe
 from stemsplit.types import FloatArray
-
-if TYPE_CHECKING:
-    from stemsplit.result import FileResult
 
 GPU_BATCH = 4
 OUTPUT_SAMPLES = 65536
@@ -226,12 +223,6 @@ class Separator:
                 progress(done)
         return stems
 
-    def separate_file(self, path: Path | str, output_dir: Path | str, **options: Any) -> "FileResult":
-        """Separate one file into files; the options are those of `stemsplit.batch.separate_file`."""
-        from stemsplit.batch import separate_file
-
-        return separate_file(self, Path(path), Path(output_dir), **options)
-
     def close(self) -> None:
         """Let go of the models."""
         self._models.clear()
@@ -341,38 +332,3 @@ def _check_samples(mixture: FloatArray, n_channels: int, start_s: float) -> None
         raise AudioError(f"a block has {mixture.shape[0]} channels, not {n_channels}")
     if not np.isfinite(mixture).all():
         raise AudioError(f"the mixture holds NaN or infinity after {start_s:.1f} s; repair it first")
-
-
-@overload
-def separate(
-    source: FloatArray, sample_rate: int, *, progress: Progress | None = None, **settings: Any
-) -> dict[str, FloatArray]: ...
-@overload
-def separate(
-    source: Path | str, *, output_dir: Path | str = ..., progress: Progress | None = None, **settings: Any
-) -> "FileResult": ...
-def separate(
-    source: FloatArray | Path | str,
-    sample_rate: int | None = None,
-    *,
-    output_dir: Path | str = "separated",
-    progress: Progress | None = None,
-    **settings: Any,
-) -> "dict[str, FloatArray] | FileResult":
-    """Separate one song, array to arrays or file to files, with the settings of `Separator`.
-
-    Parameters
-    ----------
-    source
-        A waveform ``(channels, samples)``, which needs `sample_rate` in Hz, or the path of a file.
-    output_dir
-        Where the files go, for a path.
-    progress
-        Called with the number of samples finished so far.
-    """
-    with Separator(**settings) as separator:
-        if isinstance(source, Path | str):
-            return separator.separate_file(source, output_dir, progress=progress)
-        if sample_rate is None:
-            raise SettingsError("a waveform needs its sample_rate")
-        return separator(source, sample_rate, progress=progress)
