@@ -1,8 +1,7 @@
 """``python -m stemsplit.training``: prepare, fit, evaluate, export, card."""
 
-import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.baseline import baseline_estimates, oracle_estimates
+from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import Evaluation, write_card
 from stemsplit.training.curves import draw_curves
 from stemsplit.training.export import ModelFacts, export_network
@@ -21,7 +20,13 @@ from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.presets import find_preset
 from stemsplit.training.remix import Remixer
 from stemsplit.training.songs import load_songs
-from stemsplit.training.validation import collect_cases, network_estimates, score_cases, summary
+from stemsplit.training.validation import (
+    collect_cases,
+    network_estimates,
+    save_scores,
+    score_cases,
+    summary,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 
@@ -87,24 +92,20 @@ def fit(  # noqa: PLR0917 - the command line names them
 def evaluate(
     run: RunArgument,
     work: WorkOption,
-    excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 30.0,
+    excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 20.0,
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts per song.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
-    """Score the run's model, the no-model baseline and the oracle mask; writes ``scores.json``."""
+    """Score the run's model, the no-model baseline and the oracle mask; writes ``scores.json``.
+
+    Baseline and oracle do not depend on the run: they are kept in the work folder.
+    """
     torch.set_num_threads(threads)
     cases = collect_cases(load_songs(work / "songs"), excerpt_s=excerpt_s, n_excerpts=excerpts)
-    ways = {
-        "model": network_estimates(load_average(run / "checkpoint.pt")),
-        "baseline": baseline_estimates,
-        "oracle": oracle_estimates,
-    }
-    scores = {}
-    for name, separate in ways.items():
-        scores[name] = [asdict(score) for score in score_cases(cases, separate)]
-        _say(f"scored the {name}")
-    (run / "scores.json").write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    typer.echo(Evaluation.load(run / "scores.json").table())
+    scores = reference_scores(cases, work / f"reference-{excerpt_s:g}-{excerpts}.json")
+    scores["model"] = score_cases(cases, network_estimates(load_average(run / "checkpoint.pt")))
+    save_scores(scores, run / "scores.json")
+    typer.echo(Evaluation(scores).table())
 
 
 @app.command()

@@ -1,12 +1,15 @@
 """What a model must beat, and what no mask can beat: the no-model baseline and the oracle ratio mask."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import librosa
 import numpy as np
 import torch
 
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.spectra import inverse, whole_transform
-from stemsplit.training.validation import Case
+from stemsplit.training.validation import Case, Score, load_scores, save_scores, score_cases
 from stemsplit.types import FloatArray
 
 N_FFT, HOP_LENGTH = 2048, 512
@@ -27,7 +30,7 @@ def baseline_estimates(case: Case) -> FloatArray:
     """
     mixture = case.mixture
     spectrum = librosa.stft(mixture, n_fft=N_FFT, hop_length=HOP_LENGTH)
-    harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum), mask=True)
+    harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum).mean(0), kernel_size=21, mask=True)
     frequency_hz = librosa.fft_frequencies(sr=SAMPLE_RATE, n_fft=N_FFT)[:, None]
     is_bass = frequency_hz < BASS_BELOW_HZ
     voice = 0.5 * ((frequency_hz >= VOICE_HZ[0]) & (frequency_hz < VOICE_HZ[1]))
@@ -46,3 +49,17 @@ def oracle_estimates(case: Case) -> FloatArray:
     magnitudes = spectra.abs()
     masks = magnitudes / (magnitudes.sum(0, keepdim=True) + 1e-9)
     return inverse(masks * spectra.sum(0), case.stems.shape[-1]).numpy()
+
+
+def reference_scores(cases: Sequence[Case], path: Path) -> dict[str, list[Score]]:
+    """Scores of baseline and oracle: those kept at `path` if they are of these cases, else made and kept."""
+    if path.exists():
+        scores = load_scores(path)
+        if {score.case for score in scores["oracle"]} == {case.name for case in cases}:
+            return scores
+    scores = {
+        "baseline": score_cases(cases, baseline_estimates),
+        "oracle": score_cases(cases, oracle_estimates),
+    }
+    save_scores(scores, path)
+    return scores

@@ -1,6 +1,5 @@
 """The card of a model: what it was trained on, how, how good it is and where it is weak."""
 
-import json
 import math
 import shutil
 from collections import defaultdict
@@ -14,7 +13,7 @@ from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.library import Item, Library
 from stemsplit.training.loop import load_average, load_state
 from stemsplit.training.songs import Song, load_songs
-from stemsplit.training.validation import SOURCES, Score, average
+from stemsplit.training.validation import SOURCES, Score, average, load_scores
 
 # Beside the audio of the index: patterns, and sounds that fluidsynth played.
 PATTERNS = (
@@ -48,8 +47,7 @@ class Evaluation:
     @classmethod
     def load(cls, path: Path) -> "Evaluation":
         """Read ``scores.json``."""
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return cls({way: [Score(**row) for row in rows] for way, rows in found.items()})
+        return cls(load_scores(path))
 
     def table(self) -> str:
         """Markdown: a line per source and target, then the means of each target and of all."""

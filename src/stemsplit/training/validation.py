@@ -6,10 +6,12 @@ never heard in training over held-out real music; only vocals are known) and ``r
 kit, bass, keys and singer).
 """
 
+import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -115,6 +117,18 @@ def score_cases(cases: Iterable[Case], separate: Separate) -> list[Score]:
                 )
             )
     return scores
+
+
+def save_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
+    """Write scores, by the way they were reached, as JSON."""
+    rows = {way: [asdict(score) for score in each] for way, each in scores.items()}
+    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def load_scores(path: Path) -> dict[str, list[Score]]:
+    """Read what `save_scores` wrote."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return {way: [Score(**row) for row in rows] for way, rows in found.items()}
 
 
 def average(scores: Iterable[Score], column: str, *, source: str = "", target: str = "") -> float:

@@ -1,0 +1,118 @@
+"""Validation cases, baseline, oracle and the card's table."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.baseline import baseline_estimates, oracle_estimates, reference_scores
+from stemsplit.training.card import Evaluation
+from stemsplit.training.presets import find_preset
+from stemsplit.training.songs import ACCOMPANIMENT, load_songs, save_song
+from stemsplit.training.validation import (
+    Case,
+    collect_cases,
+    load_scores,
+    network_estimates,
+    score_cases,
+    summary,
+)
+
+
+def make_stems(rng: np.random.Generator, length_s: float = 2.0) -> dict[str, np.ndarray]:
+    n_samples = round(length_s * SAMPLE_RATE)
+    time = np.arange(n_samples) / SAMPLE_RATE
+    clicks = rng.normal(0, 0.3, (2, n_samples)) * (time * 4 % 1 < 0.02)
+    sounds = {
+        "vocals": 0.1 * np.sin(2 * np.pi * 700 * time),
+        "drums": clicks,
+        "bass": 0.2 * np.sin(2 * np.pi * 80 * time),
+        "other": 0.1 * np.sin(2 * np.pi * 9000 * time),
+    }
+    return {name: np.broadcast_to(sound, (2, n_samples)).astype(np.float32) for name, sound in sounds.items()}
+
+
+@pytest.fixture
+def cases(tmp_path: Path) -> list[Case]:
+    rng = np.random.default_rng(0)
+    stems = make_stems(rng)
+    save_song(tmp_path, "multitrack-mdn-funk", stems, split="valid", kind="multitrack")
+    save_song(tmp_path, "multitrack-x", stems, split="valid", kind="multitrack")
+    save_song(tmp_path, "train", stems, split="train", kind="multitrack")
+    save_song(tmp_path, "voice", {"vocals": stems["vocals"]}, split="valid", kind="singing")
+    save_song(tmp_path, "music", {ACCOMPANIMENT: stems["drums"]}, split="valid", kind="backing")
+    return collect_cases(load_songs(tmp_path), excerpt_s=1.0, n_excerpts=2)
+
+
+def test_cases_come_from_validation_songs_only(cases: list[Case]) -> None:
+    assert [case.source for case in cases] == ["mdn-funk", "mdn-funk", "album", "album", "pjs"]
+    assert not any(case.name.startswith("train") for case in cases)
+    assert cases[-1].known == ("vocals",)
+    assert all(case.stems.shape == (4, 2, SAMPLE_RATE) for case in cases)
+
+
+def test_without_validation_songs_there_is_an_error() -> None:
+    with pytest.raises(StemsplitError, match="prepare"):
+        collect_cases([], excerpt_s=1, n_excerpts=1)
+
+
+def test_the_baseline_separates_easy_sounds_and_adds_up(cases: list[Case]) -> None:
+    estimates = baseline_estimates(cases[0])
+    np.testing.assert_allclose(estimates.sum(0), cases[0].mixture, atol=1e-4)
+    scores = summary(score_cases(cases[:1], baseline_estimates))
+    assert scores["mdn-funk bass"] > 3 and scores["mdn-funk drums"] > 0
+
+
+def test_the_oracle_is_better_than_the_baseline(cases: list[Case]) -> None:
+    oracle, baseline = (summary(score_cases(cases, way)) for way in (oracle_estimates, baseline_estimates))
+    assert oracle["average"] > baseline["average"] + 3
+
+
+def test_a_networks_estimates_sum_to_the_mixture(cases: list[Case]) -> None:
+    estimates = network_estimates(BandSplit(n_features=8, n_layers=1).eval())(cases[0])
+    np.testing.assert_allclose(estimates.sum(0), cases[0].mixture, atol=1e-4)
+
+
+def test_references_are_made_once(cases: list[Case], tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    first = reference_scores(cases[:2], path)
+    changed = path.stat().st_mtime_ns
+    again = reference_scores(cases[:2], path)
+    assert path.stat().st_mtime_ns == changed
+    assert [s.sdr_db for s in first["oracle"]] == [s.sdr_db for s in again["oracle"]]
+    reference_scores(cases[:1], path)
+    assert {score.case for score in load_scores(path)["oracle"]} == {cases[0].name}
+
+
+def test_a_silent_stem_is_said_as_leakage_and_in_no_mean(cases: list[Case]) -> None:
+    stems = cases[0].stems.copy()
+    stems[TARGETS.index("bass")] = 0
+    case = Case("no bass", "album", stems, TARGETS)
+    scores = {score.target: score for score in score_cases([case], lambda _: stems * 0.5 + 1e-3)}
+    assert math.isnan(scores["bass"].sdr_db) and scores["bass"].leakage_db < -20
+    assert math.isnan(scores["drums"].leakage_db) and scores["drums"].sdr_db > 0
+    assert "album bass" not in summary(list(scores.values()))
+
+
+def test_the_table_has_a_line_for_every_source_and_target(cases: list[Case]) -> None:
+    scores = {way: score_cases(cases, oracle_estimates) for way in ("model", "baseline", "oracle")}
+    table = Evaluation(scores).table().splitlines()
+    assert len({line.count("|") for line in table}) == 1
+    assert sum(line.startswith("| album") for line in table) == 4
+    assert sum(line.startswith("| pjs | vocals | 1 ") for line in table) == 1
+    assert table[-1].startswith("| **mean of targets**")
+
+
+def test_presets_make_networks() -> None:
+    for name in ("cpu", "gpu"):
+        preset = find_preset(name)
+        assert BandSplit(**preset.network).reach_frames <= 43  # three seconds
+        assert preset.remix().n_samples > preset.n_frames * 3072
+    with pytest.raises(StemsplitError, match="nonsense"):
+        find_preset("nonsense")
