@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from stemsplit.catalog import bundled_models, read_model
-from stemsplit.model import ModelSpec
+from stemsplit.spec import ModelSpec
 
 
 def write_constant_models(folder: Path) -> list[Path]:

@@ -8,7 +8,8 @@ import pytest
 
 from stemsplit.device import Device
 from stemsplit.errors import DeviceError, ModelError
-from stemsplit.model import PREFIX, MaskModel, ModelSpec, is_out_of_memory, make_features
+from stemsplit.model import MaskModel, is_out_of_memory, make_features
+from stemsplit.spec import PREFIX, ModelSpec
 from tests.tiny_models import make_spec, write_model
 
 CPU = Device("cpu")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from stemsplit.errors import SettingsError
-from stemsplit.model import ModelSpec
 from stemsplit.recipe import Recipe, make_recipe
+from stemsplit.spec import ModelSpec
 from tests.tiny_models import TARGETS, make_spec
 
 FOUR = make_spec()

@@ -139,7 +139,7 @@ def test_bass_lines_have_one_note_at_a_time_in_their_register() -> None:
 
 def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "stemsplit.training.bass.render_soundfont", lambda _, **options: tone(100, 2.0).repeat(2, 0)
+        "stemsplit.training.bass.render_soundfont", lambda _, **__: tone(100, 2.0).repeat(2, 0)
     )
     maker = BassMaker(sampled, sampled.items)
     part = Part(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stemsplit.model import ModelSpec
+from stemsplit.spec import ModelSpec
 
 TARGETS = ("vocals", "drums", "bass", "other")
 

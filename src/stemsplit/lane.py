@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from stemsplit.chunks import Chunk, Chunker, ChunkSpec, CrossFade
 from stemsplit.layout import group_channels
-from stemsplit.model import MaskModel, ModelSpec
+from stemsplit.model import MaskModel
 from stemsplit.recipe import Signal
 from stemsplit.resample import Resampler
+from stemsplit.spec import ModelSpec
 from stemsplit.stft import Analysis, StftSpec, Synthesis
 from stemsplit.types import ComplexArray, FloatArray
 from stemsplit.wiener import filter_estimates

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stemsplit.errors import SettingsError
-from stemsplit.model import ModelSpec
+from stemsplit.spec import ModelSpec
 
 RESIDUAL = "residual"
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from stemsplit.errors import ModelError
-from stemsplit.model import ModelSpec
+from stemsplit.spec import ModelSpec
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.bandsplit import BandSplit
 
