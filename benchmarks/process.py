@@ -1,7 +1,6 @@
 """Measurements of whole processes: wall time, CPU time and peak memory, from start to exit."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,7 @@ def find_stemsplit() -> list[str]:
     return [found] if found else [sys.executable, "-m", "stemsplit"]
 
 
-def measure(command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> Usage:
+def measure(command: Sequence[str]) -> Usage:
     """Run `command` to its end and return what it took.
 
     Raises
@@ -47,7 +46,6 @@ def measure(command: Sequence[str], *, environment: Mapping[str, str] | None = N
             capture_output=True,
             text=True,
             check=False,
-            env={**os.environ, **(environment or {})},
         )
         if run.returncode:
             raise RuntimeError(f"{' '.join(command)} failed:\n{run.stdout}{run.stderr}")

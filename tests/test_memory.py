@@ -1,0 +1,48 @@
+"""The memory law: what a run needs does not grow with the song."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from benchmarks.process import measure
+from benchmarks.songs import make_song
+
+SAMPLE_RATE = 22050
+LIMIT_MB = 600
+
+
+def _write_tones(path: Path, duration_s: int) -> Path:
+    """A mono wav of three tones in noise."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    tones = np.sum([np.sin(2 * np.pi * hz * time_s) for hz in (110, 440, 3000)], axis=0)
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
+        for _ in range(duration_s):
+            file.write(0.1 * tones + 0.05 * rng.standard_normal(SAMPLE_RATE))
+    return path
+
+
+def _peak_mb(song: Path, output: Path, *options: str) -> float:
+    """Peak memory of the whole process that separates `song`."""
+    command = [sys.executable, "-m", "stemsplit", str(song), "-o", str(output), "--quiet", *options]
+    return measure(command).peak_mb
+
+
+@pytest.mark.slow
+def test_ten_minutes_need_no_more_memory_than_ten_seconds(tiny_model: Path, tmp_path: Path) -> None:
+    short_mb, long_mb = (
+        _peak_mb(_write_tones(tmp_path / f"{duration_s}.wav", duration_s), tmp_path, "-m", str(tiny_model))
+        for duration_s in (10, 600)
+    )
+    assert long_mb < 1.05 * short_mb
+
+
+@pytest.mark.slow
+def test_the_bundled_models_stay_below_the_limit_for_any_length(tmp_path: Path) -> None:
+    short_mb, long_mb = (
+        _peak_mb(make_song(tmp_path / f"{duration_s}.wav", duration_s), tmp_path) for duration_s in (60, 300)
+    )
+    assert long_mb < 1.05 * short_mb
+    assert long_mb < LIMIT_MB
