@@ -192,14 +192,18 @@ class BandSplit(nn.Module):
         """Powers of left, right, mid, side: ``(batch, 4, bins, frames) -> (batch, 4, compact, frames)``."""
         left_re, left_im, right_re, right_im = mixture.unbind(1)
         left, right = left_re.square() + left_im.square(), right_re.square() + right_im.square()
-        cross = left_re * right_re + left_im * right_im
-        return self.four_powers(*(self.layout.gather(each) for each in (left, right, cross)))
+        side = ((left_re - right_re).square() + (left_im - right_im).square()) / 2
+        return self.four_powers(*(self.layout.gather(each) for each in (left, right, side)))
 
     @staticmethod
-    def four_powers(left: Tensor, right: Tensor, cross: Tensor) -> Tensor:
-        """Powers of left, right, mid and side from ``|L|^2``, ``|R|^2`` and ``Re(L R*)``, along axis 1."""
-        mean = (left + right) / 2
-        return torch.stack([left, right, mean + cross, functional.relu(mean - cross)], 1)
+    def four_powers(left: Tensor, right: Tensor, side: Tensor) -> Tensor:
+        """Powers of left, right, mid and side, along axis 1, from those of left, right and side.
+
+        Mid and side have a floor 60 dB below both channels: less than that is rounding error.
+        """
+        both = left + right
+        floor = 1e-6 * both
+        return torch.stack([left, right, functional.relu(both - side) + floor, side + floor], 1)
 
     def masks(self, powers: Tensor) -> Tensor:
         """Masks on the compact axis.

@@ -99,8 +99,8 @@ def _sums(network: BandSplit, stems: Tensor, colour: Tensor) -> tuple[Tensor, Te
     mixture = torch.view_as_real(spectra.sum(0))
     parts = torch.view_as_real(spectra)
     cross = (parts * mixture).sum(-1)
-    left_right = (mixture[0] * mixture[1]).sum(-1)
-    sums = [network.layout.gather(each.transpose(-1, -2)) for each in (cross, left_right)]
+    side = (mixture[0] - mixture[1]).square().sum(-1) / 2
+    sums = [network.layout.gather(each.transpose(-1, -2)) for each in (cross, side)]
     power = sums[0].sum(0)  # Re(X X*) = sum over the stems of Re(X S*)
     powers = network.four_powers(*(each.unsqueeze(0) for each in (power[0], power[1], sums[1])))[0]
     return powers, power, sums[0], parts.square().sum((1, 2, 3, 4))
