@@ -14,7 +14,7 @@ from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import Evaluation, write_card
 from stemsplit.training.curves import draw_curves
 from stemsplit.training.export import ModelFacts, export_network
-from stemsplit.training.loop import FitSettings, Trainer, load_average
+from stemsplit.training.loop import Trainer, load_average
 from stemsplit.training.prepare import Workplace
 from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.presets import find_preset
@@ -63,15 +63,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     _check_device(device)
     torch.set_num_threads(threads)
     chosen, songs = find_preset(preset), load_songs(work / "songs")
-    settings = FitSettings(
-        budget_s=60 * minutes,
-        batch_size=chosen.batch_size,
-        learning_rate=chosen.learning_rate,
-        n_workers=chosen.n_workers,
-        validate_s=60 * validate_minutes,
-        seed=seed,
-        device=device,
-    )
+    settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
     cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
     torch.manual_seed(seed)
     network = BandSplit(**chosen.network)

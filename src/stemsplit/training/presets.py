@@ -5,6 +5,7 @@ from typing import Any
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC
+from stemsplit.training.loop import FitSettings
 from stemsplit.training.remix import RemixSettings
 
 
@@ -31,6 +32,18 @@ class Preset:
     batch_size: int = 6
     learning_rate: float = 1.5e-3
     n_workers: int = 0
+
+    def settings(self, *, minutes: float, validate_minutes: float, seed: int, device: str) -> FitSettings:
+        """How to train for so many minutes."""
+        return FitSettings(
+            budget_s=60 * minutes,
+            validate_s=60 * validate_minutes,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            n_workers=self.n_workers,
+            seed=seed,
+            device=device,
+        )
 
     def remix(self) -> RemixSettings:
         """How examples of this length are drawn."""

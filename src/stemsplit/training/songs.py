@@ -135,7 +135,7 @@ def _recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple
     for category in ("other", "drums"):
         for number, item in enumerate(library.select(split=split, category=category, kinds=kinds)):
             if item.duration_s >= 6:
-                found[f"performance-{category}-{number:03}"] = ("performance", [(category, item)])
+                found[f"performance-{category}-{split}-{number:03}"] = ("performance", [(category, item)])
     return [(name, kind, items) for name, (kind, items) in found.items()]
 
 
