@@ -1,0 +1,239 @@
+"""The README, held against the program: ``python -m tests.test_readme`` rewrites its generated parts."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import soundfile
+from benchmarks.report import markdown
+from benchmarks.songs import EXAMPLE, make_loop
+from typer.main import get_command
+
+from stemsplit.cli import DefaultGroup, app
+from stemsplit.result import ExitStatus, FileResult
+from tests.cli_support import make_environment
+from tests.test_examples import ARGUMENTS
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+
+EXIT_CODES = {
+    ExitStatus.OK: "everything is done",
+    ExitStatus.FAILED: "some or all songs failed, or a model or device cannot be used",
+    ExitStatus.USAGE: "a mistake in the call; nothing was written",
+    ExitStatus.INTERRUPTED: "stopped by Ctrl-C; finished songs are kept, nothing unfinished is left",
+    ExitStatus.TERMINATED: "stopped by SIGTERM, likewise",
+}
+
+JSON_FIELDS = {
+    "input": "the song, as it was named",
+    "status": "`done`, `skipped`, `planned` (dry run) or `failed`",
+    "outputs": "path of each stem",
+    "sample_rate": "in Hz",
+    "n_channels": "of the song and of each stem",
+    "n_samples": "length in samples, of the song and of each stem",
+    "duration_s": "length in seconds",
+    "elapsed_s": "seconds that the song took",
+    "speed": "seconds of music a second",
+    "device": "where the networks ran",
+    "models": "name, version and SHA-256 of each model",
+    "settings": "what decides the content of the stems",
+    "gain": "the factor that all stems share; below 1 if one would have clipped",
+    "clipped_samples": "samples that lie outside full scale all the same",
+    "note": "a remark, such as why the song was skipped",
+    "error": "what happened and what to do",
+    "error_type": "the class of the error",
+}
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def make_options() -> str:
+    """The options of the command, in the program's own words."""
+    rows = []
+    for param in _options():
+        names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
+        value = "" if param.is_flag else f" {param.metavar}"
+        rows.append((names + value, _describe(param)))
+    return _table(("option", "meaning"), rows)
+
+
+def _options() -> Iterator[Any]:
+    group: Any = get_command(app)
+    for command in (group.commands[DefaultGroup.default], group):
+        yield from (param for param in command.params if param.param_type_name == "option")
+
+
+def _describe(param: Any) -> str:
+    shown = isinstance(param.default, int | str) and not param.is_flag
+    return f"{param.help} Default: `{param.default}`." if shown else str(param.help)
+
+
+def make_exit_codes() -> str:
+    """The exit codes of the command."""
+    return _table(("code", "meaning"), [(str(int(code)), text) for code, text in EXIT_CODES.items()])
+
+
+def make_json() -> str:
+    """The fields of a result."""
+    return _table(("field", "meaning"), [(f"`{name}`", text) for name, text in JSON_FIELDS.items()])
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "options": make_options,
+    "exit codes": make_exit_codes,
+    "json": make_json,
+    **{name: lambda name=name: markdown(name) for name in ("speed", "memory", "startup")},  # type: ignore[misc]
+}
+
+
+def _split(text: str, name: str) -> tuple[str, str, str]:
+    """Text before, in and after a generated part."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, _, rest = text.partition(start)
+    inside, found, after = rest.partition(end)
+    assert found, f"the README has no part {name!r}"
+    return before + start, inside, end + after
+
+
+def _read() -> str:
+    return README.read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", _read(), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_generated_parts_are_up_to_date(name: str) -> None:
+    assert _split(_read(), name)[1].strip() == PARTS[name](), "run python -m tests.test_readme"
+
+
+def test_every_exit_code_and_field_is_described() -> None:
+    assert set(EXIT_CODES) == set(ExitStatus)
+    assert list(JSON_FIELDS) == [field.name for field in dataclasses.fields(FileResult)]
+
+
+def test_every_option_that_is_mentioned_exists() -> None:
+    known = {name for param in _options() for name in param.opts} | {"--help"}
+    code = " ".join([*re.findall(r"`([^`\n]+)`", _read()), *_blocks("sh"), *_blocks("console")])
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code))
+    assert mentioned <= known
+
+
+def test_the_set_up_line_is_the_one_that_is_tested() -> None:
+    assert any(f"pip install . && .venv/bin/stemsplit {ARGUMENTS}\n" in block for block in _blocks("bash"))
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the songs that the README speaks of, and the command on the path."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / EXAMPLE.name).symlink_to(EXAMPLE)
+    (tmp_path / "Music" / "Album").mkdir(parents=True)
+    samples = make_loop()[: 2 * 44100]
+    for song in ("song.mp3", "song.wav", "Music/one.mp3", "Music/Album/two.mp3"):
+        soundfile.write(tmp_path / song, samples, 44100)
+    command = tmp_path / "bin" / "stemsplit"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m stemsplit "$@"\n', encoding="utf-8")
+    command.chmod(0o755)
+    return tmp_path
+
+
+def _run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one line of shell as a reader would."""
+    path = f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line],
+        cwd=folder,
+        env=make_environment() | {"PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_shell_examples_run(workplace: Path) -> None:
+    lines = [line for block in _blocks("sh") for line in block.splitlines()]
+    assert len(lines) > 10
+    for line in lines:
+        run = _run(line, workplace)
+        assert run.returncode == 0, f"{line}\n{run.stderr}"
+
+
+def _without_numbers(text: str) -> list[str]:
+    """Lines in order of the alphabet: the two streams of a process have no common order."""
+    return sorted(re.sub(r"\d+(\.\d+)?", "N", line) for line in text.splitlines())
+
+
+def _dialogues() -> Iterator[tuple[str, str]]:
+    for block in _blocks("console"):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, output = part.partition("\n")
+            yield command, output
+
+
+@pytest.mark.slow
+def test_outputs_are_real(workplace: Path) -> None:
+    for command, output in _dialogues():
+        run = _run(command, workplace)
+        assert _without_numbers(run.stdout + run.stderr) == _without_numbers(output), command
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("workplace")
+def test_python_examples_run() -> None:
+    blocks = _blocks("python")
+    assert blocks
+    for block in blocks:
+        exec(compile(block, str(README), "exec"), {})
+
+
+def _anchors(path: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.*)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("page", ["README.md", "examples/README.md", "benchmarks/README.md"])
+def test_links_lead_somewhere(page: str) -> None:
+    links = re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text(encoding="utf-8"))
+    assert links
+    for link in links:
+        if link.startswith("https://"):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), link
+        assert not anchor or anchor in _anchors(path), link
+
+
+def test_every_guarantee_names_tests_that_exist() -> None:
+    named = re.findall(r"`(tests/\w+\.py)::(\w+)`", _read())
+    assert len(named) > 10
+    for file, function in named:
+        assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{function}"
+
+
+def rewrite() -> None:
+    """Bring the generated parts up to date."""
+    text = _read()
+    for name, make in PARTS.items():
+        before, _, after = _split(text, name)
+        text = f"{before}{make()}\n{after}"
+    README.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
