@@ -113,15 +113,18 @@ def export(
 
 
 @app.command()
-def card(
+def card(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     library: Annotated[Path, typer.Option(help="Folder of the training library.")],
     work: WorkOption,
     model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
     hardware: Annotated[str, typer.Option(help="What it was trained on, in plain words.")],
+    note: Annotated[str, typer.Option(help="What the commands of the card do not say.")] = "",
 ) -> None:
     """Write the model's card and its curve from the run, its scores and the library's index."""
-    write_card(run, Workplace(library, work).open_library(), work / "songs", model, hardware)
+    write_card(
+        run, Workplace(library, work).open_library(), work / "songs", model, hardware=hardware, note=note
+    )
     _say(f"wrote {model.with_suffix('.md')}")
 
 

@@ -92,7 +92,9 @@ class Evaluation:
         return f"| **mean of targets** | | | {cells} | |"
 
 
-def write_card(run: Path, library: Library, songs_folder: Path, model: Path, hardware: str) -> None:
+def write_card(
+    run: Path, library: Library, songs_folder: Path, model: Path, *, hardware: str, note: str = ""
+) -> None:
     """Write ``<model>.md`` and ``<model>.csv``, the training curve.
 
     Parameters
@@ -107,6 +109,8 @@ def write_card(run: Path, library: Library, songs_folder: Path, model: Path, har
         The exported model.
     hardware : str
         What it was trained on, in plain words.
+    note : str
+        What the commands of the card do not say.
     """
     songs = [song for song in load_songs(songs_folder) if song.split == "train"]
     state = load_state(run / "checkpoint.pt")
@@ -116,7 +120,7 @@ def write_card(run: Path, library: Library, songs_folder: Path, model: Path, har
         _training(state, songs, hardware),
         _quality(Evaluation.load(run / "scores.json")),
         _data(library),
-        _reproduction(state, songs),
+        _reproduction(state, songs, note),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
@@ -226,12 +230,12 @@ for validation only, like everything that `stemsplit.training.library.is_held_ou
 Credits required by terms: {CREDITS}"""
 
 
-def _reproduction(state: dict[str, Any], songs: Sequence[Song]) -> str:
+def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
     return f"""## Reproduction
 
-The clock sets the number of steps, so another machine gives another model of the same kind.
+The clock sets the number of steps, so another machine gives another model of the same kind. {note}
 
 ```
 pip install "stemsplit[train]"      # and fluidsynth with the FluidR3 soundfont
