@@ -22,6 +22,8 @@ from tests.test_examples import ARGUMENTS
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+CARD = ROOT / "models" / "band.md"
+QUALITY = ("uSDR", "improvement", "SI-SDR", "baseline", "oracle mask")
 
 EXIT_CODES = {
     ExitStatus.OK: "everything is done",
@@ -88,10 +90,28 @@ def make_json() -> str:
     return _table(("field", "meaning"), [(f"`{name}`", text) for name, text in JSON_FIELDS.items()])
 
 
+def make_quality() -> str:
+    """How long the model was trained, and its means on the validation set, from its card."""
+    card = CARD.read_text(encoding="utf-8")
+    training = re.search(r"^- (\d+) minutes, (\d+) steps", card, flags=re.MULTILINE)
+    head = re.search(r"^\| source \| (.*) \|$", card, flags=re.MULTILINE)
+    assert training is not None, "the card does not say how long the training took"
+    assert head is not None, "the card has no table"
+    columns = head[1].split(" | ")
+    rows = []
+    for line in re.findall(r"^\| (\*\*mean of .*) \|$", card, flags=re.MULTILINE):
+        cells = [cell.strip("* ") for cell in line.split("|")]
+        values = dict(zip(("source", *columns), cells, strict=True))
+        rows.append((values["target"] or "mean", *(values[column] for column in QUALITY)))
+    table = _table(("target", *(f"{column}, dB" for column in QUALITY)), rows)
+    return f"Trained for {training[1]} minutes ({training[2]} steps) on two CPU cores.\n\n{table}"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "options": make_options,
     "exit codes": make_exit_codes,
     "json": make_json,
+    "quality": make_quality,
     **{name: lambda name=name: markdown(name) for name in ("speed", "memory", "startup")},  # type: ignore[misc]
 }
 
