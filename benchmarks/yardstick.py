@@ -38,6 +38,7 @@ def separate_piece(networks: dict[str, nn.Module], mixture: Tensor) -> Iterator[
         yield target, torch.istft(masked, N_FFT, HOP_LENGTH, window=window, length=mixture.shape[-1])
 
 
+@torch.inference_mode()
 def separate_song(song: Path, output_dir: Path, *, piece_s: float) -> None:
     """Separate one file into four, piece by piece; 0 seconds means the whole song at once."""
     networks = {target: build("openunmix").eval() for target in TARGETS}
@@ -68,8 +69,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(os.cpu_count() or 1)
     torch.set_flush_denormal(True)
-    with torch.inference_mode():
-        separate_song(arguments.song, arguments.output_dir, piece_s=arguments.piece_s)
+    separate_song(arguments.song, arguments.output_dir, piece_s=arguments.piece_s)
 
 
 if __name__ == "__main__":
