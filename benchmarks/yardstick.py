@@ -10,7 +10,6 @@ STFT for all four targets, and the piece length that was fastest for it.
 """
 
 import argparse
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +19,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.machine import count_cores
 from stemsplit.training.networks import build
 
 TARGETS = ("vocals", "drums", "bass", "other")
 N_FFT = 4096
 HOP_LENGTH = 1024
-PIECE_S = 60.0
+PIECE_S = 15.0
 
 
 def separate_piece(networks: dict[str, nn.Module], mixture: Tensor) -> Iterator[tuple[str, Tensor]]:
@@ -67,7 +67,7 @@ def main() -> None:
     parser.add_argument("output_dir", type=Path)
     parser.add_argument("--piece-s", type=float, default=PIECE_S)
     arguments = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(count_cores())
     torch.set_flush_denormal(True)
     separate_song(arguments.song, arguments.output_dir, piece_s=arguments.piece_s)
 
