@@ -135,7 +135,7 @@ def test_one_file_that_exists_is_an_error_and_kept(separator: Separator, tmp_pat
         separate_file(separator, song, tmp_path)
     assert (tmp_path / "a/drums.wav").read_text() == "mine"
     assert not (tmp_path / "a/vocals.wav").exists()
-    separate_file(separator, song, tmp_path, overwrite=True)
+    separate_file(separator, str(song), str(tmp_path), overwrite=True)
     assert (tmp_path / "a/vocals.wav").exists()
 
 

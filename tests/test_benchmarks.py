@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from benchmarks.constant_model import write_constant_model
 from benchmarks.process import Usage, measure, paired_ratio, summarise
 from benchmarks.report import RESULTS, load, save
 from benchmarks.songs import make_song
 from benchmarks.yardstick import TARGETS, separate_song
-
 from stemsplit.separator import Separator
 from tests.conftest import make_noise
 from tests.tiny_models import make_spec

@@ -7,8 +7,8 @@ import mutagen
 import numpy as np
 import pytest
 import soundfile
-from benchmarks.songs import EXAMPLE
 
+from benchmarks.songs import EXAMPLE
 from tests.cli_support import call_process
 
 ARGUMENTS = "examples/caesium.mp3 --stems drums,vocals"

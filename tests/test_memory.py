@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+
 from benchmarks.process import measure
 from benchmarks.songs import make_song
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import soundfile
-from benchmarks.report import markdown
-from benchmarks.songs import EXAMPLE, make_loop
 from typer.main import get_command
 
+from benchmarks.report import markdown
+from benchmarks.songs import EXAMPLE, make_loop
 from stemsplit.cli import DefaultGroup, app
 from stemsplit.result import ExitStatus, FileResult
 from tests.cli_support import make_environment

@@ -39,7 +39,7 @@ def separate(
     """
     with Separator(**settings) as separator:
         if isinstance(source, Path | str):
-            return separate_file(separator, Path(source), Path(output_dir), progress=progress)
+            return separate_file(separator, source, output_dir, progress=progress)
         if sample_rate is None:
             raise SettingsError("a waveform needs its sample_rate")
         return separator(source, sample_rate, progress=progress)

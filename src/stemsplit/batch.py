@@ -55,8 +55,8 @@ def _wait(future: "Future[FileResult]") -> FileResult | None:
 
 def separate_file(
     separator: Separator,
-    path: Path,
-    output_dir: Path,
+    path: Path | str,
+    output_dir: Path | str,
     *,
     name: str = DEFAULT_TEMPLATE,
     format: str = "wav",
@@ -90,8 +90,8 @@ def separate_file(
     AudioError, OutputError, ModelError, DeviceError
         If the song cannot be read, separated or written; nothing is left under the final names.
     """
-    delivery = Delivery(output_dir, NameTemplate(name), format, bits, overwrite=overwrite)
-    (job,) = plan_jobs([Source(str(path), path)], Provenance.of(separator, delivery), delivery, None)
+    delivery = Delivery(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
+    (job,) = plan_jobs([Source(str(path), Path(path))], Provenance.of(separator, delivery), delivery, None)
     if job.settled is not None:
         raise OutputError(job.settled.error)
     return SongWorker(separator, delivery, listener=_Counter(progress)).write_files(job)

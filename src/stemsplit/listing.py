@@ -3,7 +3,9 @@
 import difflib
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +85,14 @@ def _make_table(models: list[ModelInfo]) -> list[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return ", ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(f"{each} x {n}" if n > 1 else str(each) for each, n in _runs(value))
+    return str(value)
+
+
+def _runs(values: Sequence[Any]) -> list[tuple[Any, int]]:
+    """Neighbours that are equal, counted."""
+    return [(value, len(list(run))) for value, run in groupby(values)]
 
 
 def _print(*lines: str) -> None:
