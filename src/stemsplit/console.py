@@ -1,6 +1,5 @@
 """What the command shows: results on standard output, everything else on standard error."""
 
-import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -42,9 +41,18 @@ class Results:
             self._write(b"".join(lines))
 
     def _write(self, data: bytes) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            _drop_stdout()
+
+
+def _drop_stdout() -> None:
+    """Lead standard output nowhere: what its buffer still holds would fail again when the program ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def describe(result: FileResult) -> str:
