@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stemsplit import device as device_module
@@ -47,3 +48,35 @@ def test_session_without_the_provider_is_an_error(tiny_model: Path) -> None:
         return
     with pytest.raises(DeviceError, match="CUDAExecutionProvider"):
         open_session(tiny_model, Device("cuda"))
+
+
+def test_the_probe_runs_a_network_on_the_device_that_it_is_given() -> None:
+    session = device_module._start_session(device_module._IDENTITY, Device("cpu"))
+    assert session.run(None, {"a": np.array([3], dtype=np.float32)}) == [np.array([3], dtype=np.float32)]
+
+
+@pytest.mark.skipif(not NO_GPU, reason="needs a machine on which CUDA cannot start")
+def test_a_gpu_that_cannot_be_started_is_an_error_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_module, "count_cuda_devices", lambda: 1)
+    with pytest.raises(DeviceError, match=r"cannot start CUDA|no CUDA support"):
+        choose_device("cuda")
+    assert str(choose_device("auto")) == "cpu"
+
+
+def test_a_provider_that_fails_to_start_says_so_on_no_stream(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Standard output is for results; onnxruntime's own fallback would print there."""
+    cause = "x.cc:63 [ONNXRuntimeError] : 1 : FAIL : CUDA failure 35: driver too old ; GPU=-1"
+
+    def fail(*_: object, **options: object) -> None:
+        assert options["enable_fallback"] == 0
+        raise RuntimeError(cause)
+
+    monkeypatch.setattr("onnxruntime.InferenceSession", fail)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.preload_dlls", lambda **_: print("noise"), raising=False)
+    monkeypatch.setattr(device_module, "count_cuda_devices", lambda: 1)
+    with pytest.raises(DeviceError, match=r"\(CUDA failure 35: driver too old\); update the NVIDIA driver"):
+        choose_device("cuda")
+    assert capfd.readouterr() == ("", "")

@@ -16,6 +16,12 @@ from stemsplit.errors import DeviceError, ModelError, SettingsError
 
 CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]'"
 
+# an ONNX model of one Identity node, from `a` to `b`
+_IDENTITY = (
+    b'\x08\x08\x12\x00:7\n\x10\n\x01a\x12\x01b"\x08Identity\x12\x01gZ\x0f\n\x01a\x12\n\n\x08\x08\x01\x12\x04'
+    b"\n\x02\x08\x01b\x0f\n\x01b\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\x11"
+)
+
 
 @dataclass(frozen=True)
 class Device:
@@ -75,7 +81,7 @@ def find_cuda_problem(index: int = 0) -> str | None:
         return "no NVIDIA GPU or driver was found; nvidia-smi should list one"
     if index >= n_devices:
         return f"there are {n_devices} CUDA devices, numbered from 0; choose one of them"
-    return _load_cuda_libraries()
+    return _try_cuda(index)
 
 
 def count_cuda_devices() -> int:
@@ -90,24 +96,43 @@ def count_cuda_devices() -> int:
     return count.value
 
 
-def _load_cuda_libraries() -> str | None:
-    """Load CUDA and cuDNN, from their wheels first; return what is missing."""
+def _try_cuda(index: int) -> str | None:
+    """Let onnxruntime bring CUDA up with a network of one node; return why it cannot.
+
+    That a provider's library can be loaded says little: the driver may be too old for it all the same.
+    """
     import onnxruntime
 
-    # preload_dlls prints what it cannot find; the provider's own loading below is the real test
-    with contextlib.redirect_stdout(io.StringIO()):
+    complaints = io.StringIO()
+    with contextlib.redirect_stdout(complaints):
         onnxruntime.preload_dlls(directory="")
-    names = {"win32": "onnxruntime_providers_cuda.dll"}
-    capi = Path(onnxruntime.__file__).parent / "capi"
-    shared = capi / names.get(sys.platform, "libonnxruntime_providers_shared.so")
-    provider = capi / names.get(sys.platform, "libonnxruntime_providers_cuda.so")
+    wanted = Device("cuda", index)
     try:
-        if shared != provider:
-            ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
-        ctypes.CDLL(str(provider))
-    except OSError as error:
-        return f"onnxruntime cannot load its CUDA provider ({error}); {CUDA_FIX}"
-    return None
+        session = _start_session(_IDENTITY, wanted)
+    except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no base class
+        # between onnxruntime's own source position and CUDA's
+        cause = str(error).rpartition(" : FAIL : ")[2].partition(" ; ")[0]
+        return f"onnxruntime cannot start CUDA ({cause}); update the NVIDIA driver, or {CUDA_FIX}"
+    if session.get_providers()[0] == wanted.providers[0][0]:
+        return None
+    missing = complaints.getvalue().strip().partition("\n")[0] or "its provider did not load"
+    return f"onnxruntime cannot start CUDA ({missing}); {CUDA_FIX}"
+
+
+def _start_session(model: str | bytes, device: Device, threads: int | None = None) -> Any:
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    # the last chunk of a song has a shape of its own: plans of memory for each shape would pile up
+    options.enable_mem_pattern = False
+    # idle network threads would take the cores from decoding and writing
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # without this a provider that fails to start is reported on standard output and left out
+    return onnxruntime.InferenceSession(model, options, providers=device.providers, enable_fallback=0)
 
 
 def open_session(path: Path, device: Device, *, threads: int | None = None) -> Any:
@@ -120,19 +145,8 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
     DeviceError
         If the session came up without the provider that was asked for.
     """
-    import onnxruntime
-
-    onnxruntime.set_default_logger_severity(4)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads or 0
-    options.inter_op_num_threads = 1
-    # the last chunk of a song has a shape of its own: plans of memory for each shape would pile up
-    options.enable_mem_pattern = False
-    # idle network threads would take the cores from decoding and writing
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=device.providers)
+        session = _start_session(str(path), device, threads)
     except Exception as error:  # onnxruntime's own errors share no base class
         raise ModelError(f"{path}: not a model that onnxruntime can run: {error}") from error
     wanted = device.providers[0][0]

@@ -184,7 +184,9 @@ def count_nodes(model: Path, device: "Device") -> "Counter[str]":
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
         try:
-            session = onnxruntime.InferenceSession(str(model), options, providers=device.providers)
+            session = onnxruntime.InferenceSession(
+                str(model), options, providers=device.providers, enable_fallback=0
+            )
             shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape[:3]]
             session.run(["mask"], {"mixture": np.zeros((*shape, 16), dtype=np.float32)})
         except Exception as error:  # onnxruntime's own errors share no base class
