@@ -145,8 +145,8 @@ def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest
     part = Part(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))
     for seed in range(4):
         first, second = (maker.render(part, length_s=2.0, rng=np.random.default_rng(seed)) for _ in range(2))
-        assert first.shape == (2, 2 * SAMPLE_RATE)
-        assert np.array_equal(first, second) and np.isfinite(first).all()
+        assert first.waveform.shape == (2, 2 * SAMPLE_RATE)
+        assert np.array_equal(first.waveform, second.waveform) and np.isfinite(first.waveform).all()
 
 
 @pytest.mark.parametrize(

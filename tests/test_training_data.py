@@ -15,6 +15,7 @@ from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
 from stemsplit.training.remix import Remixer, RemixSettings, mastered
 from stemsplit.training.songs import ACCOMPANIMENT, collect_recordings, load_songs, save_song
+from stemsplit.training.take import Take
 
 SECONDS = 7.0
 
@@ -107,9 +108,9 @@ def test_no_songs_is_an_error(tmp_path: Path) -> None:
 def remixer(tmp_path: Path) -> Remixer:
     rng = np.random.default_rng(1)
     for number in range(2):
-        stems = {target: rng.normal(0, 0.1, (2, 90000)).astype(np.float32) for target in TARGETS}
+        stems = {target: Take(rng.normal(0, 0.1, (2, 90000)).astype(np.float32)) for target in TARGETS}
         save_song(tmp_path, f"song-{number}", stems, split="train", kind="render")
-    backing = {ACCOMPANIMENT: rng.normal(0, 0.1, (2, 90000)).astype(np.float32)}
+    backing = {ACCOMPANIMENT: Take(rng.normal(0, 0.1, (2, 90000)).astype(np.float32))}
     save_song(tmp_path, "backing", backing, split="train", kind="backing")
     return Remixer(load_songs(tmp_path), RemixSettings(n_samples=40000), seed=3)
 
@@ -134,17 +135,18 @@ def test_examples_have_their_shape_and_are_finite(remixer: Remixer) -> None:
 
 
 def test_a_target_without_songs_is_an_error(tmp_path: Path) -> None:
-    save_song(tmp_path, "a", {"vocals": np.ones((2, 9000), np.float32)}, split="train", kind="render")
+    save_song(tmp_path, "a", {"vocals": Take(np.ones((2, 9000), np.float32))}, split="train", kind="render")
     with pytest.raises(StemsplitError, match="drums"):
         Remixer(load_songs(tmp_path), RemixSettings(n_samples=100), seed=0)
 
 
 def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
-    save_song(tmp_path, "a", {"bass": waveform}, split="train", kind="render")
+    save_song(tmp_path, "a", {"bass": Take(waveform, ("slap",))}, split="train", kind="render")
     (song,) = load_songs(tmp_path)
     assert np.abs(song.read("bass", 0, 5000) - waveform).max() < 2 / 32768
     assert song.read("bass", 4000, 2000)[:, 1000:].max() == 0
+    assert song.ingredients == {"bass": ("slap",)}
 
 
 def test_mastering_lowers_peaks_and_leaves_the_rest_alone() -> None:

@@ -21,6 +21,7 @@ from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improveme
 from stemsplit.training.remix import Remixer, RemixSettings
 from stemsplit.training.songs import load_songs, save_song
 from stemsplit.training.spectra import draw_colours, make_batch, transform
+from stemsplit.training.take import Take
 
 torch.set_num_threads(1)  # such small networks only lose by more
 
@@ -36,7 +37,7 @@ def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "bass": 0.2 * np.sin(2 * np.pi * 60 * time),
         "other": 0.2 * np.sin(2 * np.pi * 1500 * time),
     }
-    stems = {target: np.stack([tones[target]] * 2).astype(np.float32) for target in TARGETS}
+    stems = {target: Take(np.stack([tones[target]] * 2).astype(np.float32)) for target in TARGETS}
     save_song(folder, "a", stems, split="train", kind="render")
     save_song(folder, "b", stems, split="train", kind="multitrack")
     return folder

@@ -15,6 +15,7 @@ from stemsplit.training.baseline import baseline_estimates, oracle_estimates, re
 from stemsplit.training.card import Evaluation
 from stemsplit.training.presets import find_preset
 from stemsplit.training.songs import ACCOMPANIMENT, load_songs, save_song
+from stemsplit.training.take import Take
 from stemsplit.training.validation import (
     Case,
     collect_cases,
@@ -41,7 +42,7 @@ def make_stems(rng: np.random.Generator, length_s: float = 2.0) -> dict[str, np.
 @pytest.fixture
 def cases(tmp_path: Path) -> list[Case]:
     rng = np.random.default_rng(0)
-    stems = make_stems(rng)
+    stems = {target: Take(stem) for target, stem in make_stems(rng).items()}
     save_song(tmp_path, "multitrack-mdn-funk", stems, split="valid", kind="multitrack")
     save_song(tmp_path, "multitrack-x", stems, split="valid", kind="multitrack")
     save_song(tmp_path, "train", stems, split="train", kind="multitrack")

@@ -18,8 +18,8 @@ from stemsplit.training.library import Library
 from stemsplit.training.midi import Note, Part, Pattern, pattern_names, read_pattern
 from stemsplit.training.other import BASSES, VOICES, OtherMaker
 from stemsplit.training.soundfont import SOUNDFONT, check_soundfont
+from stemsplit.training.take import Take
 from stemsplit.training.vocals import VocalMaker
-from stemsplit.types import FloatArray
 
 _MIN_NOTES = 12
 
@@ -65,18 +65,21 @@ class Band:
         self._other = OtherMaker(library, by_category["other"], rooms)
         self._vocals = VocalMaker(library, by_category["vocals"], rooms)
 
-    def song(self, number: int) -> dict[str, FloatArray]:
-        """Render song `number`: its stems by name, each ``(2, samples)``, mixed as on a record."""
+    def song(self, number: int) -> dict[str, Take]:
+        """Render song `number`: its stems by name, mixed as on a record."""
         rng = np.random.default_rng((self._seed, number))
         score = self._score(rng)
         length_s = self._length_s
-        stems = {
+        takes = {
             "vocals": self._vocals.render(score.melody, length_s=length_s, rng=rng),
             "drums": self._drums.render(score.drums, length_s=length_s, rng=rng),
             "bass": self._bass.render(score.bass, length_s=length_s, rng=rng),
             "other": self._other.render(score.others, length_s=length_s, rng=rng),
         }
-        return {name: levelled(stem, 0.45 * 10 ** (rng.normal(0, 2) / 20)) for name, stem in stems.items()}
+        peaks = {name: 0.45 * 10 ** (rng.normal(0, 2) / 20) for name in takes}
+        return {
+            name: replace(take, waveform=levelled(take.waveform, peaks[name])) for name, take in takes.items()
+        }
 
     def _score(self, rng: Generator) -> Score:
         """Draw patterns until one has enough notes in it."""

@@ -12,6 +12,7 @@ from stemsplit.training.midi import Note, Part
 from stemsplit.training.sampler import collect_instruments, play
 from stemsplit.training.soundfont import render_soundfont
 from stemsplit.training.synth import draw_voice, play_voice
+from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 LOWEST, HIGHEST = 26, 55
@@ -25,19 +26,19 @@ class BassMaker:
         self._library = library
         self._instruments = collect_instruments(items)
 
-    def render(self, part: Part, *, length_s: float, rng: Generator) -> FloatArray:
-        """Play a bass part, ``(2, samples)``, as it leaves the amplifier."""
+    def render(self, part: Part, *, length_s: float, rng: Generator) -> Take:
+        """Play a bass part, as it leaves the amplifier."""
         notes = legato(part.notes, rng)
         draw = rng.random()
         if draw < 0.6:
             instrument = self._instruments[int(rng.integers(len(self._instruments)))]
             dry = play(self._library, instrument, notes, length_s=length_s, rng=rng)
-            return _centred(bass_amplifier(rng, dry), rng)
+            return Take(_centred(bass_amplifier(rng, dry), rng))
         if draw < 0.72:
             program = int(rng.choice(_SOUNDFONT_BASSES))
             dry = render_soundfont([Part(program, tuple(notes))], length_s=length_s, pans=[64])
-            return _centred(bass_amplifier(rng, dry), rng)
-        return self._synthesised(notes, length_s, rng)
+            return Take(_centred(bass_amplifier(rng, dry), rng))
+        return Take(self._synthesised(notes, length_s, rng))
 
     def _synthesised(self, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
         dry = play_voice(draw_voice(rng, "bass"), notes, length_s=length_s, rng=rng)

@@ -14,6 +14,7 @@ from stemsplit.training.library import Item, Library
 from stemsplit.training.midi import Note, Part
 from stemsplit.training.sampler import add_at, at_speed, trimmed
 from stemsplit.training.soundfont import render_soundfont
+from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 _PIECES = {
@@ -75,8 +76,8 @@ class DrumMaker:
                 label = re.sub(r"[\d_ ]+$", "", item.instrument)
                 self._families[item.piece][(item.source, label)].append(item)
 
-    def render(self, part: Part, *, length_s: float, rng: Generator) -> FloatArray:
-        """Play a drum part, ``(2, samples)``, as it leaves the drum bus."""
+    def render(self, part: Part, *, length_s: float, rng: Generator) -> Take:
+        """Play a drum part, as it leaves the drum bus."""
         draw = rng.random()
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         if draw > 0.2:
@@ -86,7 +87,7 @@ class DrumMaker:
             kit = int(rng.choice(_SOUNDFONT_KITS))
             dry = render_soundfont([part], length_s=length_s, pans=[64], drum_kit=kit)
             out += gain * levelled(dry)
-        return drum_bus(rng, out, self._rooms)
+        return Take(drum_bus(rng, out, self._rooms))
 
     def _draw_kit(self, rng: Generator) -> Kit:
         """Mostly pieces of one maker, filled up from others; a machine's kick and snare fit any kit."""

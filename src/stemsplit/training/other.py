@@ -20,6 +20,7 @@ from stemsplit.training.midi import Note, Part
 from stemsplit.training.sampler import Instrument, collect_instruments, play
 from stemsplit.training.soundfont import render_soundfont
 from stemsplit.training.synth import draw_voice, play_voice
+from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 GUITARS = range(24, 32)
@@ -39,8 +40,8 @@ class OtherMaker:
         self._instruments = collect_instruments(items)
         self._guitars = [each for each in self._instruments if "guitar" in each.name]
 
-    def render(self, parts: Sequence[Part], *, length_s: float, rng: Generator) -> FloatArray:
-        """Play the parts together, ``(2, samples)``, as they leave the accompaniment's bus."""
+    def render(self, parts: Sequence[Part], *, length_s: float, rng: Generator) -> Take:
+        """Play the parts together, as they leave the accompaniment's bus."""
         chosen = _chosen(parts, rng)
         layers: list[FloatArray] = []
         soft: list[Part] = []
@@ -57,7 +58,7 @@ class OtherMaker:
         layers += self._from_soundfont(soft, length_s, rng)
         layers += self._fillings(chosen, length_s, rng)
         out = np.sum([layer * 10 ** (rng.normal(-1, 3) / 20) for layer in layers], axis=0)
-        return self._bus(np.asarray(out, np.float32), rng)
+        return Take(self._bus(np.asarray(out, np.float32), rng))
 
     def _driven_guitars(self, part: Part, length_s: float, rng: Generator) -> list[FloatArray]:
         """Distorted rhythm guitars, doubled left and right, or one lead."""

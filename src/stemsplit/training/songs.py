@@ -7,7 +7,7 @@ A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``.
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.library import Item, Library, to_int16
+from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 ACCOMPANIMENT = "accompaniment"
@@ -39,6 +40,8 @@ class Song:
         Level of each stem while it sounds, in dB against full scale.
     n_samples : int
         Length.
+    ingredients : dict of str to tuple of str
+        What an ablation may leave out, by stem.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class Song:
     stems: tuple[str, ...]
     levels_db: tuple[float, ...]
     n_samples: int
+    ingredients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def _samples(self) -> NDArray[np.int16]:
@@ -74,15 +78,17 @@ def active_level_db(waveform: FloatArray) -> float:
     return float(10 * np.log10(loud.mean() + 1e-10)) if loud.size else -100.0
 
 
-def save_song(folder: Path, name: str, stems: Mapping[str, FloatArray], *, split: str, kind: str) -> None:
+def save_song(folder: Path, name: str, takes: Mapping[str, Take], *, split: str, kind: str) -> None:
     """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
     folder.mkdir(parents=True, exist_ok=True)
-    n_samples = max(stem.shape[1] for stem in stems.values())
-    padded = [np.pad(stem, ((0, 0), (0, n_samples - stem.shape[1]))) for stem in stems.values()]
+    stems = [take.waveform for take in takes.values()]
+    n_samples = max(stem.shape[1] for stem in stems)
+    padded = [np.pad(stem, ((0, 0), (0, n_samples - stem.shape[1]))) for stem in stems]
     samples = np.stack([np.broadcast_to(stem, (2, n_samples)) for stem in padded])
     samples = samples * min(1.0, 0.98 / max(1e-9, float(np.abs(samples).max())))
     levels = [round(active_level_db(stem), 2) for stem in samples]
-    facts = {"split": split, "kind": kind, "stems": list(stems), "levels_db": levels, "n_samples": n_samples}
+    facts = {"split": split, "kind": kind, "stems": list(takes), "levels_db": levels, "n_samples": n_samples}
+    facts["ingredients"] = {stem: take.ingredients for stem, take in takes.items()}
     part = folder / f".{name}.{os.getpid()}.part"
     with part.open("wb") as file:
         np.save(file, to_int16(samples))
@@ -103,6 +109,8 @@ def load_songs(folder: Path) -> list[Song]:
     for path in sorted(folder.glob("*.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         facts = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+        made_of = facts.pop("ingredients", {})  # songs of an earlier version say nothing
+        facts["ingredients"] = {stem: tuple(names) for stem, names in made_of.items()}
         songs.append(Song(path=path.with_suffix(".npy"), **facts))
     if not songs:
         raise StemsplitError(f"{folder} holds no songs; run `python -m stemsplit.training prepare` first")
@@ -139,7 +147,7 @@ def _recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple
     return [(name, kind, items) for name, (kind, items) in found.items()]
 
 
-def _sum_stems(library: Library, items: list[tuple[str, Item]]) -> dict[str, FloatArray]:
+def _sum_stems(library: Library, items: list[tuple[str, Item]]) -> dict[str, Take]:
     stems: dict[str, FloatArray] = {}
     for stem, item in items:
         audio = library.audio(item)
@@ -150,4 +158,4 @@ def _sum_stems(library: Library, items: list[tuple[str, Item]]) -> dict[str, Flo
             stems[stem] = both[0] + both[1]
         else:
             stems[stem] = audio
-    return stems
+    return {stem: Take(waveform) for stem, waveform in stems.items()}

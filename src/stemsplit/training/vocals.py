@@ -13,6 +13,7 @@ from stemsplit.training.effects import doubled, levelled, vocal_chain
 from stemsplit.training.library import Item, Library
 from stemsplit.training.midi import Note, Part
 from stemsplit.training.sampler import Instrument, add_at, at_speed, collect_instruments, play, trimmed
+from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 # How often a stem is made of what; "syllable" is sung to the melody of the song.
@@ -32,14 +33,14 @@ class VocalMaker:
                 # phrases of one pack were made in one key and tempo: they follow each other well
                 self._phrases[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
 
-    def render(self, melody: Part, *, length_s: float, rng: Generator) -> FloatArray:
-        """A vocal stem, ``(2, samples)``, with pauses, as it leaves its chain."""
+    def render(self, melody: Part, *, length_s: float, rng: Generator) -> Take:
+        """A vocal stem with pauses, as it leaves its chain."""
         kinds = [kind for kind in _SHARES if kind in self._phrases or (kind == "syllable" and self._voices)]
         shares = np.array([_SHARES[kind] for kind in kinds])
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
         is_sung = kind == "syllable"
         dry = self._sung(melody, length_s, rng) if is_sung else self._phrased(kind, length_s, rng)
-        return vocal_chain(rng, levelled(dry), self._rooms)
+        return Take(vocal_chain(rng, levelled(dry), self._rooms))
 
     def _with_pitch(self, item: Item) -> Item:
         """The item with the pitch it is sung at; without one where none is heard."""
