@@ -13,8 +13,7 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
-from stemsplit.training.remix import Remixer, RemixSettings, mastered
-from stemsplit.training.songs import ACCOMPANIMENT, collect_recordings, load_songs, save_song
+from stemsplit.training.songs import collect_recordings, load_songs, save_song, stem_of, targets_of
 from stemsplit.training.take import Take
 
 SECONDS = 7.0
@@ -35,6 +34,8 @@ def make_rows() -> list[dict[str, str]]:
             make_row(f"{song}-{stem}", stem, "multitrack", split=split, instrument=song) for stem in TARGETS
         ]
     rows.append(make_row("tune", "backing", "song", contains="drums;bass;other"))
+    rows.append(make_row("pad", "backing", "song", contains="drums?;other", attribution="someone else"))
+    rows.append(make_row("solo", "backing", "song", contains="other"))
     rows.append(make_row("Hustle", "backing", "song", contains="drums;bass;other"))
     rows.append(make_row("voice", "vocals", "singing", licence="CC-BY-SA-4.0"))
     rows.append(make_row("piano", "other", "performance"))
@@ -68,7 +69,7 @@ def test_no_validation_item_may_be_trained_on(library: Library) -> None:
 
 
 def test_no_validation_audio_reaches_a_training_song(library: Library, tmp_path: Path) -> None:
-    assert collect_recordings(library, tmp_path / "songs") == 6
+    assert collect_recordings(library, tmp_path / "songs") == 8
     songs = load_songs(tmp_path / "songs")
     held_out = [library.audio(item)[:, :4000] for item in library.select(split="valid")]
     for song in songs:
@@ -80,6 +81,26 @@ def test_no_validation_audio_reaches_a_training_song(library: Library, tmp_path:
 def test_recordings_are_collected_once(library: Library, tmp_path: Path) -> None:
     collect_recordings(library, tmp_path / "songs")
     assert collect_recordings(library, tmp_path / "songs") == 0
+
+
+def test_backing_is_named_by_what_it_may_hold(library: Library, tmp_path: Path) -> None:
+    collect_recordings(library, tmp_path / "songs")
+    songs = [song for song in load_songs(tmp_path / "songs") if song.kind == "backing"]
+    found = {(song.split, song.stems, song.maker) for song in songs}
+    assert found == {
+        ("train", ("drums+bass+other",), "somebody"),
+        ("train", ("drums+other",), "someone else"),
+        ("train", ("other",), "somebody"),
+        ("valid", ("drums+bass+other",), "somebody"),
+    }
+
+
+def test_a_stem_says_its_targets() -> None:
+    assert targets_of("drums+bass+other") == ("drums", "bass", "other") and targets_of("bass") == ("bass",)
+    assert stem_of(("other", "vocals")) == "vocals+other"
+    for wrong in ("accompaniment", "other+bass", "", "bass+bass"):
+        with pytest.raises(StemsplitError, match="stem"):
+            targets_of(wrong)
 
 
 def test_decoded_audio_has_the_length_and_rate_of_the_index(library: Library) -> None:
@@ -104,42 +125,6 @@ def test_no_songs_is_an_error(tmp_path: Path) -> None:
         load_songs(tmp_path)
 
 
-@pytest.fixture
-def remixer(tmp_path: Path) -> Remixer:
-    rng = np.random.default_rng(1)
-    for number in range(2):
-        stems = {target: Take(rng.normal(0, 0.1, (2, 90000)).astype(np.float32)) for target in TARGETS}
-        save_song(tmp_path, f"song-{number}", stems, split="train", kind="render")
-    backing = {ACCOMPANIMENT: Take(rng.normal(0, 0.1, (2, 90000)).astype(np.float32))}
-    save_song(tmp_path, "backing", backing, split="train", kind="backing")
-    return Remixer(load_songs(tmp_path), RemixSettings(n_samples=40000), seed=3)
-
-
-def test_examples_depend_on_seed_and_number_alone(remixer: Remixer) -> None:
-    first = [remixer.example(number).stems for number in range(12)]
-    again = [remixer.example(number).stems for number in reversed(range(12))][::-1]
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert not np.array_equal(first[0], first[1])
-
-
-def test_only_vocals_are_known_over_unseparated_music(remixer: Remixer) -> None:
-    kinds = {tuple(remixer.example(number).known.tolist()) for number in range(40)}
-    assert kinds == {(True, True, True, True), (True, False, False, False)}
-
-
-def test_examples_have_their_shape_and_are_finite(remixer: Remixer) -> None:
-    for number in range(20):
-        stems = remixer.example(number).stems
-        assert stems.shape == (4, 2, 40000) and stems.dtype == np.float32
-        assert np.isfinite(stems).all()
-
-
-def test_a_target_without_songs_is_an_error(tmp_path: Path) -> None:
-    save_song(tmp_path, "a", {"vocals": Take(np.ones((2, 9000), np.float32))}, split="train", kind="render")
-    with pytest.raises(StemsplitError, match="drums"):
-        Remixer(load_songs(tmp_path), RemixSettings(n_samples=100), seed=0)
-
-
 def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
     save_song(tmp_path, "a", {"bass": Take(waveform, ("slap",))}, split="train", kind="render")
@@ -147,13 +132,3 @@ def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert np.abs(song.read("bass", 0, 5000) - waveform).max() < 2 / 32768
     assert song.read("bass", 4000, 2000)[:, 1000:].max() == 0
     assert song.ingredients == {"bass": ("slap",)}
-
-
-def test_mastering_lowers_peaks_and_leaves_the_rest_alone() -> None:
-    stems = np.full((2, 2, 44100), 0.05, np.float32)
-    stems[0, :, 20000:20400] = 0.85
-    limited = mastered(stems, 6.0)
-    assert 0.4 < np.abs(limited.sum(0)).max() < 0.6
-    np.testing.assert_allclose(limited[..., :10000], stems[..., :10000], rtol=1e-5)
-    ratio = limited / stems
-    np.testing.assert_allclose(ratio[0], ratio[1], rtol=1e-5)

@@ -14,7 +14,7 @@ from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.baseline import baseline_estimates, oracle_estimates, reference_scores
 from stemsplit.training.card import Evaluation
 from stemsplit.training.presets import find_preset
-from stemsplit.training.songs import ACCOMPANIMENT, load_songs, save_song
+from stemsplit.training.songs import load_songs, save_song
 from stemsplit.training.take import Take
 from stemsplit.training.validation import (
     Case,
@@ -47,7 +47,7 @@ def cases(tmp_path: Path) -> list[Case]:
     save_song(tmp_path, "multitrack-x", stems, split="valid", kind="multitrack")
     save_song(tmp_path, "train", stems, split="train", kind="multitrack")
     save_song(tmp_path, "voice", {"vocals": stems["vocals"]}, split="valid", kind="singing")
-    save_song(tmp_path, "music", {ACCOMPANIMENT: stems["drums"]}, split="valid", kind="backing")
+    save_song(tmp_path, "music", {"drums+bass+other": stems["drums"]}, split="valid", kind="backing")
     return collect_cases(load_songs(tmp_path), excerpt_s=1.0, n_excerpts=2)
 
 

@@ -178,6 +178,7 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
     settings, remix = state["settings"], state["remix"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
     speed = audio_h * 3600 / state["elapsed_s"]
+    partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
     steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
 
@@ -185,10 +186,11 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
 - {state["elapsed_s"] / 60:.0f} minutes, {steps} steps of {size} examples of {example_s:.1f} s:
   {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}.
 - Songs: {listed}.
-- Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only),
-  {remix["coherent"]:.0%} stems of one place of one song, the rest stems of different songs,
-  {remix["real"]:.0%} of them from recordings. Random levels, equaliser, speed, polarity, channel swap, band
-  limits and missing stems.
+- Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only), {partial:.0%}
+  real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
+  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings. Random
+  levels, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band limits and missing
+  stems. Left out: {without}.
 - Loss: `10 log10(error energy + 0.001 mixture energy)` per stem and example. AdamW, warm-up and cosine over
   the clock, averaged weights (EMA), bfloat16.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""

@@ -3,20 +3,26 @@
 An example is a function of (seed, number), so a training that resumes sees what it would have seen.
 """
 
+import math
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.songs import ACCOMPANIMENT, Song
+from stemsplit.training.augment import AugmentSettings, augmented, mastered
+from stemsplit.training.songs import Song, targets_of
 from stemsplit.types import FloatArray
 
-# Where a stem stands in a record: decibels against full scale while it sounds, and how much that varies.
-TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0, ACCOMPANIMENT: -15.0}
+# Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
+TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
 LEVEL_SPREAD_DB = 4.5
+# What an ablation may leave out.
+INGREDIENTS = ("multitracks", "sung-speech", "distortion", "mastering", "cross-song", "backing", "passages")
+_KINDS = {"multitracks": "multitrack", "backing": "backing", "passages": "passage"}
 
 
 @dataclass(frozen=True)
@@ -31,23 +37,43 @@ class RemixSettings:
         Share of examples whose stems come from one place of one song.
     backing : float
         Share of examples that are a voice over unseparated real music; there only vocals are known.
+    partial : float
+        Share of examples where unseparated real music lacks more than the voice, drums or bass for one;
+        what it lacks is added and known.
     real : float
-        Chance that a stem of a mixed example comes from a real recording instead of a render.
+        Chance that a stem, or a coherent song, is a real recording instead of a render.
     silence : float
         Chance that a stem of an example is left out.
     speed : float
         Chance that a stem is played up to an eighth faster or slower, pitch included.
     master : float
         Chance that a limiter works on the mixture, as in mastering: stems duck under the loudest together.
+    augment : AugmentSettings
+        What is done to single stems.
+    without : tuple of str
+        Some of `INGREDIENTS`, to be left out.
+
+    Raises
+    ------
+    StemsplitError
+        `without` names something else.
     """
 
     n_samples: int
     coherent: float = 0.2
     backing: float = 0.3
+    partial: float = 0.1
     real: float = 0.25
     silence: float = 0.05
     speed: float = 0.3
     master: float = 0.4
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    without: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.without:
+            if name not in INGREDIENTS:
+                raise StemsplitError(f"{name!r} cannot be left out; there are {', '.join(INGREDIENTS)}")
 
 
 @dataclass(frozen=True)
@@ -57,7 +83,7 @@ class Example:
     Parameters
     ----------
     stems : FloatArray, shape (targets, 2, samples)
-        In the order of `TARGETS`. Unseparated accompaniment stands in the place of "other".
+        In the order of `TARGETS`. Unseparated music stands in the place of the last target it may hold.
     known : NDArray of bool, shape (targets,)
         Targets that the loss may count.
     """
@@ -81,61 +107,73 @@ class Remixer:
     Raises
     ------
     StemsplitError
-        A target is in none of the songs.
+        A target is in none of the songs, or examples cannot be coherent and must be.
     """
 
     def __init__(self, songs: Sequence[Song], settings: RemixSettings, *, seed: int) -> None:
         self.settings, self.seed, self.n_songs = settings, seed, len(songs)
-        self._whole = [song for song in songs if len(song.stems) >= 3]
-        self._accompaniments = [song for song in songs if ACCOMPANIMENT in song.stems]
-        self._pools = {target: _pools(songs, target) for target in TARGETS}
+        barred = {_KINDS[name] for name in settings.without if name in _KINDS} | {"screened"}
+        songs = [song for song in songs if song.kind not in barred]
+        self._whole = Pool(
+            [s for s in songs if len(s.stems) >= 3 and all(self._allows(s, x) for x in s.stems)]
+        )
+        self._pools = {target: self._pool(songs, target) for target in TARGETS}
+        self._partial: dict[str, Pool] = {}
+        for stem in sorted({stem for song in songs for stem in song.stems if "+" in stem}):
+            self._partial[stem] = Pool([song for song in songs if stem in song.stems])
+        self._backing = self._partial.pop("+".join(TARGETS[1:]), None)
+        if "cross-song" in settings.without and not self._whole:
+            raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
 
     def example(self, number: int) -> Example:
         """Draw example `number`."""
         rng = np.random.default_rng((self.seed, number))
         example = self._draw(rng)
-        if rng.random() >= self.settings.master:
+        if rng.random() >= self.settings.master or "mastering" in self.settings.without:
             return example
         return replace(example, stems=mastered(example.stems, float(rng.uniform(3, 12))))
 
     def _draw(self, rng: Generator) -> Example:
-        draw = rng.random()
-        if draw < self.settings.backing and self._accompaniments:
-            return self._over_backing(rng)
-        if draw < self.settings.backing + self.settings.coherent and self._whole:
-            return self._coherent(rng)
-        return self._mixed(rng)
+        settings, draw = self.settings, rng.random()
+        if draw < settings.backing and self._backing:
+            return self._completed(rng, "+".join(TARGETS[1:]), self._backing)
+        if settings.backing <= draw < settings.backing + settings.partial and self._partial:
+            stem = sorted(self._partial)[int(rng.integers(len(self._partial)))]
+            return self._completed(rng, stem, self._partial[stem])
+        # what is left of the draw is still uniform
+        is_coherent = draw >= 1 - settings.coherent and self._whole
+        return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
 
-    def _over_backing(self, rng: Generator) -> Example:
+    def _completed(self, rng: Generator, composite: str, pool: "Pool") -> Example:
+        """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
+        held = targets_of(composite)
         stems = self._silence()
-        backing = _choose(rng, self._accompaniments)
-        stems[TARGETS.index("other")] = self._cut(rng, backing, ACCOMPANIMENT)
-        if rng.random() >= self.settings.silence:
-            stems[0] = self._cut(rng, self._song(rng, "vocals"), "vocals")
-        return Example(stems, np.array([True, False, False, False]))
+        stems[TARGETS.index(held[-1])] = self._cut(rng, pool.draw(rng), composite)
+        for index, target in enumerate(TARGETS):
+            if target not in held and rng.random() >= self.settings.silence:
+                stems[index] = self._cut(rng, self._pools[target].draw(rng, self.settings.real), target)
+        return Example(
+            _turned(rng, stems, together=False), np.array([target not in held for target in TARGETS])
+        )
 
     def _coherent(self, rng: Generator) -> Example:
-        song = _choose(rng, self._whole)
+        song = self._whole.draw(rng, self.settings.real)
         start = self._start(rng, song)
         gain_db = rng.normal(0, 2) + TARGET_LEVELS_DB["other"] - max(song.levels_db)
         stems = self._silence()
         for index, target in enumerate(TARGETS):
             if target in song.stems and rng.random() >= self.settings.silence / 2:
                 cut = song.read(target, start, self.settings.n_samples)
-                stems[index] = cut * 10 ** ((gain_db + rng.normal(0, 2)) / 20)
+                cut *= 10 ** ((gain_db + rng.normal(0, 2)) / 20)
+                stems[index] = augmented(rng, cut, self.settings.augment)
         return Example(_turned(rng, stems, together=True), np.ones(len(TARGETS), bool))
 
     def _mixed(self, rng: Generator) -> Example:
         stems = self._silence()
         for index, target in enumerate(TARGETS):
             if rng.random() >= self.settings.silence:
-                stems[index] = self._cut(rng, self._song(rng, target), target)
+                stems[index] = self._cut(rng, self._pools[target].draw(rng, self.settings.real), target)
         return Example(_turned(rng, stems, together=False), np.ones(len(TARGETS), bool))
-
-    def _song(self, rng: Generator, target: str) -> Song:
-        real, rendered = self._pools[target]
-        pool = real if real and (not rendered or rng.random() < self.settings.real) else rendered
-        return _choose(rng, pool)
 
     def _cut(self, rng: Generator, song: Song, stem: str) -> FloatArray:
         """Cut a stretch of a stem at the level it has in a record, more or less."""
@@ -146,9 +184,10 @@ class Remixer:
         if speed != 1.0:
             places = np.arange(n_samples) * speed
             cut = np.stack([np.interp(places, np.arange(n_read), row) for row in cut])
-        level_db = TARGET_LEVELS_DB[stem] + rng.normal(0, LEVEL_SPREAD_DB)
+        level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
         gain_db = min(level_db - song.level_db(stem), 24.0)
-        return (cut[:, :n_samples] * 10 ** (gain_db / 20)).astype(np.float32)
+        cut = (cut[:, :n_samples] * 10 ** (gain_db / 20)).astype(np.float32)
+        return augmented(rng, cut, self.settings.augment)
 
     def _start(self, rng: Generator, song: Song) -> int:
         return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))
@@ -156,46 +195,62 @@ class Remixer:
     def _silence(self) -> FloatArray:
         return np.zeros((len(TARGETS), 2, self.settings.n_samples), np.float32)
 
+    def _allows(self, song: Song, stem: str) -> bool:
+        """Whether nothing that is to be left out went into a stem."""
+        return not set(song.ingredients.get(stem, ())) & set(self.settings.without)
 
-def mastered(stems: FloatArray, depth_db: float) -> FloatArray:
-    """Limit the mixture by lowering all its stems together where it is loudest.
+    def _pool(self, songs: Sequence[Song], target: str) -> "Pool":
+        having = [song for song in songs if target in song.stems and song.level_db(target) > -60]
+        pool = Pool([song for song in having if self._allows(song, target)])
+        if not pool:
+            without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
+            raise StemsplitError(
+                f"no song has {target}{without}; run `python -m stemsplit.training prepare` first"
+            )
+        return pool
 
-    Parameters
-    ----------
-    stems : FloatArray, shape (targets, 2, samples)
-        Their sum is the mixture.
-    depth_db : float
-        How far the limiter's threshold lies below the mixture's peak.
 
-    Returns
-    -------
-    FloatArray, shape (targets, 2, samples)
+class Pool:
+    """Songs to draw from: renders alike, real ones so that no maker drowns the others.
+
+    A maker comes as often as the root of the minutes there are, a song of theirs as often as its minutes.
     """
-    step = 441  # 10 ms
-    level = np.abs(stems.sum(0)).max(0)
-    blocks = np.pad(level, (0, -level.size % step)).reshape(-1, step).max(1)
-    threshold = blocks.max() * 10 ** (-depth_db / 20)
-    gain = np.minimum(1, threshold / np.maximum(blocks, 1e-9))
-    # a look-ahead of two blocks, then a smooth recovery
-    held = np.minimum.reduce([np.roll(gain, shift) for shift in (-2, -1, 0, 1, 2)])
-    smooth = np.convolve(np.pad(held, 4, mode="edge"), np.hanning(11)[1:-1] / 5, mode="valid")
-    curve = np.interp(np.arange(level.size), (np.arange(smooth.size) + 0.5) * step, smooth)
-    return np.asarray(stems * curve, np.float32)
+
+    def __init__(self, songs: Sequence[Song]) -> None:
+        self._rendered = [song for song in songs if song.kind == "render"]
+        self._real = [song for song in songs if song.kind != "render"]
+        lengths: dict[str, int] = defaultdict(int)
+        for song in self._real:
+            lengths[_maker(song)] += song.n_samples
+        weights = np.array([song.n_samples / lengths[_maker(song)] ** 0.5 for song in self._real])
+        self._steps = np.cumsum(weights) / max(1e-9, weights.sum())
+
+    def __bool__(self) -> bool:
+        return bool(self._real or self._rendered)
+
+    def draw(self, rng: Generator, real: float = 1.0) -> Song:
+        """A song; with chance `real` a recording, where there are both."""
+        if self._real and (not self._rendered or rng.random() < real):
+            return self._real[min(len(self._real) - 1, int(np.searchsorted(self._steps, rng.random())))]
+        return self._rendered[int(rng.integers(len(self._rendered)))]
 
 
-def _pools(songs: Sequence[Song], target: str) -> tuple[list[Song], list[Song]]:
-    """(real, rendered) songs with a target, the longer ones more often."""
-    having = [song for song in songs if target in song.stems and song.level_db(target) > -60]
-    if not having:
-        raise StemsplitError(f"no song has {target}; run `python -m stemsplit.training prepare` first")
-    real = [song for song in having if song.kind != "render"]
-    # a copy per minute, at least one and at most three, so that long songs do not drown short ones
-    weighted = [song for song in real for _ in range(min(3, 1 + song.n_samples // 2_646_000))]
-    return weighted, [song for song in having if song.kind == "render"]
+def record_level_db(stem: str) -> float:
+    """Where a stem stands in a record, in dB against full scale while it sounds.
+
+    >>> record_level_db("bass"), record_level_db("drums+bass+other")
+    (-20.0, -15.0)
+    """
+    targets = targets_of(stem)
+    if len(targets) == 1:
+        return TARGET_LEVELS_DB[stem]
+    power = sum(10 ** (TARGET_LEVELS_DB[target] / 10) for target in targets)
+    # a little less than the sum: they do not all sound all the time
+    return round(10 * math.log10(power) - 0.65, 1)
 
 
-def _choose(rng: Generator, songs: Sequence[Song]) -> Song:
-    return songs[int(rng.integers(len(songs)))]
+def _maker(song: Song) -> str:
+    return song.maker or song.path.stem
 
 
 def _turned(rng: Generator, stems: FloatArray, *, together: bool) -> FloatArray:

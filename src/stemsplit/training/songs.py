@@ -1,12 +1,12 @@
 """Songs as training sees them: aligned stems in one memory-mapped array each.
 
-A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``. Its stems are any of
-`TARGETS`, or the single stem "accompaniment": music that holds everything but vocals, unseparated.
+A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``. A stem is one of `TARGETS`,
+or unseparated music, named by the targets it may hold: "bass+other" has no drums and no voice in it.
 """
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.errors import StemsplitError
+from stemsplit.training import TARGETS
 from stemsplit.training.library import Item, Library, to_int16
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
-ACCOMPANIMENT = "accompaniment"
+SHORTEST_S = 6.0  # of a recording that is worth a song
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Song:
     split : str
         "train" or "valid".
     kind : str
-        "multitrack", "backing", "performance", "singing" or "render".
+        "multitrack", "backing", "performance", "singing", "passage", "screened" (never drawn) or "render".
     stems : tuple of str
         What the first axis of the array holds.
     levels_db : tuple of float
@@ -42,6 +43,8 @@ class Song:
         Length.
     ingredients : dict of str to tuple of str
         What an ablation may leave out, by stem.
+    maker : str
+        Whose music it is, where it is real: songs of one maker sound alike.
     """
 
     path: Path
@@ -51,6 +54,7 @@ class Song:
     levels_db: tuple[float, ...]
     n_samples: int
     ingredients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    maker: str = ""
 
     @cached_property
     def _samples(self) -> NDArray[np.int16]:
@@ -68,6 +72,35 @@ class Song:
         return np.pad(waveform, ((0, 0), (0, n_samples - waveform.shape[1])))
 
 
+def targets_of(stem: str) -> tuple[str, ...]:
+    """Targets that a stem may hold.
+
+    Raises
+    ------
+    StemsplitError
+        The name is none of a stem.
+
+    >>> targets_of("bass+other")
+    ('bass', 'other')
+    """
+    targets = tuple(stem.split("+"))
+    if not stem or stem != stem_of(targets):
+        raise StemsplitError(
+            f"{stem!r} names no stem: join some of {', '.join(TARGETS)} by '+', in this order"
+        )
+    return targets
+
+
+def stem_of(targets: Iterable[str]) -> str:
+    """Name of the stem that holds some targets.
+
+    >>> stem_of(["other", "drums"])
+    'drums+other'
+    """
+    held = set(targets)
+    return "+".join(target for target in TARGETS if target in held)
+
+
 def active_level_db(waveform: FloatArray) -> float:
     """Power mean of the louder half-second pieces of a waveform, in dB against full scale."""
     size = 22050
@@ -78,7 +111,9 @@ def active_level_db(waveform: FloatArray) -> float:
     return float(10 * np.log10(loud.mean() + 1e-10)) if loud.size else -100.0
 
 
-def save_song(folder: Path, name: str, takes: Mapping[str, Take], *, split: str, kind: str) -> None:
+def save_song(
+    folder: Path, name: str, takes: Mapping[str, Take], *, split: str, kind: str, maker: str = ""
+) -> None:
     """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
     folder.mkdir(parents=True, exist_ok=True)
     stems = [take.waveform for take in takes.values()]
@@ -88,7 +123,7 @@ def save_song(folder: Path, name: str, takes: Mapping[str, Take], *, split: str,
     samples = samples * min(1.0, 0.98 / max(1e-9, float(np.abs(samples).max())))
     levels = [round(active_level_db(stem), 2) for stem in samples]
     facts = {"split": split, "kind": kind, "stems": list(takes), "levels_db": levels, "n_samples": n_samples}
-    facts["ingredients"] = {stem: take.ingredients for stem, take in takes.items()}
+    facts |= {"ingredients": {stem: take.ingredients for stem, take in takes.items()}, "maker": maker}
     part = folder / f".{name}.{os.getpid()}.part"
     with part.open("wb") as file:
         np.save(file, to_int16(samples))
@@ -123,7 +158,8 @@ def collect_recordings(library: Library, folder: Path) -> int:
     for split in ("train", "valid"):
         for name, kind, items in _recordings(library, split):
             if not (folder / f"{name}.json").exists():
-                save_song(folder, name, _sum_stems(library, items), split=split, kind=kind)
+                maker = items[0][1].attribution
+                save_song(folder, name, _sum_stems(library, items), split=split, kind=kind, maker=maker)
                 n_new += 1
     return n_new
 
@@ -134,15 +170,16 @@ def _recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple
     for item in library.select(split=split, kinds=("multitrack",)):
         found.setdefault(f"multitrack-{item.instrument}", ("multitrack", []))[1].append((item.category, item))
     for number, item in enumerate(library.select(split=split, category="backing")):
-        stem = "other" if item.contains == "other" else ACCOMPANIMENT
+        # what it is only guessed to hold it may hold
+        stem = stem_of(item.contains.replace("?", "").split(";"))
         found[f"backing-{split}-{number:03}"] = ("backing", [(stem, item)])
     for item in library.select(split=split, category="vocals", kinds=("singing",)):
-        if split == "valid" and item.duration_s >= 6:
+        if split == "valid" and item.duration_s >= SHORTEST_S:
             found[f"singing-{Path(item.name).stem}"] = ("singing", [("vocals", item)])
     kinds = ("performance", "phrase", "loop")
     for category in ("other", "drums"):
         for number, item in enumerate(library.select(split=split, category=category, kinds=kinds)):
-            if item.duration_s >= 6:
+            if item.duration_s >= SHORTEST_S:
                 found[f"performance-{category}-{split}-{number:03}"] = ("performance", [(category, item)])
     return [(name, kind, items) for name, (kind, items) in found.items()]
 

@@ -20,8 +20,8 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
-from stemsplit.training.remix import TARGET_LEVELS_DB
-from stemsplit.training.songs import ACCOMPANIMENT, Song
+from stemsplit.training.remix import record_level_db
+from stemsplit.training.songs import Song
 from stemsplit.training.spectra import as_input, inverse, whole_transform
 from stemsplit.types import FloatArray
 
@@ -77,7 +77,7 @@ def collect_cases(songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int) -
     n_samples = round(excerpt_s * SAMPLE_RATE)
     cases = [case for song in whole for case in _cut(song, n_samples, n_excerpts)]
     singers = [song for song in valid if song.kind == "singing"]
-    backings = [song for song in valid if ACCOMPANIMENT in song.stems]
+    backings = [song for song in valid if song.kind == "backing"]
     cases += [_sung_over(s, b, n_samples) for s, b in zip(singers, backings * n_excerpts, strict=False)]
     if not cases:
         raise StemsplitError("there are no validation songs; run `python -m stemsplit.training prepare`")
@@ -175,8 +175,8 @@ def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
     """A dry voice over real music, both at the level they have in a record."""
     length = min(n_samples, singer.n_samples, backing.n_samples)
     stems = np.zeros((len(TARGETS), 2, length), np.float32)
-    for song, stem, index in ((singer, "vocals", 0), (backing, ACCOMPANIMENT, 3)):
+    for song, stem, index in ((singer, "vocals", 0), (backing, backing.stems[0], 3)):
         start = (song.n_samples - length) // 2
-        gain_db = TARGET_LEVELS_DB[stem] - song.level_db(stem)
+        gain_db = record_level_db(stem) - song.level_db(stem)
         stems[index] = song.read(stem, start, length) * 10 ** (gain_db / 20)
     return Case(f"{singer.path.stem} over {backing.path.stem}", "pjs", stems, ("vocals",))

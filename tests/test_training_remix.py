@@ -1,0 +1,177 @@
+"""Examples: that a seed decides everything, what the loss may count, and what an ablation leaves out."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import TARGETS
+from stemsplit.training.remix import INGREDIENTS, Example, Pool, Remixer, RemixSettings
+from stemsplit.training.songs import Song, load_songs, save_song, targets_of
+from stemsplit.training.take import Take
+from stemsplit.types import FloatArray
+
+SONGS = dict.fromkeys(("render-0", "render-1", "multitrack-0"), TARGETS) | {
+    "backing-0": ("drums+bass+other",),
+    "passage-0": ("bass+other",),
+    "passage-1": ("drums+other",),
+    "passage-2": ("other",),
+    "screened-0": ("drums+bass+other",),
+}
+TAGS = {("render-0", "vocals"): ("sung-speech",), ("render-1", "other"): ("distortion",)}
+Reading = tuple[list[tuple[str, str]], Example]
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
+    folder = tmp_path_factory.mktemp("songs")
+    rng = np.random.default_rng(1)
+    for name, stems in SONGS.items():
+        takes = {
+            stem: Take(rng.normal(0, 0.1, (2, 50000)).astype(np.float32), TAGS.get((name, stem), ()))
+            for stem in stems
+        }
+        save_song(folder, name, takes, split="train", kind=name.split("-")[0])
+    return load_songs(folder)
+
+
+def make_remixer(songs: list[Song], **changes: object) -> Remixer:
+    return Remixer(songs, RemixSettings(n_samples=4000, **changes), seed=3)  # type: ignore[arg-type]
+
+
+def readings(remixer: Remixer, monkeypatch: pytest.MonkeyPatch, n_examples: int = 150) -> list[Reading]:
+    """Examples, and the (song, stem) that each was cut from."""
+    found: list[Reading] = []
+    places: list[tuple[str, str]] = []
+    read = Song.read
+
+    def spy(song: Song, stem: str, start: int, n_samples: int) -> FloatArray:
+        places.append((song.path.stem, stem))
+        return read(song, stem, start, n_samples)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Song, "read", spy)
+        for number in range(n_examples):
+            places.clear()
+            example = remixer.example(number)
+            found.append((list(places), example))
+    return found
+
+
+def read_places(found: list[Reading]) -> set[tuple[str, str]]:
+    return {place for places, _ in found for place in places}
+
+
+def test_examples_depend_on_seed_and_number_alone(songs: list[Song]) -> None:
+    remixer = make_remixer(songs)
+    first = [remixer.example(number).stems for number in range(12)]
+    again = [remixer.example(number).stems for number in reversed(range(12))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not np.array_equal(first[0], first[1])
+
+
+def test_examples_have_their_shape_and_are_finite(songs: list[Song]) -> None:
+    remixer = make_remixer(songs)
+    for number in range(40):
+        stems = remixer.example(number).stems
+        assert stems.shape == (4, 2, 4000) and stems.dtype == np.float32
+        assert np.isfinite(stems).all() and np.abs(stems).max() < 20
+
+
+def test_only_what_unseparated_music_lacks_is_known(
+    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = Counter[str]()
+    for places, example in readings(make_remixer(songs, silence=0.0), monkeypatch, 300):
+        composites = [stem for _, stem in places if "+" in stem]
+        assert len(composites) <= 1
+        held = targets_of(composites[0]) if composites else ()
+        assert example.known.tolist() == [target not in held for target in TARGETS]
+        # the music stands in the place of its last target, nothing else that it holds is there
+        for index, target in enumerate(TARGETS):
+            assert example.stems[index].any() == (target not in held[:-1])
+        seen.update(composites)
+    assert 60 < seen["drums+bass+other"] < 120  # 30 %
+    assert 15 < seen["bass+other"] + seen["drums+other"] < 50 and len(seen) == 3  # 10 %
+
+
+def test_everything_but_screened_songs_is_drawn(songs: list[Song], monkeypatch: pytest.MonkeyPatch) -> None:
+    places = read_places(readings(make_remixer(songs), monkeypatch, 300))
+    assert places == {(n, stem) for n, stems in SONGS.items() for stem in stems if n != "screened-0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"),
+    [
+        ("multitracks", [("multitrack-0", target) for target in TARGETS]),
+        ("sung-speech", [("render-0", "vocals")]),
+        ("distortion", [("render-1", "other")]),
+        ("backing", [("backing-0", "drums+bass+other")]),
+        ("passages", [("passage-0", "bass+other"), ("passage-1", "drums+other"), ("passage-2", "other")]),
+    ],
+)
+def test_what_is_left_out_is_not_drawn(
+    songs: list[Song], monkeypatch: pytest.MonkeyPatch, name: str, absent: list[tuple[str, str]]
+) -> None:
+    everything = read_places(readings(make_remixer(songs), monkeypatch, 300))
+    rest = read_places(readings(make_remixer(songs, without=(name,)), monkeypatch, 300))
+    assert everything - rest == set(absent)
+
+
+def test_without_cross_song_mixing_fully_known_examples_come_from_one_song(
+    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mixed(found: list[Reading]) -> int:
+        return sum(len({song for song, _ in p}) > 1 for p, example in found if example.known.all())
+
+    assert mixed(readings(make_remixer(songs), monkeypatch)) > 50
+    assert mixed(readings(make_remixer(songs, without=("cross-song",)), monkeypatch)) == 0
+    with pytest.raises(StemsplitError, match="cross-song"):
+        make_remixer([s for s in songs if len(s.stems) == 1] + single_stems(songs), without=("cross-song",))
+
+
+def single_stems(songs: list[Song]) -> list[Song]:
+    """A song for each stem of the first render."""
+    whole = next(song for song in songs if song.kind == "render")
+    return [Song(whole.path, "train", "render", (t,), (-20.0,), whole.n_samples) for t in TARGETS]
+
+
+def test_without_mastering_no_limiter_works(songs: list[Song], monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[float] = []
+
+    def spy(stems: FloatArray, depth_db: float) -> FloatArray:
+        calls.append(depth_db)
+        return stems
+
+    monkeypatch.setattr("stemsplit.training.remix.mastered", spy)
+    for without in ((), ("mastering",)):
+        remixer = make_remixer(songs, without=without)
+        _ = [remixer.example(number) for number in range(30)]
+        assert bool(calls) == (not without)
+        calls.clear()
+
+
+def test_an_unknown_ingredient_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(StemsplitError, match=f"salt.*{INGREDIENTS[0]}"):
+        RemixSettings(n_samples=100, without=("salt",))
+
+
+def test_a_target_without_songs_is_an_error(songs: list[Song]) -> None:
+    only = [song for song in songs if song.kind in {"multitrack", "passage"}]
+    with pytest.raises(StemsplitError, match="vocals without multitracks"):
+        make_remixer(only, without=("multitracks",))
+
+
+def test_a_band_of_many_songs_does_not_drown_the_others(songs: list[Song]) -> None:
+    def song(name: str, maker: str) -> Song:
+        return Song(
+            songs[0].path.with_name(name), "train", "multitrack", ("bass",), (-20.0,), 1000, maker=maker
+        )
+
+    pool = Pool([song(f"{n}", "band") for n in range(16)] + [song("a", "x"), song("b", "y")])
+    rng = np.random.default_rng(0)
+    makers = Counter(pool.draw(rng).maker for _ in range(900))
+    assert 520 < makers["band"] < 680  # 4 : 1 : 1 instead of 16 : 1 : 1
