@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.machine import count_cores
-from stemsplit.training.networks import build
+from stemsplit.training.openunmix import OpenUnmix
 
 TARGETS = ("vocals", "drums", "bass", "other")
 N_FFT = 4096
@@ -41,7 +41,7 @@ def separate_piece(networks: dict[str, nn.Module], mixture: Tensor) -> Iterator[
 @torch.inference_mode()
 def separate_song(song: Path, output_dir: Path, *, piece_s: float) -> None:
     """Separate one file into four, piece by piece; 0 seconds means the whole song at once."""
-    networks = {target: build("openunmix").eval() for target in TARGETS}
+    networks = dict(zip(TARGETS, OpenUnmix().eval().parts, strict=True))
     waveform: NDArray[np.float32]
     waveform, sample_rate = soundfile.read(song, dtype="float32", always_2d=True)
     step = int(piece_s * sample_rate) or len(waveform)

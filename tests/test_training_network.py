@@ -13,8 +13,10 @@ from stemsplit.catalog import read_model
 from stemsplit.errors import ModelError
 from stemsplit.stft import StftSpec
 from stemsplit.training import SPEC
-from stemsplit.training.bandsplit import BandLayout, BandSplit
+from stemsplit.training.bands import BandLayout
+from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.networks import build
+from stemsplit.training.openunmix import TargetNetwork
 from stemsplit.training.spectra import as_input, inverse, whole_transform
 
 torch.set_num_threads(1)  # such small networks only lose by more
@@ -96,7 +98,7 @@ def test_the_transform_is_that_of_inference() -> None:
 
 
 def test_openunmix_has_the_published_size() -> None:
-    network = build("openunmix").eval()
+    network = TargetNetwork().eval()
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(8.9e6, rel=0.02)
     assert network(torch.rand(1, 2, 2049, 7)).shape == (1, 1, 2, 2049, 7)
 

@@ -9,12 +9,13 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import Evaluation, write_card
+from stemsplit.training.checkpoint import load_average, load_bandsplit
 from stemsplit.training.curves import draw_curves
 from stemsplit.training.export import ModelFacts, export_network
-from stemsplit.training.loop import Trainer, load_average
+from stemsplit.training.loop import Trainer
+from stemsplit.training.networks import build
 from stemsplit.training.prepare import Workplace
 from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.presets import find_preset
@@ -66,7 +67,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
     cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
     torch.manual_seed(seed)
-    network = BandSplit(**chosen.network)
+    network = build("bandsplit", **chosen.network)
     remixer = Remixer([song for song in songs if song.split == "train"], chosen.remix(), seed=seed)
     trainer = Trainer(
         network,
@@ -108,7 +109,7 @@ def export(
 ) -> None:
     """Write the run's averaged network as ONNX, checked against torch."""
     facts = ModelFacts.bundled(model.stem)
-    export_network(load_average(run / "checkpoint.pt"), model, replace(facts, version=version))
+    export_network(load_bandsplit(run / "checkpoint.pt"), model, replace(facts, version=version))
     _say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
 
 

@@ -9,71 +9,16 @@ Between the two ends everything has the *compact* axis: ``n_low`` single bins, t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-
-@dataclass(frozen=True)
-class BandLayout:
-    """How the bins of the STFT are grouped, and the groups gathered in bands.
-
-    Parameters
-    ----------
-    n_bins : int
-        Bins of the STFT (3073: ``n_fft`` 6144).
-    group : int
-        Bins per group in the upper part (32 bins are 230 Hz at 44.1 kHz).
-    bands : tuple of (int, int)
-        Runs of equal bands, from low to high: (how many, how many compact bins each).
-    """
-
-    n_bins: int = 3073
-    group: int = 32
-    bands: tuple[tuple[int, int], ...] = ((12, 6), (12, 10), (11, 35), (6, 3), (4, 15))
-
-    @property
-    def n_compact(self) -> int:
-        """Length of the compact axis."""
-        return sum(count * width for count, width in self.bands)
-
-    @property
-    def n_bands(self) -> int:
-        """Number of bands."""
-        return sum(count for count, _ in self.bands)
-
-    @property
-    def n_groups(self) -> int:
-        """Number of groups of bins above the single bins."""
-        # n_low + n_groups = n_compact and n_low + group * n_groups = n_bins
-        return (self.n_bins - self.n_compact) // (self.group - 1)
-
-    @property
-    def n_low(self) -> int:
-        """Number of single bins at the low end."""
-        return self.n_compact - self.n_groups
-
-    def __post_init__(self) -> None:
-        if self.n_low + self.group * self.n_groups != self.n_bins or self.n_low < 0:
-            raise ValueError(f"{self.bands} in groups of {self.group} do not cover {self.n_bins} bins")
-
-    def gather(self, power: Tensor) -> Tensor:
-        """Sum what belongs together: ``(..., bins, frames) -> (..., compact, frames)``."""
-        low, high = power[..., : self.n_low, :], power[..., self.n_low :, :]
-        grouped = torch.unflatten(high, -2, (self.n_groups, self.group)).sum(-2)
-        return torch.cat([low, grouped], -2)
-
-    def expand(self, compact: Tensor) -> Tensor:
-        """Repeat each group's value for its bins: ``(..., compact, frames) -> (..., bins, frames)``."""
-        low, high = compact[..., : self.n_low, :], compact[..., self.n_low :, :]
-        spread = high.unsqueeze(-2).expand(*[-1] * (high.dim() - 1), self.group, -1).flatten(-3, -2)
-        return torch.cat([low, spread], -2)
-
-    def widths(self) -> Tensor:
-        """Bins behind each place of the compact axis."""
-        return torch.cat([torch.ones(self.n_low), torch.full((self.n_groups,), float(self.group))])
+from stemsplit.training import SPEC, TARGETS
+from stemsplit.training.bands import BandLayout, four_powers
+from stemsplit.training.loss import log_energy_loss
+from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.spectra import as_input, inverse, make_batch, whole_transform
 
 
 class BandLinear(nn.Module):
@@ -124,7 +69,7 @@ class BandMixer(nn.Module):
         return x + mixed.reshape(x.shape)
 
 
-class BandSplit(nn.Module):
+class BandSplit(SeparationNetwork):
     """Masks of several targets from the STFT of a stereo mixture.
 
     Parameters
@@ -141,12 +86,14 @@ class BandSplit(nn.Module):
         How bins become bands.
     """
 
+    name = "bandsplit"
+    n_bins = SPEC.n_bins
     _widths: Tensor
 
     def __init__(
         self,
         *,
-        n_targets: int = 4,
+        n_targets: int = len(TARGETS),
         n_features: int = 64,
         n_layers: int = 4,
         dilations: Sequence[int] = (1, 2, 4, 8, 1, 4, 2, 16),
@@ -173,6 +120,21 @@ class BandSplit(nn.Module):
         """Frames on each side that can change a mask."""
         return sum(self.dilations)
 
+    def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
+        """Error energy in decibels against the mixture; the network works in bfloat16."""
+        with torch.no_grad():
+            batch = make_batch(self.layout, stems, known, colours)
+        with torch.autocast(stems.device.type, torch.bfloat16):
+            masks = self.masks(batch.powers)
+        return log_energy_loss(masks, batch)
+
+    @torch.inference_mode()
+    def estimates(self, mixture: Tensor) -> Tensor:
+        """Waveforms of all targets in a song; they sum to the mixture."""
+        spectrum = whole_transform(mixture)
+        masks = self(as_input(spectrum[None]))[0]
+        return inverse(masks * spectrum, mixture.shape[-1])
+
     def forward(self, mixture: Tensor) -> Tensor:
         """Masks of all targets.
 
@@ -193,17 +155,7 @@ class BandSplit(nn.Module):
         left_re, left_im, right_re, right_im = mixture.unbind(1)
         left, right = left_re.square() + left_im.square(), right_re.square() + right_im.square()
         side = ((left_re - right_re).square() + (left_im - right_im).square()) / 2
-        return self.four_powers(*(self.layout.gather(each) for each in (left, right, side)))
-
-    @staticmethod
-    def four_powers(left: Tensor, right: Tensor, side: Tensor) -> Tensor:
-        """Powers of left, right, mid and side, along axis 1, from those of left, right and side.
-
-        Mid and side have a floor 60 dB below both channels: less than that is rounding error.
-        """
-        both = left + right
-        floor = 1e-6 * both
-        return torch.stack([left, right, functional.relu(both - side) + floor, side + floor], 1)
+        return four_powers(*(self.layout.gather(each) for each in (left, right, side)))
 
     def masks(self, powers: Tensor) -> Tensor:
         """Masks on the compact axis.

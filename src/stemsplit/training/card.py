@@ -10,8 +10,8 @@ from typing import Any
 
 from stemsplit.catalog import read_model
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
+from stemsplit.training.checkpoint import load_bandsplit, load_state
 from stemsplit.training.library import Item, Library
-from stemsplit.training.loop import load_average, load_state
 from stemsplit.training.songs import Song, load_songs
 from stemsplit.training.validation import SOURCES, Score, average, load_scores
 
@@ -156,7 +156,7 @@ def _head(model: Path) -> str:
 
 
 def _architecture(run: Path) -> str:
-    network = load_average(run / "checkpoint.pt")
+    network = load_bandsplit(run / "checkpoint.pt")
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     layout, options = network.layout, network.options
     frame_ms = 1000 * SPEC.hop_length / SAMPLE_RATE

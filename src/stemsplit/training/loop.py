@@ -6,7 +6,6 @@ step and seconds spent. The learning rate follows the clock, so a run ends when 
 
 import copy
 import math
-import pickle
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +18,15 @@ import torch
 from torch import Tensor, nn
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.checkpoint import load_state, network_of
 from stemsplit.training.curves import CurveLog
-from stemsplit.training.loss import log_energy_loss
 from stemsplit.training.remix import Example, Remixer
-from stemsplit.training.spectra import Batch, draw_colours, make_batch
+from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.spectra import draw_colours
 
 MAX_BAD_STEPS = 20
 STEPS_AHEAD = 4
+N_ADAPT_EXAMPLES = 64
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Trainer:
 
     Parameters
     ----------
-    network : BandSplit
+    network : SeparationNetwork
         Its weights are changed.
     remixer : Remixer
         Where examples come from.
@@ -103,11 +103,11 @@ class Trainer:
 
     def __init__(
         self,
-        network: BandSplit,
+        network: SeparationNetwork,
         remixer: Remixer,
         settings: FitSettings,
         folder: Path,
-        validate: Callable[[BandSplit], dict[str, float]] | None = None,
+        validate: Callable[[SeparationNetwork], dict[str, float]] | None = None,
     ) -> None:
         self.settings, self.folder, self._remixer, self._validate = settings, folder, remixer, validate
         self.network = network.to(settings.device)
@@ -122,6 +122,8 @@ class Trainer:
         self._curves = CurveLog(folder / "curve.csv")
         if self.checkpoint.exists():
             self._resume()
+        else:
+            self._start()
 
     @property
     def checkpoint(self) -> Path:
@@ -146,14 +148,13 @@ class Trainer:
         self.save()
 
     def step(self) -> float:
-        """One update; returns the loss in decibels."""
-        batch = self._batch(self.step_number)
+        """One update; returns the loss."""
+        inputs = self._inputs(self.step_number)
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.rate_at(self.elapsed_s)
-        device_type = torch.device(self.settings.device).type
-        with torch.autocast(device_type, torch.bfloat16):
-            masks = self.network.masks(batch.powers)
-        loss = log_energy_loss(masks, batch)
+        # what a network draws at random, such as dropout, is a function of the step too
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
+        loss = self.network.loss(*inputs)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
@@ -185,15 +186,18 @@ class Trainer:
             pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
             for average, weight in pairs:
                 average.lerp_(weight, 1 - keep)
+            buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
+            for kept, value in buffers:  # running statistics are means already
+                kept.copy_(value)
 
-    def _batch(self, step_number: int) -> Batch:
+    def _inputs(self, step_number: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Stems, known and colours of a step, on the device."""
         examples = self._examples(step_number)
         rng = np.random.default_rng((self.settings.seed, 1, step_number))
         stems = torch.from_numpy(np.stack([example.stems for example in examples]))
         known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))
-        colours = draw_colours(rng, len(examples), stems.shape[1])
-        with torch.no_grad():
-            return make_batch(self.network, *(self._sent(x) for x in (stems, known, colours)))
+        colours = draw_colours(rng, len(examples), stems.shape[1], self.network.n_bins)
+        return self._sent(stems), self._sent(known), self._sent(colours)
 
     def _examples(self, step_number: int) -> list[Example]:
         """Examples of a step; those of the steps to come are begun, where there are workers."""
@@ -213,7 +217,7 @@ class Trainer:
         row = {
             "elapsed_s": self.elapsed_s,
             "step": self.step_number,
-            "loss_db": float(np.mean(losses or [0])),
+            "loss": float(np.mean(losses or [0])),
         }
         self.average.eval()
         self._curves.add(row | (self._validate(self.average) if self._validate else {}))
@@ -227,44 +231,25 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "settings": asdict(self.settings),
             "remix": asdict(self._remixer.settings),
+            "network_name": self.network.name,
             "network_options": self.network.options,
             "n_songs": self._remixer.n_songs,
         }
 
+    def _start(self) -> None:
+        examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
+        self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
+        self.average.load_state_dict(self.network.state_dict())
+
     def _resume(self) -> None:
         state = load_state(self.checkpoint, self.settings.device)
-        if state["network_options"] != self.network.options:
+        found = network_of(state)
+        if (found.name, found.options) != (self.network.name, self.network.options):
             raise StemsplitError(
-                f"{self.checkpoint} holds a network of other options ({state['network_options']}); "
-                "name another folder or the same preset"
+                f"{self.checkpoint} holds another network ({found.name}, {found.options}); "
+                "name another folder, or the same preset, network and options"
             )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
-
-
-def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
-    """Read a checkpoint.
-
-    Raises
-    ------
-    StemsplitError
-        It is missing or is none.
-    """
-    if not checkpoint.exists():
-        raise StemsplitError(f"{checkpoint} does not exist; run `python -m stemsplit.training fit` first")
-    try:
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        _ = state["average"], state["network_options"], state["step_number"]
-    except (RuntimeError, KeyError, TypeError, pickle.UnpicklingError, EOFError) as error:
-        raise StemsplitError(f"{checkpoint} is not a checkpoint of this training: {error!r}") from error
-    return dict(state)
-
-
-def load_average(checkpoint: Path) -> BandSplit:
-    """The averaged network of a checkpoint, ready for use."""
-    state = load_state(checkpoint)
-    network = BandSplit(**state["network_options"])
-    network.load_state_dict(state["average"])
-    return network.eval()

@@ -1,22 +1,18 @@
-"""The networks that can be trained, by name.
+"""The networks that can be trained, by name."""
 
-Every network maps the STFT of a mixture to one mask per target, frames last:
-``(batch, features, bins, frames) -> (batch, targets, channels, bins, frames)``.
-"""
-
-from collections.abc import Callable
 from typing import Any
-
-from torch import nn
 
 from stemsplit.errors import ModelError
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.openunmix import OpenUnmix
+from stemsplit.training.separation import SeparationNetwork
 
-NETWORKS: dict[str, Callable[..., nn.Module]] = {"bandsplit": BandSplit, "openunmix": OpenUnmix}
+__all__ = ["NETWORKS", "SeparationNetwork", "build"]
+
+NETWORKS: dict[str, type[SeparationNetwork]] = {each.name: each for each in (BandSplit, OpenUnmix)}
 
 
-def build(name: str, **options: Any) -> nn.Module:
+def build(name: str, **options: Any) -> SeparationNetwork:
     """Make the network called `name`, with random weights.
 
     Parameters
@@ -29,13 +25,16 @@ def build(name: str, **options: Any) -> nn.Module:
     Raises
     ------
     ModelError
-        No such network.
+        No such network, or it has no such option or value.
 
     Examples
     --------
-    >>> build("bandsplit", n_features=16, n_layers=1).n_targets
-    4
+    >>> build("bandsplit", n_features=16, n_layers=1).options["n_features"]
+    16
     """
     if name not in NETWORKS:
         raise ModelError(f"no network is called {name!r}; there are {', '.join(sorted(NETWORKS))}")
-    return NETWORKS[name](**options)
+    try:
+        return NETWORKS[name](**options)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{name} cannot be made with {options}: {error}") from error

@@ -4,13 +4,22 @@ F.-R. Stöter, S. Uhlich, A. Liutkus and Y. Mitsufuji, "Open-Unmix - A Reference
 Music Source Separation", Journal of Open Source Software, 2019.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stemsplit.stft import StftSpec
+from stemsplit.training import TARGETS
+from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.spectra import inverse, transform, whole_transform
 
-class OpenUnmix(nn.Module):
-    """A three-layer bidirectional LSTM over magnitude frames, one target per network.
+OPENUNMIX_SPEC = StftSpec(4096, 1024, analysis_window="hann", synthesis_window="hann")
+
+
+class TargetNetwork(nn.Module):
+    """A three-layer bidirectional LSTM over magnitude frames, for one target.
 
     Parameters
     ----------
@@ -84,3 +93,52 @@ class OpenUnmix(nn.Module):
     def _normalised(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
         normalised: Tensor = norm(x.flatten(0, 1))
         return normalised.reshape(x.shape)
+
+
+class OpenUnmix(SeparationNetwork):
+    """A network of its own for each target; trained on the mean squared error of magnitudes.
+
+    Parameters
+    ----------
+    hidden_size, n_layers, max_bin : int
+        Those of `TargetNetwork`.
+    """
+
+    name = "openunmix"
+    n_bins = OPENUNMIX_SPEC.n_bins
+
+    def __init__(self, *, hidden_size: int = 512, n_layers: int = 3, max_bin: int = 1487) -> None:
+        super().__init__()
+        self.options = {"hidden_size": hidden_size, "n_layers": n_layers, "max_bin": max_bin}
+        self.parts = nn.ModuleList(TargetNetwork(**self.options) for _ in TARGETS)
+
+    def forward(self, magnitude: Tensor) -> Tensor:
+        """Non-negative masks: ``(batch, 2, bins, frames) -> (batch, targets, 2, bins, frames)``."""
+        return torch.cat([part(magnitude) for part in self.parts], 1)
+
+    def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
+        """Mean squared error of the magnitudes, over the known stems."""
+        with torch.no_grad():
+            spectra = transform(stems, OPENUNMIX_SPEC) * colours[:, :, None, :, None]
+            mixture, references = spectra.sum(1).abs(), spectra.abs()
+        with torch.autocast(stems.device.type, torch.bfloat16):
+            masks = self(mixture)
+        error = (masks.float() * mixture.unsqueeze(1) - references).square().mean((2, 3, 4))
+        loss: Tensor = (error * known).sum() / known.sum().clamp_min(1)
+        return loss
+
+    @torch.inference_mode()
+    def estimates(self, mixture: Tensor) -> Tensor:
+        """Waveforms of all targets: each one's share of the estimated magnitudes, as a mask."""
+        spectrum = whole_transform(mixture, OPENUNMIX_SPEC)
+        masks = self(spectrum.abs()[None])[0] + 1e-7  # where no target wants a bin, all share it
+        return inverse(masks / masks.sum(0) * spectrum, mixture.shape[-1], OPENUNMIX_SPEC)
+
+    def adapt(self, mixtures: Iterable[Tensor]) -> None:
+        """Set every input scaler to the mean and deviation of each bin of mono mixtures, as published."""
+        frames = [transform(mixture.mean(0), OPENUNMIX_SPEC).abs() for mixture in mixtures]
+        deviation, mean = torch.std_mean(torch.cat(frames, -1), -1, correction=0)  # (bins,)
+        scale = 1 / torch.maximum(deviation, 1e-4 * deviation.max())
+        for part in self.parts:
+            state = {"input_mean": -mean, "input_scale": scale}
+            part.load_state_dict({k: v[: self.options["max_bin"]] for k, v in state.items()}, strict=False)

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stemsplit.stft import StftSpec
 from stemsplit.training import SPEC
-from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.bands import BandLayout, four_powers
 
 
 @dataclass(frozen=True)
@@ -41,30 +42,31 @@ class Batch:
     known: Tensor
 
 
-def transform(waveform: Tensor) -> Tensor:
+def transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
     """Frames that lie wholly inside a waveform: ``(..., samples) -> (..., bins, frames)`` complex."""
-    window = torch.from_numpy(SPEC.analysis).to(waveform.device)
-    frames = waveform.unfold(-1, SPEC.n_fft, SPEC.hop_length)
+    window = torch.from_numpy(spec.analysis).to(waveform.device)
+    frames = waveform.unfold(-1, spec.n_fft, spec.hop_length)
     spectra: Tensor = torch.fft.rfft(frames * window)
     return spectra.transpose(-1, -2)
 
 
-def whole_transform(waveform: Tensor) -> Tensor:
+def whole_transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
     """Every frame of a song, as inference sees it: ``(..., samples) -> (..., bins, frames)``."""
     n_samples = waveform.shape[-1]
-    length = (SPEC.n_frames(n_samples) - 1) * SPEC.hop_length + SPEC.n_fft
-    return transform(torch.nn.functional.pad(waveform, (SPEC.padding, length - SPEC.padding - n_samples)))
+    length = (spec.n_frames(n_samples) - 1) * spec.hop_length + spec.n_fft
+    padding = (spec.padding, length - spec.padding - n_samples)
+    return transform(torch.nn.functional.pad(waveform, padding), spec)
 
 
-def inverse(spectra: Tensor, n_samples: int) -> Tensor:
+def inverse(spectra: Tensor, n_samples: int, spec: StftSpec = SPEC) -> Tensor:
     """Undo `whole_transform`: ``(..., bins, frames) -> (..., n_samples)``."""
-    window = torch.from_numpy(SPEC.synthesis).to(spectra.device)
-    frames = torch.fft.irfft(spectra.transpose(-1, -2), SPEC.n_fft) * window
+    window = torch.from_numpy(spec.synthesis).to(spectra.device)
+    frames = torch.fft.irfft(spectra.transpose(-1, -2), spec.n_fft) * window
     flat = frames.flatten(0, -3).transpose(-1, -2)  # (rows, n_fft, frames)
-    length = (frames.shape[-2] - 1) * SPEC.hop_length + SPEC.n_fft
-    summed = torch.nn.functional.fold(flat, (1, length), (1, SPEC.n_fft), stride=(1, SPEC.hop_length))
+    length = (frames.shape[-2] - 1) * spec.hop_length + spec.n_fft
+    summed = torch.nn.functional.fold(flat, (1, length), (1, spec.n_fft), stride=(1, spec.hop_length))
     waveform = summed.reshape(*frames.shape[:-2], length)
-    return waveform[..., SPEC.padding : SPEC.padding + n_samples]
+    return waveform[..., spec.padding : spec.padding + n_samples]
 
 
 def as_input(mixture: Tensor) -> Tensor:
@@ -72,13 +74,13 @@ def as_input(mixture: Tensor) -> Tensor:
     return torch.view_as_real(mixture).permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
-def make_batch(network: BandSplit, stems: Tensor, known: Tensor, colour: Tensor) -> Batch:
+def make_batch(layout: BandLayout, stems: Tensor, known: Tensor, colour: Tensor) -> Batch:
     """Mix stems and take the sums that network and loss need.
 
     Parameters
     ----------
-    network : BandSplit
-        Whose grouping of bins to use.
+    layout : BandLayout
+        How bins are grouped.
     stems : Tensor, shape (batch, targets, 2, samples)
         Waveforms.
     known : Tensor, shape (batch, targets)
@@ -86,12 +88,12 @@ def make_batch(network: BandSplit, stems: Tensor, known: Tensor, colour: Tensor)
     colour : Tensor, shape (batch, targets, bins)
         Gain per bin of each stem, from `draw_colours`.
     """
-    examples = [_sums(network, *each) for each in zip(stems, colour, strict=True)]
+    examples = [_sums(layout, *each) for each in zip(stems, colour, strict=True)]
     powers, mixture, cross, energy = (torch.stack(each) for each in zip(*examples, strict=True))
     return Batch(powers, mixture.unsqueeze(1), cross, energy, known)
 
 
-def _sums(network: BandSplit, stems: Tensor, colour: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _sums(layout: BandLayout, stems: Tensor, colour: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Powers, mixture, cross and energy of one example; frames before bins, as they lie in memory."""
     window = torch.from_numpy(SPEC.analysis).to(stems.device)
     spectra = torch.fft.rfft(stems.unfold(-1, SPEC.n_fft, SPEC.hop_length) * window)
@@ -100,15 +102,23 @@ def _sums(network: BandSplit, stems: Tensor, colour: Tensor) -> tuple[Tensor, Te
     parts = torch.view_as_real(spectra)
     cross = (parts * mixture).sum(-1)
     side = (mixture[0] - mixture[1]).square().sum(-1) / 2
-    sums = [network.layout.gather(each.transpose(-1, -2)) for each in (cross, side)]
+    sums = [layout.gather(each.transpose(-1, -2)) for each in (cross, side)]
     power = sums[0].sum(0)  # Re(X X*) = sum over the stems of Re(X S*)
-    powers = network.four_powers(*(each.unsqueeze(0) for each in (power[0], power[1], sums[1])))[0]
+    powers = four_powers(*(each.unsqueeze(0) for each in (power[0], power[1], sums[1])))[0]
     return powers, power, sums[0], parts.square().sum((1, 2, 3, 4))
 
 
-def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int) -> Tensor:
-    """Random smooth equaliser curves per stem, a common gain, and a band limit now and then."""
-    octaves = np.log2(np.maximum(np.arange(SPEC.n_bins) / SPEC.n_bins, 2e-3)) / 9 + 1  # 0 low, 1 high
+def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int, n_bins: int) -> Tensor:
+    """Random smooth equaliser curves per stem, a common gain, and a band limit now and then.
+
+    The curves are the same for any `n_bins` from 0 Hz to half the sample rate.
+
+    Returns
+    -------
+    Tensor, shape (n_examples, n_targets, n_bins)
+        Gains.
+    """
+    octaves = np.log2(np.maximum(np.arange(n_bins) / n_bins, 2e-3)) / 9 + 1  # 0 low, 1 high
     waves = np.stack([np.cos(np.pi * k * octaves) for k in range(1, 7)])
     weights = rng.normal(0, 1, (n_examples, n_targets, 6)) * 2.5 / np.arange(1, 7) ** 0.5
     weights *= rng.random((n_examples, n_targets, 1)) < 0.7
@@ -116,5 +126,5 @@ def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int) -> T
     gain = 10 ** (gain_db / 20)
     for example in range(n_examples):
         if rng.random() < 0.15:  # as lossy files are
-            gain[example, :, round(rng.uniform(0.5, 0.95) * SPEC.n_bins) :] *= 1e-3
+            gain[example, :, round(rng.uniform(0.5, 0.95) * n_bins) :] *= 1e-3
     return torch.from_numpy(gain.astype(np.float32))

@@ -18,11 +18,10 @@ import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.training.remix import record_level_db
+from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.songs import Song
-from stemsplit.training.spectra import as_input, inverse, whole_transform
 from stemsplit.types import FloatArray
 
 SOURCES = ("album", "mdn-funk", "pjs", "render")
@@ -84,15 +83,11 @@ def collect_cases(songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int) -
     return cases
 
 
-def network_estimates(network: BandSplit, device: str = "cpu") -> Separate:
+def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separate:
     """Separation by a network, as a function of a case."""
 
     def separate(case: Case) -> FloatArray:
-        mixture = torch.from_numpy(case.mixture).to(device)
-        spectrum = whole_transform(mixture)
-        with torch.inference_mode():
-            masks = network(as_input(spectrum[None]))[0]
-            return inverse(masks * spectrum, mixture.shape[-1]).cpu().numpy()
+        return network.estimates(torch.from_numpy(case.mixture).to(device)).cpu().numpy()
 
     return separate
 

@@ -1,0 +1,60 @@
+"""Checkpoints: everything that a resumed run needs, in one file."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.networks import build
+from stemsplit.training.separation import SeparationNetwork
+
+
+def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    StemsplitError
+        It is missing or is none.
+    """
+    if not checkpoint.exists():
+        raise StemsplitError(f"{checkpoint} does not exist; run `python -m stemsplit.training fit` first")
+    try:
+        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        _ = state["average"], state["network_options"], state["step_number"]
+    except (RuntimeError, KeyError, TypeError, pickle.UnpicklingError, EOFError) as error:
+        raise StemsplitError(f"{checkpoint} is not a checkpoint of this training: {error!r}") from error
+    return dict(state)
+
+
+def network_of(state: dict[str, Any]) -> SeparationNetwork:
+    """A network with random weights that a checkpoint's weights fit."""
+    # the first checkpoints had one network and did not name it
+    return build(state.get("network_name", "bandsplit"), **state["network_options"])
+
+
+def load_average(checkpoint: Path) -> SeparationNetwork:
+    """The averaged network of a checkpoint, ready for use, whichever it is."""
+    state = load_state(checkpoint)
+    network = network_of(state)
+    network.load_state_dict(state["average"])
+    return network.eval()
+
+
+def load_bandsplit(checkpoint: Path) -> BandSplit:
+    """The same, of a run whose network can be exported and described in a card.
+
+    Raises
+    ------
+    StemsplitError
+        It is another network.
+    """
+    network = load_average(checkpoint)
+    if not isinstance(network, BandSplit):
+        raise StemsplitError(
+            f"{checkpoint} holds {network.name}; only {BandSplit.name} networks can be exported"
+        )
+    return network

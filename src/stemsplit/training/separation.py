@@ -1,0 +1,56 @@
+"""What every trainable network is to the training loop, the validation and the commands.
+
+A network owns its STFT, its loss and its way from a mixture to waveforms: nobody else knows them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+
+class SeparationNetwork(nn.Module, ABC):
+    """A network that separates stereo mixtures into the stems of `TARGETS`.
+
+    Attributes
+    ----------
+    name : str
+        What `networks.build` calls it.
+    n_bins : int
+        Bins of its STFT, those of the colours that it is trained with.
+    options : dict
+        What `networks.build` makes the same network of; plain values, as a checkpoint keeps them.
+    """
+
+    name: ClassVar[str]
+    n_bins: int
+    options: dict[str, Any]
+
+    @abstractmethod
+    def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
+        """What training lowers: a mean over all known stems of all examples.
+
+        Parameters
+        ----------
+        stems : Tensor, shape (batch, targets, 2, samples)
+            Waveforms; their sum is the mixture.
+        known : Tensor, shape (batch, targets)
+            One where the loss counts, else zero: there the stem holds something, but of several targets.
+        colours : Tensor, shape (batch, targets, n_bins)
+            Gain per bin of each stem, which comes before the mixing.
+
+        Returns
+        -------
+        Tensor, shape ()
+        """
+
+    @abstractmethod
+    def estimates(self, mixture: Tensor) -> Tensor:
+        """Separate a song, without gradients: ``(2, samples) -> (targets, 2, samples)``."""
+
+    def adapt(self, mixtures: Iterable[Tensor]) -> None:
+        """Take the statistics that a fresh network starts from out of mixtures ``(2, samples)``.
+
+        Networks that need none leave them alone.
+        """
