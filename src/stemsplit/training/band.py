@@ -14,6 +14,7 @@ from numpy.random import Generator
 from stemsplit.training.bass import BassMaker
 from stemsplit.training.drums import DrumMaker, looped
 from stemsplit.training.effects import levelled
+from stemsplit.training.grooves import draw_groove, with_breaks
 from stemsplit.training.library import Library
 from stemsplit.training.midi import Note, Part, Pattern, pattern_names, read_pattern
 from stemsplit.training.other import BASSES, VOICES, OtherMaker
@@ -102,11 +103,20 @@ class Band:
         melodies = [part for part in others if part.name == "MELODY" or part.program in VOICES]
         melody = melodies[0] if melodies else max(others, key=_height)
         rest = [part for part in others if part not in melodies[:1]] or others
-        drums = own_drums[0] if own_drums and rng.random() < 0.5 else self._groove(pattern.tempo, rng)
+        drums = self._drum_part(own_drums, pattern.tempo, rng)
         bass = basses[0] if basses else lowest_notes(max(others, key=lambda part: len(part.notes)), rng)
-        return Score(looped(drums, self._length_s), bass, tuple(rest), melody)
+        return Score(drums, bass, tuple(rest), melody)
 
-    def _groove(self, tempo: float, rng: Generator) -> Part:
+    def _drum_part(self, own: list[Part], tempo: float, rng: Generator) -> Part:
+        """The song's own drums, a human performance, or a groove in one of the styles."""
+        draw = rng.random()
+        if draw < 0.55:
+            return draw_groove(rng, tempo=tempo, length_s=self._length_s)
+        part = own[0] if own and draw < 0.75 else self._performance(tempo, rng)
+        part = looped(part, self._length_s)
+        return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.5 else part
+
+    def _performance(self, tempo: float, rng: Generator) -> Part:
         """A human drum performance, brought to the tempo where it is not too far."""
         names = [name for name in self._names["groove"] if "_beat_" in name]
         name = names[int(rng.integers(len(names)))]

@@ -1,7 +1,5 @@
-"""Drum stems: human performances (Groove MIDI) on kits made of the library's hits."""
+"""Drum stems: parts played on kits of the library's hits, mixed as on a record."""
 
-import re
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,50 +7,37 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.effects import drum_bus, levelled, panned
+from stemsplit.training.drum_mix import mixed_drums
+from stemsplit.training.effects import drum_bus, levelled, panned, swept
+from stemsplit.training.groove_styles import STYLES
+from stemsplit.training.kits import PIECE_OF_PITCH, Drum, Kits
 from stemsplit.training.library import Item, Library
+from stemsplit.training.loops import loop_items, play_loop
 from stemsplit.training.midi import Note, Part
-from stemsplit.training.sampler import add_at, at_speed, trimmed
+from stemsplit.training.sampler import add_at, at_speed
 from stemsplit.training.soundfont import render_soundfont
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
-_PIECES = {
-    "kick": (35, 36),
-    "snare": (38, 40),
-    "rim": (37,),
-    "clap": (39,),
-    "hihat_closed": (22, 42, 44),
-    "hihat_open": (26, 46),
-    "tom": (41, 43, 45, 47, 48, 50, 58),
-    "crash": (49, 52, 55, 57),
-    "ride": (51, 53, 59),
-}
-PIECE_OF_PITCH = {pitch: piece for piece, pitches in _PIECES.items() for pitch in pitches}
-# Peak level of each piece in a kit, decibels below the kick.
-_LEVELS_DB = {
-    "kick": 0.0,
-    "snare": -1.0,
-    "rim": -8.0,
-    "clap": -5.0,
-    "hihat_closed": -13.0,
-    "hihat_open": -12.0,
-    "tom": -4.0,
-    "crash": -8.0,
-    "ride": -12.0,
-    "percussion": -10.0,
-}
+KICKS = (35, 36)
 _SOUNDFONT_KITS = (0, 8, 16, 24, 25, 32, 40)
-# Where one piece has no sound of its own, another one stands in.
-_STAND_INS = {"rim": "snare", "clap": "snare", "hihat_open": "hihat_closed", "ride": "hihat_closed"}
+_BUSES = {"kick": "kick", "snare": "snare", "rim": "snare", "clap": "snare", "brush": "snare", "tom": "toms"}
+_CYMBALS = ("hihat_closed", "hihat_open", "crash", "ride")
+# Places of the pieces as the audience sees them, -1 left to 1 right.
+_PLACES = {42: 0.45, 46: 0.45, 49: 0.55, 57: -0.6, 52: -0.35, 51: -0.5, 53: -0.5, 55: 0.1}
+_PLACES |= {50: 0.4, 48: 0.25, 47: 0.05, 45: -0.15, 43: -0.4, 41: -0.55, 54: 0.6, 56: -0.3, 70: -0.6, 62: 0.5}
 
 
 @dataclass(frozen=True)
-class Kit:
-    """Hits by piece, from soft to loud, each piece with its place in the stereo image."""
+class Touch:
+    """How one drummer plays: width of the image, dynamics, tuning."""
 
-    hits: dict[str, list[Item]]
-    pans: dict[str, float]
+    width: float
+    exponent: float
+
+    def pan(self, pitch: int) -> float:
+        """Place of a pitch in the image."""
+        return float(np.clip(self.width * _PLACES.get(pitch, _PLACES.get(pitch - 1, 0.0)), -0.9, 0.9))
 
 
 class DrumMaker:
@@ -63,77 +48,72 @@ class DrumMaker:
     library : Library
         Where hits come from.
     items : sequence of Item
-        Hits that may be used.
+        Hits and loops that may be used.
     rooms : sequence of FloatArray
         Impulse responses.
     """
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
         self._library, self._rooms = library, rooms
-        self._families: dict[str, dict[tuple[str, str], list[Item]]] = defaultdict(lambda: defaultdict(list))
-        for item in items:
-            if item.kind == "hit" and item.piece:
-                label = re.sub(r"[\d_ ]+$", "", item.instrument)
-                self._families[item.piece][(item.source, label)].append(item)
+        self._kits, self._loops = Kits(library, items), loop_items(items)
 
     def render(self, part: Part, *, length_s: float, rng: Generator) -> Take:
         """Play a drum part, as it leaves the drum bus."""
-        draw = rng.random()
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
-        if draw > 0.2:
-            out += levelled(self._play(self._draw_kit(rng), part, rng, length_s))
-        if draw < 0.45:
-            gain = 1.0 if draw < 0.2 else float(rng.uniform(0.3, 1.0))
+        draw = rng.random()
+        alone = self._loops and draw < 0.04
+        if not alone and draw < 0.92:
+            out += levelled(self._kit_take(part, rng, length_s))
+        if draw > 0.84:  # now the soundfont beneath the kit, now by itself
+            gain = 1.0 if draw >= 0.92 else float(rng.uniform(0.3, 1.0))
             kit = int(rng.choice(_SOUNDFONT_KITS))
             dry = render_soundfont([part], length_s=length_s, pans=[64], drum_kit=kit)
-            out += gain * levelled(dry)
-        return Take(drum_bus(rng, out, self._rooms))
+            out += gain * levelled(drum_bus(rng, dry, self._rooms))
+        if self._loops and (alone or rng.random() < 0.1):
+            loop = self._loops[int(rng.integers(len(self._loops)))]
+            played = play_loop(self._library, loop, part, length_s=length_s, rng=rng)
+            out += float(rng.uniform(0.2, 0.9)) * levelled(drum_bus(rng, played, self._rooms))
+        return Take(_filtered(rng, out) if rng.random() < 0.06 else out)
 
-    def _draw_kit(self, rng: Generator) -> Kit:
-        """Mostly pieces of one maker, filled up from others; a machine's kick and snare fit any kit."""
-        makers = sorted({source for source, _ in self._families["snare"]})
-        favourite = str(rng.choice(makers))
-        hits: dict[str, list[Item]] = {}
-        for piece, families in self._families.items():
-            keys = sorted(families)
-            own = [key for key in keys if key[0] == favourite]
-            chosen = own if own and rng.random() < 0.75 else keys
-            items = families[chosen[int(rng.integers(len(chosen)))]]
-            hits[piece] = sorted(items, key=self._loudness)
-        pans = {piece: float(rng.normal(0, 0.25)) for piece in _LEVELS_DB}
-        pans |= {"kick": 0.0, "snare": float(rng.normal(0, 0.05))}
-        return Kit(hits, pans)
+    def _kit_take(self, part: Part, rng: Generator, length_s: float) -> FloatArray:
+        machine = bool(rng.random() < (STYLES[part.name].machine if part.name in STYLES else 0.25))
+        kit = self._kits.draw(rng, {_piece(note.pitch) for note in part.notes}, machine=machine)
+        width = float(rng.choice([1.0, -1.0], p=[0.7, 0.3]) * rng.choice([0.0, 0.5, 0.8, 1.2]))
+        touch = Touch(width * (0.5 if machine else 1.0), float(rng.uniform(0.7, 1.8)))
+        buses = _play(kit, part, touch, rng, length_s)
+        kicks = [note.start_s for note in part.notes if note.pitch in KICKS]
+        return mixed_drums(rng, buses, self._rooms, kicks)
 
-    def _play(self, kit: Kit, part: Part, rng: Generator, length_s: float) -> FloatArray:
-        out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
-        offsets_db = {piece: level + rng.normal(0, 2.5) for piece, level in _LEVELS_DB.items()}
-        tuning = {piece: float(np.exp(rng.normal(0, 0.06))) for piece in _LEVELS_DB}
-        hats = [note.start_s for note in part.notes if _piece(note.pitch).startswith("hihat")]
-        for note in part.notes:
-            piece = _piece(note.pitch)
-            speed = tuning[piece]
-            if piece == "tom":
-                speed *= 2 ** ((note.pitch - 45) / 24)
-            sound = self._hit(kit, piece, note, speed, rng)
-            if piece.startswith("hihat"):
-                sound = _choked(sound, note, hats)
-            gain = 10 ** (offsets_db[piece] / 20) * (note.velocity / 110) ** 1.6
-            add_at(out, panned(sound * gain, kit.pans[piece]), round(note.start_s * SAMPLE_RATE))
-        return out
 
-    def _hit(self, kit: Kit, piece: str, note: Note, speed: float, rng: Generator) -> FloatArray:
-        """A hit about as hard as the note, never quite the same one twice."""
-        items = kit.hits.get(piece) or kit.hits.get(_STAND_INS.get(piece, "percussion")) or kit.hits["snare"]
-        place = np.clip(note.velocity / 127 + rng.normal(0, 0.1), 0, 0.999)
-        item = items[int(place * len(items))]
-        return trimmed(at_speed(self._library.audio(item), speed))
-
-    def _loudness(self, item: Item) -> float:
-        return float(np.abs(self._library.audio(item)).max(initial=0.0))
+def _play(
+    kit: dict[str, Drum], part: Part, touch: Touch, rng: Generator, length_s: float
+) -> dict[str, FloatArray]:
+    """The close sound of a kit, by bus."""
+    names = ("kick", "snare", "toms", "cymbals", "percussion")
+    buses = {name: np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32) for name in names}
+    closing = [n.start_s for n in part.notes if _piece(n.pitch) == "hihat_closed"]
+    tuned: dict[tuple[int, int], FloatArray] = {}
+    for note in part.notes:
+        piece = _piece(note.pitch)
+        drum = kit[piece]
+        sound = drum.hit(note.velocity / 127, rng)
+        if piece in ("tom", "conga"):
+            key = (note.pitch, id(sound))
+            if key not in tuned:
+                tuned[key] = at_speed(sound, 2 ** ((note.pitch - (46 if piece == "tom" else 63)) / 18))
+            sound = tuned[key]
+        if piece == "hihat_open":
+            sound = choked(sound, note, closing)
+        gain = 10 ** ((drum.level_db + rng.normal(0, 0.6)) / 20) * (note.velocity / 110) ** touch.exponent
+        bus = "cymbals" if piece in _CYMBALS else _BUSES.get(piece, "percussion")
+        add_at(buses[bus], panned(sound * gain, touch.pan(note.pitch)), round(note.start_s * SAMPLE_RATE))
+    return buses
 
 
 def looped(part: Part, length_s: float) -> Part:
-    """A part repeated until it fills `length_s`."""
+    """A part repeated until it fills `length_s`; one without notes stays so."""
+    if not part.notes:
+        return part
     end_s = part.notes[-1].start_s + 0.25
     notes = [
         replace(note, start_s=note.start_s + turn * end_s)
@@ -143,18 +123,29 @@ def looped(part: Part, length_s: float) -> Part:
     return replace(part, notes=tuple(note for note in notes if note.start_s < length_s))
 
 
-def _piece(pitch: int) -> str:
-    return PIECE_OF_PITCH.get(pitch, "percussion")
-
-
-def _choked(sound: FloatArray, note: Note, hats: list[float]) -> FloatArray:
-    """Cut a hi-hat where the next one sounds."""
-    following = [start_s for start_s in hats if start_s > note.start_s + 0.03]
+def choked(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray:
+    """An open hi-hat cut where the hi-hat is closed; another open stroke lets it ring."""
+    following = [start_s for start_s in closing if start_s > note.start_s + 0.03]
     if not following:
         return sound
-    n_samples = round((following[0] - note.start_s) * SAMPLE_RATE) + 200
+    n_samples = round((min(following) - note.start_s) * SAMPLE_RATE) + 1000
     cut = sound[:, :n_samples].copy()
-    n_fade = min(200, cut.shape[1])
-    if n_fade:
+    n_fade = min(1000, cut.shape[1])
+    if n_fade and n_samples < sound.shape[1]:
         cut[:, -n_fade:] *= np.linspace(1, 0, n_fade, dtype=np.float32)
     return cut
+
+
+def _filtered(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """A filter that opens over some seconds, as before a drop."""
+    n_samples = waveform.shape[1]
+    start = int(rng.uniform(0, 0.7) * n_samples)
+    n_sweep = min(n_samples - start, round(float(rng.uniform(4, 10)) * SAMPLE_RATE))
+    cutoff_hz = np.geomspace(float(rng.uniform(150, 500)), 16000, max(1, n_sweep))
+    out = waveform.copy()
+    out[:, start : start + n_sweep] = swept(out[:, start : start + n_sweep], cutoff_hz, resonance=0.2)
+    return out
+
+
+def _piece(pitch: int) -> str:
+    return PIECE_OF_PITCH.get(pitch, "percussion")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pedalboard as pb
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
 from stemsplit.training import SAMPLE_RATE
@@ -106,15 +107,49 @@ def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Room, parallel compression and saturation of a whole kit."""
-    out = in_room(rng, levelled(waveform, 0.7), rooms, float(rng.uniform(0.02, 0.3)))
-    if rng.random() < 0.6:
-        out = out + float(rng.uniform(0.2, 0.8)) * compressed(rng, out, heavy=True)
-    else:
+    """Parallel compression, clipping and tone of a whole kit, now and then in a room."""
+    out = levelled(waveform, 0.7)
+    if rng.random() < 0.3:
+        out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.2)))
+    draw = rng.random()
+    if draw < 0.5:
+        out = out + float(rng.uniform(0.1, 0.7)) * compressed(rng, out, heavy=True)
+    elif draw < 0.8:
         out = compressed(rng, out)
-    if rng.random() < 0.6:
+    if rng.random() < 0.5:
         out = saturated(levelled(out, 0.8), float(rng.uniform(0, 9)))
-    return equalised(rng, out, 3.0)
+    elif rng.random() < 0.3:
+        out = apply(levelled(out, 1.0), [pb.Clipping(float(rng.uniform(-9, -1)))])
+    return equalised(rng, out, 2.5)
+
+
+def ducked(waveform: FloatArray, times_s: Sequence[float], *, depth: float, release_s: float) -> FloatArray:
+    """Pushed down at each of the times, as by a compressor that listens to the kick; `depth` from 0 to 1."""
+    n_samples = waveform.shape[1]
+    gain = np.ones(n_samples, np.float32)
+    n_attack, n_fall = round(0.004 * SAMPLE_RATE), round(4 * release_s * SAMPLE_RATE)
+    dip = np.exp(-np.arange(n_fall) / (release_s * SAMPLE_RATE))
+    curve = 1 - depth * np.concatenate([np.linspace(0, 1, n_attack), dip]).astype(np.float32)
+    for time_s in times_s:
+        start = max(0, round(time_s * SAMPLE_RATE) - n_attack)
+        piece = gain[start : start + curve.size]
+        np.minimum(piece, curve[: piece.size], out=piece)
+    return np.asarray(waveform * gain, np.float32)
+
+
+def swept(
+    waveform: FloatArray, cutoff_hz: NDArray[np.float64], *, resonance: float, drive: float = 1.0
+) -> FloatArray:
+    """A ladder filter that moves: `cutoff_hz` per sample, in steps of 3 ms; `resonance` 0 to 1."""
+    ladder = pb.LadderFilter(pb.LadderFilter.Mode.LPF24, 1000.0, resonance, drive)
+    samples, size = np.ascontiguousarray(waveform, np.float32), 128
+    out = np.empty_like(samples)
+    for start in range(0, samples.shape[1], size):
+        ladder.cutoff_hz = float(np.clip(cutoff_hz[start], 20, 18_000))
+        out[:, start : start + size] = ladder.process(
+            samples[:, start : start + size], SAMPLE_RATE, reset=False
+        )
+    return out
 
 
 def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
