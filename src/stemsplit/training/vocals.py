@@ -1,23 +1,36 @@
-"""Vocal stems: phrases of real singing and speech, syllables sung to a melody, and a vocal chain."""
+"""Vocal stems: real singing, voices sung from speech and syllables, rap, speech, shouts, choirs."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.effects import doubled, levelled, vocal_chain
+from stemsplit.training.backing import Arrangement, Phrase, laid
+from stemsplit.training.effects import levelled, vocal_chain
 from stemsplit.training.library import Item, Library
-from stemsplit.training.midi import Note, Part
-from stemsplit.training.sampler import Instrument, add_at, at_speed, collect_instruments, play, trimmed
+from stemsplit.training.melody import beat_s, one_voice, phrased
+from stemsplit.training.midi import Part
+from stemsplit.training.sampler import collect_instruments, play, trimmed
+from stemsplit.training.singer import Singer, midi_pitch, tuned
+from stemsplit.training.singing import Frames, analysed
+from stemsplit.training.syllables import Syllable, syllables
 from stemsplit.training.take import Take
+from stemsplit.training.words import words_of
 from stemsplit.types import FloatArray
 
-# How often a stem is made of what; "syllable" is sung to the melody of the song.
-_SHARES = {"singing": 0.6, "speech": 0.14, "shout": 0.08, "syllable": 0.18}
+# How often a stem is made of what.
+_SHARES = {
+    "singing": 0.46, "sung": 0.3, "syllable": 0.05, "rap": 0.07, "speech": 0.03, "shout": 0.03,
+    "whisper": 0.02, "choir": 0.04,
+}  # fmt: skip
+_MATERIAL_S = 6.0  # of a voice, analysed for one stem
+_CUT_S = 4.0
+_SYLLABLES = 48
 
 
 class VocalMaker:
@@ -25,22 +38,40 @@ class VocalMaker:
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
         self._library, self._rooms = library, rooms
-        syllables = [item for item in items if item.kind == "syllable"]
-        self._voices = collect_instruments([self._with_pitch(item) for item in syllables], min_pitches=1)
-        self._phrases: dict[str, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
+        self._packs: dict[str, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
         for item in items:
-            if item.kind in _SHARES and item.kind != "syllable":
-                # phrases of one pack were made in one key and tempo: they follow each other well
-                self._phrases[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
+            # phrases of one pack were made in one key and tempo: they follow each other well
+            self._packs[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
+        self._sampled = {
+            kind: collect_instruments(
+                [self._with_pitch(item) for pack in self._packs[kind].values() for item in pack],
+                min_pitches=1,
+            )
+            for kind in ("syllable", "choir")
+        }
+        self._frames = lru_cache(maxsize=24)(lambda item, stop: analysed(self._library.audio(item)[:, :stop]))
 
     def render(self, melody: Part, *, length_s: float, rng: Generator) -> Take:
-        """A vocal stem with pauses, as it leaves its chain."""
-        kinds = [kind for kind in _SHARES if kind in self._phrases or (kind == "syllable" and self._voices)]
+        """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it."""
+        kinds = [kind for kind in _SHARES if self._sources(kind)]
         shares = np.array([_SHARES[kind] for kind in kinds])
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
-        is_sung = kind == "syllable"
-        dry = self._sung(melody, length_s, rng) if is_sung else self._phrased(kind, length_s, rng)
-        return Take(vocal_chain(rng, levelled(dry), self._rooms))
+        n_samples = round(length_s * SAMPLE_RATE)
+        ingredients = ("sung-speech",) if kind in ("sung", "whisper") else ()
+        if kind in ("syllable", "choir"):
+            return Take(vocal_chain(rng, levelled(self._played(kind, melody, length_s, rng)), self._rooms))
+        phrases = self._phrases(kind, melody, length_s, rng)
+        lead = laid(phrases, n_samples)
+        out = vocal_chain(rng, levelled(lead), self._rooms)
+        backing = Arrangement(rng).voices(phrases, n_samples)
+        if backing.any():
+            out = out + float(rng.uniform(0.25, 0.8)) * vocal_chain(rng, levelled(backing), self._rooms)
+        return Take(np.asarray(out, np.float32), ingredients)
+
+    def _sources(self, kind: str) -> list[str]:
+        """Kinds of recordings that a kind of stem can be made of, as far as there are any."""
+        wanted = {"sung": ["speech", "syllable"], "rap": ["speech"], "whisper": ["speech"]}.get(kind, [kind])
+        return [each for each in wanted if self._packs.get(each)]
 
     def _with_pitch(self, item: Item) -> Item:
         """The item with the pitch it is sung at; without one where none is heard."""
@@ -48,36 +79,113 @@ class VocalMaker:
             return item
         return replace(item, pitch=detected_pitch(self._library.audio(item)))
 
-    def _phrased(self, kind: str, length_s: float, rng: Generator) -> FloatArray:
-        """Phrases of one singer or speaker, one after another, with breaths and rests between."""
-        packs = self._phrases[kind]
+    def _phrases(self, kind: str, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
+        """The lead as phrases at an even level, one after another."""
+        if kind == "sung":
+            phrases = self._sung(melody, rng)
+        elif kind == "rap":
+            phrases = self._rapped(melody, length_s, rng)
+        else:
+            phrases = self._recorded(kind, melody, length_s, rng)
+        return [replace(phrase, waveform=_even(phrase.waveform, rng)) for phrase in phrases]
+
+    def _pack(self, kinds: Sequence[str], rng: Generator) -> list[Item]:
+        """The recordings of one voice."""
+        packs = {name: pack for kind in kinds for name, pack in self._packs[kind].items()}
         names = sorted(packs)
         # long packs more often, but not in proportion: many voices matter more than many minutes
         weights = np.array([sum(item.duration_s for item in packs[name]) ** 0.5 for name in names])
-        pack = packs[str(rng.choice(names, p=weights / weights.sum()))]
-        out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
-        speed = float(np.exp(rng.normal(0, 0.06)))
-        start = round(float(rng.uniform(0, 2)) * SAMPLE_RATE)
-        while start < out.shape[1]:
-            item = pack[int(rng.integers(len(pack)))]
-            sound = trimmed(at_speed(self._library.audio(item), speed))
-            sound = np.broadcast_to(sound, (2, sound.shape[1]))
-            add_at(out, sound * float(rng.uniform(0.6, 1)), start)
-            rest_s = rng.exponential(0.15) if rng.random() < 0.8 else rng.uniform(0.5, 3)
-            start += sound.shape[1] + round(float(rest_s) * SAMPLE_RATE)
+        return packs[str(rng.choice(names, p=weights / weights.sum()))]
+
+    def _recorded(self, kind: str, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
+        """Phrases of one singer or speaker, one after another; some come again, as in a song."""
+        pack = self._pack(["speech" if kind == "whisper" else kind], rng)
+        change = _drawn_change(kind, rng)
+        chosen = [pack[i] for i in rng.permutation(len(pack))[: int(rng.integers(2, 4 if change else 13))]]
+        sounds = {}
+        for item in chosen:
+            frames = change(self._frames(item, round(_CUT_S * SAMPLE_RATE))) if change else None
+            sounds[item] = (trimmed(self._mono(item)) if frames is None else frames.waveform(), frames)
+        out: list[Phrase] = []
+        beat = beat_s(melody.notes)
+        at_s = float(rng.uniform(0, 3)) if rng.random() < 0.8 else float(rng.uniform(4, 12))
+        while at_s < length_s:
+            sound, frames = sounds[chosen[int(rng.integers(len(chosen)))]]
+            out.append(Phrase(round(at_s * SAMPLE_RATE), sound, frames))
+            rest = rng.choice([0.25, 1, 2, 4, 8, 20], p=[0.42, 0.24, 0.18, 0.09, 0.04, 0.03])
+            at_s = out[-1].stop / SAMPLE_RATE + beat * float(rest * rng.uniform(0.8, 1.2))
         return out
 
-    def _sung(self, melody: Part, length_s: float, rng: Generator) -> FloatArray:
-        """The melody on a voicebank, alone, in thirds, or as a choir."""
-        voice = self._voices[int(rng.integers(len(self._voices)))]
-        notes = _singable(melody.notes, voice)
-        out = play(self._library, voice, notes, length_s=length_s, rng=rng, release_s=0.08)
+    def _mono(self, item: Item) -> FloatArray:
+        return np.asarray(self._library.audio(item).mean(0, keepdims=True), np.float32)
+
+    def _sung(self, melody: Part, rng: Generator) -> list[Phrase]:
+        """The melody, sung with the syllables of a voice that spoke or sang something else."""
+        kinds = self._sources("sung")
+        kind = str(rng.choice(kinds))
+        words, spoken = self._syllables(self._pack([kind], rng), rng)
+        if not words:
+            return []
+        singer = Singer.drawn(rng, spoken, is_sung=kind == "syllable")
+        out: list[Phrase] = []
+        first = 0
+        for notes in phrased(one_voice(melody.notes, singer.middle), rng):
+            # the next words, or the first ones again as in a refrain
+            first = 0 if rng.random() < 0.2 else (first + len(notes)) % len(words)
+            frames, start_s = singer.sing(words[first:] + words[:first], notes, rng)
+            sound = frames.waveform()
+            cut = max(0, -round(start_s * SAMPLE_RATE))
+            out.append(Phrase(max(0, round(start_s * SAMPLE_RATE)), sound[:, cut:], None if cut else frames))
+        return out
+
+    def _syllables(self, pack: Sequence[Item], rng: Generator) -> tuple[list[Syllable], float]:
+        """Syllables of some recordings of a voice, and the MIDI pitch of that voice."""
+        words: list[Syllable] = []
+        used_s = 0.0
+        pitches = []
+        for index in rng.permutation(len(pack)):
+            item = pack[index]
+            frames = self._frames(item, round(_CUT_S * SAMPLE_RATE))
+            words += syllables(frames)
+            pitches.append(midi_pitch(frames)[frames.pitch_hz > 0])
+            used_s += min(_CUT_S, item.duration_s)
+            if used_s > _MATERIAL_S or len(words) > _SYLLABLES:
+                break
+        heard = np.concatenate(pitches)
+        return words, float(np.median(heard)) if heard.size else 60.0
+
+    def _rapped(self, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
+        """Speech, a little faster, its words on the grid of the beat, with a bar of rest now and then."""
+        pack = self._pack(["speech"], rng)
+        step_s = beat_s(melody.notes) / float(rng.choice([2, 4]))
+        speed = float(rng.uniform(1.0, 1.3))
+        out: list[Phrase] = []
+        at_s = float(rng.uniform(0, 4))
+        while at_s < length_s:
+            for word in words_of(self._mono(pack[int(rng.integers(len(pack)))]), speed):
+                start_s = np.ceil((at_s + word.attack_s) / step_s) * step_s - word.attack_s
+                out.append(Phrase(max(0, round(start_s * SAMPLE_RATE)), word.waveform))
+                at_s = out[-1].stop / SAMPLE_RATE - 0.02
+            at_s += step_s * float(rng.choice([0, 2, 4, 8, 16, 32], p=[0.3, 0.25, 0.2, 0.15, 0.06, 0.04]))
+        return out
+
+    def _played(self, kind: str, melody: Part, length_s: float, rng: Generator) -> FloatArray:
+        """The melody on a voicebank or a choir, as a sampler plays it, alone or with thirds and octaves."""
+        voices = self._sampled[kind]
+        voice = voices[int(rng.integers(len(voices)))]
+        notes = [
+            replace(note, velocity=int(rng.integers(95, 121)))
+            for phrase in phrased(one_voice(melody.notes, float(np.median(sorted(voice.notes)))), rng)
+            for note in phrase
+        ]
         draw = rng.random()
-        if draw < 0.3:
-            third = [Note(n.start_s, n.length_s, n.pitch + int(rng.choice([3, 4])), 80) for n in notes]
-            out = out + play(self._library, voice, third, length_s=length_s, rng=rng, release_s=0.08)
-        elif draw < 0.5:
-            out = doubled(rng, doubled(rng, out))
+        added = (
+            (4, 7) if kind == "choir" else (12,) if draw < 0.2 else (int(rng.choice([3, 4])),) * (draw < 0.4)
+        )
+        out = play(self._library, voice, notes, length_s=length_s, rng=rng, release_s=0.1)
+        for semitones in added:
+            higher = [replace(note, pitch=note.pitch + semitones) for note in notes]
+            out = out + play(self._library, voice, higher, length_s=length_s, rng=rng, release_s=0.1)
         return out
 
 
@@ -109,18 +217,23 @@ def detected_pitch(waveform: FloatArray) -> float | None:
     return float(69 + 12 * np.log2(SAMPLE_RATE / lag / 440))
 
 
-def _singable(notes: Sequence[Note], voice: Instrument) -> list[Note]:
-    """A melody in the range of a voice, one note at a time, held to the next where it is near."""
-    middle = int(np.median(sorted(voice.notes)))
-    out: list[Note] = []
-    for index, note in enumerate(notes):
-        if out and note.start_s < out[-1].start_s + 0.06:
-            continue
-        later = next(
-            (n.start_s for n in notes[index + 1 :] if n.start_s >= note.start_s + 0.06), note.start_s + 1
-        )
-        gap_s = later - note.start_s
-        length_s = gap_s if gap_s < 0.6 else min(note.length_s + 0.1, gap_s)
-        pitch = middle + (note.pitch - middle + 6) % 12 - 6
-        out.append(Note(note.start_s, length_s, pitch, 110))
-    return out
+def _drawn_change(kind: str, rng: Generator) -> Callable[[Frames], Frames] | None:
+    """What is done to recorded voices before they are mixed: mostly nothing."""
+    if kind == "whisper":
+        return Frames.whispered
+    if kind != "singing" or rng.random() < 0.65:
+        return None
+    semitones, formants = float(rng.normal(0, 3)), float(np.clip(np.exp(rng.normal(0, 0.08)), 0.8, 1.25))
+    if rng.random() < 0.25:
+        return lambda frames: tuned(frames.transposed(semitones))
+    return lambda frames: frames.transposed(semitones).with_formants(formants)
+
+
+def _even(waveform: FloatArray, rng: Generator) -> FloatArray:
+    """A phrase at the level of all others, give or take a little: as performed for a record."""
+    squares = np.square(waveform)
+    loud = squares[squares > 1e-3 * squares.max(initial=0)]
+    power = float(loud.mean()) if loud.size else 0.0
+    if power < 1e-9:
+        return waveform
+    return np.asarray(waveform * 0.1 * 10 ** (rng.normal(0, 1.2) / 20) / np.sqrt(power), np.float32)
