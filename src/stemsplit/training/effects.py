@@ -69,25 +69,6 @@ def compressed(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> 
     return levelled(squeezed)
 
 
-def guitar_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Overdrive to high gain, then the narrow band of a guitar cabinet."""
-    drive_db = float(rng.uniform(12, 42))
-    tight_hz, roll_off_hz = float(rng.uniform(70, 250)), float(rng.uniform(3500, 6500))
-    chain = [
-        pb.HighpassFilter(tight_hz),
-        pb.PeakFilter(float(rng.uniform(600, 1400)), float(rng.uniform(0, 8)), 0.7),
-        pb.Distortion(drive_db),
-        pb.HighpassFilter(70),
-        pb.PeakFilter(float(rng.uniform(90, 140)), float(rng.uniform(0, 5)), 1.2),
-        pb.PeakFilter(float(rng.uniform(350, 700)), float(rng.uniform(-7, 0)), 0.8),
-        pb.PeakFilter(float(rng.uniform(2000, 3500)), float(rng.uniform(0, 7)), 1.0),
-        pb.LowpassFilter(roll_off_hz),
-        pb.LowpassFilter(roll_off_hz * 1.2),
-        pb.LowpassFilter(roll_off_hz * 1.5),
-    ]
-    return levelled(apply(levelled(waveform), chain))
-
-
 def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Heavy compression, some grit, a cabinet: a bass as it sits in a record."""
     out = compressed(rng, waveform, heavy=True)
@@ -98,10 +79,11 @@ def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
     out = saturated(levelled(out, 0.7), float(rng.uniform(0, 10)))
     tone = [
         pb.HighpassFilter(float(rng.uniform(25, 45))),
-        pb.LowShelfFilter(float(rng.uniform(70, 140)), float(rng.uniform(-2, 6))),
+        pb.LowShelfFilter(float(rng.uniform(70, 140)), float(rng.uniform(-1, 7))),
         pb.PeakFilter(float(rng.uniform(200, 400)), float(rng.uniform(-6, 2)), 0.8),
         pb.PeakFilter(float(rng.uniform(700, 2500)), float(rng.uniform(-4, 6)), 0.8),
-        pb.LowpassFilter(float(rng.uniform(2500, 12000))),
+        pb.LowpassFilter(float(np.exp(rng.uniform(np.log(900), np.log(8000))))),
+        pb.LowpassFilter(float(rng.uniform(3000, 12000))),
     ]
     return apply(out, tone)
 
@@ -161,33 +143,6 @@ def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatAr
         out = apply(out, [pb.Delay(float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.1, 0.4)), 0.25)])
     out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.35)))
     return compressed(rng, out) if rng.random() < 0.5 else out
-
-
-def vocal_chain(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """High-pass, presence, compression, doubling, delay, plate."""
-    presence = pb.PeakFilter(float(rng.uniform(2500, 6000)), float(rng.uniform(-2, 6)), 0.7)
-    out = apply(waveform, [pb.HighpassFilter(float(rng.uniform(70, 140))), presence])
-    out = compressed(rng, out, heavy=bool(rng.random() < 0.7))
-    if rng.random() < 0.15:
-        out = saturated(levelled(out, 0.8), float(rng.uniform(3, 14)))
-    if rng.random() < 0.3:
-        out = doubled(rng, out)
-    if rng.random() < 0.35:
-        out = apply(out, [pb.Delay(float(rng.uniform(0.08, 0.45)), float(rng.uniform(0.1, 0.4)), 0.2)])
-    return in_room(rng, out, rooms, float(rng.uniform(0.0, 0.35)))
-
-
-def doubled(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Two late, slightly wandering copies, left and right."""
-    out = waveform.copy()
-    time = np.arange(waveform.shape[1])
-    for side in range(2):
-        delay_s, depth_s = rng.uniform(0.012, 0.035), rng.uniform(0.0005, 0.003)
-        wander = depth_s * np.sin(2 * np.pi * rng.uniform(0.1, 0.6) * time / SAMPLE_RATE)
-        copy = np.interp(time - (delay_s + wander) * SAMPLE_RATE, time, waveform.mean(0), left=0.0)
-        out[side] += 0.6 * copy.astype(np.float32)
-        out[1 - side] += 0.15 * copy.astype(np.float32)
-    return out
 
 
 def panned(waveform: FloatArray, pan: float) -> FloatArray:
