@@ -12,11 +12,12 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training.bass import BassMaker
-from stemsplit.training.drums import DrumMaker, looped
+from stemsplit.training.bass_lines import draw_line, harmony, locked
+from stemsplit.training.drums import KICKS, DrumMaker, looped
 from stemsplit.training.effects import levelled
-from stemsplit.training.grooves import draw_groove, with_breaks
+from stemsplit.training.grooves import draw_groove, fitted_tempo, with_breaks
 from stemsplit.training.library import Library
-from stemsplit.training.midi import Note, Part, Pattern, pattern_names, read_pattern
+from stemsplit.training.midi import Part, Pattern, pattern_names, read_pattern
 from stemsplit.training.other import BASSES, VOICES, OtherMaker
 from stemsplit.training.soundfont import SOUNDFONT, check_soundfont
 from stemsplit.training.take import Take
@@ -74,7 +75,7 @@ class Band:
         takes = {
             "vocals": self._vocals.render(score.melody, length_s=length_s, rng=rng),
             "drums": self._drums.render(score.drums, length_s=length_s, rng=rng),
-            "bass": self._bass.render(score.bass, length_s=length_s, rng=rng),
+            "bass": self._bass.render(score.bass, length_s=length_s, rng=rng, kicks=kick_times(score.drums)),
             "other": self._other.render(score.others, length_s=length_s, rng=rng),
         }
         peaks = {name: 0.45 * 10 ** (rng.normal(0, 2) / 20) for name in takes}
@@ -104,7 +105,7 @@ class Band:
         melody = melodies[0] if melodies else max(others, key=_height)
         rest = [part for part in others if part not in melodies[:1]] or others
         drums = self._drum_part(own_drums, pattern.tempo, rng)
-        bass = basses[0] if basses else lowest_notes(max(others, key=lambda part: len(part.notes)), rng)
+        bass = self._bass_part(basses, others, drums, pattern.tempo, rng)
         return Score(drums, bass, tuple(rest), melody)
 
     def _drum_part(self, own: list[Part], tempo: float, rng: Generator) -> Part:
@@ -115,6 +116,21 @@ class Band:
         part = own[0] if own and draw < 0.75 else self._performance(tempo, rng)
         part = looped(part, self._length_s)
         return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.5 else part
+
+    def _bass_part(
+        self, own: list[Part], others: list[Part], drums: Part, tempo: float, rng: Generator
+    ) -> Part:
+        """The song's own bass or a line over its harmony, played with the kick."""
+        kicks = kick_times(drums)
+        if own and rng.random() < 0.55:
+            part = own[0]
+        else:
+            beat_s = 60 / fitted_tempo(tempo, (70, 150))
+            chords = harmony([*own, *others], beat_s=beat_s, length_s=self._length_s)
+            part = draw_line(rng, chords, kicks, beat_s=beat_s, style=drums.name)
+        if rng.random() < 0.6:
+            part = locked(part, kicks, rng, added=float(rng.uniform(0, 0.5)))
+        return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.2 else part
 
     def _performance(self, tempo: float, rng: Generator) -> Part:
         """A human drum performance, brought to the tempo where it is not too far."""
@@ -130,18 +146,9 @@ class Band:
         return max(played.parts, key=lambda part: len(part.notes))
 
 
-def lowest_notes(part: Part, rng: Generator) -> Part:
-    """A bass line from the lowest notes of a part: held, or in eighths."""
-    step_s = float(rng.choice([0.25, 0.5, 1.0]))
-    notes: list[Note] = []
-    pitch = min(note.pitch for note in part.notes)
-    for index in range(int((part.notes[-1].start_s + 1) / step_s)):
-        start_s = index * step_s
-        near = [n.pitch for n in part.notes if start_s <= n.start_s < start_s + step_s]
-        if near or rng.random() < 0.6:
-            pitch = min(near, default=pitch)
-            notes.append(Note(start_s, 0.9 * step_s, pitch, 100))
-    return replace(part, program=33, notes=tuple(notes))
+def kick_times(drums: Part) -> list[float]:
+    """When the kick sounds, in seconds."""
+    return [note.start_s for note in drums.notes if note.pitch in KICKS]
 
 
 def _height(part: Part) -> float:

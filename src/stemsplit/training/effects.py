@@ -145,6 +145,19 @@ def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatAr
     return compressed(rng, out) if rng.random() < 0.5 else out
 
 
+def doubled(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Two late, slightly wandering copies, left and right."""
+    out = waveform.copy()
+    time = np.arange(waveform.shape[1])
+    for side in range(2):
+        delay_s, depth_s = rng.uniform(0.012, 0.035), rng.uniform(0.0005, 0.003)
+        wander = depth_s * np.sin(2 * np.pi * rng.uniform(0.1, 0.6) * time / SAMPLE_RATE)
+        copy = np.interp(time - (delay_s + wander) * SAMPLE_RATE, time, waveform.mean(0), left=0.0)
+        out[side] += 0.6 * copy.astype(np.float32)
+        out[1 - side] += 0.15 * copy.astype(np.float32)
+    return out
+
+
 def panned(waveform: FloatArray, pan: float) -> FloatArray:
     """Place in the stereo image, `pan` from -1 (left) to 1 (right), constant power; mono is widened."""
     angle = np.pi / 4 * (1 + pan)
