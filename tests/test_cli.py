@@ -270,12 +270,13 @@ def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("stemsplit.listing.bundled_models", lambda: [tiny_model])
     shown = call("models")
     assert shown.code == 0
-    assert shown.lines[0].split() == ["NAME", "VERSION", "STEMS", "RATE", "LICENCE", "SHA256"]
+    assert shown.lines[0].split() == ["NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256"]
     assert "vocals,drums,bass,other" in shown.lines[1]
     (record,) = call("models", "list", "--json").records
     assert record == call("models", "info", "tiny", "--json").records[0]
     assert record == call("models", "info", tiny_model, "--json").records[0]
     assert record["targets"] == list(STEMS)
+    assert record["size_bytes"] == tiny_model.stat().st_size
     wrong = call("models", "info", "tinny")
     assert wrong.code == 2
     assert "did you mean 'tiny'" in wrong.stderr

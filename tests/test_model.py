@@ -56,12 +56,21 @@ def test_missing_key_is_named(key: str) -> None:
         ("band_limit_hz", "30000"),
         ("format_version", "99"),
         ("name", ""),
+        ("cost_macs_per_s", "-1"),
+        ("cost_macs_per_s", "little"),
     ],
 )
 def test_wrong_value_is_named(key: str, text: str) -> None:
     metadata = make_spec().to_metadata() | {PREFIX + key: text}
     with pytest.raises(ModelError, match="99" if key == "format_version" else key):
         ModelSpec.from_metadata(metadata)
+
+
+def test_a_cost_need_not_be_stated() -> None:
+    metadata = make_spec(cost_macs_per_s=7).to_metadata()
+    assert ModelSpec.from_metadata(metadata).cost_macs_per_s == 7
+    del metadata[PREFIX + "cost_macs_per_s"]
+    assert ModelSpec.from_metadata(metadata) == make_spec()
 
 
 def test_windows_that_cannot_reconstruct_are_refused() -> None:

@@ -1,6 +1,4 @@
-"""The network: cut songs give the same masks; the exported file gives the network's masks."""
-
-from pathlib import Path
+"""The network: cut songs give the same masks."""
 
 import numpy as np
 import pytest
@@ -9,9 +7,7 @@ pytest.importorskip("torch")
 
 import torch
 
-from stemsplit.catalog import read_model
 from stemsplit.errors import ModelError
-from stemsplit.stft import StftSpec
 from stemsplit.training import SPEC
 from stemsplit.training.bands import BandLayout
 from stemsplit.training.bandsplit import BandSplit
@@ -106,26 +102,6 @@ def test_openunmix_has_the_published_size() -> None:
 def test_an_unknown_network_is_named() -> None:
     with pytest.raises(ModelError, match="nonsense"):
         build("nonsense")
-
-
-def test_the_exported_file_has_the_masks_and_the_facts(network: BandSplit, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    from stemsplit.training.export import ModelFacts, export_network
-
-    path = tmp_path / "tiny.onnx"
-    export_network(network, path, ModelFacts.bundled("tiny"))
-    spec = read_model(path).spec
-    assert spec.stft == StftSpec(6144, 3072, 6144)
-    assert spec.complete and spec.remainder == "other" and len(spec.mask_widths) == 655
-    assert spec.context_s >= network.reach_frames * 3072 / 44100
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    mixture = spectrum(33, n_batch=2)
-    (mask,) = session.run(None, {"mixture": mixture.numpy()})
-    with torch.inference_mode():
-        expected = network(mixture)
-    expanded = np.repeat(mask, spec.mask_widths, axis=3)
-    assert np.abs(expanded - expected.numpy()).max() < 1e-3
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_input_has_real_and_imaginary_parts_by_channel() -> None:

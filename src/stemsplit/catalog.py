@@ -7,7 +7,9 @@ from pathlib import Path
 
 from stemsplit.device import Device
 from stemsplit.errors import ModelError, SettingsError
+from stemsplit.metadata import read_metadata
 from stemsplit.model import MaskModel, ModelInfo
+from stemsplit.spec import ModelSpec
 
 
 def bundled_models() -> list[Path]:
@@ -24,7 +26,7 @@ def bundled_models() -> list[Path]:
 
 
 def read_model(path: Path) -> ModelInfo:
-    """Return what the model at `path` says about itself.
+    """Return what the model at `path` says about itself, and make sure that onnxruntime can open it.
 
     Raises
     ------
@@ -32,6 +34,21 @@ def read_model(path: Path) -> ModelInfo:
         If the file is missing, is no ONNX model, or lacks metadata.
     """
     return MaskModel(path, device=Device("cpu"), threads=1).info
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Return what the model at `path` says about itself, without opening its network.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no ONNX model, or lacks metadata.
+    """
+    metadata = read_metadata(path)
+    try:
+        return ModelSpec.from_metadata(metadata)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
 
 
 def open_models(
@@ -59,6 +76,51 @@ def open_models(
     for stem in stems or ():
         check_name(stem, offered)
     return opened
+
+
+def open_cheapest(
+    paths: Sequence[Path], stems: Sequence[str] | None, *, device: Device, threads: int | None = None
+) -> list[MaskModel]:
+    """Open those of `paths` that offer `stems` (all stems there are for None) for the least work.
+
+    Only the models in use are opened; of the others no more than the metadata is read.
+
+    Raises
+    ------
+    SettingsError
+        If no model offers a stem; the nearest name is proposed.
+    """
+    if len(paths) > 1:
+        chosen = choose_cheapest([read_spec(path) for path in paths], stems)
+        paths = [paths[number] for number in chosen]
+    return open_models(paths, stems, device=device, threads=threads)
+
+
+def choose_cheapest(models: Sequence[ModelSpec], stems: Sequence[str] | None) -> tuple[int, ...]:
+    """Return the numbers of the models that offer `stems` (all stems there are for None) for the least work.
+
+    Of equally dear sets the smaller one is taken, and of those the one named first. A model that does not
+    say its cost is taken to be as dear as the dearest that does.
+
+    Raises
+    ------
+    SettingsError
+        If no model offers a stem; the nearest name is proposed.
+    """
+    offered = {target for model in models for target in model.targets}
+    wanted = frozenset(offered if stems is None else stems)
+    for stem in stems or ():
+        check_name(stem, offered)
+    dearest = max((model.cost_macs_per_s or 0 for model in models), default=0)
+    # the best set of models for every set of stems that some models cover, as (cost, size, models)
+    best: dict[frozenset[str], tuple[int, int, tuple[int, ...]]] = {frozenset(): (0, 0, ())}
+    for number, model in enumerate(models):
+        cost = dearest if model.cost_macs_per_s is None else model.cost_macs_per_s
+        for covered, (total, size, chosen) in list(best.items()):
+            covers = covered | wanted.intersection(model.targets)
+            rival = (total + cost, size + 1, (*chosen, number))
+            best[covers] = min(best.get(covers, rival), rival)
+    return best[wanted][2]
 
 
 def check_name(stem: str, offered: Iterable[str]) -> None:

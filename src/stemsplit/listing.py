@@ -58,12 +58,13 @@ def find_model(model: str) -> ModelInfo:
 
 
 def describe_model(info: ModelInfo) -> dict[str, Any]:
-    """Return the metadata of a model, its file and its hash."""
-    return {**asdict(info.spec), "path": str(info.path), "sha256": info.sha256}
+    """Return the metadata of a model, its file, the size of it in bytes and its hash."""
+    size = info.path.stat().st_size
+    return {**asdict(info.spec), "path": str(info.path), "size_bytes": size, "sha256": info.sha256}
 
 
 def _make_table(models: list[ModelInfo]) -> list[str]:
-    rows = [("NAME", "VERSION", "STEMS", "RATE", "LICENCE", "SHA256")]
+    rows = [("NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256")]
     for info in models:
         spec = info.spec
         rows.append(
@@ -72,6 +73,7 @@ def _make_table(models: list[ModelInfo]) -> list[str]:
                 spec.version,
                 ",".join(spec.targets),
                 f"{spec.sample_rate} Hz",
+                f"{info.path.stat().st_size / 1e6:.1f} MB",
                 spec.licence,
                 info.sha256[:12],
             )
@@ -85,6 +87,8 @@ def _make_table(models: list[ModelInfo]) -> list[str]:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if value is None:
+        return "not stated"
     if isinstance(value, tuple | list):
         return ", ".join(f"{each} x {n}" if n > 1 else str(each) for each, n in _runs(value))
     return str(value)

@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 
 from stemsplit.blocks import Fifo, regroup
-from stemsplit.catalog import bundled_models, open_models
+from stemsplit.catalog import bundled_models, open_cheapest, open_models
 from stemsplit.chunks import Chunk
 from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, SettingsError
@@ -96,7 +96,8 @@ class Separator:
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     models
-        ``.onnx`` files to use in place of the bundled ones; for a target that several offer, the first.
+        ``.onnx`` files to use in place of the bundled ones; for a target that several offer, the first. Of
+        the bundled ones those are used that offer the stems for the least work.
     threads
         Threads of the network on the CPU; None for one a core.
     batch_size
@@ -130,9 +131,12 @@ class Separator:
         self.settings = SeparationSettings(wanted, residual, karaoke, wiener, chunk_s, overlap_s)
         _check_counts(threads=threads, batch_size=batch_size)
         self._device = choose_device(device)
-        paths = bundled_models() if models is None else [Path(model) for model in models]
         needed = (karaoke,) if karaoke and wanted is None else wanted
-        self._models = open_models(paths, needed, device=self._device, threads=threads)
+        if models is None:
+            self._models = open_cheapest(bundled_models(), needed, device=self._device, threads=threads)
+        else:
+            paths = [Path(model) for model in models]
+            self._models = open_models(paths, needed, device=self._device, threads=threads)
         specs = [model.info.spec for model in self._models]
         self._recipe = make_recipe(specs, wanted, residual=residual, karaoke=karaoke)
         self._batch_size = batch_size or (1 if self._device.kind == "cpu" else GPU_BATCH)

@@ -5,7 +5,7 @@ Each field of `ModelSpec` is one key, ``stemsplit.<field>``; lists, numbers and 
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,8 @@ class ModelSpec:
     Lengths ending in ``_s`` are seconds, in ``_hz`` hertz, the others samples. `complete` means that the
     masks of all targets sum to one; `remainder` names the target that also receives what no mask reaches
     (content above the model's band); `context_s` is the distance beyond which no frame changes a mask;
-    `mask_widths` tells how many bins each row of the mask covers, from low to high (empty: one each).
+    `mask_widths` tells how many bins each row of the mask covers, from low to high (empty: one each);
+    `cost_macs_per_s` is the number of multiply-adds for a second of audio (None in a file that does not say).
 
     Raises
     ------
@@ -58,6 +59,7 @@ class ModelSpec:
     training_data_licence: str
     attribution: str
     description: str
+    cost_macs_per_s: int | None = None
 
     def __post_init__(self) -> None:
         checks: dict[str, bool] = {
@@ -73,6 +75,7 @@ class ModelSpec:
             "chunk_s": self.chunk_s > 0,
             "context_s": self.context_s >= 0,
             "band_limit_hz": 0 < self.band_limit_hz <= self.sample_rate / 2,
+            "cost_macs_per_s": self.cost_macs_per_s is None or self.cost_macs_per_s >= 0,
         }
         for key, holds in checks.items():
             if not holds:
@@ -114,7 +117,7 @@ class ModelSpec:
             raise ModelError(
                 f"the model's format version is {found}; this stemsplit reads version {FORMAT_VERSION}"
             )
-        return cls(**{field.name: _read_value(metadata, field.name, field.type) for field in fields(cls)})
+        return cls(**{field.name: _read_value(metadata, field) for field in fields(cls)})
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata that `from_metadata` reads."""
@@ -122,6 +125,7 @@ class ModelSpec:
         metadata = {
             PREFIX + key: value if isinstance(value, str) else json.dumps(value)
             for key, value in values.items()
+            if value is not None
         }
         return {PREFIX + "format_version": str(FORMAT_VERSION), **metadata}
 
@@ -151,14 +155,17 @@ _READERS: dict[Any, Callable[[str], Any]] = {
     bool: _read_bool,
     tuple[str, ...]: _read_texts,
     tuple[int, ...]: _read_numbers,
+    int | None: int,
 }
 
 
-def _read_value(metadata: Mapping[str, str], key: str, kind: Any) -> Any:
-    text = metadata.get(PREFIX + key)
+def _read_value(metadata: Mapping[str, str], field: "Field[Any]") -> Any:
+    key, text = field.name, metadata.get(PREFIX + field.name)
     if text is None:
+        if field.default is not MISSING:
+            return field.default
         raise ModelError(f"the metadata key {PREFIX}{key} is missing")
     try:
-        return _READERS[kind](text)
+        return _READERS[field.type](text)
     except (ValueError, KeyError) as error:
         raise ModelError(f"metadata {PREFIX}{key} is {text!r}, which cannot be read") from error

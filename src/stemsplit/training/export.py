@@ -1,23 +1,28 @@
 """Export of a trained network to ONNX, with everything that inference needs in its metadata."""
 
+import copy
 import math
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
-from stemsplit.errors import ModelError
+from stemsplit.errors import ModelError, SettingsError
+from stemsplit.lane import LaneSpec
 from stemsplit.spec import ModelSpec
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
-from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.bandsplit import BandLinear, BandSplit
+from stemsplit.training.graph import count_macs, keep_targets, tidy
+from stemsplit.training.reference import TOLERANCE, Reference, halve
 
 OPSET = 18
-MASK_TOLERANCE = 1e-3
+WEIGHTS = ("fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -33,19 +38,27 @@ class ModelFacts:
     chunk_s: float = 12.0  # where speed stops growing and memory does not (benchmarks, `chunks`)
 
     @classmethod
-    def bundled(cls, name: str) -> "ModelFacts":
-        """Facts of a model that comes with the package; its card says the rest."""
+    def bundled(cls, name: str, targets: Sequence[str] = TARGETS) -> "ModelFacts":
+        """Facts of a model that comes with the package and gives `targets`; its card says the rest."""
+        listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
         return cls(
             name=name,
             version="0.1.0",
             licence="MIT",
             training_data_licence="open only: CC0, public domain, CC-BY, MIT, BSD, Apache, free voicebanks",
             attribution=f"sources and credits are listed in models/{name}.md",
-            description="Vocals, drums, bass and other in one pass, by a band-split network",
+            description=f"{listed.capitalize()} in one pass, by a band-split network",
         )
 
 
-def export_network(network: BandSplit, path: Path, facts: ModelFacts) -> None:
+def export_network(
+    network: BandSplit,
+    path: Path,
+    facts: ModelFacts,
+    *,
+    targets: Sequence[str] = (),
+    weights: str = "fp16",
+) -> None:
     """Write ``mixture -> mask`` as ONNX and check it against torch.
 
     Parameters
@@ -56,32 +69,43 @@ def export_network(network: BandSplit, path: Path, facts: ModelFacts) -> None:
         The file to write; it appears only once it has passed the check.
     facts : ModelFacts
         Name, licences and the like.
+    targets : sequence of str, optional
+        Targets whose masks the file gives; by default all that the network was trained for. Sigmoid masks
+        need no others: their rows of the last layer are left out. A softmax needs all of its targets, so
+        leaving some out saves the moving of their masks and no multiply-adds.
+    weights : str, default "fp16"
+        How weights are stored: "fp16" halves the file, and keeps a weight whose rounding would break the
+        check as it is. The network computes in float32 either way.
 
     Raises
     ------
+    SettingsError
+        No such target, or no such way to store weights.
     ModelError
-        The file's masks differ from the network's by more than `MASK_TOLERANCE`.
+        The file's masks differ from the network's by more than `reference.TOLERANCE`.
     """
-    part = path.with_name(f".{path.name}.part")
+    if weights not in WEIGHTS:
+        raise SettingsError(f"weights are stored as {' or '.join(WEIGHTS)}, not {weights!r}")
     network = network.to("cpu").eval()
-    example = torch.randn(2, 4, network.layout.n_bins, 2 * network.reach_frames + 5)
-    frames, batch = torch.export.Dim("frames"), torch.export.Dim("batch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about torch's own deprecations
-        torch.onnx.export(
-            _CompactMasks(network),
-            (example,),
-            part,
-            opset_version=OPSET,
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-            input_names=["mixture"],
-            output_names=["mask"],
-            dynamic_shapes={"mixture": {0: batch, 3: frames}},
-        )
-    _write_metadata(part, _spec(network, facts).to_metadata())
-    _check(network, part)
+    chosen = choose_targets(network, targets)
+    places = [TARGETS.index(target) for target in chosen]
+    masks = _CompactMasks(network)
+    reference = Reference.of(lambda mixture: masks(mixture)[:, places], network.layout)
+    if _is_softmax(network):
+        model = keep_targets(tidy(_trace(masks)), places)
+    else:
+        model = tidy(_trace(_CompactMasks(prune(network, places))))
+    if weights == "fp16":
+        model = halve(model, reference)
+    error = reference.error(model)
+    if not error <= TOLERANCE:  # NaN is no pass
+        raise ModelError(f"the exported masks differ from the network's by {error:.2g}")
+    spec = _spec(network, facts, chosen)
+    spec = replace(spec, cost_macs_per_s=_cost(model, spec))
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    onnx.checker.check_model(model)
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(model.SerializeToString())
     part.replace(path)
 
 
@@ -97,11 +121,59 @@ class _CompactMasks(nn.Module):
         return self.network.masks(self.network.powers(mixture))
 
 
-def _spec(network: BandSplit, facts: ModelFacts) -> ModelSpec:
+def choose_targets(network: BandSplit, targets: Sequence[str]) -> tuple[str, ...]:
+    """Targets in their order: those asked for, or all that the network was trained for."""
+    trained = network.options.get("target")
+    known = (trained,) if trained else TARGETS
+    unknown = [target for target in targets if target not in known]
+    if unknown:
+        raise SettingsError(f"the network has no target {unknown[0]!r}; there are {', '.join(known)}")
+    return tuple(target for target in known if target in targets) or known
+
+
+def prune(network: BandSplit, places: Sequence[int]) -> BandSplit:
+    """A copy of a network of sigmoid masks without the rows of its last layer for other targets."""
+    pruned = copy.deepcopy(network)
+    pruned.n_targets = len(places)
+    for layer in pruned.decode:
+        assert isinstance(layer, BandLinear)
+        for parameter in (layer.weight, layer.bias):
+            # (bands, n_in, width * targets * channels), see `BandSplit._decode`
+            rows = torch.unflatten(parameter.detach(), -1, (-1, network.n_targets, network.n_channels))
+            parameter.data = rows[..., list(places), :].flatten(-3)
+    return pruned
+
+
+def _is_softmax(network: BandSplit) -> bool:
+    return bool(network.options.get("mask", "softmax") == "softmax")
+
+
+def _trace(masks: _CompactMasks) -> ModelProto:
+    network = masks.network
+    example = torch.randn(2, 4, network.layout.n_bins, 2 * network.reach_frames + 5)
+    frames, batch = torch.export.Dim("frames"), torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about torch's own deprecations
+        program = torch.onnx.export(
+            masks,
+            (example,),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+            input_names=["mixture"],
+            output_names=["mask"],
+            dynamic_shapes={"mixture": {0: batch, 3: frames}},
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> ModelSpec:
+    is_whole = targets == TARGETS and _is_softmax(network)
     return ModelSpec(
         name=facts.name,
         version=facts.version,
-        targets=TARGETS,
+        targets=targets,
         sample_rate=SAMPLE_RATE,
         n_channels=network.n_channels,
         n_fft=SPEC.n_fft,
@@ -112,8 +184,8 @@ def _spec(network: BandSplit, facts: ModelFacts) -> ModelSpec:
         features="complex",
         output_kind="mask",
         mask_widths=tuple(int(width) for width in network.layout.widths()),
-        complete=True,
-        remainder="other",
+        complete=is_whole and network.options["mask"] == "softmax",
+        remainder="other" if is_whole else "",
         chunk_s=facts.chunk_s,
         context_s=math.ceil(1000 * network.reach_frames * SPEC.hop_length / SAMPLE_RATE) / 1000,
         band_limit_hz=SAMPLE_RATE / 2,
@@ -124,25 +196,10 @@ def _spec(network: BandSplit, facts: ModelFacts) -> ModelSpec:
     )
 
 
-def _write_metadata(path: Path, metadata: dict[str, str]) -> None:
-    model = onnx.load(path)
-    onnx.helper.set_model_props(model, metadata)
-    onnx.checker.check_model(model)
-    onnx.save(model, path)
-
-
-def _check(network: BandSplit, path: Path) -> None:
-    """Compare with torch, at another batch size and length than the export saw."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    generator = torch.Generator().manual_seed(0)
-    for n_batch, n_frames in ((1, 3), (3, 31)):
-        scale = 10 ** torch.linspace(-3, 3, n_frames)
-        mixture: Tensor = scale * torch.randn(
-            n_batch, 4, network.layout.n_bins, n_frames, generator=generator
-        )
-        with torch.inference_mode():
-            expected = _CompactMasks(network)(mixture).numpy()
-        (mask,) = session.run(["mask"], {"mixture": mixture.numpy()})
-        difference = float(np.abs(mask - expected).max())
-        if mask.shape != expected.shape or difference > MASK_TOLERANCE:
-            raise ModelError(f"the exported masks differ from the network's by {difference:.2g}")
+def _cost(model: ModelProto, spec: ModelSpec) -> int:
+    """Multiply-adds for a second of audio in chunks of the model's length, their context included."""
+    n_frames = 8  # the work grows with the frames
+    mixture = np.zeros((1, 2 * spec.n_channels, spec.stft.n_bins, n_frames), np.float32)
+    chunks = LaneSpec.of(spec, chunk_s=None, overlap_s=None).chunks
+    heard = (chunks.step + chunks.fade + 2 * chunks.context) / chunks.step
+    return round(count_macs(model, mixture) / n_frames * heard * spec.sample_rate / spec.hop_length)

@@ -1,0 +1,138 @@
+"""The ONNX graph after the export: tidied, its weights stored in halves, its work counted.
+
+No function changes the model that it is given.
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from stemsplit.errors import ModelError
+from stemsplit.types import FloatArray
+
+# Below this a Cast takes about what it saves, and the scales and offsets of the norms stay exact.
+SMALLEST_HALF = 256
+_UNCOUNTED = frozenset({"Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "RNN"})
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+
+def tidy(model: ModelProto) -> ModelProto:
+    """Leave out what the exporter notes about itself: source lines, paths, names of Python objects."""
+    tidied = _copy(model)
+    graph = tidied.graph
+    for part in (*graph.node, *graph.initializer, *graph.input, *graph.output, graph):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    # shapes between input and output: onnxruntime works them out by itself
+    graph.ClearField("value_info")
+    return tidied
+
+
+def keep_targets(model: ModelProto, places: Sequence[int]) -> ModelProto:
+    """Leave of the masks, ``(batch, targets, channels, rows, frames)``, those of some targets."""
+    kept = _copy(model)
+    graph = kept.graph
+    (axis,) = (output.type.tensor_type.shape.dim[1] for output in graph.output if output.name == "mask")
+    if list(places) == list(range(axis.dim_value)):
+        return kept
+    axis.dim_value = len(places)
+    for node in graph.node:
+        node.output[:] = ["mask.all" if name == "mask" else name for name in node.output]
+    graph.initializer.append(numpy_helper.from_array(np.array(places, dtype=np.int64), "mask.places"))
+    graph.node.append(helper.make_node("Gather", ["mask.all", "mask.places"], ["mask"], axis=1))
+    return kept
+
+
+def weight_names(model: ModelProto) -> list[str]:
+    """Names of the weights that are worth storing in halves."""
+    return [each.name for each in model.graph.initializer if _is_large(each)]
+
+
+def store_halves(model: ModelProto, names: Collection[str]) -> ModelProto:
+    """Store the weights called `names` as float16, each followed by a Cast to float32.
+
+    The network still computes in float32; onnxruntime folds the casts when a session starts.
+    """
+    halved = _copy(model)
+    casts = []
+    for tensor in halved.graph.initializer:
+        name = tensor.name
+        if name in names:
+            with np.errstate(over="ignore"):  # infinite weights do not pass the check of the export
+                half = numpy_helper.to_array(tensor).astype(np.float16)
+            tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *halved.graph.node]
+    halved.graph.ClearField("node")
+    halved.graph.node.extend(nodes)
+    return halved
+
+
+def count_macs(model: ModelProto, mixture: FloatArray) -> int:
+    """Count the multiply-adds of all matrix products and recurrences for one input.
+
+    Parameters
+    ----------
+    model : ModelProto
+        A graph that takes ``mixture``.
+    mixture : ndarray, shape (batch, features, bins, frames)
+        The input; only its shape matters.
+
+    Raises
+    ------
+    ModelError
+        The graph has work of a kind that is not counted.
+    """
+    unknown = _UNCOUNTED.intersection(node.op_type for node in model.graph.node)
+    if unknown:
+        raise ModelError(f"the work of {', '.join(sorted(unknown))} is not counted; extend count_macs")
+    nodes = [node for node in model.graph.node if node.op_type in _MACS]
+    names = (name for node in nodes for name in (*node.input, *node.output))
+    shapes = _find_shapes(model, mixture, names)
+    return sum(_MACS[node.op_type](node, shapes) for node in nodes)
+
+
+def run_model(model: ModelProto, names: list[str], mixture: FloatArray) -> list[Any]:
+    """Run a model that is not yet a file, on the CPU."""
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return list(session.run(names, {"mixture": mixture}))
+
+
+def _matmul_macs(node: NodeProto, shapes: Shapes) -> int:
+    return math.prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+
+
+def _lstm_macs(node: NodeProto, shapes: Shapes) -> int:
+    """All gates of all directions: ``steps * batch * (weights of the input + those of the state)``."""
+    n_steps, n_batch, _ = shapes[node.input[0]]
+    return n_steps * n_batch * sum(math.prod(shapes[name]) for name in node.input[1:3])
+
+
+_MACS: dict[str, Callable[[NodeProto, Shapes], int]] = {"MatMul": _matmul_macs, "LSTM": _lstm_macs}
+
+
+def _find_shapes(model: ModelProto, mixture: FloatArray, names: Iterable[str]) -> Shapes:
+    """Shapes of tensors, by running the graph with all of them as outputs."""
+    probe = _copy(model)
+    stored = {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
+    asked = [name for name in dict.fromkeys(names) if name and name not in stored]
+    known = {output.name for output in probe.graph.output}
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in asked if name not in known)
+    found = run_model(probe, asked, mixture)
+    return stored | {name: value.shape for name, value in zip(asked, found, strict=True)}
+
+
+def _is_large(tensor: TensorProto) -> bool:
+    return tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= SMALLEST_HALF
+
+
+def _copy(model: ModelProto) -> ModelProto:
+    copied = ModelProto()
+    copied.CopyFrom(model)
+    return copied
