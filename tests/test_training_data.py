@@ -1,6 +1,7 @@
 """Library, songs and examples: what may be trained on, and that a seed decides everything."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,9 +12,16 @@ import soundfile
 pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training import SAMPLE_RATE, TARGETS, band
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
-from stemsplit.training.songs import collect_recordings, load_songs, save_song, stem_of, targets_of
+from stemsplit.training.songs import (
+    collect_recordings,
+    load_songs,
+    recordings,
+    save_song,
+    stem_of,
+    targets_of,
+)
 from stemsplit.training.take import Take
 
 SECONDS = 7.0
@@ -76,6 +84,35 @@ def test_no_validation_audio_reaches_a_training_song(library: Library, tmp_path:
         starts = [song.read(stem, 0, 4000) for stem in song.stems]
         similar = [abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) > 0.9 for a in starts for b in held_out]
         assert any(similar) == (song.split == "valid"), song.path
+
+
+def test_no_maker_of_training_stems_reads_held_out_audio(library: Library) -> None:
+    """The index says it: no item of training shares audio with one that is held out."""
+    train, valid = library.select(split="train"), library.select(split="valid")
+    for name, _, made_of in recordings(library, "train"):
+        assert not any(is_held_out(item) for _, item in made_of), name
+    assert not [(a.name, b.name) for a in train for b in valid if shares_audio(a, b)]
+
+
+def test_the_band_of_training_is_given_nothing_held_out(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Item] = []
+
+    def maker(_: Library, items: Sequence[Item], *rooms: object) -> None:
+        given.extend(items)
+
+    monkeypatch.setattr(band, "check_soundfont", lambda _: None)
+    monkeypatch.setattr(band, "pattern_names", lambda *_, **__: [])
+    for name in ("DrumMaker", "BassMaker", "OtherMaker", "VocalMaker"):
+        monkeypatch.setattr(band, name, maker)
+    band.Band(library, split="train", seed=0)
+    assert {item.name for item in given} == {"piano", *(f"one-{target}" for target in TARGETS)}
+
+
+def shares_audio(a: Item, b: Item) -> bool:
+    apart = a.start_s >= b.start_s + b.duration_s or b.start_s >= a.start_s + a.duration_s
+    return a.file == b.file and not apart
 
 
 def test_recordings_are_collected_once(library: Library, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m stemsplit.training``: prepare, fit, evaluate, export, card."""
+"""``python -m stemsplit.training``: prepare, screen, fit, evaluate, export, card."""
 
 import sys
 from dataclasses import replace
@@ -9,6 +9,7 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
+from stemsplit.model import hash_file
 from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import Evaluation, write_card
 from stemsplit.training.checkpoint import load_average, load_bandsplit
@@ -20,7 +21,9 @@ from stemsplit.training.prepare import Workplace
 from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.presets import find_preset
 from stemsplit.training.remix import Remixer
+from stemsplit.training.screening import Screening, minutes_of_music, write_report
 from stemsplit.training.songs import load_songs
+from stemsplit.training.traces import model_separation
 from stemsplit.training.validation import (
     collect_cases,
     network_estimates,
@@ -47,6 +50,28 @@ def prepare(
 ) -> None:
     """Decode the library and render the virtual band. May be interrupted and run again."""
     prepare_songs(Workplace(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=_say)
+
+
+@app.command()
+def screen(
+    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
+    work: WorkOption,
+    model: Annotated[Path, typer.Option(help="The .onnx file that listens.")],
+    voice_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Backing with a voice for more of the time leaves training.")
+    ] = 0.2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
+) -> None:
+    """Hear the real recordings: take voices out of the backing, find passages without drums or bass.
+
+    Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
+    """
+    traces = work / "traces" / hash_file(model)[:12]
+    separate = model_separation(model, threads=threads)
+    source = Workplace(library, work).open_library()
+    screening = Screening(source, work / "songs", traces, separate, voice_share=voice_share)
+    write_report(screening.run(_say), work / "screen.csv")
+    typer.echo(minutes_of_music(work / "songs"))
 
 
 @app.command()

@@ -152,11 +152,22 @@ def load_songs(folder: Path) -> list[Song]:
     return songs
 
 
+def set_kind(song: Song, kind: str) -> None:
+    """Write another kind into the description of a song."""
+    if kind == song.kind:
+        return
+    path = song.path.with_suffix(".json")
+    facts = json.loads(path.read_text(encoding="utf-8")) | {"kind": kind}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
 def collect_recordings(library: Library, folder: Path) -> int:
     """Store everything of the library that is real music as it stands; returns how many are new."""
     n_new = 0
     for split in ("train", "valid"):
-        for name, kind, items in _recordings(library, split):
+        for name, kind, items in recordings(library, split):
             if not (folder / f"{name}.json").exists():
                 maker = items[0][1].attribution
                 save_song(folder, name, _sum_stems(library, items), split=split, kind=kind, maker=maker)
@@ -164,7 +175,7 @@ def collect_recordings(library: Library, folder: Path) -> int:
     return n_new
 
 
-def _recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple[str, Item]]]]:
+def recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple[str, Item]]]]:
     """(name, kind, [(stem, item)]) of every real piece of music in the library."""
     found: dict[str, tuple[str, list[tuple[str, Item]]]] = {}
     for item in library.select(split=split, kinds=("multitrack",)):
