@@ -1,6 +1,7 @@
 """Validation cases, baseline, oracle and the card's table."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +9,20 @@ import pytest
 
 pytest.importorskip("torch")
 
-from stemsplit.errors import StemsplitError
+from stemsplit import separate
+from stemsplit.errors import ModelError, StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.baseline import baseline_estimates, oracle_estimates, reference_scores
-from stemsplit.training.card import Evaluation
+from stemsplit.training.contenders import open_contender
+from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.presets import find_preset
-from stemsplit.training.songs import load_songs, save_song
+from stemsplit.training.remix import Remixer, RemixSettings
+from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
 from stemsplit.training.validation import (
     Case,
+    Score,
     collect_cases,
     load_scores,
     network_estimates,
@@ -91,10 +96,79 @@ def test_references_are_made_once(cases: list[Case], tmp_path: Path) -> None:
     assert {score.case for score in load_scores(path)["oracle"]} == {cases[0].name}
 
 
+def test_references_are_made_anew_for_other_songs_of_the_same_name(cases: list[Case], tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    first = reference_scores(cases[:1], path)["oracle"]
+    changed = replace(cases[0], stems=cases[0].stems * np.float32([1, 2, 1, 1])[:, None, None])
+    assert reference_scores([changed], path)["oracle"] != first
+
+
+def test_songs_that_training_may_have_heard_are_never_judged(tmp_path: Path) -> None:
+    """Only what was trained without multitracks is judged on those for training."""
+    stems = {target: Take(stem) for target, stem in make_stems(np.random.default_rng(0)).items()}
+    for name, kind, maker in (
+        ("a", "multitrack", "band"),
+        ("b", "multitrack", "known"),
+        ("c", "render", ""),
+        ("d", "performance", "known"),
+    ):
+        save_song(tmp_path, name, stems, split="train", kind=kind, maker=maker)
+    save_song(tmp_path, "valid", stems, split="valid", kind="multitrack", maker="band")
+    songs = load_songs(tmp_path)
+
+    def found(*without: str) -> list[tuple[str, str]]:
+        cases = collect_cases(songs, excerpt_s=1, n_excerpts=1, without=without)
+        return [(case.song, case.source) for case in cases]
+
+    assert found() == found("backing", "mastering") == [("valid", "album")]
+    # "b" is by someone whose other music the training still hears
+    assert found("multitracks") == [("valid", "album"), ("a", "album-unseen")]
+    assert not any("album-unseen" in key for key in summary(unseen_scores(songs)))
+
+
+def unseen_scores(songs: list[Song]) -> list[Score]:
+    cases = collect_cases(songs, excerpt_s=1, n_excerpts=1, without=("multitracks",))
+    scores = score_cases(cases, oracle_estimates)
+    assert any(score.source == "album-unseen" for score in scores)
+    return scores
+
+
+def test_without_multitracks_none_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stems = {target: Take(stem) for target, stem in make_stems(np.random.default_rng(0)).items()}
+    save_song(tmp_path, "album", stems, split="train", kind="multitrack")
+    save_song(tmp_path, "render", stems, split="train", kind="render")
+    heard = set()
+    read = Song.read
+    monkeypatch.setattr(Song, "read", lambda song, *rest: heard.add(song.kind) or read(song, *rest))
+    for without, expected in (((), {"multitrack", "render"}), (("multitracks",), {"render"})):
+        heard.clear()
+        remixer = Remixer(load_songs(tmp_path), RemixSettings(n_samples=4096, without=without), seed=0)
+        for number in range(20):
+            remixer.example(number)
+        assert heard == expected
+
+
+def test_a_model_file_is_judged_by_the_packages_own_inference(tiny_model: Path, cases: list[Case]) -> None:
+    estimates = open_contender(tiny_model, threads=1).separate(cases[0])
+    expected = separate(cases[0].mixture, SAMPLE_RATE, models=[tiny_model], device="cpu")
+    np.testing.assert_array_equal(estimates, np.stack([expected[target] for target in TARGETS]))
+    filtered = open_contender(tiny_model, threads=1, wiener=1).separate(cases[0])
+    assert np.abs(filtered - estimates).max() > 1e-4
+
+
+def test_only_models_of_all_targets_and_unfiltered_runs_are_judged(
+    vocals_model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="drums"):
+        open_contender(vocals_model, threads=1)
+    with pytest.raises(StemsplitError, match="Wiener"):
+        open_contender(tmp_path, threads=1, wiener=1)
+
+
 def test_a_silent_stem_is_said_as_leakage_and_in_no_mean(cases: list[Case]) -> None:
     stems = cases[0].stems.copy()
     stems[TARGETS.index("bass")] = 0
-    case = Case("no bass", "album", stems, TARGETS)
+    case = Case("no bass", "album", "no bass", stems, TARGETS)
     scores = {score.target: score for score in score_cases([case], lambda _: stems * 0.5 + 1e-3)}
     assert math.isnan(scores["bass"].sdr_db) and scores["bass"].leakage_db < -20
     assert math.isnan(scores["drums"].leakage_db) and scores["drums"].sdr_db > 0
@@ -109,12 +183,25 @@ def test_the_table_has_a_line_for_every_source_and_target(cases: list[Case]) -> 
     assert sum(line.startswith("| pjs | vocals | 1 ") for line in table) == 1
     assert table[-1].startswith("| **mean of all sources** | **mean**")
     assert "drums of `album`" in Evaluation(scores).behind_baseline()  # the same estimates: not above
+    assert Evaluation(scores).framewise_table() == ""
+
+
+def test_the_framewise_table_counts_songs_and_frames(cases: list[Case]) -> None:
+    slow = {"museval_sdr_db": 4.0, "museval_sir_db": 9.0, "museval_sar_db": 5.0, "n_frames": 7, "n_silent": 2}
+    plain = score_cases(cases, oracle_estimates)
+    judged = [replace(score, **slow) if score.target == "drums" else score for score in plain]
+    table = Evaluation({"model": judged, "baseline": plain, "oracle": judged}).framewise_table().splitlines()
+    assert table[2:] == [
+        "| album | drums | 2 | 4.00 | 9.00 | 5.00 | - | 4.00 | 14 | 4 |",
+        "| mdn-funk | drums | 2 | 4.00 | 9.00 | 5.00 | - | 4.00 | 14 | 4 |",
+    ]
+    assert len({line.count("|") for line in table}) == 1
 
 
 def test_presets_make_networks() -> None:
     for name in ("cpu", "gpu"):
         preset = find_preset(name)
-        assert BandSplit(**preset.network).reach_frames <= 43  # three seconds
+        assert preset.build().reach_frames <= 43  # three seconds
         assert preset.remix().n_samples > preset.n_frames * 3072
     with pytest.raises(StemsplitError, match="nonsense"):
         find_preset("nonsense")

@@ -1,6 +1,6 @@
 """What a model must beat, and what no mask can beat: the no-model baseline and the oracle ratio mask."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import librosa
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.metrics import sdr
 from stemsplit.training.spectra import inverse, whole_transform
 from stemsplit.training.validation import Case, Score, load_scores, save_scores, score_cases
 from stemsplit.types import FloatArray
@@ -51,15 +52,33 @@ def oracle_estimates(case: Case) -> FloatArray:
     return inverse(masks * spectra.sum(0), case.stems.shape[-1]).numpy()
 
 
-def reference_scores(cases: Sequence[Case], path: Path) -> dict[str, list[Score]]:
+def reference_scores(
+    cases: Sequence[Case], path: Path, *, framewise: Collection[str] = ()
+) -> dict[str, list[Score]]:
     """Scores of baseline and oracle: those kept at `path` if they are of these cases, else made and kept."""
     if path.exists():
         scores = load_scores(path)
-        if {score.case for score in scores["oracle"]} == {case.name for case in cases}:
+        if _are_of(scores["oracle"], cases, framewise):
             return scores
     scores = {
-        "baseline": score_cases(cases, baseline_estimates),
-        "oracle": score_cases(cases, oracle_estimates),
+        "baseline": score_cases(cases, baseline_estimates, framewise=framewise),
+        "oracle": score_cases(cases, oracle_estimates, framewise=framewise),
     }
     save_scores(scores, path)
     return scores
+
+
+def _are_of(scores: Sequence[Score], cases: Sequence[Case], framewise: Collection[str]) -> bool:
+    """Whether scores are of these cases: songs may have been made anew under the same names."""
+    if not set(framewise) <= {score.case for score in scores if score.n_frames}:
+        return False
+    # whatever the estimate was, this is how near the mixture is to the reference
+    kept = {(score.case, score.target): score.sdr_db - score.improvement_db for score in scores}
+    wanted = {
+        (case.name, target): sdr(case.stems[TARGETS.index(target)], case.mixture)
+        for case in cases
+        for target in case.known
+    }
+    return kept.keys() == wanted.keys() and all(
+        np.isclose(kept[key], wanted[key], atol=1e-3, equal_nan=True) for key in kept
+    )

@@ -1,19 +1,18 @@
 """The card of a model: what it was trained on, how, how good it is and where it is weak."""
 
-import math
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stemsplit.catalog import read_model
-from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
+from stemsplit.training import SAMPLE_RATE, SPEC
 from stemsplit.training.checkpoint import load_bandsplit, load_state
+from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
 from stemsplit.training.songs import Song, load_songs
-from stemsplit.training.validation import SOURCES, Score, average, load_scores
+from stemsplit.training.validation import REAL_SOURCES
 
 # Beside the audio of the index: patterns, and sounds that fluidsynth played.
 PATTERNS = (
@@ -35,95 +34,34 @@ SOURCE_NOTES = {
     "pjs": "a singer never heard in training, dry, over held-out real music (some of its makers have other "
     "music in training); only vocals are known",
     "render": "virtual band with held-out MIDI, drum kit, bass, keys and singer",
+    "album-unseen": "the album's other songs, which this training left out; in no mean",
 }
-# Renders are made by the band that training songs are made by; they say less.
-REAL_SOURCES = tuple(source for source in SOURCES if source != "render")
-_FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Scores of the model, the baseline and the oracle on the same cases."""
-
-    scores: dict[str, list[Score]]
-
-    @classmethod
-    def load(cls, path: Path) -> "Evaluation":
-        """Read ``scores.json``."""
-        return cls(load_scores(path))
-
-    def table(self) -> str:
-        """Markdown: a line per source and target, then the means of each target and of all."""
-        head = (
-            "| source | target | excerpts | uSDR | improvement | SI-SDR | baseline | oracle mask | leakage |"
-        )
-        lines = [head, "|---|---|---|---|---|---|---|---|---|"]
-        for source in SOURCES:
-            for target in TARGETS:
-                chosen = [s for s in self.scores["model"] if s.source == source and s.target == target]
-                if chosen:
-                    lines.append(self._line(source, target, len(chosen)))
-        for name, sources in (("real sources", REAL_SOURCES), ("all sources", SOURCES)):
-            lines += self._mean_lines(name, sources)
-        return "\n".join(lines)
-
-    def by_target(
-        self, way: str, column: str = "sdr_db", *, sources: Sequence[str] = SOURCES
-    ) -> dict[str, float]:
-        """Mean of a figure for each target, every source with equal weight."""
-        found: dict[str, list[float]] = defaultdict(list)
-        for source in sources:
-            for target in TARGETS:
-                value = average(self.scores[way], column, source=source, target=target)
-                if not math.isnan(value):
-                    found[target].append(value)
-        return {target: sum(values) / len(values) for target, values in found.items()}
-
-    def behind_baseline(self) -> list[str]:
-        """Sources and targets where the model's uSDR is not above the baseline's."""
-        pairs = [(source, target) for source in SOURCES for target in TARGETS]
-        return [
-            f"{target} of `{source}`"
-            for source, target in pairs
-            if average(self.scores["model"], "sdr_db", source=source, target=target)
-            <= average(self.scores["baseline"], "sdr_db", source=source, target=target)
-        ]
-
-    def _line(self, source: str, target: str, n_cases: int) -> str:
-        ways = [("model", column) for column in _FIGURES[:3]] + [("baseline", "sdr_db"), ("oracle", "sdr_db")]
-        ways.append(("model", "leakage_db"))
-        values = [average(self.scores[way], column, source=source, target=target) for way, column in ways]
-        return f"| {source} | {target} | {n_cases} | " + " | ".join(map(_decibels, values)) + " |"
-
-    def _mean_lines(self, name: str, sources: Sequence[str]) -> list[str]:
-        """A line for each target, and one for the mean of them."""
-        ways = [("model", column) for column in _FIGURES[:3]] + [("baseline", "sdr_db"), ("oracle", "sdr_db")]
-        columns = [self.by_target(way, column, sources=sources) for way, column in ways]
-        rows = {target: [each[target] for each in columns] for target in TARGETS if target in columns[0]}
-        rows["mean"] = [sum(each.values()) / len(each) for each in columns]
-        return [
-            f"| **mean of {name}** | **{target}** | | "
-            + " | ".join(f"**{_decibels(value)}**" for value in values)
-            + " | |"
-            for target, values in rows.items()
-        ]
 
 
 def write_card(
-    run: Path, library: Library, songs_folder: Path, model: Path, *, hardware: str, note: str = ""
+    run: Path,
+    library: Library,
+    songs_folder: Path,
+    model: Path,
+    *,
+    scores: Path,
+    hardware: str,
+    note: str = "",
 ) -> None:
     """Write ``<model>.md`` and ``<model>.csv``, the training curve.
 
     Parameters
     ----------
     run : Path
-        Folder of the run: checkpoint, curve and ``scores.json``.
+        Folder of the run: checkpoint and curve.
     library : Library
         What was trained on.
     songs_folder : Path
         Prepared songs.
     model : Path
         The exported model.
+    scores : Path
+        What `save_scores` wrote, of the run or of the model.
     hardware : str
         What it was trained on, in plain words.
     note : str
@@ -135,8 +73,9 @@ def write_card(
         _head(model),
         _architecture(run),
         _training(state, songs, hardware),
-        _quality(Evaluation.load(run / "scores.json")),
+        _quality(Evaluation.load(scores)),
         _data(library),
+        _made(songs),
         _reproduction(state, songs, note),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
@@ -197,7 +136,8 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
 
 
 def _quality(evaluation: Evaluation) -> str:
-    notes = "\n".join(f"- `{source}`: {note}." for source, note in SOURCE_NOTES.items())
+    judged = {score.source for score in evaluation.scores["model"]}
+    notes = "\n".join(f"- `{name}`: {note}." for name, note in SOURCE_NOTES.items() if name in judged)
     model = evaluation.by_target("model", sources=REAL_SOURCES)
     baseline = evaluation.by_target("baseline", sources=REAL_SOURCES)
     weakest = min(model, key=lambda target: model[target])
@@ -206,6 +146,8 @@ def _quality(evaluation: Evaluation) -> str:
     behind = ", ".join(evaluation.behind_baseline()) or "nothing"
     return f"""## Quality on the validation set
 
+How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md).
+
 In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is a
 harmonic-percussive split with frequency bands; the oracle is the ratio mask of the true stems. Leakage:
 energy left in the estimate of a silent stem, against the mixture; silent stems count only there.
@@ -213,7 +155,7 @@ energy left in the estimate of a silent stem, against the mixture; silent stems 
 {evaluation.table()}
 
 {notes}
-
+{_framewise(evaluation)}
 ## Known weaknesses
 
 - On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.
@@ -227,6 +169,19 @@ energy left in the estimate of a silent stem, against the mixture; silent stems 
 - Some of the training stems end at 9.5 kHz: cymbals and breath above that may land in the wrong stem.
 - Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are taken for vocals
   at times."""
+
+
+def _framewise(evaluation: Evaluation) -> str:
+    table = evaluation.framewise_table()
+    if not table:
+        return ""
+    return f"""
+As the field reports it (museval, BSS Eval 4): frames of one second, the median over the frames of a song,
+then over songs; one excerpt a song. A frame in which any reference of the song is silent is not counted.
+SDR weighs all errors, SIR what leaked in from other stems, SAR what is in none of them.
+
+{table}
+"""
 
 
 def _data(library: Library) -> str:
@@ -253,6 +208,26 @@ for validation only, like everything that `stemsplit.training.library.is_held_ou
 Credits required by terms: {CREDITS}"""
 
 
+def _made(songs: Sequence[Song]) -> str:
+    """What the songs are made of, so that an ablation can be read against how much there was."""
+    minutes: dict[tuple[str, str], float] = defaultdict(float)
+    for song in songs:
+        for stem in song.stems:
+            for name in song.ingredients.get(stem, ()) or (_plain(song),):
+                minutes[(name, stem)] += song.n_samples / SAMPLE_RATE / 60
+    rows = [f"| {name} | {stem} | {value:.0f} |" for (name, stem), value in sorted(minutes.items())]
+    listed = "\n".join(rows)
+    return f"""Stems for training, by what they are made of; a stem with several ingredients counts for each.
+
+| ingredient | stem | minutes |
+|---|---|---|
+{listed}"""
+
+
+def _plain(song: Song) -> str:
+    return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"
+
+
 def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
@@ -264,11 +239,7 @@ The clock sets the number of steps, so another machine gives another model of th
 pip install "stemsplit[train]"      # and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
 python -m stemsplit.training fit RUN --work WORK --minutes {minutes:.0f} --seed {seed} --threads 1
-python -m stemsplit.training evaluate RUN --work WORK
 python -m stemsplit.training export RUN models/band.onnx
+python -m stemsplit.training evaluate RUN --work WORK --museval
 python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx --hardware "..."
 ```"""
-
-
-def _decibels(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"

@@ -3,21 +3,24 @@
 Sources of cases, each reported by itself: ``album`` (the held-out songs of the album that training has
 other songs of: same band, so it flatters), ``mdn-funk`` (a real song without a voice), ``pjs`` (a singer
 never heard in training over held-out real music; only vocals are known) and ``render`` (held-out MIDI,
-kit, bass, keys and singer).
+kit, bass, keys and singer). To what was trained without multitracks the album's training songs are unheard
+as well: they are the source ``album-unseen``, which no mean of sources includes.
 """
 
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.bss_eval import has_sound, take_apart
 from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.training.remix import record_level_db
 from stemsplit.training.separation import SeparationNetwork
@@ -25,14 +28,19 @@ from stemsplit.training.songs import Song
 from stemsplit.types import FloatArray
 
 SOURCES = ("album", "mdn-funk", "pjs", "render")
+# Renders are made by the band that training songs are made by; they say less.
+REAL_SOURCES = tuple(source for source in SOURCES if source != "render")
+UNSEEN_SOURCE = "album-unseen"
+FRAMEWISE_SONGS = 6  # of a source at most: taking one excerpt apart costs up to half a minute
 
 
 @dataclass(frozen=True)
 class Case:
-    """One excerpt: its source, its stems ``(targets, 2, samples)``, and the targets that are known."""
+    """One excerpt: its source, its song, its stems ``(targets, 2, samples)``, the targets that are known."""
 
     name: str
     source: str
+    song: str
     stems: FloatArray
     known: tuple[str, ...]
 
@@ -45,7 +53,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of one target in one case, in decibels; NaN where a silent reference gives them no meaning."""
+    """Figures of one target in one case, in decibels; NaN where a silent reference gives them no meaning.
+
+    Those called ``museval`` are medians over the frames of one second that count, NaN where they were not
+    asked for; `n_frames` of them there were, and in `n_silent` something was silent, so they do not count.
+    """
 
     source: str
     case: str
@@ -54,12 +66,19 @@ class Score:
     improvement_db: float
     si_sdr_db: float
     leakage_db: float
+    museval_sdr_db: float = math.nan
+    museval_sir_db: float = math.nan
+    museval_sar_db: float = math.nan
+    n_frames: int = 0
+    n_silent: int = 0
 
 
 Separate = Callable[[Case], FloatArray]
 
 
-def collect_cases(songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int) -> list[Case]:
+def collect_cases(
+    songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int, without: Collection[str] = ()
+) -> list[Case]:
     """Cut the validation set out of the songs of split "valid".
 
     Parameters
@@ -70,6 +89,9 @@ def collect_cases(songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int) -
         Length of an excerpt at most.
     n_excerpts : int
         Excerpts per song, spread evenly.
+    without : collection of str
+        What the training left out. If that is "multitracks", those for training come last, as cases of
+        `UNSEEN_SOURCE`; what a training may have heard is never a case.
     """
     valid = [song for song in songs if song.split == "valid"]
     whole = [song for song in valid if len(song.stems) >= 3]
@@ -78,6 +100,8 @@ def collect_cases(songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int) -
     singers = [song for song in valid if song.kind == "singing"]
     backings = [song for song in valid if song.kind == "backing"]
     cases += [_sung_over(s, b, n_samples) for s, b in zip(singers, backings * n_excerpts, strict=False)]
+    if "multitracks" in without:
+        cases += [case for song in _unseen(songs) for case in _cut(song, n_samples, n_excerpts)]
     if not cases:
         raise StemsplitError("there are no validation songs; run `python -m stemsplit.training prepare`")
     return cases
@@ -92,26 +116,61 @@ def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separa
     return separate
 
 
-def score_cases(cases: Iterable[Case], separate: Separate) -> list[Score]:
-    """Figures of every known target of every case."""
+def framewise_names(cases: Iterable[Case]) -> frozenset[str]:
+    """Cases that stand for their source in figures that are slow: the middle one of each of a few songs."""
+    by_song: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    for case in cases:
+        by_song[(case.source, case.song)].append(case)
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for (source, _), of_song in by_song.items():
+        by_source[source].append(of_song[len(of_song) // 2].name)
+    return frozenset(name for names in by_source.values() for name in names[:FRAMEWISE_SONGS])
+
+
+def score_cases(cases: Iterable[Case], separate: Separate, *, framewise: Collection[str] = ()) -> list[Score]:
+    """Figures of every known target of every case; those of museval for the cases named in `framewise`."""
     scores = []
     for case in cases:
-        estimates, mixture = separate(case), case.mixture
-        for target in case.known:
-            index = TARGETS.index(target)
-            reference, estimate = case.stems[index], estimates[index]
-            scores.append(
-                Score(
-                    case.source,
-                    case.name,
-                    target,
-                    sdr(reference, estimate),
-                    sdr_improvement(reference, estimate, mixture),
-                    si_sdr(reference, estimate),
-                    leakage_db(estimate, mixture) if is_silent(reference) else math.nan,
-                )
-            )
+        estimates = separate(case)
+        slow = _framewise_figures(case, estimates) if case.name in framewise else {}
+        scores += [_score(case, target, estimates, slow.get(target, {})) for target in case.known]
     return scores
+
+
+def _score(case: Case, target: str, estimates: FloatArray, slow: Mapping[str, Any]) -> Score:
+    index = TARGETS.index(target)
+    reference, estimate, mixture = case.stems[index], estimates[index], case.mixture
+    return Score(
+        source=case.source,
+        case=case.name,
+        target=target,
+        sdr_db=sdr(reference, estimate),
+        improvement_db=sdr_improvement(reference, estimate, mixture),
+        si_sdr_db=si_sdr(reference, estimate),
+        leakage_db=leakage_db(estimate, mixture) if is_silent(reference) else math.nan,
+        **slow,
+    )
+
+
+def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str, Any]]:
+    """Figures of museval by target; targets that are not known are one source, the rest."""
+    rows = {
+        target: (case.stems[index], estimates[index])
+        for index, target in enumerate(TARGETS)
+        if target in case.known and not is_silent(case.stems[index])
+    }
+    unknown = [index for index, target in enumerate(TARGETS) if target not in case.known]
+    if unknown and has_sound(case.stems[unknown].sum(0)):
+        rows["rest"] = (case.stems[unknown].sum(0), estimates[unknown].sum(0))
+    if not rows or not all(has_sound(estimate) for _, estimate in rows.values()):
+        return {}
+    found = take_apart(*(np.stack(each) for each in zip(*rows.values(), strict=True)))
+    counts = {"n_frames": found.n_frames, "n_silent": found.n_frames - found.n_counted}
+    names = ("museval_sdr_db", "museval_sir_db", "museval_sar_db")
+    return {
+        target: dict(zip(names, found.medians(source), strict=True)) | counts
+        for source, target in enumerate(rows)
+    }
 
 
 def save_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
@@ -127,14 +186,31 @@ def load_scores(path: Path) -> dict[str, list[Score]]:
 
 
 def average(scores: Iterable[Score], column: str, *, source: str = "", target: str = "") -> float:
-    """Mean of a column over the cases of a source and target where it has a meaning; NaN if none."""
+    """A column over the cases of a source and target where it has a meaning; NaN if none.
+
+    That is the mean, but for the figures of museval the median, as those are reported.
+    """
     values = [
         getattr(score, column)
         for score in scores
         if (not source or score.source == source) and (not target or score.target == target)
     ]
     values = [value for value in values if not math.isnan(value)]
-    return float(np.mean(values)) if values else math.nan
+    middle = np.median if column.startswith("museval") else np.mean
+    return float(middle(values)) if values else math.nan
+
+
+def by_target(
+    scores: Sequence[Score], column: str = "sdr_db", sources: Sequence[str] = SOURCES
+) -> dict[str, float]:
+    """A column for each target that has it, every source with equal weight."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for source in sources:
+        for target in TARGETS:
+            value = average(scores, column, source=source, target=target)
+            if not math.isnan(value):
+                found[target].append(value)
+    return {target: float(np.mean(found[target])) for target in TARGETS if target in found}
 
 
 def summary(scores: Sequence[Score]) -> dict[str, float]:
@@ -145,16 +221,12 @@ def summary(scores: Sequence[Score]) -> dict[str, float]:
         for target in TARGETS
     }
     found = {key: value for key, value in found.items() if not math.isnan(value)}
-    by_target: dict[str, list[float]] = defaultdict(list)
-    for key, value in found.items():
-        by_target[key.rsplit(" ", 1)[1]].append(value)
-    means = {target: float(np.mean(values)) for target, values in by_target.items()}
+    means = by_target(scores)
     return found | means | {"average": float(np.mean(list(means.values())))}
 
 
 def _cut(song: Song, n_samples: int, n_excerpts: int) -> list[Case]:
     name = song.path.stem
-    source = "render" if song.kind == "render" else "mdn-funk" if "mdn-funk" in name else "album"
     length = min(n_samples, song.n_samples)
     cases = []
     for index in range(n_excerpts):
@@ -162,8 +234,21 @@ def _cut(song: Song, n_samples: int, n_excerpts: int) -> list[Case]:
         stems = np.zeros((len(TARGETS), 2, length), np.float32)
         for target in song.stems:
             stems[TARGETS.index(target)] = song.read(target, start, length)
-        cases.append(Case(f"{name} {start / SAMPLE_RATE:.0f} s", source, stems, TARGETS))
+        cases.append(Case(f"{name} {start / SAMPLE_RATE:.0f} s", _source(song), name, stems, TARGETS))
     return cases
+
+
+def _unseen(songs: Sequence[Song]) -> list[Song]:
+    """Multitracks for training of makers whose music is in no other song for training."""
+    train = [song for song in songs if song.split == "train"]
+    heard = {song.maker for song in train if song.kind != "multitrack"} - {""}
+    return [song for song in train if song.kind == "multitrack" and song.maker not in heard]
+
+
+def _source(song: Song) -> str:
+    if song.split == "train":
+        return UNSEEN_SOURCE
+    return "render" if song.kind == "render" else "mdn-funk" if "mdn-funk" in song.path.stem else "album"
 
 
 def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
@@ -174,4 +259,5 @@ def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
         start = (song.n_samples - length) // 2
         gain_db = record_level_db(stem) - song.level_db(stem)
         stems[index] = song.read(stem, start, length) * 10 ** (gain_db / 20)
-    return Case(f"{singer.path.stem} over {backing.path.stem}", "pjs", stems, ("vocals",))
+    name = f"{singer.path.stem} over {backing.path.stem}"
+    return Case(name, "pjs", singer.path.stem, stems, ("vocals",))

@@ -1,0 +1,132 @@
+"""A comparison as a CSV and as Markdown."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stemsplit.training import TARGETS
+from stemsplit.training.comparison import Budget, Result
+from stemsplit.training.validation import REAL_SOURCES, SOURCES, UNSEEN_SOURCE, average, by_target
+
+FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
+HOW_TO_READ = """\
+How to read this. Every row was trained for the same minutes by the clock, on the same machine, songs and
+seed, and scored on the same excerpts; so a row that computes less per step takes more steps. The budgets are
+short: what wins here learns fast, which need not be what wins in the end. It is one seed, and the real music
+with known stems is three songs and a few singers: differences under about half a decibel say nothing, and a
+single song can turn a sign. `baseline` uses no model, `oracle` is the ratio mask of the true stems; both are
+no competitors but the floor and the ceiling. A row `without-...` is `bandsplit` with one ingredient of its
+training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget."""
+
+
+def write_tables(results: Sequence[Result], budget: Budget, folder: Path) -> None:
+    """Write ``comparison.csv`` and ``comparison.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(results, folder / "comparison.csv")
+    (folder / "comparison.md").write_text(markdown(results, budget), encoding="utf-8")
+
+
+def write_csv(results: Sequence[Result], path: Path) -> None:
+    """One line per row, source and target; cells without a meaning are empty."""
+    lines = [line for result in results for line in _csv_lines(result)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def markdown(results: Sequence[Result], budget: Budget) -> str:
+    """The tables, and how to read them."""
+    head = [
+        "# Comparison at equal budget",
+        f"{budget.minutes:g} minutes of training a row on {budget.threads} CPU thread(s), seed "
+        f"{budget.seed}. Cells are the mean uSDR in dB over excerpts, each source with equal weight, and in "
+        "brackets its improvement over the mixture. Every figure by source is in the CSV beside this file; "
+        "`python -m stemsplit.training compare` writes both.",
+        HOW_TO_READ,
+        "## Real music\n\n`album` (two songs), `mdn-funk` (one song), `pjs` (dry singers over real music; "
+        "vocals only).",
+        _quality(results, REAL_SOURCES),
+        "## All sources\n\nThe same, and songs of the virtual band.",
+        _quality(results, SOURCES),
+    ]
+    unseen = [each for each in results if any(score.source == UNSEEN_SOURCE for score in each.scores)]
+    if unseen:
+        head += [
+            f"## Songs of the album that others train on\n\n`{UNSEEN_SOURCE}`: only rows that were trained "
+            "without multitracks are scored on them.",
+            _quality(unseen, (UNSEEN_SOURCE,)),
+        ]
+    return "\n\n".join([*head, "## What the minutes came to", _efforts(results)]) + "\n"
+
+
+def _quality(results: Sequence[Result], sources: Sequence[str]) -> str:
+    rows = []
+    for result in results:
+        sdr, gain = (by_target(result.scores, column, sources) for column in FIGURES[:2])
+        sdr, gain = sdr | {"mean": _mean(sdr)}, gain | {"mean": _mean(gain)}
+        rows.append([f"`{result.row.name}`", *(_cell(sdr, gain, key) for key in (*TARGETS, "mean"))])
+    return _table(["row", *TARGETS, "mean"], rows)
+
+
+def _efforts(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            f"`{result.row.name}`",
+            f"{result.training.minutes:.1f}",
+            str(result.training.steps),
+            f"{result.training.n_parameters / 1e6:.2f}",
+            f"{result.training.audio_h:.2f}",
+            f"`{_settings(result)}`",
+        ]
+        for result in results
+        if result.row.preset
+    ]
+    return _table(["row", "minutes", "steps", "parameters, millions", "audio, hours", "settings"], rows)
+
+
+def _csv_lines(result: Result) -> list[dict[str, Any]]:
+    training = result.training
+    facts = {"row": result.row.name, "minutes": round(training.minutes, 2), "steps": training.steps}
+    facts |= {"parameters": training.n_parameters, "audio_h": round(training.audio_h, 3)}
+    pairs = sorted({(score.source, score.target) for score in result.scores}, key=_place)
+    return [
+        {**facts, "settings": _settings(result), "source": source, "target": target}
+        | {"excerpts": sum((s.source, s.target) == (source, target) for s in result.scores)}
+        | {
+            column: _rounded(average(result.scores, column, source=source, target=target))
+            for column in FIGURES
+        }
+        for source, target in pairs
+    ]
+
+
+def _place(pair: tuple[str, str]) -> tuple[int, int]:
+    return (*SOURCES, UNSEEN_SOURCE).index(pair[0]), TARGETS.index(pair[1])
+
+
+def _settings(result: Result) -> str:
+    """Preset, and what differs from it, as JSON."""
+    row = result.row
+    return json.dumps({"preset": row.preset, **row.options, **row.remix}) if row.preset else ""
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values) if values else math.nan
+
+
+def _cell(sdr: Mapping[str, float], gain: Mapping[str, float], key: str) -> str:
+    value = sdr.get(key, math.nan)
+    return "-" if math.isnan(value) else f"{value:.2f} ({gain[key]:+.2f})"
+
+
+def _rounded(value: float) -> float | str:
+    return "" if math.isnan(value) else round(value, 3)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,70 @@
+"""What can be judged: a run's averaged network, or a model file as the package itself runs it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.separator import Separator
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.checkpoint import load_average, load_state
+from stemsplit.training.validation import Case, Separate, network_estimates
+from stemsplit.types import FloatArray
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to separate a case, and what its training left out.
+
+    Parameters
+    ----------
+    separate : callable
+        Takes a case, returns estimates ``(targets, 2, samples)``.
+    without : tuple of str
+        Ingredients that were left out; empty where that is not known, as for a model file.
+    """
+
+    separate: Separate
+    without: tuple[str, ...] = ()
+
+
+def open_contender(path: Path, *, threads: int, wiener: int = 0) -> Contender:
+    """Open a run's folder, or an ``.onnx`` file.
+
+    Parameters
+    ----------
+    path : Path
+        The folder of a run or a model.
+    threads : int
+        Of the network on the CPU; a run's network uses those that torch was given.
+    wiener : int
+        Iterations of the Wiener filter; only inference has one.
+
+    Raises
+    ------
+    StemsplitError
+        There is no checkpoint, the model lacks a target, or a run was to be filtered.
+    """
+    if path.suffix == ".onnx":
+        return Contender(model_estimates(path, threads=threads, wiener=wiener))
+    if wiener:
+        raise StemsplitError(f"{path} is a run; only an .onnx model can be scored with a Wiener filter")
+    checkpoint = path / "checkpoint.pt"
+    without: Sequence[str] = load_state(checkpoint)["remix"].get("without", ())
+    return Contender(network_estimates(load_average(checkpoint)), tuple(without))
+
+
+def model_estimates(path: Path, *, threads: int, wiener: int = 0) -> Separate:
+    """Separation by a model file on the CPU, as a user gets it."""
+    separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener)
+    missing = [target for target in TARGETS if target not in separator.stems]
+    if missing:
+        raise ModelError(f"{path} has no {', '.join(missing)}; only models of all targets can be judged")
+
+    def separate(case: Case) -> FloatArray:
+        stems = separator(case.mixture, SAMPLE_RATE)
+        return np.stack([stems[target] for target in TARGETS])
+
+    return separate

@@ -1,0 +1,123 @@
+"""An evaluation: scores of a model, the baseline and the oracle on the same cases, as tables."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsplit.training import TARGETS
+from stemsplit.training.validation import (
+    REAL_SOURCES,
+    SOURCES,
+    UNSEEN_SOURCE,
+    Score,
+    average,
+    by_target,
+    load_scores,
+)
+
+ALL_SOURCES = (*SOURCES, UNSEEN_SOURCE)
+_COLUMNS = (
+    ("model", "sdr_db"),
+    ("model", "improvement_db"),
+    ("model", "si_sdr_db"),
+    ("baseline", "sdr_db"),
+    ("oracle", "sdr_db"),
+)
+_FRAMEWISE_COLUMNS = (
+    ("model", "museval_sdr_db"),
+    ("model", "museval_sir_db"),
+    ("model", "museval_sar_db"),
+    ("baseline", "museval_sdr_db"),
+    ("oracle", "museval_sdr_db"),
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of the model, the baseline and the oracle on the same cases."""
+
+    scores: dict[str, list[Score]]
+
+    @classmethod
+    def load(cls, path: Path) -> "Evaluation":
+        """Read ``scores.json``."""
+        return cls(load_scores(path))
+
+    def table(self) -> str:
+        """Markdown: a line per source and target, then the means of each target and of all."""
+        head = (
+            "| source | target | excerpts | uSDR | improvement | SI-SDR | baseline | oracle mask | leakage |"
+        )
+        lines = [head, "|---|---|---|---|---|---|---|---|---|"]
+        lines += [self._line(*pair) for pair in self._pairs()]
+        for name, sources in (("real sources", REAL_SOURCES), ("all sources", SOURCES)):
+            lines += self._mean_lines(name, sources)
+        return "\n".join(lines)
+
+    def framewise_table(self) -> str:
+        """Markdown: the figures of museval by source and target; empty if they were not asked for."""
+        judged = {(s.source, s.target) for s in self.scores["model"] if s.n_frames}
+        if not judged:
+            return ""
+        head = (
+            "| source | target | songs | SDR | SIR | SAR | baseline SDR | oracle SDR | frames | not counted |"
+        )
+        lines = [self._framewise_line(*pair) for pair in self._pairs() if pair in judged]
+        return "\n".join([head, "|---|---|---|---|---|---|---|---|---|---|", *lines])
+
+    def by_target(
+        self, way: str, column: str = "sdr_db", *, sources: Sequence[str] = SOURCES
+    ) -> dict[str, float]:
+        """A figure for each target, every source with equal weight."""
+        return by_target(self.scores[way], column, sources)
+
+    def behind_baseline(self) -> list[str]:
+        """Sources and targets where the model's uSDR is not above the baseline's."""
+        pairs = [(source, target) for source in SOURCES for target in TARGETS]
+        return [
+            f"{target} of `{source}`"
+            for source, target in pairs
+            if average(self.scores["model"], "sdr_db", source=source, target=target)
+            <= average(self.scores["baseline"], "sdr_db", source=source, target=target)
+        ]
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Sources and targets that the model was scored on, in order."""
+        found = {(score.source, score.target) for score in self.scores["model"]}
+        return [(source, target) for source in ALL_SOURCES for target in TARGETS if (source, target) in found]
+
+    def _chosen(self, source: str, target: str) -> list[Score]:
+        return [s for s in self.scores["model"] if s.source == source and s.target == target]
+
+    def _line(self, source: str, target: str) -> str:
+        ways = (*_COLUMNS, ("model", "leakage_db"))
+        values = [average(self.scores[way], column, source=source, target=target) for way, column in ways]
+        n_cases = len(self._chosen(source, target))
+        return f"| {source} | {target} | {n_cases} | {' | '.join(map(_decibels, values))} |"
+
+    def _framewise_line(self, source: str, target: str) -> str:
+        values = [
+            average(self.scores[way], column, source=source, target=target)
+            for way, column in _FRAMEWISE_COLUMNS
+        ]
+        chosen = [score for score in self._chosen(source, target) if score.n_frames]
+        n_frames, n_silent = sum(s.n_frames for s in chosen), sum(s.n_silent for s in chosen)
+        cells = [str(len(chosen)), *map(_decibels, values), str(n_frames), str(n_silent)]
+        return f"| {source} | {target} | {' | '.join(cells)} |"
+
+    def _mean_lines(self, name: str, sources: Sequence[str]) -> list[str]:
+        """A line for each target, and one for the mean of them."""
+        columns = [self.by_target(way, column, sources=sources) for way, column in _COLUMNS]
+        rows = {target: [each[target] for each in columns] for target in TARGETS if target in columns[0]}
+        rows["mean"] = [sum(each.values()) / len(each) for each in columns]
+        return [
+            f"| **mean of {name}** | **{target}** | | "
+            + " | ".join(f"**{_decibels(value)}**" for value in values)
+            + " | |"
+            for target, values in rows.items()
+        ]
+
+
+def _decibels(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
