@@ -14,7 +14,7 @@ from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import Evaluation, write_card
 from stemsplit.training.checkpoint import load_average, load_bandsplit
 from stemsplit.training.curves import draw_curves
-from stemsplit.training.export import ModelFacts, export_network
+from stemsplit.training.export import ModelFacts, choose_targets, export_network
 from stemsplit.training.loop import Trainer
 from stemsplit.training.networks import build
 from stemsplit.training.prepare import Workplace
@@ -131,10 +131,14 @@ def export(
     run: RunArgument,
     model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
     version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
+    targets: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
+    weights: Annotated[str, typer.Option(help="How weights are stored: fp16 or fp32.")] = "fp16",
 ) -> None:
     """Write the run's averaged network as ONNX, checked against torch."""
-    facts = ModelFacts.bundled(model.stem)
-    export_network(load_bandsplit(run / "checkpoint.pt"), model, replace(facts, version=version))
+    network = load_bandsplit(run / "checkpoint.pt")
+    chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
+    facts = replace(ModelFacts.bundled(model.stem, chosen), version=version)
+    export_network(network, model, facts, targets=chosen, weights=weights)
     _say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
 
 
