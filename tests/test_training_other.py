@@ -21,9 +21,10 @@ from stemsplit.training.amplifier import (
 from stemsplit.training.arrangement import Section, draw_sections, heard
 from stemsplit.training.figures import LOWEST, arpeggio, line, power_chords, strummed, sustained
 from stemsplit.training.harmony import Chord, Pulse, find_chords, find_pulse
+from stemsplit.training.layers import STYLES, draw_layers
 from stemsplit.training.library import Library
 from stemsplit.training.midi import Note, Part
-from stemsplit.training.other import STYLES, OtherMaker, at_loudness
+from stemsplit.training.other import OtherMaker, at_loudness
 from stemsplit.training.plucked import PluckedString, draw_string, pluck
 from stemsplit.types import FloatArray
 
@@ -95,10 +96,19 @@ def test_sections_fill_the_song_and_silence_layers() -> None:
     sections = draw_sections(np.random.default_rng(0), PULSE, 40.0)
     assert sections[0].start_s == 0 and sections[-1].end_s == 40.0
     assert all(a.end_s == b.start_s for a, b in pairwise(sections))
+    for seed in range(20):
+        assert max(each.fullness for each in draw_sections(np.random.default_rng(seed), PULSE, 4.0)) >= 0.8
     thin, full = Section(0, 4, 0.2), Section(4, 8, 0.9)
     notes = [Note(start, 2.0, 60, 90) for start in (0.0, 3.0, 5.0, 7.0)]
     assert [note.start_s for note in heard(notes, [thin, full], 0.5)] == [5.0, 7.0]
     assert len(heard(notes, [thin, full], 0.1)) == 4
+
+
+def test_every_style_draws_layers_that_sometimes_sound_like_a_voice() -> None:
+    for style in STYLES.values():
+        drawn = [draw_layers(style, np.random.default_rng(seed)) for seed in range(40)]
+        assert all(2 <= len(layers) <= 7 for layers in drawn)
+        assert any(kind in ("solo", "lead", "synth lead") for layers in drawn for kind, _ in layers)
 
 
 def test_a_note_ends_with_its_layer() -> None:
@@ -227,6 +237,7 @@ def test_distortion_is_named_where_it_is(
     maker: OtherMaker, monkeypatch: pytest.MonkeyPatch, kind: str, tags: tuple[str, ...]
 ) -> None:
     monkeypatch.setattr("stemsplit.training.other.STYLES", {name: {kind: 1.0} for name in STYLES})
+    monkeypatch.setattr("stemsplit.training.layers._CONFUSERS", ("solo",))
     take = maker.render(song(), length_s=4.0, rng=np.random.default_rng(0))
     assert take.ingredients == tags and np.abs(take.waveform).max() > 0.01
 

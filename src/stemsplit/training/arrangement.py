@@ -1,13 +1,15 @@
 """How full a song is, and when: verses with few layers, choruses with all of them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training.harmony import Pulse
 from stemsplit.training.midi import Note
+
+_FULL = 0.8
 
 
 @dataclass(frozen=True)
@@ -20,17 +22,20 @@ class Section:
 
 
 def draw_sections(rng: Generator, pulse: Pulse, length_s: float) -> list[Section]:
-    """Sections of two, four or eight bars, contrasting with each other, up to `length_s`."""
-    contrast = float(rng.uniform(0.2, 1.0))
+    """Sections of two, four or eight bars, contrasting with each other, up to `length_s`; one at least is full."""
+    contrast = float(rng.uniform(0.3, 1.0))
     full = bool(rng.random() < 0.5)
     sections: list[Section] = []
     start_s = 0.0
     while start_s < length_s:
         bars = int(rng.choice([2, 4, 8], p=[0.25, 0.55, 0.2]))
         end_s = start_s + 4 * bars * pulse.beat_s + (pulse.offset_s if not sections else 0.0)
-        fullness = 1 - contrast * (rng.uniform(0, 0.15) if full else rng.uniform(0.4, 1.0))
+        fullness = 1 - contrast * (rng.uniform(0, 0.15) if full else rng.uniform(0.6, 1.0))
         sections.append(Section(start_s, min(end_s, length_s), float(fullness)))
         start_s, full = end_s, bool(rng.random() < (0.3 if full else 0.75))
+    if max(section.fullness for section in sections) < _FULL:
+        index = int(rng.integers(len(sections)))
+        sections[index] = replace(sections[index], fullness=1.0)
     return sections
 
 

@@ -14,7 +14,7 @@ from stemsplit.types import FloatArray
 
 def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """Leave the lows to the bass; tone, width, compression, saturation; seldom a hall, a tape, few bits."""
-    lowest_hz = float(rng.uniform(70, 160))
+    lowest_hz = float(rng.uniform(40, 140))
     out = apply(levelled(waveform), [pb.HighpassFilter(lowest_hz)] * 3)
     out = equalised(rng, out, 2.0)
     if rng.random() < 0.5:

@@ -92,15 +92,15 @@ def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) 
     """Parallel compression, clipping and tone of a whole kit, now and then in a room."""
     out = levelled(waveform, 0.7)
     if rng.random() < 0.3:
-        out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.2)))
+        out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.15)))
     draw = rng.random()
-    if draw < 0.5:
-        out = out + float(rng.uniform(0.1, 0.7)) * compressed(rng, out, heavy=True)
-    elif draw < 0.8:
+    if draw < 0.45:
+        out = out + float(rng.uniform(0.1, 0.6)) * compressed(rng, out, heavy=True)
+    elif draw < 0.65:
         out = compressed(rng, out)
-    if rng.random() < 0.5:
-        out = saturated(levelled(out, 0.8), float(rng.uniform(0, 9)))
-    elif rng.random() < 0.3:
+    if rng.random() < 0.35:
+        out = saturated(levelled(out, 0.8), float(rng.uniform(0, 7)))
+    elif rng.random() < 0.2:
         out = apply(levelled(out, 1.0), [pb.Clipping(float(rng.uniform(-9, -1)))])
     return equalised(rng, out, 2.5)
 
@@ -135,8 +135,9 @@ def swept(
 
 
 def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Modulation, delay and room of one accompanying instrument."""
-    out = levelled(waveform)
+    """Tone, modulation, delay and room of one accompanying instrument; its lows are cut."""
+    low_cut = pb.HighpassFilter(float(rng.uniform(60, 200)))
+    out = equalised(rng, apply(levelled(waveform), [low_cut, low_cut]), 3.0)
     if rng.random() < 0.25:
         out = apply(out, [pb.Chorus(float(rng.uniform(0.3, 2)), float(rng.uniform(0.1, 0.4)), mix=0.4)])
     if rng.random() < 0.2:

@@ -12,6 +12,7 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.effects import apply, compressed, in_room, instrument_bus, levelled, panned
+from stemsplit.training.harmony import Pulse
 from stemsplit.training.library import Item, Library
 from stemsplit.training.midi import Note, Part
 from stemsplit.training.modulation import bent, rotary, tremolo
@@ -46,7 +47,7 @@ class Ensemble:
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
         self._library, self._rooms = library, rooms
         self._instruments = collect_instruments(items)
-        self._textures = [item for item in items if item.kind in ("loop", "phrase")]
+        self._textures = [item for item in items if item.kind in ("loop", "phrase", "performance")]
 
     def render(self, kind: str, notes: Sequence[Note], *, length_s: float, rng: Generator) -> FloatArray:
         """Play one layer of a kind, with its own effects, ``(2, samples)``."""
@@ -65,7 +66,7 @@ class Ensemble:
         """MIDI parts as they are: some on sampled instruments or synthesisers, the rest by the soundfont."""
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         soft: list[Part] = []
-        for part in parts:
+        for part in (_recast(part, rng) for part in parts):
             draw = rng.random()
             if draw < 0.25 and self._instruments:
                 instrument = self._instruments[int(rng.integers(len(self._instruments)))]
@@ -81,25 +82,21 @@ class Ensemble:
             out += instrument_bus(rng, dry, self._rooms) * len(pans) ** 0.4
         return out
 
-    def texture(self, *, length_s: float, rng: Generator) -> FloatArray:
-        """A loop or phrase of the library repeated at another speed, or a bed of coloured noise."""
-        n_samples = round(length_s * SAMPLE_RATE)
-        if not self._textures or rng.random() < 0.2:
-            noise = rng.normal(0, 0.1, (2, n_samples)).astype(np.float32)
-            band = [
-                pb.HighpassFilter(float(rng.uniform(200, 3000))),
-                pb.LowpassFilter(rng.uniform(3000, 12000)),
-            ]
-            return apply(noise, band)
+    def texture(self, pulse: Pulse, *, length_s: float, rng: Generator) -> FloatArray:
+        """Recorded music cut up on the beat, a loop at another speed, or a bed of coloured noise."""
+        draw = rng.random()
+        if not self._textures or draw < 0.15:
+            noise = rng.normal(0, 0.1, (2, round(length_s * SAMPLE_RATE))).astype(np.float32)
+            lowest_hz, highest_hz = float(rng.uniform(200, 3000)), float(rng.uniform(3000, 12000))
+            return 0.4 * apply(noise, [pb.HighpassFilter(lowest_hz), pb.LowpassFilter(highest_hz)])
         item = self._textures[int(rng.integers(len(self._textures)))]
-        sound = at_speed(self._library.audio(item), float(rng.choice([0.5, 0.75, 1.0, 1.0, 1.5, 2.0])))
-        if rng.random() < 0.3:
+        speed = float(rng.choice([0.5, 0.75, 0.9, 1.0, 1.1, 1.5]))
+        sound = at_speed(self._library.audio(item)[:, : 20 * SAMPLE_RATE], speed)
+        if rng.random() < 0.2:
             sound = sound[:, ::-1]
-        out = np.zeros((2, n_samples), np.float32)
-        step = max(SAMPLE_RATE // 2, sound.shape[1])
-        for start in range(0, n_samples, step):
-            add_at(out, np.broadcast_to(sound, (2, sound.shape[1])), start)
-        return self._placed(out, rng)
+        step_s = pulse.beat_s * float(rng.choice([0.5, 1, 2]))
+        step = round(step_s * SAMPLE_RATE) if draw < 0.6 else max(SAMPLE_RATE // 2, sound.shape[1])
+        return self._placed(chopped(sound, rng, step=step, length_s=length_s), rng)
 
     def _played(self, kind: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
         named = [i for i in self._instruments if any(name in i.name for name in _NAMES.get(kind, ()))]
@@ -125,6 +122,19 @@ class Ensemble:
         return instrument_bus(rng, dry, self._rooms)
 
 
+def chopped(sound: FloatArray, rng: Generator, *, step: int, length_s: float) -> FloatArray:
+    """Pieces of `step` samples in a new order of eight, over and over, as a sampler plays them; stereo."""
+    out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
+    n_pieces = max(1, sound.shape[1] // step)
+    order = rng.integers(n_pieces, size=8)
+    fade = np.minimum(1, np.minimum(np.arange(step), np.arange(step)[::-1]) / 200).astype(np.float32)
+    for index, start in enumerate(range(0, out.shape[1], step)):
+        first = int(order[index % 8]) * step
+        piece = sound[:, first : first + step]
+        add_at(out, np.broadcast_to(piece, (2, piece.shape[1])) * fade[: piece.shape[1]], start)
+    return out
+
+
 def riser(rng: Generator, *, start_s: float, end_s: float, length_s: float) -> FloatArray:
     """Filtered noise that rises from `start_s` to `end_s`, where something new begins."""
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
@@ -148,6 +158,14 @@ def nearest_octave(pitch: int, instrument: Instrument) -> int:
     while pitch < low and pitch + 12 <= high:
         pitch += 12
     return pitch
+
+
+def _recast(part: Part, rng: Generator) -> Part:
+    """Now and then another instrument."""
+    if rng.random() < 0.5:
+        return part
+    programs = PROGRAMS[str(rng.choice(list(PROGRAMS)))]
+    return replace(part, program=int(rng.choice(programs)))
 
 
 def _piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:

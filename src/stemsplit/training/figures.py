@@ -176,9 +176,14 @@ def _next_pitch(chord: Chord, pitch: int, lowest: int, on_beat: bool, rng: Gener
 def _stroke(
     strings: Sequence[int], start_s: float, length_s: float, rng: Generator, *, spread_s: float, velocity: int
 ) -> list[Note]:
-    lag_s = spread_s / max(1, len(strings) - 1)
+    lag_s, shift_s = spread_s / max(1, len(strings) - 1), float(rng.normal(0, 0.003))
     return [
-        Note(start_s + index * lag_s, length_s, pitch, _velocity(velocity + rng.normal(0, 6)))
+        Note(
+            max(0.0, start_s + shift_s) + index * lag_s,
+            length_s,
+            pitch,
+            _velocity(velocity + rng.normal(0, 6)),
+        )
         for index, pitch in enumerate(strings)
     ]
 

@@ -64,6 +64,8 @@ class Guitarist:
             if tone.is_lead:
                 dry = bent(dry, taken, rng)
             out += panned(finish(dry), side * width)
+        if tone.is_lead and rng.random() < 0.5:
+            out = apply(out, [pb.Delay(float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.1, 0.4)), 0.25)])
         return in_room(rng, out, self._rooms, float(rng.uniform(0.02, 0.35 if tone.is_lead else 0.15)))
 
     def _played(
