@@ -130,7 +130,7 @@ class Band:
             part = draw_line(rng, chords, kicks, beat_s=beat_s, style=drums.name)
         if rng.random() < 0.6:
             part = locked(part, kicks, rng, added=float(rng.uniform(0, 0.5)))
-        return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.2 else part
+        return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.35 else part
 
     def _performance(self, tempo: float, rng: Generator) -> Part:
         """A human drum performance, brought to the tempo where it is not too far."""

@@ -128,7 +128,7 @@ def in_register(notes: Sequence[Note], rng: Generator) -> list[Note]:
     if not notes:
         return []
     middle = float(np.median([note.pitch for note in notes]))
-    wanted = float(rng.choice([33, 36, 42], p=[0.5, 0.35, 0.15]))
+    wanted = float(rng.choice([33, 36, 42], p=[0.55, 0.35, 0.1]))
     shift = 12 * round((wanted - middle) / 12)
     return [replace(note, pitch=_folded(note.pitch + shift)) for note in notes]
 
@@ -145,7 +145,7 @@ def _centred(waveform: FloatArray, rng: Generator) -> FloatArray:
     """In the middle of the image, almost always."""
     mono = np.repeat(waveform.mean(0, keepdims=True), 2, axis=0)
     draw = rng.random()
-    if draw < 0.25:
+    if draw < 0.45:
         return widened(rng, mono)
-    width = rng.uniform(0, 1) if draw < 0.45 else 0.0
+    width = rng.uniform(0, 1) if draw < 0.6 else 0.0
     return np.asarray(mono + width * (waveform - mono), np.float32)

@@ -145,7 +145,7 @@ def _string(
     if fingers.sustain:
         power = uniform_filter1d(np.square(sound).mean(0), 4410, mode="nearest")
         level = np.sqrt(power / max(1e-9, float(power[: SAMPLE_RATE // 2].max(initial=0.0))) + 1e-4)
-        sound = sound * np.minimum(level**-fingers.sustain, 4.0)
+        sound = sound * np.minimum(level**-fingers.sustain, 2.5)
     body = sound[:, 1000 : SAMPLE_RATE // 2] if sound.shape[1] > 4000 else sound
     return np.asarray(0.25 * sound / (np.sqrt(np.square(body).mean()) + 1e-6), np.float32)
 

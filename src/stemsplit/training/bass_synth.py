@@ -7,6 +7,7 @@ import numpy as np
 import pedalboard as pb
 from numpy.random import Generator
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.effects import apply, doubled, levelled, saturated, swept
@@ -66,7 +67,7 @@ def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, rele
         gate[first:last] *= np.clip(1 - (time_s - note.length_s) / release_s, 0, 1)
         gate[max(first, last - 130) : last] *= np.linspace(1, 0, last - max(first, last - 130))
         age_s[first:last] = time_s
-    return Line(pitch, gate, age_s)
+    return Line(pitch, uniform_filter1d(gate, 180), age_s)  # without corners, that would click
 
 
 def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: str) -> FloatArray:
@@ -97,13 +98,13 @@ def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: 
     mono = np.asarray(KINDS[kind](rng, line)[None], np.float32)
     out = saturated(levelled(mono, 0.8), float(rng.uniform(0, 14)))
     out = np.repeat(apply(out, [pb.HighpassFilter(25)]), 2, axis=0)
-    return widened(rng, out) if rng.random() < 0.35 else out
+    return widened(rng, out) if rng.random() < 0.45 else out
 
 
 def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Doubled left and right above some 150 Hz, more or less; in the middle below."""
     low = apply(waveform, [pb.LowpassFilter(float(rng.uniform(120, 250)))] * 2)
-    share = float(np.exp(rng.uniform(np.log(0.05), 0)))
+    share = float(np.exp(rng.uniform(np.log(0.02), 0)))
     return np.asarray(waveform + share * (doubled(rng, waveform - low) - (waveform - low)), np.float32)
 
 

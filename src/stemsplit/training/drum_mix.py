@@ -46,7 +46,7 @@ def mixed_drums(
         distant = room_picture(rng, sent, rooms)
         if rng.random() < 0.2:
             distant = ducked(distant, kicks, depth=float(rng.uniform(0.4, 0.9)), release_s=0.15)
-        out = out + _balance(close, distant, float(rng.uniform(0.1, 0.5)))
+        out = out + _balance(close, distant, float(rng.uniform(0.05, 0.4)))
     if rng.random() < 0.5:
         wet = snare_reverb(rng, buses["snare"] + 0.5 * buses["toms"])
         out = out + _balance(buses["snare"], wet, float(rng.uniform(0.08, 0.4)))
@@ -65,7 +65,7 @@ def room_picture(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArra
 
 def room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
     """A short stereo impulse response ``(2, samples)`` of unit energy: a measured room, or noise."""
-    decay_s = float(np.exp(rng.uniform(np.log(0.04), np.log(0.25))))
+    decay_s = float(np.exp(rng.uniform(np.log(0.02), np.log(0.14))))
     n_samples = round(5 * decay_s * SAMPLE_RATE)
     time_s = np.arange(n_samples) / SAMPLE_RATE
     impulse: NDArray[np.float64]
@@ -73,7 +73,7 @@ def room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
         room = rooms[int(rng.integers(len(rooms)))]
         first = int(np.argmax(np.abs(room).max(0) > 0.1 * np.abs(room).max()))
         room = np.broadcast_to(room[:, first : first + n_samples], (2, min(n_samples, room.shape[1] - first)))
-        impulse = np.asarray(room * np.exp(-time_s[: room.shape[1]] / (2 * decay_s)), np.float64)
+        impulse = np.asarray(room * np.exp(-time_s[: room.shape[1]] / (1.5 * decay_s)), np.float64)
     else:
         both, sides = rng.normal(size=n_samples), rng.normal(size=(2, n_samples))
         noise = both + rng.uniform(0.5, 2) * sides

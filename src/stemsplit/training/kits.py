@@ -67,6 +67,7 @@ _TRUE_PIECES = (
     (r"cymb", "crash"),
 )
 _N_STRENGTHS = 6
+_SHORTEST_S = {"crash": 0.5, "ride": 0.5, "hihat_open": 0.3, "kick": 0.15, "snare": 0.1}
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,8 @@ class Kits:
             gain = float(rng.uniform(0.25, 0.9))
             sounds = [_sum(s, gain * others[i * len(others) // len(sounds)]) for i, s in enumerate(sounds)]
         tone = _tone(piece, rng)
+        if piece == "hihat_closed" and rng.random() < 0.75:
+            sounds = _damped(sounds, float(np.exp(rng.uniform(np.log(0.02), np.log(0.12)))))
         shaped = [_normalised(_faded(apply(sound, tone))) for sound in sounds]
         middle_db, spread_db = _LEVELS_DB.get(piece, _LEVELS_DB["percussion"])
         return Drum(tuple(shaped), float(middle_db + np.clip(rng.normal(0, spread_db), -8, 8)))
@@ -164,7 +167,7 @@ class Kits:
         self, piece: str, favourite: str, rng: Generator, *, machine: bool
     ) -> list[tuple[str, str]]:
         families = self._families.get(piece, {})
-        long_enough = 0.5 if piece in ("crash", "ride") else 0.02
+        long_enough = _SHORTEST_S.get(piece, 0.02)
         keys = [key for key in sorted(families) if families[key][0].duration_s >= long_enough]
         alike = [key for key in keys if is_machine(families[key][0]) == machine]
         own = [key for key in alike if key[0] == favourite]
@@ -204,6 +207,13 @@ def _sum(one: FloatArray, other: FloatArray) -> FloatArray:
 
 def _normalised(sound: FloatArray) -> FloatArray:
     return np.asarray(sound / max(1e-5, float(np.abs(sound).max(initial=0.0))), np.float32)
+
+
+def _damped(sounds: Sequence[FloatArray], time_s: float) -> list[FloatArray]:
+    """Dying away within some `time_s`, as cymbals pressed together do."""
+    return [
+        np.asarray(s * np.exp(-np.arange(s.shape[1]) / (time_s * SAMPLE_RATE)), np.float32) for s in sounds
+    ]
 
 
 def _faded(sound: FloatArray) -> FloatArray:
