@@ -23,13 +23,13 @@ from stemsplit.training.effects import (
     instrument_bus,
     levelled,
     panned,
-    vocal_chain,
 )
 from stemsplit.training.library import Item, Library, to_int16
 from stemsplit.training.midi import Note, Part, is_held_out_midi, pattern_names, read_pattern
 from stemsplit.training.sampler import collect_instruments, play
 from stemsplit.training.soundfont import check_soundfont
 from stemsplit.training.synth import SHAPES, Voice, play_voice
+from stemsplit.training.vocal_bus import vocal_chain
 from stemsplit.training.vocals import detected_pitch
 
 
@@ -152,7 +152,7 @@ def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest
     [
         bass_amplifier,
         lambda rng, x: drum_bus(rng, x, [tone(300, 0.1)]),
-            lambda rng, x: instrument_bus(rng, x, [tone(300, 0.1)]),
+        lambda rng, x: instrument_bus(rng, x, [tone(300, 0.1)]),
         lambda rng, x: vocal_chain(rng, x, [tone(300, 0.1)]),
     ],
 )

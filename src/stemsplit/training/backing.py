@@ -1,7 +1,7 @@
 """What is sung beside the lead: doubles, harmonies, choirs, ad libs, each a take of its own."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -16,7 +16,8 @@ from stemsplit.training.singer import midi_pitch
 from stemsplit.training.singing import FRAME_S, Frames, analysed
 from stemsplit.types import FloatArray
 
-_BUDGET_S = 45.0  # seconds of further takes in one stem, for the cost of their synthesis
+_BUDGET_PULSES = 12_000  # periods of voice to synthesise for one stem: some 30 s of a high voice
+_UNVOICED_HZ = 500.0  # WORLD's frames where there is no pitch
 _LONGEST_S = 6.0  # a longer phrase is not analysed, for the cost too
 _HARMONIES = ((2,), (2,), (-2,), (-3,), (4,), (2, 4), (2, -3), (-7,), (7,), (2, 7))  # steps of the scale
 
@@ -53,6 +54,24 @@ def laid(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
     return out
 
 
+def with_refrains(phrases: Sequence[Phrase], n_samples: int, rng: Generator) -> list[Phrase]:
+    """Phrases come again in most of the rests of more than eight seconds, as far as they fit."""
+    if not phrases:
+        return []
+    out = list(phrases)
+    at, rest = 0, round(8 * SAMPLE_RATE)
+    for following in [*phrases, Phrase(n_samples, phrases[0].waveform)]:
+        while following.start - at > rest and rng.random() < 0.8:
+            again = phrases[int(rng.integers(len(phrases)))]
+            start = at + round(float(rng.uniform(0.2, 2)) * SAMPLE_RATE)
+            if start + again.waveform.shape[1] > following.start:
+                break
+            out.append(replace(again, start=start))
+            at = out[-1].stop
+        at = max(at, following.stop)
+    return sorted(out, key=lambda each: each.start)
+
+
 def harmonised(frames: Frames, steps: int) -> Frames:
     """Another voice `steps` of the scale away: 2 is a third above, -3 a fourth below, 7 an octave."""
     voiced = frames.pitch_hz > 0
@@ -86,7 +105,7 @@ class Arrangement:
 
     def __init__(self, rng: Generator) -> None:
         self._rng = rng
-        self._left_s = _BUDGET_S
+        self._left = float(_BUDGET_PULSES)
 
     def voices(self, phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
         """What is sung beside these phrases, shape (2, samples); often nothing."""
@@ -140,9 +159,10 @@ class Arrangement:
 
     def _add(self, out: FloatArray, phrase: Phrase, frames: Frames, pan: float, gain: float) -> None:
         """Synthesise and place a take, as long as the budget lasts."""
-        if self._left_s < phrase.length_s:
+        pulses = float(np.where(frames.pitch_hz > 0, frames.pitch_hz, _UNVOICED_HZ).sum()) * FRAME_S
+        if self._left < pulses:
             return
-        self._left_s -= phrase.length_s
+        self._left -= pulses
         sound = as_loud_as(frames.waveform(), phrase.waveform)
         late = round(float(self._rng.uniform(0, 0.02)) * SAMPLE_RATE)
         add_at(out, panned(sound * gain, pan), phrase.start + late)

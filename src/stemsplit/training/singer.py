@@ -123,6 +123,12 @@ def tuned(frames: Frames) -> Frames:
     return frames.with_pitch(440 * 2 ** ((gaussian_filter1d(notes, 1.5) - 69) / 12))
 
 
+def monotone(frames: Frames, pitch: float) -> Frames:
+    """A robot: one pitch throughout, consonants too, and hardly any air, as from a vocoder."""
+    held = np.full(frames.n_frames, 440 * 2 ** ((pitch - 69) / 12), np.float32)
+    return Frames(held, frames.log_power, np.asarray(frames.aperiodicity * 0.3, np.float32))
+
+
 def midi_pitch(frames: Frames) -> FloatArray:
     """MIDI pitch of each frame; what is unvoiced continues its neighbours."""
     voiced = np.flatnonzero(frames.pitch_hz > 0)

@@ -92,6 +92,24 @@ class Frames:
         airy = 1 - (1 - self.aperiodicity) * (1 - share)
         return replace(self, aperiodicity=np.asarray(airy, np.float32))
 
+    def with_air(self) -> "Frames":
+        """The highest octave made up where a recording has none: speech is often recorded at 16 kHz.
+
+        What lies above the cut continues the level below it, a little lower, as noise.
+        """
+        level_db = 10 / np.log(10) * np.log(np.exp(self.log_power).mean(0) + 1e-13)
+        heard = np.flatnonzero(level_db > level_db[_bin(2000) : _bin(4500)].mean() - 30)
+        cut = int(heard[-1]) if heard.size else N_BINS
+        if not _bin(4500) < cut < _bin(11_500):
+            return self
+        cut -= _bin(500)
+        edge = self.log_power[:, cut - _bin(600) : cut].mean(1, keepdims=True)
+        slope = (np.arange(N_BINS - cut) * (SAMPLE_RATE / N_FFT / 1000) * 1.5 * np.log(10) / 10)[None]
+        log_power, aperiodicity = self.log_power.copy(), self.aperiodicity.copy()
+        log_power[:, cut:] = np.maximum(edge - slope, SILENCE)
+        aperiodicity[:, cut:] = np.maximum(aperiodicity[:, cut:], 0.9)
+        return replace(self, log_power=log_power, aperiodicity=aperiodicity)
+
     def whispered(self) -> "Frames":
         """Noise instead of a pitch, with less of the lowest octaves."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
@@ -140,6 +158,10 @@ def analysed(waveform: FloatArray) -> Frames:
     noise = np.repeat(noise, _COARSE, axis=0)[: pitch_hz.size]
     log_power = np.log(np.maximum(power, np.exp(SILENCE)))
     return Frames(*(np.asarray(each, np.float32) for each in (pitch_hz, log_power, noise)))
+
+
+def _bin(frequency_hz: float) -> int:
+    return round(frequency_hz * N_FFT / SAMPLE_RATE)
 
 
 def _without_slips(pitch_hz: NDArray[np.float64]) -> NDArray[np.float64]:

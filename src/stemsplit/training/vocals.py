@@ -10,16 +10,17 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.backing import Arrangement, Phrase, laid
-from stemsplit.training.effects import levelled, vocal_chain
+from stemsplit.training.backing import Arrangement, Phrase, laid, with_refrains
+from stemsplit.training.effects import levelled
 from stemsplit.training.library import Item, Library
 from stemsplit.training.melody import beat_s, one_voice, phrased
 from stemsplit.training.midi import Part
-from stemsplit.training.sampler import collect_instruments, play, trimmed
-from stemsplit.training.singer import Singer, midi_pitch, tuned
+from stemsplit.training.sampler import Instrument, collect_instruments, play, trimmed
+from stemsplit.training.singer import Singer, midi_pitch, monotone, tuned
 from stemsplit.training.singing import Frames, analysed
 from stemsplit.training.syllables import Syllable, syllables
 from stemsplit.training.take import Take
+from stemsplit.training.vocal_bus import vocal_chain
 from stemsplit.training.words import words_of
 from stemsplit.types import FloatArray
 
@@ -42,14 +43,9 @@ class VocalMaker:
         for item in items:
             # phrases of one pack were made in one key and tempo: they follow each other well
             self._packs[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
-        self._sampled = {
-            kind: collect_instruments(
-                [self._with_pitch(item) for pack in self._packs[kind].values() for item in pack],
-                min_pitches=1,
-            )
-            for kind in ("syllable", "choir")
-        }
-        self._frames = lru_cache(maxsize=24)(lambda item, stop: analysed(self._library.audio(item)[:, :stop]))
+        self._sampled = {kind: self._voices(kind) for kind in ("syllable", "choir")}
+        # the analysis costs more than all else; a second holds 2 MB
+        self._frames = lru_cache(maxsize=24)(self._analysed)
 
     def render(self, melody: Part, *, length_s: float, rng: Generator) -> Take:
         """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it."""
@@ -65,7 +61,9 @@ class VocalMaker:
         out = vocal_chain(rng, levelled(lead), self._rooms)
         backing = Arrangement(rng).voices(phrases, n_samples)
         if backing.any():
-            out = out + float(rng.uniform(0.25, 0.8)) * vocal_chain(rng, levelled(backing), self._rooms)
+            out = out + float(rng.uniform(0.25, 0.8)) * vocal_chain(
+                rng, levelled(backing), self._rooms, distance=1.8
+            )
         return Take(np.asarray(out, np.float32), ingredients)
 
     def _sources(self, kind: str) -> list[str]:
@@ -73,11 +71,16 @@ class VocalMaker:
         wanted = {"sung": ["speech", "syllable"], "rap": ["speech"], "whisper": ["speech"]}.get(kind, [kind])
         return [each for each in wanted if self._packs.get(each)]
 
+    def _voices(self, kind: str) -> list[Instrument]:
+        """Voicebanks or choirs for the sampler."""
+        items = [self._with_pitch(item) for pack in self._packs[kind].values() for item in pack]
+        return [without_strays(voice) for voice in collect_instruments(items, min_pitches=1)]
+
     def _with_pitch(self, item: Item) -> Item:
         """The item with the pitch it is sung at; without one where none is heard."""
         if item.pitch is not None:
             return item
-        return replace(item, pitch=detected_pitch(self._library.audio(item)))
+        return replace(item, pitch=steady_pitch(self._library.audio(item)))
 
     def _phrases(self, kind: str, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
         """The lead as phrases at an even level, one after another."""
@@ -87,7 +90,8 @@ class VocalMaker:
             phrases = self._rapped(melody, length_s, rng)
         else:
             phrases = self._recorded(kind, melody, length_s, rng)
-        return [replace(phrase, waveform=_even(phrase.waveform, rng)) for phrase in phrases]
+        even = [replace(phrase, waveform=_even(phrase.waveform, rng)) for phrase in phrases]
+        return with_refrains(even, round(length_s * SAMPLE_RATE), rng)
 
     def _pack(self, kinds: Sequence[str], rng: Generator) -> list[Item]:
         """The recordings of one voice."""
@@ -104,11 +108,11 @@ class VocalMaker:
         chosen = [pack[i] for i in rng.permutation(len(pack))[: int(rng.integers(2, 4 if change else 13))]]
         sounds = {}
         for item in chosen:
-            frames = change(self._frames(item, round(_CUT_S * SAMPLE_RATE))) if change else None
+            frames = change(self._frames(item)) if change else None
             sounds[item] = (trimmed(self._mono(item)) if frames is None else frames.waveform(), frames)
         out: list[Phrase] = []
         beat = beat_s(melody.notes)
-        at_s = float(rng.uniform(0, 3)) if rng.random() < 0.8 else float(rng.uniform(4, 12))
+        at_s = length_s * float(rng.uniform(0, 0.07) if rng.random() < 0.8 else rng.uniform(0.1, 0.3))
         while at_s < length_s:
             sound, frames = sounds[chosen[int(rng.integers(len(chosen)))]]
             out.append(Phrase(round(at_s * SAMPLE_RATE), sound, frames))
@@ -138,6 +142,9 @@ class VocalMaker:
             out.append(Phrase(max(0, round(start_s * SAMPLE_RATE)), sound[:, cut:], None if cut else frames))
         return out
 
+    def _analysed(self, item: Item) -> Frames:
+        return analysed(self._library.audio(item)[:, : round(_CUT_S * SAMPLE_RATE)]).with_air()
+
     def _syllables(self, pack: Sequence[Item], rng: Generator) -> tuple[list[Syllable], float]:
         """Syllables of some recordings of a voice, and the MIDI pitch of that voice."""
         words: list[Syllable] = []
@@ -145,7 +152,7 @@ class VocalMaker:
         pitches = []
         for index in rng.permutation(len(pack)):
             item = pack[index]
-            frames = self._frames(item, round(_CUT_S * SAMPLE_RATE))
+            frames = self._frames(item)
             words += syllables(frames)
             pitches.append(midi_pitch(frames)[frames.pitch_hz > 0])
             used_s += min(_CUT_S, item.duration_s)
@@ -160,7 +167,7 @@ class VocalMaker:
         step_s = beat_s(melody.notes) / float(rng.choice([2, 4]))
         speed = float(rng.uniform(1.0, 1.3))
         out: list[Phrase] = []
-        at_s = float(rng.uniform(0, 4))
+        at_s = length_s * float(rng.uniform(0, 0.1))
         while at_s < length_s:
             for word in words_of(self._mono(pack[int(rng.integers(len(pack)))]), speed):
                 start_s = np.ceil((at_s + word.attack_s) / step_s) * step_s - word.attack_s
@@ -217,6 +224,31 @@ def detected_pitch(waveform: FloatArray) -> float | None:
     return float(69 + 12 * np.log2(SAMPLE_RATE / lag / 440))
 
 
+def without_strays(voice: Instrument) -> Instrument:
+    """A voicebank without its rare pitches: one sung at few pitches has the others by mistake, from hiss."""
+    total = sum(map(len, voice.notes.values()))
+    if max(map(len, voice.notes.values())) < 0.2 * total:
+        return voice
+    return Instrument(
+        voice.name, {pitch: items for pitch, items in voice.notes.items() if len(items) > 0.08 * total}
+    )
+
+
+def steady_pitch(waveform: FloatArray) -> float | None:
+    """The detected pitch where most loud parts of a recording agree on it; None for hiss and speech."""
+    pitch = detected_pitch(waveform)
+    if pitch is None:
+        return None
+    n = round(0.3 * SAMPLE_RATE)
+    parts = [waveform[:, start : start + n] for start in range(0, max(1, waveform.shape[1] - n + 1), n)]
+    powers = [float(np.square(part).mean()) for part in parts]
+    heard = [
+        detected_pitch(part) for part, power in zip(parts, powers, strict=True) if power > 0.1 * max(powers)
+    ]
+    agreeing = [each for each in heard if each is not None and abs(each - pitch) < 1]
+    return pitch if 2 * len(agreeing) > len(heard) else None
+
+
 def _drawn_change(kind: str, rng: Generator) -> Callable[[Frames], Frames] | None:
     """What is done to recorded voices before they are mixed: mostly nothing."""
     if kind == "whisper":
@@ -224,8 +256,11 @@ def _drawn_change(kind: str, rng: Generator) -> Callable[[Frames], Frames] | Non
     if kind != "singing" or rng.random() < 0.65:
         return None
     semitones, formants = float(rng.normal(0, 3)), float(np.clip(np.exp(rng.normal(0, 0.08)), 0.8, 1.25))
-    if rng.random() < 0.25:
+    draw = rng.random()
+    if draw < 0.25:
         return lambda frames: tuned(frames.transposed(semitones))
+    if draw < 0.3:
+        return lambda frames: monotone(frames, 45 + round(semitones) + 12 * (semitones > 0))
     return lambda frames: frames.transposed(semitones).with_formants(formants)
 
 

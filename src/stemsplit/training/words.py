@@ -33,7 +33,7 @@ def words_of(waveform: FloatArray, speed: float = 1.0) -> list[Word]:
     level_db = 10 * np.log10(np.convolve(power, np.full(7, 1 / 7), mode="same") + 1e-12).astype(np.float32)
     out = []
     found = nuclei(level_db)
-    for first, last in zip(found[::2], found[1::2] or found[-1:], strict=False):
+    for first, last in zip(found[::2], found[1::2] + found[-1:], strict=False):
         start, stop = max(first[0], first[1] - 50), min(last[2], last[1] + 50)
         sound = waveform[:, start * hop : stop * hop].copy()
         loud = np.flatnonzero(level_db[start : first[1] + 1] > level_db[first[1]] - _LOUD_DB)
