@@ -1,6 +1,13 @@
 """Loss, loop and metrics."""
 
+import csv
+import errno
+import gc
 import math
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +16,28 @@ import pytest
 
 pytest.importorskip("torch")
 
+import onnx
+import onnxruntime
 import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC, TARGETS
+from stemsplit.training.__main__ import main
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.checkpoint import load_average, load_state
-from stemsplit.training.curves import draw_curves, read_curves
-from stemsplit.training.loop import MAX_BAD_STEPS, FitSettings, Trainer
-from stemsplit.training.loss import error_energy, log_energy_loss
+from stemsplit.training.checkpoint import load_average, load_initial, load_state
+from stemsplit.training.curves import CurveLog, draw_curves, read_curves
+from stemsplit.training.feed import Feed
+from stemsplit.training.graph import store_halves, weight_names
+from stemsplit.training.interrupt import on_interrupt
+from stemsplit.training.loop import Trainer
+from stemsplit.training.loss import error_energy, l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
-from stemsplit.training.remix import Remixer, RemixSettings
+from stemsplit.training.networks import SeparationNetwork, build
+from stemsplit.training.presets import find_preset, read_options
+from stemsplit.training.remix import Example, Remixer, RemixSettings
+from stemsplit.training.settings import FitSettings
 from stemsplit.training.songs import load_songs, save_song
-from stemsplit.training.spectra import draw_colours, make_batch, transform
+from stemsplit.training.spectra import Batch, as_input, draw_colours, make_batch, transform
 from stemsplit.training.take import Take
 
 torch.set_num_threads(1)  # such small networks only lose by more
@@ -44,12 +60,31 @@ def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def make_trainer(songs_folder: Path, run: Path, **changes: Any) -> Trainer:
-    torch.manual_seed(0)
-    network = BandSplit(n_features=8, n_layers=1)
-    remixer = Remixer(load_songs(songs_folder), RemixSettings(n_samples=3072 * 9), seed=1)
+def make_remixer(songs_folder: Path) -> Remixer:
+    return Remixer(load_songs(songs_folder), RemixSettings(n_samples=3072 * 9), seed=1)
+
+
+def make_trainer(
+    songs_folder: Path,
+    run: Path,
+    network: SeparationNetwork | None = None,
+    initial: Path | None = None,
+    warn: Callable[[str], None] = lambda _: None,
+    **changes: Any,
+) -> Trainer:
+    network = network or small_bandsplit()
     settings = FitSettings(**({"budget_s": 1000.0, "batch_size": 2, "warm_up_s": 0.0} | changes))
-    return Trainer(network, remixer, settings, run)
+    return Trainer(network, make_remixer(songs_folder), settings, run, initial=initial, warn=warn)
+
+
+def small_bandsplit() -> SeparationNetwork:
+    torch.manual_seed(0)
+    return build("bandsplit", n_features=8, n_layers=1)
+
+
+def small_openunmix() -> SeparationNetwork:
+    torch.manual_seed(0)
+    return build("openunmix", hidden_size=8, n_layers=2, max_bin=40)
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:
@@ -67,10 +102,64 @@ def test_error_energy_is_that_of_the_spectra() -> None:
     masks = torch.rand(2, 4, 2, network.layout.n_compact, spectra.shape[-1])
     expected = (network.layout.expand(masks) * mixture - spectra).abs().square().sum((2, 3, 4))
     torch.testing.assert_close(error_energy(masks, batch), expected, rtol=1e-3, atol=1e-2)
-    from stemsplit.training.spectra import as_input
-
     powers = network.powers(as_input(mixture[:, 0]))
     torch.testing.assert_close(batch.powers, powers, rtol=1e-3, atol=1e-2)
+
+
+def make_inputs() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    stems = 0.1 * torch.randn(2, 4, 2, 3072 * 6, generator=torch.Generator().manual_seed(3))
+    return stems, torch.ones(2, 4), draw_colours(np.random.default_rng(0), 2, 4, SPEC.n_bins)
+
+
+def perfect_and_flat(network: BandSplit) -> tuple[torch.Tensor, torch.Tensor, Batch]:
+    """Masks of stems that lie in different bins: the true ones and equal ones."""
+    stems, known, _ = make_inputs()
+    owner = torch.arange(network.layout.n_compact) % 4
+    compact = (owner == torch.arange(4)[:, None]).float()  # (targets, compact)
+    colours = network.layout.expand(compact.unsqueeze(-1))[..., 0].expand(2, 4, -1)
+    batch = make_batch(network.layout, stems, known, colours, keep_spectra=True)
+    perfect = compact[None, :, None, :, None].expand(2, 4, 2, -1, batch.powers.shape[-1])
+    return perfect, torch.full_like(perfect, 0.25), batch
+
+
+@pytest.mark.parametrize("loss", [l1_loss, waveform_loss])
+def test_other_losses_prefer_the_true_masks(loss: Callable[..., torch.Tensor]) -> None:
+    network = BandSplit(n_features=8, n_layers=1)
+    perfect, flat, batch = perfect_and_flat(network)
+    assert float(loss(perfect, batch, network.layout)) == pytest.approx(-30, abs=0.1)
+    assert -8 < float(loss(flat, batch, network.layout)) < 0
+    outside = loss(perfect.flip(1), batch, network.layout)
+    assert float(loss(flat, batch, network.layout)) < float(outside)
+
+
+@pytest.mark.parametrize("loss", ["log_energy", "l1", "log_energy+waveform"])
+def test_every_loss_has_a_finite_gradient(loss: str) -> None:
+    network = BandSplit(n_features=8, n_layers=1, loss=loss, mask="sigmoid")
+    stems, known, colours = make_inputs()
+    stems[:, 1] = 0
+    network.loss(stems, known, colours).backward()  # type: ignore[no-untyped-call]
+    norms = [parameter.grad.norm() for parameter in network.parameters() if parameter.grad is not None]
+    assert len(norms) == len(list(network.parameters())) and torch.isfinite(torch.stack(norms)).all()
+
+
+def test_one_target_alone_is_its_share_of_the_loss() -> None:
+    inputs, losses = make_inputs(), {}
+    for target in ("", *TARGETS):
+        torch.manual_seed(0)
+        losses[target] = BandSplit(n_features=8, n_layers=1, target=target).loss(*inputs).item()
+    assert losses[""] == pytest.approx(np.mean([losses[target] for target in TARGETS]), abs=1e-3)
+    assert len({round(value, 2) for value in losses.values()}) > 2
+
+
+def test_openunmix_counts_known_targets_only() -> None:
+    network, (stems, known, _) = small_openunmix().eval(), make_inputs()
+    colours = torch.ones(2, 4, network.n_bins)
+    known[:, 1:] = 0
+    before = network.loss(stems, known, colours)
+    stems[:, [1, 3]] = stems[:, [3, 1]]  # the mixture stays
+    torch.testing.assert_close(network.loss(stems, known, colours), before)
+    stems[:, [0, 3]] = stems[:, [3, 0]] * torch.tensor([2.0, 0.5]).reshape(1, 2, 1, 1)
+    assert not torch.isclose(network.loss(stems, known, colours), before)
 
 
 def test_loss_counts_known_targets_only() -> None:
@@ -100,26 +189,81 @@ def test_training_lowers_the_loss(songs_folder: Path, tmp_path: Path) -> None:
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
 
 
-def test_a_resumed_run_goes_on_exactly(songs_folder: Path, tmp_path: Path) -> None:
-    straight = make_trainer(songs_folder, tmp_path / "straight")
+@pytest.mark.parametrize("make", [small_bandsplit, small_openunmix])
+def test_a_resumed_run_goes_on_exactly(
+    songs_folder: Path, tmp_path: Path, make: Callable[[], SeparationNetwork]
+) -> None:
+    straight = make_trainer(songs_folder, tmp_path / "straight", make())
     for _ in range(4):
         straight.step()
-    first = make_trainer(songs_folder, tmp_path / "halted")
+    first = make_trainer(songs_folder, tmp_path / "halted", make())
     for _ in range(2):
         first.step()
     first.save()
-    second = make_trainer(songs_folder, tmp_path / "halted")
+    second = make_trainer(songs_folder, tmp_path / "halted", make(), n_workers=2)
     assert second.step_number == 2
     for _ in range(2):
         second.step()
-    for a, b in zip(weights(straight), weights(second), strict=True):
-        assert torch.equal(a, b)
+    for run in (straight, second):
+        run.save()
+    states = [load_state(run.checkpoint) for run in (straight, second)]
+    for kind in ("network", "average"):
+        for name, value in states[0][kind].items():
+            assert torch.equal(value, states[1][kind][name]), name
 
 
-def test_workers_change_nothing(songs_folder: Path, tmp_path: Path) -> None:
-    inline = make_trainer(songs_folder, tmp_path / "inline")
-    ahead = make_trainer(songs_folder, tmp_path / "ahead", n_workers=2)
-    assert [inline.step() for _ in range(3)] == [ahead.step() for _ in range(3)]
+def test_processes_cut_the_same_examples_in_the_same_order(songs_folder: Path) -> None:
+    remixer, before = make_remixer(songs_folder), multiprocessing.active_children()
+    inline, ahead = (
+        Feed(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=n), SPEC.n_bins) for n in (0, 2)
+    )
+    for number in (0, 1, 2, 7, 8):  # with a jump, as a run makes that goes back
+        for a, b in zip(inline.take(number), ahead.take(number), strict=True):
+            assert torch.equal(a, b)
+    assert len(multiprocessing.active_children()) > len(before)
+    ahead.close()
+    assert set(multiprocessing.active_children()) <= set(before)
+
+
+class Broken(Remixer):
+    """Draws example 0 and 1 as ever; at later ones it fails as it is told."""
+
+    def __init__(self, remixer: Remixer, failure: Callable[[], None]) -> None:
+        vars(self).update(vars(remixer))
+        self._failure = failure
+
+    def example(self, number: int) -> Example:
+        if number > 1:
+            self._failure()
+        return super().example(number)
+
+
+def refuse() -> None:
+    raise StemsplitError("this song is broken")
+
+
+def die() -> None:
+    os._exit(3)
+
+
+def message_of_the_feed(remixer: Remixer) -> str:
+    feed = Feed(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=1), SPEC.n_bins)
+    try:
+        feed.take(0)
+        feed.take(1)
+    except StemsplitError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(("failure", "message"), [(refuse, "song is broken"), (die, "cannot be cut")])
+def test_a_process_that_fails_ends_the_run(
+    songs_folder: Path, failure: Callable[[], None], message: str
+) -> None:
+    before = multiprocessing.active_children()
+    assert message in message_of_the_feed(Broken(make_remixer(songs_folder), failure))
+    gc.collect()  # the traceback held on to the process
+    assert set(multiprocessing.active_children()) <= set(before)
 
 
 def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tmp_path: Path) -> None:
@@ -133,15 +277,177 @@ def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tm
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
 
-def test_weights_survive_a_loss_that_is_not_finite(songs_folder: Path, tmp_path: Path) -> None:
+def break_loss(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trainer.network.loss
+    monkeypatch.setattr(trainer.network, "loss", lambda *inputs: whole(*inputs) * math.nan)
+
+
+def test_weights_survive_a_loss_that_is_not_finite(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = make_trainer(songs_folder, tmp_path)
     trainer.step()
     before = weights(trainer)
-    trainer._apply(False)
+    break_loss(trainer, monkeypatch)
+    trainer.step()
+    assert trainer.step_number == 2
     assert all(torch.equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
-    with pytest.raises(StemsplitError, match="learning rate"):
-        for _ in range(MAX_BAD_STEPS):
-            trainer._apply(False)
+
+
+def test_a_loss_that_stays_bad_leads_back_once(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemsplit.training.loop.MAX_BAD_STEPS", 2)
+    said: list[str] = []
+    trainer = make_trainer(songs_folder, tmp_path, warn=said.append)
+    trainer.step()
+    trainer.save()
+    kept = weights(trainer)
+    trainer.step()
+    break_loss(trainer, monkeypatch)
+    for _ in range(2):
+        trainer.step()
+    assert trainer.step_number == 1 and len(said) == 1 and "half the learning rate" in said[0]
+    assert all(torch.equal(a, b) for a, b in zip(kept, weights(trainer), strict=True))
+    trainer.step()
+    assert trainer._optimiser.param_groups[0]["lr"] == 0.5 * trainer.settings.rate_at(0.0)
+    with pytest.raises(StemsplitError, match="in a row"):
+        trainer.step()
+
+
+def full_disk(*_: Any, **__: Any) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_full_disk_is_waited_for(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    often = {"budget_s": 1.0, "checkpoint_s": 0.0, "validate_s": 0.0}
+    trainer = make_trainer(songs_folder, tmp_path, warn=said.append, **often)
+    trainer.save()
+    step, written = trainer.step, Path.write_bytes
+
+    def step_on_a_full_disk() -> float:
+        is_full = 1 <= trainer.step_number < 4
+        monkeypatch.setattr(Path, "write_bytes", full_disk if is_full else written)
+        return step()
+
+    monkeypatch.setattr(trainer, "step", step_on_a_full_disk)
+    trainer.fit()
+    assert len(said) == 1 and "No space left" in said[0]
+    assert load_state(trainer.checkpoint)["step_number"] == trainer.step_number > 4
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_disk_that_stays_full_is_an_error_at_the_end(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, budget_s=0.1)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        trainer.fit()
+    assert trainer.step_number > 0
+
+
+def test_a_curve_that_cannot_be_written_keeps_what_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = CurveLog(tmp_path / "curve.csv")
+    log.add({"step": 1})
+    with monkeypatch.context() as patch:
+        patch.setattr(csv.DictWriter, "writerows", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            log.add({"step": 2})
+    assert [row["step"] for row in read_curves(log.path)] == [1]
+    log.add({"step": 3})
+    assert [row["step"] for row in read_curves(log.path)] == [1, 2, 3]
+
+
+def test_a_stopped_run_has_a_checkpoint_and_goes_on(songs_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(songs_folder, tmp_path)
+    with on_interrupt(trainer.stop):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not trainer.fit()
+    trainer = make_trainer(songs_folder, tmp_path, budget_s=0.3)
+    assert trainer.step_number == 0 and trainer.fit()
+
+
+def test_a_run_starts_from_the_weights_of_another(songs_folder: Path, tmp_path: Path) -> None:
+    first = make_trainer(songs_folder, tmp_path / "first", learning_rate=0.1)
+    for _ in range(2):
+        first.step()
+    first.save()
+    source = first.checkpoint
+    tuned = BandSplit(n_features=8, n_layers=1, target="vocals")
+    second = make_trainer(songs_folder, tmp_path / "second", tuned, source)
+    for a, b in zip(first.average.parameters(), second.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    other = BandSplit(n_features=16, n_layers=1)
+    with pytest.raises(StemsplitError, match="does not fit"):
+        make_trainer(songs_folder, tmp_path / "third", other, source)
+    with pytest.raises(StemsplitError, match="does not fit"):
+        make_trainer(songs_folder, tmp_path / "fourth", small_openunmix(), source)
+
+
+@pytest.mark.parametrize(("halved", "tolerance"), [(False, 1e-4), (True, 1e-2)])
+def test_the_bundled_model_can_be_trained_on(tmp_path: Path, halved: bool, tolerance: float) -> None:
+    bundled = Path(__file__).parents[1] / "models" / "band.onnx"
+    model, path = onnx.load(bundled), tmp_path / "model.onnx"
+    onnx.save(store_halves(model, weight_names(model)) if halved else model, path)
+    network = BandSplit().eval()
+    load_initial(network, path)
+    session = onnxruntime.InferenceSession(bundled, providers=["CPUExecutionProvider"])
+    mixture = 10 * torch.randn(1, 4, SPEC.n_bins, 7, generator=torch.Generator().manual_seed(2))
+    (mask,) = session.run(None, {"mixture": mixture.numpy()})
+    with torch.inference_mode():
+        expected = network.masks(network.powers(mixture))
+    assert np.abs(mask - expected.numpy()).max() < tolerance
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    with pytest.raises(StemsplitError, match="can be read"):
+        load_initial(BandSplit(n_features=8, n_layers=1), path)
+    path.write_bytes(b"no graph at all")
+    with pytest.raises(StemsplitError, match="can be read"):
+        load_initial(BandSplit(n_features=8, n_layers=1), path)
+
+
+def test_options_of_the_command_line_are_typed() -> None:
+    assert read_options(["dilations=[1, 2]", "mask=sigmoid"]) == {"dilations": [1, 2], "mask": "sigmoid"}
+    assert find_preset("gpu").build(n_features=8).options["n_features"] == 8
+    assert find_preset("gpu").build("openunmix", hidden_size=8).name == "openunmix"
+    with pytest.raises(StemsplitError, match="key=value"):
+        read_options(["dilations"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--network", "nonsense"], "nonsense"),
+        (["--option", "nonsense=1"], "nonsense"),
+        (["--option", "mask=nonsense"], "nonsense"),
+        (["--option", 'n_features="wide"'], "wide"),
+        (["--preset", "nonsense"], "nonsense"),
+        (["--target", "nonsense"], "nonsense"),
+        (["--option", "n_features=8"], "holds no songs"),
+    ],
+)
+def test_a_run_that_cannot_be_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    command = ["training", "fit", str(tmp_path / "run"), "--work", str(tmp_path), "--minutes", "1"]
+    monkeypatch.setattr("sys.argv", command + arguments)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    error = capsys.readouterr().err
+    assert ended.value.code == 1 and message in error and error.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_checkpoint_of_another_network_is_refused(songs_folder: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from stemsplit.training import SPEC
 from stemsplit.training.bands import BandLayout
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.networks import build
-from stemsplit.training.openunmix import TargetNetwork
-from stemsplit.training.spectra import as_input, inverse, whole_transform
+from stemsplit.training.openunmix import OPENUNMIX_SPEC, OpenUnmix, TargetNetwork
+from stemsplit.training.spectra import as_input, inverse, transform, whole_transform
 
 torch.set_num_threads(1)  # such small networks only lose by more
 
@@ -97,6 +97,40 @@ def test_openunmix_has_the_published_size() -> None:
     network = TargetNetwork().eval()
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(8.9e6, rel=0.02)
     assert network(torch.rand(1, 2, 2049, 7)).shape == (1, 1, 2, 2049, 7)
+
+
+def test_openunmix_estimates_sum_to_the_mixture() -> None:
+    torch.manual_seed(0)
+    network = build("openunmix", hidden_size=8, n_layers=1, max_bin=40).eval()
+    mixture = 0.1 * torch.randn(2, 9000)
+    estimates = network.estimates(mixture)
+    assert estimates.shape == (4, 2, 9000)
+    torch.testing.assert_close(estimates.sum(0), mixture, rtol=0, atol=1e-5)
+
+
+def test_openunmix_starts_from_the_statistics_of_its_inputs() -> None:
+    network = OpenUnmix(hidden_size=8, n_layers=1, max_bin=40)
+    slope = torch.linspace(1, 0.1, 20000)
+    mixtures = [0.1 * slope * torch.randn(2, 20000) + shift for shift in (0.0, 0.5)]
+    network.adapt(mixtures)
+    mono = torch.cat([transform(each.mean(0), OPENUNMIX_SPEC).abs() for each in mixtures], -1)
+    for part in network.parts:
+        weights = part.state_dict()
+        scaled = (mono[:40] + weights["input_mean"][:, None]) * weights["input_scale"][:, None]
+        torch.testing.assert_close(scaled.mean(-1), torch.zeros(40), rtol=0, atol=1e-4)
+        torch.testing.assert_close(scaled.std(-1, correction=0), torch.ones(40), rtol=0, atol=1e-3)
+
+
+def test_free_masks_need_not_sum_to_one() -> None:
+    masks = BandSplit(n_features=8, n_layers=1, mask="sigmoid")(spectrum(5)).detach()
+    assert masks.min() >= 0 and masks.max() <= 1
+    assert (masks.sum(1) - 1).abs().max() > 0.1
+
+
+def test_shorter_dilations_shorten_the_reach() -> None:
+    assert BandSplit(n_features=8, dilations=[1, 2, 4, 8, 1, 2, 2, 4]).reach_frames == 24
+    with pytest.raises(ModelError, match="dilations"):
+        build("bandsplit", n_layers=2, dilations=[1])
 
 
 def test_an_unknown_network_is_named() -> None:

@@ -15,11 +15,11 @@ from stemsplit.training.card import Evaluation, write_card
 from stemsplit.training.checkpoint import load_average, load_bandsplit
 from stemsplit.training.curves import draw_curves
 from stemsplit.training.export import ModelFacts, choose_targets, export_network
+from stemsplit.training.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.loop import Trainer
-from stemsplit.training.networks import build
 from stemsplit.training.prepare import Workplace
 from stemsplit.training.prepare import prepare as prepare_songs
-from stemsplit.training.presets import find_preset
+from stemsplit.training.presets import find_preset, read_options
 from stemsplit.training.remix import Remixer
 from stemsplit.training.screening import Screening, minutes_of_music, write_report
 from stemsplit.training.songs import load_songs
@@ -79,29 +79,48 @@ def fit(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     work: WorkOption,
     minutes: Annotated[float, typer.Option(min=0.01, help="Training time in all, over every resumption.")],
-    preset: Annotated[str, typer.Option(help="cpu or gpu.")] = "cpu",
+    preset: Annotated[str, typer.Option(help="cpu, gpu or openunmix.")] = "cpu",
+    network: Annotated[str, typer.Option(help="bandsplit or openunmix. Default: the preset's.")] = "",
+    option: Annotated[
+        list[str] | None, typer.Option(help="KEY=VALUE of the network, as JSON; may be repeated.")
+    ] = None,
+    target: Annotated[str, typer.Option(help="The one target whose loss counts. Default: all.")] = "",
+    init: Annotated[
+        Path | None, typer.Option(help="Checkpoint or .onnx whose weights a new run starts from.")
+    ] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(help="Ingredient that is left out; may be repeated.")
+    ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
     validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 8.0,
 ) -> None:
-    """Train; a run that has a checkpoint goes on from there."""
+    """Train; a run that has a checkpoint goes on from there. Ctrl-C saves one first."""
     _check_device(device)
     torch.set_num_threads(threads)
-    chosen, songs = find_preset(preset), load_songs(work / "songs")
+    torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
+    chosen, options = find_preset(preset), read_options(option or ())
+    torch.manual_seed(seed)
+    net = chosen.build(network, **options | ({"target": target} if target else {}))
+    songs = load_songs(work / "songs")
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
     cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
-    torch.manual_seed(seed)
-    network = build("bandsplit", **chosen.network)
-    remixer = Remixer([song for song in songs if song.split == "train"], chosen.remix(), seed=seed)
+    remix = chosen.remix(without=without or ())
     trainer = Trainer(
-        network,
-        remixer,
+        net,
+        Remixer([song for song in songs if song.split == "train"], remix, seed=seed),
         settings,
         run,
         lambda net: summary(score_cases(cases, network_estimates(net, device))),
+        initial=init,
+        warn=_say,
     )
-    trainer.fit()
+    with on_interrupt(trainer.stop):
+        is_done = trainer.fit()
+    if not is_done:
+        _say(f"interrupted after {trainer.step_number} steps; saved: the same command goes on from there")
+        raise typer.Exit(INTERRUPTED)
     draw_curves(run / "curve.csv", run / "curve.png")
     _say(f"trained {trainer.step_number} steps in {trainer.elapsed_s:.0f} s")
 

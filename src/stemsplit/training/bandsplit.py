@@ -16,9 +16,12 @@ from torch.nn import functional
 
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.bands import BandLayout, four_powers
-from stemsplit.training.loss import log_energy_loss
+from stemsplit.training.loss import l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.spectra import as_input, inverse, make_batch, whole_transform
+
+MASKS = ("softmax", "sigmoid")
+LOSSES = ("log_energy", "l1", "log_energy+waveform")
 
 
 class BandLinear(nn.Module):
@@ -75,13 +78,19 @@ class BandSplit(SeparationNetwork):
     Parameters
     ----------
     n_targets : int
-        Targets; their masks sum to one.
+        Targets.
     n_features : int
         Width of each band's description.
     n_layers : int
         Pairs of time and band layers.
     dilations : sequence of int
         Dilations of the convolutions along time, two per layer; their sum is the reach in frames.
+    mask : str
+        "softmax": the masks of all targets sum to one; "sigmoid": each is free in [0, 1].
+    loss : str
+        What training lowers: "log_energy", "l1", or "log_energy+waveform" (the mean of both).
+    target : str
+        The one target whose loss counts, as in fine-tuning; "" counts all.
     layout : BandLayout, optional
         How bins become bands.
     """
@@ -97,15 +106,22 @@ class BandSplit(SeparationNetwork):
         n_features: int = 64,
         n_layers: int = 4,
         dilations: Sequence[int] = (1, 2, 4, 8, 1, 4, 2, 16),
+        mask: str = "softmax",
+        loss: str = "log_energy",
+        target: str = "",
         layout: BandLayout | None = None,
     ) -> None:
         super().__init__()
+        for value, choices in ((mask, MASKS), (loss, LOSSES), (target, ("", *TARGETS))):
+            if value not in choices:
+                raise ValueError(f"{value!r} is none of {', '.join(filter(None, choices))}")
         self.n_targets, self.n_channels = n_targets, 2
         self.layout = layout or BandLayout()
         if len(dilations) < 2 * n_layers:
             raise ValueError(f"{n_layers} layers need {2 * n_layers} dilations, not {len(dilations)}")
         self.dilations = tuple(dilations[: 2 * n_layers])
         self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
+        self.options |= {"mask": mask, "loss": loss, "target": target}
         self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
@@ -121,16 +137,22 @@ class BandSplit(SeparationNetwork):
         return sum(self.dilations)
 
     def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
-        """Error energy in decibels against the mixture; the network works in bfloat16."""
+        """The chosen loss in decibels against the mixture; the network works in bfloat16."""
+        wanted, target = self.options["loss"], self.options["target"]
+        if target:
+            known = known * (torch.arange(len(TARGETS), device=known.device) == TARGETS.index(target))
         with torch.no_grad():
-            batch = make_batch(self.layout, stems, known, colours)
+            batch = make_batch(self.layout, stems, known, colours, keep_spectra=wanted != "log_energy")
         with torch.autocast(stems.device.type, torch.bfloat16):
             masks = self.masks(batch.powers)
-        return log_energy_loss(masks, batch)
+        if wanted == "l1":
+            return l1_loss(masks, batch, self.layout)
+        loss = log_energy_loss(masks, batch)
+        return loss if wanted == "log_energy" else 0.5 * (loss + waveform_loss(masks, batch, self.layout))
 
     @torch.inference_mode()
     def estimates(self, mixture: Tensor) -> Tensor:
-        """Waveforms of all targets in a song; they sum to the mixture."""
+        """Waveforms of all targets in a song; they sum to the mixture where the masks sum to one."""
         spectrum = whole_transform(mixture)
         masks = self(as_input(spectrum[None]))[0]
         return inverse(masks * spectrum, mixture.shape[-1])
@@ -146,7 +168,7 @@ class BandSplit(SeparationNetwork):
         Returns
         -------
         Tensor, shape (batch, targets, 2, bins, frames)
-            Masks in [0, 1] that sum to one over the targets.
+            Masks in [0, 1]; those of a softmax sum to one over the targets.
         """
         return self.layout.expand(self.masks(self.powers(mixture)))
 
@@ -176,7 +198,9 @@ class BandSplit(SeparationNetwork):
             x = band(self.time[2 * index + 1](self.time[2 * index](x)))
         logits = self._decode(self.norm(x))  # (batch, frames, compact, targets * 2)
         logits = torch.unflatten(logits, -1, (self.n_targets, self.n_channels))
-        return torch.softmax(logits.float(), -2).permute(0, 3, 4, 2, 1)
+        is_softmax = self.options["mask"] == "softmax"
+        masks = torch.softmax(logits.float(), -2) if is_softmax else torch.sigmoid(logits.float())
+        return masks.permute(0, 3, 4, 2, 1)
 
     def _encode(self, x: Tensor) -> Tensor:
         """``(batch, frames, compact, 4) -> (batch, frames, bands, features)``."""

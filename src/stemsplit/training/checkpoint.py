@@ -1,5 +1,6 @@
 """Checkpoints: everything that a resumed run needs, in one file."""
 
+import io
 import pickle
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,22 @@ import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.initialisers import read_weights
 from stemsplit.training.networks import build
 from stemsplit.training.separation import SeparationNetwork
+
+
+def save_state(state: dict[str, Any], checkpoint: Path) -> None:
+    """Write a checkpoint so that a whole one is always there; `OSError` if it cannot be written."""
+    whole = io.BytesIO()  # torch reports a full disk in many ways, a file in one
+    torch.save(state, whole)
+    part = checkpoint.with_suffix(".part")
+    try:
+        part.write_bytes(whole.getbuffer())
+        part.replace(checkpoint)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
@@ -58,3 +73,19 @@ def load_bandsplit(checkpoint: Path) -> BandSplit:
             f"{checkpoint} holds {network.name}; only {BandSplit.name} networks can be exported"
         )
     return network
+
+
+def load_initial(network: SeparationNetwork, path: Path) -> None:
+    """Give a network the averaged weights of a checkpoint, or those of an exported ``.onnx`` model.
+
+    Raises
+    ------
+    StemsplitError
+        The file is missing or neither, or its weights are those of another architecture.
+    """
+    weights = read_weights(path, network) if path.suffix == ".onnx" else load_state(path)["average"]
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[1].strip()
+        raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error

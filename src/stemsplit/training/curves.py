@@ -15,13 +15,15 @@ class CurveLog:
         self.rows: list[dict[str, float]] = read_curves(path) if path.exists() else []
 
     def add(self, row: dict[str, float]) -> None:
-        """Append one row and write the table anew."""
+        """Append one row and write the table anew; a row that could not be written comes with the next."""
         self.rows.append({key: round(value, 3) for key, value in row.items()})
         columns = list(dict.fromkeys(key for each in self.rows for key in each))
-        with self.path.open("w", newline="", encoding="utf-8") as file:
+        part = self.path.with_suffix(".part")
+        with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
+        part.replace(self.path)
 
 
 def read_curves(path: Path) -> list[dict[str, float]]:

@@ -5,83 +5,27 @@ step and seconds spent. The learning rate follows the clock, so a run ends when 
 """
 
 import copy
-import math
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.checkpoint import load_state, network_of
+from stemsplit.training.checkpoint import load_initial, load_state, network_of, save_state
 from stemsplit.training.curves import CurveLog
-from stemsplit.training.remix import Example, Remixer
+from stemsplit.training.feed import Feed
+from stemsplit.training.remix import Remixer
 from stemsplit.training.separation import SeparationNetwork
-from stemsplit.training.spectra import draw_colours
+from stemsplit.training.settings import FitSettings
 
 MAX_BAD_STEPS = 20
-STEPS_AHEAD = 4
 N_ADAPT_EXAMPLES = 64
-
-
-@dataclass(frozen=True)
-class FitSettings:
-    """How long and how to train.
-
-    Parameters
-    ----------
-    budget_s : float
-        Seconds of training in all, over every resumption.
-    batch_size : int
-        Examples per step.
-    learning_rate : float
-        At its highest.
-    warm_up_s : float
-        Seconds of linear rise; then a cosine falls to zero at the end of the budget.
-    ema_steps : float
-        Time constant of the averaged weights, in steps, once the training is long.
-    clip_norm : float
-        Largest norm of a gradient.
-    weight_decay : float
-        AdamW's.
-    checkpoint_s, validate_s : float
-        Seconds between checkpoints, and between validations.
-    seed : int
-        Of the weights and of the examples.
-    device : str
-        "cpu" or "cuda".
-    n_workers : int
-        Threads that cut the examples of the steps ahead; 0 cuts them when they are needed.
-    """
-
-    budget_s: float
-    batch_size: int = 4
-    learning_rate: float = 1.5e-3
-    warm_up_s: float = 60.0
-    ema_steps: float = 400.0
-    clip_norm: float = 2.0
-    weight_decay: float = 1e-2
-    checkpoint_s: float = 300.0
-    validate_s: float = 600.0
-    seed: int = 0
-    device: str = "cpu"
-    n_workers: int = 0
-
-    def rate_at(self, elapsed_s: float) -> float:
-        """Learning rate after so many seconds.
-
-        >>> FitSettings(budget_s=100, warm_up_s=10, learning_rate=1.0).rate_at(5)
-        0.5
-        """
-        if elapsed_s < self.warm_up_s:
-            return self.learning_rate * elapsed_s / self.warm_up_s
-        share = min(1.0, (elapsed_s - self.warm_up_s) / max(1e-9, self.budget_s - self.warm_up_s))
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
 
 
 class Trainer:
@@ -99,6 +43,10 @@ class Trainer:
         Where ``checkpoint.pt`` and the curves are kept. A checkpoint found there is continued.
     validate : callable, optional
         Takes the averaged network, returns figures for the curves.
+    initial : Path, optional
+        Checkpoint or exported model whose weights a new run starts from.
+    warn : callable, optional
+        Takes a line about something that went wrong and was mended.
     """
 
     def __init__(
@@ -108,77 +56,99 @@ class Trainer:
         settings: FitSettings,
         folder: Path,
         validate: Callable[[SeparationNetwork], dict[str, float]] | None = None,
+        *,
+        initial: Path | None = None,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.settings, self.folder, self._remixer, self._validate = settings, folder, remixer, validate
+        self._warn, self._has_warned, self._is_stopped = warn, False, False
         self.network = network.to(settings.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self._optimiser = torch.optim.AdamW(
             self.network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay
         )
-        self.step_number, self.elapsed_s, self._bad_steps = 0, 0.0, 0
-        self._pool = ThreadPoolExecutor(settings.n_workers) if settings.n_workers else None
-        self._ahead: dict[int, Future[Example]] = {}
+        self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
+        self._without = set(remixer.settings.without)  # over all resumptions
+        self._feed = Feed(remixer, settings, network.n_bins)
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
         if self.checkpoint.exists():
             self._resume()
         else:
-            self._start()
+            self._start(initial)
 
     @property
     def checkpoint(self) -> Path:
         """Where the state is kept."""
         return self.folder / "checkpoint.pt"
 
-    def fit(self) -> None:
-        """Train until the budget is spent; interrupted, the last checkpoint stands."""
+    def fit(self) -> bool:
+        """Train until the budget is spent or `stop` is called; returns whether it is spent.
+
+        A disk that is full on the way is waited for.
+
+        Raises
+        ------
+        StemsplitError
+            The loss is not finite again and again.
+        OSError
+            The last checkpoint or curve cannot be written.
+        """
         saved = validated = self.elapsed_s
         losses: list[float] = []
-        while self.elapsed_s < self.settings.budget_s:
+        if not self.checkpoint.exists():  # a run that fails early has weights to go back to
+            self._write(self.save)
+        while self.elapsed_s < self.settings.budget_s and not self._is_stopped:
             began = time.perf_counter()
             losses.append(self.step())
             self.elapsed_s += time.perf_counter() - began
             if self.elapsed_s - validated >= self.settings.validate_s:
-                self._report(losses)
+                self._write(partial(self._curves.add, self._row(losses)))
                 validated, losses = self.elapsed_s, []
             if self.elapsed_s - saved >= self.settings.checkpoint_s:
-                self.save()
+                self._write(self.save)
                 saved = self.elapsed_s
-        self._report(losses)
+        self._feed.close()
         self.save()
+        if not self._is_stopped:
+            self._curves.add(self._row(losses))
+        return not self._is_stopped
+
+    def stop(self) -> None:
+        """Let `fit` end after the step that it is at, with a checkpoint."""
+        self._is_stopped = True
 
     def step(self) -> float:
         """One update; returns the loss."""
-        inputs = self._inputs(self.step_number)
+        inputs = self._feed.take(self.step_number)
         for group in self._optimiser.param_groups:
-            group["lr"] = self.settings.rate_at(self.elapsed_s)
+            group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
         # what a network draws at random, such as dropout, is a function of the step too
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
         loss = self.network.loss(*inputs)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-        self._apply(bool(torch.isfinite(loss) and torch.isfinite(norm)))
-        self.step_number += 1
+        if torch.isfinite(loss) and torch.isfinite(norm):
+            self._update()
+        else:
+            self._pass_over()
         return float(loss.detach())
 
     def save(self) -> None:
         """Write the checkpoint so that it is always whole."""
-        part = self.checkpoint.with_suffix(".part")
-        torch.save(self._state(), part)
-        part.replace(self.checkpoint)
+        save_state(self._state(), self.checkpoint)
 
-    def _apply(self, is_finite: bool) -> None:
-        """Take the step, or leave it out where its gradient is not finite."""
-        if not is_finite:
-            self._bad_steps += 1
-            if self._bad_steps >= MAX_BAD_STEPS:
-                raise StemsplitError(
-                    f"{MAX_BAD_STEPS} steps in a row had no finite loss (step {self.step_number}); "
-                    f"{self.checkpoint} holds the last good weights: lower the learning rate"
-                )
-            return
-        self._bad_steps = 0
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write what can be written later as well; the first failure is told."""
+        try:
+            write()
+        except OSError as error:
+            if not self._has_warned:
+                self._warn(f"{self.folder} cannot be written ({error}); training goes on and tries again")
+            self._has_warned = True
+
+    def _update(self) -> None:
         self._optimiser.step()
         # short memory at first, so that the random start is forgotten
         keep = min(1 - 1 / self.settings.ema_steps, (1 + self.step_number) / (10 + self.step_number))
@@ -189,38 +159,32 @@ class Trainer:
             buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
             for kept, value in buffers:  # running statistics are means already
                 kept.copy_(value)
+        self._bad_steps = 0
+        self.step_number += 1
 
-    def _inputs(self, step_number: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Stems, known and colours of a step, on the device."""
-        examples = self._examples(step_number)
-        rng = np.random.default_rng((self.settings.seed, 1, step_number))
-        stems = torch.from_numpy(np.stack([example.stems for example in examples]))
-        known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))
-        colours = draw_colours(rng, len(examples), stems.shape[1], self.network.n_bins)
-        return self._sent(stems), self._sent(known), self._sent(colours)
+    def _pass_over(self) -> None:
+        """Leave a step out whose gradient is not finite; after too many in a row go back, once."""
+        self._bad_steps += 1
+        self.step_number += 1
+        if self._bad_steps < MAX_BAD_STEPS:
+            return
+        trouble = f"{MAX_BAD_STEPS} steps in a row had no finite loss (step {self.step_number})"
+        if self._rate_factor < 1 or not self.checkpoint.exists():
+            raise StemsplitError(
+                f"{trouble}; the last good weights are in {self.folder}: change the settings"
+            )
+        elapsed_s = self.elapsed_s
+        self._resume()
+        # the clock goes on: the budget is one of time
+        self.elapsed_s, self._bad_steps, self._rate_factor = elapsed_s, 0, 0.5
+        self._warn(f"{trouble}; back to step {self.step_number} with half the learning rate")
 
-    def _examples(self, step_number: int) -> list[Example]:
-        """Examples of a step; those of the steps to come are begun, where there are workers."""
-        size = self.settings.batch_size
-        numbers = range(step_number * size, (step_number + 1) * size)
-        if self._pool is None:
-            return [self._remixer.example(number) for number in numbers]
-        for number in range(numbers.start, numbers.stop + STEPS_AHEAD * size):
-            if number not in self._ahead:
-                self._ahead[number] = self._pool.submit(self._remixer.example, number)
-        return [self._ahead.pop(number).result() for number in numbers]
-
-    def _sent(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self.settings.device, non_blocking=True)
-
-    def _report(self, losses: list[float]) -> None:
-        row = {
-            "elapsed_s": self.elapsed_s,
-            "step": self.step_number,
-            "loss": float(np.mean(losses or [0])),
-        }
+    def _row(self, losses: list[float]) -> dict[str, float]:
+        """What the curves say about the steps since the last row."""
         self.average.eval()
-        self._curves.add(row | (self._validate(self.average) if self._validate else {}))
+        figures = self._validate(self.average) if self._validate else {}
+        loss = {"loss": float(np.mean(losses))} if losses else {}
+        return {"elapsed_s": self.elapsed_s, "step": self.step_number} | loss | figures
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -229,16 +193,21 @@ class Trainer:
             "optimiser": self._optimiser.state_dict(),
             "step_number": self.step_number,
             "elapsed_s": self.elapsed_s,
+            "rate_factor": self._rate_factor,
             "settings": asdict(self.settings),
             "remix": asdict(self._remixer.settings),
             "network_name": self.network.name,
             "network_options": self.network.options,
             "n_songs": self._remixer.n_songs,
+            "without": sorted(self._without),
         }
 
-    def _start(self) -> None:
-        examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
-        self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
+    def _start(self, initial: Path | None) -> None:
+        if initial:
+            load_initial(self.network, initial)
+        else:
+            examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
+            self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
         self.average.load_state_dict(self.network.state_dict())
 
     def _resume(self) -> None:
@@ -253,3 +222,5 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self._optimiser.load_state_dict(state["optimiser"])
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
+        self._without &= set(state.get("without", ()))  # what was heard once stays heard
+        self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none

@@ -36,5 +36,5 @@ def build(name: str, **options: Any) -> SeparationNetwork:
         raise ModelError(f"no network is called {name!r}; there are {', '.join(sorted(NETWORKS))}")
     try:
         return NETWORKS[name](**options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name} cannot be made with {options}: {error}") from error

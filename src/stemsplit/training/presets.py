@@ -1,12 +1,17 @@
 """Named sets of training options."""
 
+import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC
-from stemsplit.training.loop import FitSettings
+from stemsplit.training.networks import build
 from stemsplit.training.remix import RemixSettings
+from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.settings import FitSettings
 
 
 @dataclass(frozen=True)
@@ -15,8 +20,10 @@ class Preset:
 
     Parameters
     ----------
-    network : dict
-        Options of `BandSplit`.
+    network : str
+        Its name.
+    options : dict
+        Its options.
     n_frames : int
         Length of an example in frames (64 are 4.5 s).
     batch_size : int
@@ -24,14 +31,24 @@ class Preset:
     learning_rate : float
         At its highest.
     n_workers : int
-        Threads that cut examples.
+        Processes that cut examples.
+    clip_norm, weight_decay : float
+        Those of `FitSettings`.
     """
 
-    network: dict[str, Any] = field(default_factory=dict)
+    network: str = "bandsplit"
+    options: dict[str, Any] = field(default_factory=dict)
     n_frames: int = 64
     batch_size: int = 6
     learning_rate: float = 1.5e-3
     n_workers: int = 0
+    clip_norm: float = 2.0
+    weight_decay: float = 1e-2
+
+    def build(self, name: str = "", **options: Any) -> SeparationNetwork:
+        """The preset's network, or the one called `name`; `options` go before the preset's."""
+        chosen = name or self.network
+        return build(chosen, **((self.options if chosen == self.network else {}) | options))
 
     def settings(self, *, minutes: float, validate_minutes: float, seed: int, device: str) -> FitSettings:
         """How to train for so many minutes."""
@@ -41,23 +58,35 @@ class Preset:
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
             n_workers=self.n_workers,
+            clip_norm=self.clip_norm,
+            weight_decay=self.weight_decay,
             seed=seed,
             device=device,
         )
 
-    def remix(self) -> RemixSettings:
-        """How examples of this length are drawn."""
-        return RemixSettings(n_samples=(self.n_frames - 1) * SPEC.hop_length + SPEC.n_fft)
+    def remix(self, *, without: Sequence[str] = ()) -> RemixSettings:
+        """How examples of this length are drawn; `without` names ingredients that are left out."""
+        n_samples = (self.n_frames - 1) * SPEC.hop_length + SPEC.n_fft
+        return RemixSettings(n_samples=n_samples, without=tuple(without))
 
 
 PRESETS = {
     "cpu": Preset(),
     "gpu": Preset(
-        {"n_features": 128, "n_layers": 6, "dilations": [1, 2, 4, 8, 1, 4, 2, 12, 1, 2, 1, 4]},
+        options={"n_features": 128, "n_layers": 6, "dilations": [1, 2, 4, 8, 1, 4, 2, 12, 1, 2, 1, 4]},
         n_frames=96,
         batch_size=16,
         learning_rate=1e-3,
         n_workers=12,
+    ),
+    # as published, but for the clock that lowers the rate instead of a plateau
+    "openunmix": Preset(
+        "openunmix",
+        n_frames=85,  # 6 s
+        batch_size=16,
+        learning_rate=1e-3,
+        clip_norm=math.inf,
+        weight_decay=1e-5,
     ),
 }
 
@@ -67,3 +96,21 @@ def find_preset(name: str) -> Preset:
     if name not in PRESETS:
         raise StemsplitError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Options of a network as they stand on a command line: ``key=value``, the value JSON or plain text.
+
+    >>> read_options(["n_layers=2", "dilations=[1, 2]", "mask=sigmoid"])
+    {'n_layers': 2, 'dilations': [1, 2], 'mask': 'sigmoid'}
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, is_pair, text = pair.partition("=")
+        if not is_pair or not key.isidentifier():
+            raise StemsplitError(f"{pair!r} is not of the form key=value")
+        try:
+            options[key] = json.loads(text)
+        except json.JSONDecodeError:
+            options[key] = text
+    return options

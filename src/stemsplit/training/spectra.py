@@ -33,6 +33,8 @@ class Batch:
         ``sum |S|^2`` of each stem.
     known : Tensor, shape (batch, targets)
         One where the loss counts, else zero.
+    spectra : Tensor, shape (batch, targets, 2, frames, bins), optional
+        The stems, complex, for losses that need more than sums.
     """
 
     powers: Tensor
@@ -40,6 +42,7 @@ class Batch:
     cross: Tensor
     energy: Tensor
     known: Tensor
+    spectra: Tensor | None = None
 
 
 def transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
@@ -74,7 +77,9 @@ def as_input(mixture: Tensor) -> Tensor:
     return torch.view_as_real(mixture).permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
-def make_batch(layout: BandLayout, stems: Tensor, known: Tensor, colour: Tensor) -> Batch:
+def make_batch(
+    layout: BandLayout, stems: Tensor, known: Tensor, colour: Tensor, *, keep_spectra: bool = False
+) -> Batch:
     """Mix stems and take the sums that network and loss need.
 
     Parameters
@@ -87,17 +92,24 @@ def make_batch(layout: BandLayout, stems: Tensor, known: Tensor, colour: Tensor)
         One where the loss counts.
     colour : Tensor, shape (batch, targets, bins)
         Gain per bin of each stem, from `draw_colours`.
+    keep_spectra : bool
+        Whether the batch holds the stems' spectra too.
     """
-    examples = [_sums(layout, *each) for each in zip(stems, colour, strict=True)]
-    powers, mixture, cross, energy = (torch.stack(each) for each in zip(*examples, strict=True))
-    return Batch(powers, mixture.unsqueeze(1), cross, energy, known)
+    sums, kept = [], []
+    for waveforms, gain in zip(stems, colour, strict=True):
+        spectra = transform(waveforms).transpose(-1, -2)  # (targets, 2, frames, bins)
+        spectra *= gain[:, None, None, :]
+        sums.append(_sums(layout, spectra))
+        if keep_spectra:
+            kept.append(spectra)
+    powers, mixture, cross, energy = (torch.stack(each) for each in zip(*sums, strict=True))
+    return Batch(
+        powers, mixture.unsqueeze(1), cross, energy, known, torch.stack(kept) if keep_spectra else None
+    )
 
 
-def _sums(layout: BandLayout, stems: Tensor, colour: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _sums(layout: BandLayout, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Powers, mixture, cross and energy of one example; frames before bins, as they lie in memory."""
-    window = torch.from_numpy(SPEC.analysis).to(stems.device)
-    spectra = torch.fft.rfft(stems.unfold(-1, SPEC.n_fft, SPEC.hop_length) * window)
-    spectra *= colour[:, None, None, :]  # (targets, 2, frames, bins)
     mixture = torch.view_as_real(spectra.sum(0))
     parts = torch.view_as_real(spectra)
     cross = (parts * mixture).sum(-1)

@@ -1,0 +1,90 @@
+"""Weights of a torch network, read back out of the ONNX file that it was exported to.
+
+The export keeps most parameters by name, as ``network.<name>``. Two kinds it rewrites: the weight of a
+linear layer is turned and stands at the product before the layer's bias; the biases of an LSTM are joined,
+and their gates are in the order of ONNX.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from onnx import GraphProto, NodeProto, numpy_helper
+from torch import Tensor, nn
+
+from stemsplit.errors import ModelError
+
+PREFIX = "network."
+GATES = (0, 2, 3, 1)  # input, forget, cell, output, as torch has them; ONNX: input, output, forget, cell
+
+
+def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
+    """What ``network.load_state_dict`` takes, from the file of a network of the same architecture.
+
+    Raises
+    ------
+    ModelError
+        The file is missing, is no ONNX, or does not hold a weight where the export would have put it.
+    """
+    try:
+        weights = _Weights(onnx.load(path).graph)
+        return {name: torch.from_numpy(weights.find(name).copy()) for name in network.state_dict()}
+    except (OSError, DecodeError) as error:
+        raise ModelError(f"{path} is no ONNX file that can be read: {error}") from error
+    except KeyError as error:
+        raise ModelError(f"{path} holds no weight {error} as this network has; it is another one") from error
+
+
+class _Weights:
+    """Constants of a graph, and the nodes that use them."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._constants: dict[str, NDArray[np.float32]] = {
+            each.name: numpy_helper.to_array(each) for each in graph.initializer
+        }
+        for node in graph.node:  # weights that are stored in halves
+            if node.op_type == "Cast" and node.input[0] in self._constants:
+                self._constants[node.output[0]] = self._constants[node.input[0]].astype(np.float32)
+        self._nodes: list[NodeProto] = list(graph.node)
+        self._makers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
+
+    def find(self, name: str) -> NDArray[np.float32]:
+        """The parameter that torch calls `name`; `KeyError` if there is none."""
+        layer, _, kind = name.rpartition(".")
+        if PREFIX + name in self._constants:
+            return self._constants[PREFIX + name]
+        if kind == "weight":
+            return self._linear(layer, name).T
+        if kind.startswith("bias_"):
+            return self._lstm_bias(layer, kind, name)
+        raise KeyError(name)
+
+    def _linear(self, layer: str, name: str) -> NDArray[np.float32]:
+        for node in self._nodes:
+            if node.op_type == "Add" and f"{PREFIX}{layer}.bias" in node.input:
+                product = self._makers.get(node.input[0])
+                if product is not None and product.op_type == "MatMul":
+                    return self._constants[product.input[1]]
+        raise KeyError(name)
+
+    def _lstm_bias(self, layer: str, kind: str, name: str) -> NDArray[np.float32]:
+        """``bias_ih_l0`` and the like, out of ``(directions, 8 * size)``: both biases, four gates each."""
+        for node in self._nodes:
+            if node.op_type == "LSTM" and f"{PREFIX}{layer}.weight_ih_l0" in self._sources(node.input[1]):
+                joined = self._constants[node.input[3]]
+                both = joined[int(kind.endswith("_reverse"))].reshape(2, 4, -1)
+                gates: NDArray[np.float32] = both[int(kind.startswith("bias_hh"))][list(GATES)]
+                return gates.ravel()
+        raise KeyError(name)
+
+    def _sources(self, value: str) -> Iterator[str]:
+        """Constants that a value is made of."""
+        if value in self._constants:
+            yield value
+        elif value in self._makers:
+            for each in self._makers[value].input:
+                yield from self._sources(each)

@@ -1,0 +1,59 @@
+"""Settings of a training run."""
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How long and how to train.
+
+    Parameters
+    ----------
+    budget_s : float
+        Seconds of training in all, over every resumption.
+    batch_size : int
+        Examples per step.
+    learning_rate : float
+        At its highest.
+    warm_up_s : float
+        Seconds of linear rise; then a cosine falls to zero at the end of the budget.
+    ema_steps : float
+        Time constant of the averaged weights, in steps, once the training is long.
+    clip_norm : float
+        Largest norm of a gradient.
+    weight_decay : float
+        AdamW's.
+    checkpoint_s, validate_s : float
+        Seconds between checkpoints, and between validations.
+    seed : int
+        Of the weights and of the examples.
+    device : str
+        "cpu" or "cuda".
+    n_workers : int
+        Processes that cut the examples of the steps ahead; 0 cuts them when they are needed.
+    """
+
+    budget_s: float
+    batch_size: int = 4
+    learning_rate: float = 1.5e-3
+    warm_up_s: float = 60.0
+    ema_steps: float = 400.0
+    clip_norm: float = 2.0
+    weight_decay: float = 1e-2
+    checkpoint_s: float = 300.0
+    validate_s: float = 600.0
+    seed: int = 0
+    device: str = "cpu"
+    n_workers: int = 0
+
+    def rate_at(self, elapsed_s: float) -> float:
+        """Learning rate after so many seconds.
+
+        >>> FitSettings(budget_s=100, warm_up_s=10, learning_rate=1.0).rate_at(5)
+        0.5
+        """
+        if elapsed_s < self.warm_up_s:
+            return self.learning_rate * elapsed_s / self.warm_up_s
+        share = min(1.0, (elapsed_s - self.warm_up_s) / max(1e-9, self.budget_s - self.warm_up_s))
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))
