@@ -235,12 +235,14 @@ def without_strays(voice: Instrument) -> Instrument:
 
 
 def steady_pitch(waveform: FloatArray) -> float | None:
-    """The detected pitch where most loud parts of a recording agree on it; None for hiss and speech."""
+    """The detected pitch where most loud parts of its first second agree on it; None for hiss and speech."""
     pitch = detected_pitch(waveform)
     if pitch is None:
         return None
     n = round(0.3 * SAMPLE_RATE)
-    parts = [waveform[:, start : start + n] for start in range(0, max(1, waveform.shape[1] - n + 1), n)]
+    parts = [
+        waveform[:, start : start + n] for start in range(0, max(1, min(4 * n, waveform.shape[1] - n + 1)), n)
+    ]
     powers = [float(np.square(part).mean()) for part in parts]
     heard = [
         detected_pitch(part) for part, power in zip(parts, powers, strict=True) if power > 0.1 * max(powers)
