@@ -61,7 +61,9 @@ class FakeModel:
         return {target: nearest[target] + self.bleed * mixture for target in TARGETS}
 
 
-def make_library(folder: Path, backings: Mapping[str, tuple[FloatArray, str, str]]) -> Library:
+def make_library(
+    folder: Path, backings: Mapping[str, tuple[FloatArray, str, str]], **changes: str
+) -> Library:
     """A library of backing: (waveform, what it contains, split) by name."""
     rows = []
     (folder / "library").mkdir()
@@ -69,7 +71,7 @@ def make_library(folder: Path, backings: Mapping[str, tuple[FloatArray, str, str
         row = {field.name: "" for field in fields(Item)}
         row |= {"file": f"{name}.wav", "start_s": "0", "duration_s": str(LENGTH_S), "channels": "2"}
         row |= {"category": "backing", "kind": "song", "name": name, "contains": contains, "split": split}
-        rows.append(row | {"attribution": name})
+        rows.append(row | {"attribution": name} | changes)
         soundfile.write(folder / "library" / row["file"], waveform.T, SAMPLE_RATE)
     with (folder / "library" / "index.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
@@ -204,6 +206,14 @@ def test_verdicts_decide_what_stays_in_training(screened: Screened) -> None:
         *(("falsely bare", "passage", "train", stem) for stem in passages),
         *(("kept aside", "passage", "valid", stem) for stem in passages),
     }
+
+
+def test_a_phrase_of_one_instrument_is_believed(parts: dict[str, FloatArray], tmp_path: Path) -> None:
+    phrase = {"category": "other", "kind": "phrase"}
+    library = make_library(tmp_path, {"cello": (mixed(parts), "other", "train")}, **phrase)
+    model = FakeModel(parts)
+    screening = Screening(library, tmp_path / "songs", tmp_path / "traces", model, voice_share=0.2)
+    assert [finding.verdict for finding in screening.run(lambda _: None)] == ["kept"]
 
 
 def test_a_passage_is_the_music_of_its_source(screened: Screened) -> None:
