@@ -12,9 +12,11 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from typer.testing import CliRunner
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.__main__ import app
 from stemsplit.training.comparison import (
     ROWS,
     Budget,
@@ -26,10 +28,11 @@ from stemsplit.training.comparison import (
     train_row,
 )
 from stemsplit.training.comparison_table import markdown, write_tables
+from stemsplit.training.contenders import open_contender
 from stemsplit.training.presets import find_preset
 from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
-from stemsplit.training.validation import Score, Separate
+from stemsplit.training.validation import Score, Separate, load_scores
 
 torch.set_num_threads(1)  # such small networks only lose by more
 
@@ -131,6 +134,17 @@ def test_a_row_is_really_trained(songs: list[Song], tmp_path: Path) -> None:
     assert {score.target for score in result.scores} == set(TARGETS)
 
 
+def test_what_was_heard_once_stays_heard(songs: list[Song], tmp_path: Path) -> None:
+    """Or a run could be judged on songs that an earlier part of it was trained on."""
+    left_out = replace(TINY, remix={"without": ("multitracks",)})
+    train_row(left_out, tmp_path / "a", songs, BUDGET)
+    assert open_contender(tmp_path / "a", threads=1).without == ("multitracks",)
+    train_row(TINY, tmp_path / "b", songs, BUDGET)
+    with pytest.raises(StemsplitError, match="other ingredients"):
+        train_row(left_out, tmp_path / "b", songs, BUDGET)
+    assert open_contender(tmp_path / "b", threads=1).without == ()
+
+
 def test_every_row_has_a_network_and_differs_from_the_others() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     settings = [(row.preset, dict(row.options), dict(row.remix)) for row in ROWS if row.preset]
@@ -186,3 +200,34 @@ def test_a_mean_weighs_sources_alike_and_leaves_unseen_songs_out() -> None:
     ]
     real, every = markdown([replace(result, scores=scores)], BUDGET).split("## All sources")
     assert "| 0.50 (+3.00) |" in real and "| 2.50 (+3.00) |" in every.split("## Songs")[0]
+
+
+@pytest.fixture
+def work(songs: list[Song], tmp_path: Path) -> Path:
+    (tmp_path / "songs").symlink_to(songs[0].path.parent)
+    return tmp_path
+
+
+def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
+    out, docs = work / "comparison", work / "docs"
+    command = ["compare", str(out), "--work", str(work), "--minutes", "1", "--publish", str(docs)]
+    for row in ("oracle", "baseline"):  # a row a call
+        result = CliRunner().invoke(app, [*command, "--rows", row])
+        assert result.exit_code == 0, result.output
+    text = (docs / "comparison.md").read_text(encoding="utf-8")
+    assert text == (out / "comparison.md").read_text(encoding="utf-8")
+    assert text.index("| `baseline` |") < text.index("| `oracle` |")
+    assert (docs / "comparison.csv").read_text() == (out / "comparison.csv").read_text()
+
+
+def test_the_commands_judge_and_draw_a_model_file(work: Path, tiny_model: Path) -> None:
+    common = [str(tiny_model), "--work", str(work), "--excerpt-s", "1", "--threads", "1"]
+    result = CliRunner().invoke(app, ["evaluate", *common, "--excerpts", "1", "--wiener", "1"])
+    assert result.exit_code == 0, result.output
+    assert "| album | vocals | 1 |" in result.output
+    scores = load_scores(work / "scores-tiny-wiener1.json")
+    assert {score.source for score in scores["model"]} == {"album", "render"}
+    result = CliRunner().invoke(app, ["draw", common[0], str(work / "pictures"), *common[1:], "--cases", "1"])
+    assert result.exit_code == 0, result.output
+    drawn = sorted(path.name for path in (work / "pictures").iterdir())
+    assert drawn == ["album-multitrack-valid-0-s.png", "render-render-valid-0-s.png"]

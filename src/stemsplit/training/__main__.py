@@ -1,6 +1,7 @@
-"""``python -m stemsplit.training``: prepare, screen, fit, evaluate, export, card."""
+"""``python -m stemsplit.training``: prepare, screen, fit, evaluate, compare, draw, export, card."""
 
 import sys
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,9 +12,14 @@ import typer
 from stemsplit.errors import StemsplitError
 from stemsplit.model import hash_file
 from stemsplit.training.baseline import reference_scores
-from stemsplit.training.card import Evaluation, write_card
-from stemsplit.training.checkpoint import load_average, load_bandsplit
+from stemsplit.training.card import write_card
+from stemsplit.training.checkpoint import load_bandsplit
+from stemsplit.training.comparison import Budget, Comparison, find_rows
+from stemsplit.training.comparison_table import write_tables
+from stemsplit.training.contenders import open_contender
 from stemsplit.training.curves import draw_curves
+from stemsplit.training.drawing import draw_case
+from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.export import ModelFacts, choose_targets, export_network
 from stemsplit.training.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.loop import Trainer
@@ -26,6 +32,7 @@ from stemsplit.training.songs import load_songs
 from stemsplit.training.traces import model_separation
 from stemsplit.training.validation import (
     collect_cases,
+    framewise_names,
     network_estimates,
     save_scores,
     score_cases,
@@ -126,23 +133,80 @@ def fit(  # noqa: PLR0917 - the command line names them
 
 
 @app.command()
-def evaluate(
-    run: RunArgument,
+def evaluate(  # noqa: PLR0917 - the command line names them
+    judged: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
     work: WorkOption,
     excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 20.0,
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts per song.")] = 3,
+    museval: Annotated[bool, typer.Option("--museval", help="SDR, SIR and SAR by frames too; slow.")] = False,
+    wiener: Annotated[int, typer.Option(min=0, max=10, help="Iterations of a model's Wiener filter.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
-    """Score the run's model, the no-model baseline and the oracle mask; writes ``scores.json``.
+    """Score a run or a model, the no-model baseline and the oracle mask.
 
-    Baseline and oracle do not depend on the run: they are kept in the work folder.
+    Writes ``scores.json`` into the run, or ``scores-<model>.json`` into the work folder. Baseline and oracle
+    do not depend on what is judged: they are kept in the work folder.
     """
     torch.set_num_threads(threads)
-    cases = collect_cases(load_songs(work / "songs"), excerpt_s=excerpt_s, n_excerpts=excerpts)
-    scores = reference_scores(cases, work / f"reference-{excerpt_s:g}-{excerpts}.json")
-    scores["model"] = score_cases(cases, network_estimates(load_average(run / "checkpoint.pt")))
-    save_scores(scores, run / "scores.json")
-    typer.echo(Evaluation(scores).table())
+    contender = open_contender(judged, threads=threads, wiener=wiener)
+    songs = load_songs(work / "songs")
+    cases = collect_cases(songs, excerpt_s=excerpt_s, n_excerpts=excerpts, without=contender.without)
+    slow = framewise_names(cases) if museval else frozenset()
+    kept = work / f"reference-{excerpt_s:g}-{excerpts}-{len(cases)}.json"
+    scores = reference_scores(cases, kept, framewise=slow)
+    scores["model"] = score_cases(cases, contender.separate, framewise=slow)
+    filtered = f"-wiener{wiener}" if wiener else ""
+    is_run = judged.suffix != ".onnx"
+    save_scores(scores, judged / "scores.json" if is_run else work / f"scores-{judged.stem}{filtered}.json")
+    evaluation = Evaluation(scores)
+    typer.echo("\n\n".join(filter(None, (evaluation.table(), evaluation.framewise_table()))))
+
+
+@app.command()
+def compare(  # noqa: PLR0917 - the command line names them
+    out: Annotated[Path, typer.Argument(help="Folder of the comparison.")],
+    work: WorkOption,
+    minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row.")] = 10.0,
+    rows: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
+    seed: SeedOption = 0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 1,
+    publish: Annotated[Path | None, typer.Option(help="Folder that gets CSV and Markdown as well.")] = None,
+) -> None:
+    """Train networks and leave ingredients out, each for the same minutes, and score them all.
+
+    Writes ``comparison.csv`` and ``comparison.md`` of all rows that are finished. May be interrupted and run
+    again, or be given a row at a time: what is finished is not trained again.
+    """
+    torch.set_num_threads(threads)
+    budget = Budget(minutes=minutes, seed=seed, threads=threads)
+    comparison = Comparison(out, load_songs(work / "songs"), budget)
+    for row in find_rows(rows):
+        _say(f"row {row.name}: {comparison.run(row).training}")
+        for folder in filter(None, (out, publish)):
+            write_tables(comparison.results(), budget, folder)
+    typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
+
+
+@app.command()
+def draw(  # noqa: PLR0917 - the command line names them
+    judged: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
+    out: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
+    work: WorkOption,
+    excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 12.0,
+    cases: Annotated[int, typer.Option(min=1, help="Pictures of each source at most.")] = 3,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
+) -> None:
+    """Draw spectrograms of mixtures, references and estimates: a PNG a case."""
+    torch.set_num_threads(threads)
+    separate = open_contender(judged, threads=threads).separate
+    out.mkdir(parents=True, exist_ok=True)
+    drawn: Counter[str] = Counter()
+    for case in collect_cases(load_songs(work / "songs"), excerpt_s=excerpt_s, n_excerpts=1):
+        drawn[case.source] += 1
+        if drawn[case.source] <= cases:
+            picture = out / f"{case.source}-{case.name.replace(' ', '-')}.png"
+            draw_case(case, separate(case), picture)
+            _say(f"wrote {picture}")
 
 
 @app.command()
@@ -169,11 +233,14 @@ def card(  # noqa: PLR0917 - the command line names them
     model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
     hardware: Annotated[str, typer.Option(help="What it was trained on, in plain words.")],
     note: Annotated[str, typer.Option(help="What the commands of the card do not say.")] = "",
+    scores: Annotated[
+        Path | None, typer.Option(help="Of `evaluate`; default: scores.json of the run.")
+    ] = None,
 ) -> None:
     """Write the model's card and its curve from the run, its scores and the library's index."""
-    write_card(
-        run, Workplace(library, work).open_library(), work / "songs", model, hardware=hardware, note=note
-    )
+    songs, opened = work / "songs", Workplace(library, work).open_library()
+    judged = scores or run / "scores.json"
+    write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note)
     _say(f"wrote {model.with_suffix('.md')}")
 
 

@@ -200,7 +200,13 @@ class Comparison:
 
 
 def train_row(row: Row, run: Path, songs: Sequence[Song], budget: Budget) -> tuple[Training, Separate]:
-    """Train a row's network; a checkpoint found in `run` is continued."""
+    """Train a row's network; a checkpoint found in `run` is continued.
+
+    Raises
+    ------
+    StemsplitError
+        The checkpoint is of another network, or has heard what the row leaves out.
+    """
     preset = find_preset(row.preset)
     torch.manual_seed(budget.seed)
     network = preset.build(**row.options)
@@ -210,6 +216,8 @@ def train_row(row: Row, run: Path, songs: Sequence[Song], budget: Budget) -> tup
     remix = replace(preset.remix(), **row.remix)
     remixer = Remixer([song for song in songs if song.split == "train"], remix, seed=budget.seed)
     trainer = Trainer(network, remixer, replace(settings, checkpoint_s=CHECKPOINT_S), run)
+    if set(trainer.without) != set(row.without):
+        raise StemsplitError(f"{run} was begun with other ingredients; delete it to train {row.name} again")
     trainer.fit()
     return _training(trainer, remix), network_estimates(trainer.average.eval())
 

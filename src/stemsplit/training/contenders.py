@@ -52,7 +52,7 @@ def open_contender(path: Path, *, threads: int, wiener: int = 0) -> Contender:
     if wiener:
         raise StemsplitError(f"{path} is a run; only an .onnx model can be scored with a Wiener filter")
     checkpoint = path / "checkpoint.pt"
-    without: Sequence[str] = load_state(checkpoint)["remix"].get("without", ())
+    without: Sequence[str] = load_state(checkpoint).get("without", ())
     return Contender(network_estimates(load_average(checkpoint)), tuple(without))
 
 

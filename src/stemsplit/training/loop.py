@@ -82,6 +82,11 @@ class Trainer:
         """Where the state is kept."""
         return self.folder / "checkpoint.pt"
 
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Ingredients that these weights have never heard, in any part of their training."""
+        return tuple(sorted(self._without))
+
     def fit(self) -> bool:
         """Train until the budget is spent or `stop` is called; returns whether it is spent.
 
@@ -199,12 +204,13 @@ class Trainer:
             "network_name": self.network.name,
             "network_options": self.network.options,
             "n_songs": self._remixer.n_songs,
-            "without": sorted(self._without),
+            "without": list(self.without),
         }
 
     def _start(self, initial: Path | None) -> None:
         if initial:
             load_initial(self.network, initial)
+            self._without = set()  # nobody says what those weights have heard
         else:
             examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
             self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
