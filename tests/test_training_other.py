@@ -19,6 +19,7 @@ from stemsplit.training.amplifier import (
     through_cabinet,
 )
 from stemsplit.training.arrangement import Section, draw_sections, heard
+from stemsplit.training.bus import accompaniment_bus
 from stemsplit.training.figures import LOWEST, arpeggio, line, power_chords, strummed, sustained
 from stemsplit.training.harmony import Chord, Pulse, find_chords, find_pulse
 from stemsplit.training.layers import STYLES, draw_layers
@@ -180,6 +181,14 @@ def test_every_kind_of_string_is_finite(kind: str) -> None:
     rng = np.random.default_rng(0)
     for pitch in (20, 60, 120):
         assert np.isfinite(pluck(draw_string(rng, kind), pitch, length_s=0.2, rng=rng)).all()
+
+
+def test_the_bus_cuts_what_belongs_to_the_bass() -> None:
+    mixture = (tone(30) + tone(1000)).repeat(2, 0)
+    for seed in range(6):
+        out = accompaniment_bus(np.random.default_rng(seed), mixture, [])
+        assert out.shape == mixture.shape and np.isfinite(out).all()
+        assert power_between(out, 25, 35) < 0.03 * power_between(out, 950, 1050)
 
 
 def test_loudness_is_that_of_what_sounds() -> None:

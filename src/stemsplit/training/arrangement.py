@@ -22,7 +22,7 @@ class Section:
 
 
 def draw_sections(rng: Generator, pulse: Pulse, length_s: float) -> list[Section]:
-    """Sections of two, four or eight bars, contrasting with each other, up to `length_s`; one at least is full."""
+    """Sections of two, four or eight bars, contrasting, up to `length_s`; one at least is full."""
     contrast = float(rng.uniform(0.3, 1.0))
     full = bool(rng.random() < 0.5)
     sections: list[Section] = []
