@@ -100,7 +100,8 @@ def test_references_are_made_anew_for_other_songs_of_the_same_name(cases: list[C
     path = tmp_path / "reference.json"
     first = reference_scores(cases[:1], path)["oracle"]
     changed = replace(cases[0], stems=cases[0].stems * np.float32([1, 2, 1, 1])[:, None, None])
-    assert reference_scores([changed], path)["oracle"] != first
+    again = reference_scores([changed], path)["oracle"]
+    assert all(abs(a.sdr_db - b.sdr_db) > 0.1 for a, b in zip(first, again, strict=True))
 
 
 def test_songs_that_training_may_have_heard_are_never_judged(tmp_path: Path) -> None:
