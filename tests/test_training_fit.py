@@ -3,11 +3,13 @@
 import csv
 import errno
 import gc
+import itertools
 import math
 import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +37,7 @@ from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improveme
 from stemsplit.training.networks import SeparationNetwork, build
 from stemsplit.training.presets import find_preset, read_options
 from stemsplit.training.remix import Example, Remixer, RemixSettings
-from stemsplit.training.settings import FitSettings
+from stemsplit.training.settings import CLOCKS, FitSettings
 from stemsplit.training.songs import load_songs, save_song
 from stemsplit.training.spectra import Batch, as_input, draw_colours, make_batch, transform
 from stemsplit.training.take import Take
@@ -214,10 +216,10 @@ def test_a_resumed_run_goes_on_exactly(
 
 def test_processes_cut_the_same_examples_in_the_same_order(songs_folder: Path) -> None:
     remixer, before = make_remixer(songs_folder), multiprocessing.active_children()
-    inline, ahead = (
-        Feed(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=n), SPEC.n_bins) for n in (0, 2)
-    )
-    for number in (0, 1, 2, 7, 8):  # with a jump, as a run makes that goes back
+    settings = FitSettings(budget_s=1, batch_size=2, n_workers=2)
+    ahead = Feed(remixer, settings, SPEC.n_bins)
+    for number in (0, 1, 2, 7, 1, 2):  # with jumps, as a run makes that goes back
+        inline = Feed(remixer, replace(settings, n_workers=0), SPEC.n_bins)
         for a, b in zip(inline.take(number), ahead.take(number), strict=True):
             assert torch.equal(a, b)
     assert len(multiprocessing.active_children()) > len(before)
@@ -277,6 +279,18 @@ def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tm
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
 
+def test_a_budget_counts_on_the_clock_that_was_chosen(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = itertools.count()
+    monkeypatch.setitem(CLOCKS, "processor", lambda: float(next(ticks)))
+    trainer = make_trainer(songs_folder, tmp_path, budget_s=3.0, clock="processor")
+    trainer.fit()
+    assert trainer.step_number == 3  # a second from the begin to the end of each
+    with pytest.raises(ValueError, match="sundial"):
+        FitSettings(budget_s=1, clock="sundial")
+
+
 def break_loss(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = trainer.network.loss
     monkeypatch.setattr(trainer.network, "loss", lambda *inputs: whole(*inputs) * math.nan)
@@ -323,7 +337,7 @@ def test_a_full_disk_is_waited_for(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
-    often = {"budget_s": 1.0, "checkpoint_s": 0.0, "validate_s": 0.0}
+    often = {"checkpoint_s": 0.0, "validate_s": 0.0}
     trainer = make_trainer(songs_folder, tmp_path, warn=said.append, **often)
     trainer.save()
     step, written = trainer.step, Path.write_bytes
@@ -331,12 +345,14 @@ def test_a_full_disk_is_waited_for(
     def step_on_a_full_disk() -> float:
         is_full = 1 <= trainer.step_number < 4
         monkeypatch.setattr(Path, "write_bytes", full_disk if is_full else written)
+        if trainer.step_number == 5:
+            trainer.stop()
         return step()
 
     monkeypatch.setattr(trainer, "step", step_on_a_full_disk)
     trainer.fit()
     assert len(said) == 1 and "No space left" in said[0]
-    assert load_state(trainer.checkpoint)["step_number"] == trainer.step_number > 4
+    assert load_state(trainer.checkpoint)["step_number"] == 6
     assert not list(tmp_path.glob("*.part"))
 
 

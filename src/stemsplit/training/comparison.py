@@ -1,4 +1,4 @@
-"""Comparison at equal budget: each row is trained for the same minutes on the same songs, then scored.
+"""Comparison at equal budget: each row has the same processor time on the same songs, then is scored.
 
 A comparison is a folder: ``plan.json`` (what must be equal), a run's folder for each row with its
 ``result.json``. A finished row is not trained again, an interrupted one goes on from its checkpoint.
@@ -74,7 +74,7 @@ ROWS = (
 
 @dataclass(frozen=True)
 class Training:
-    """What a row's training came to: minutes, steps, parameters of the network, hours of audio seen."""
+    """What a row's training came to: processor minutes, steps, parameters, hours of audio heard."""
 
     minutes: float = 0.0
     steps: int = 0
@@ -101,7 +101,7 @@ class Budget:
     Parameters
     ----------
     minutes : float
-        Of training, on the clock.
+        Of training, in processor time: other work of the machine takes nothing from a row.
     seed : int
         Of weights and examples.
     threads : int
@@ -215,7 +215,8 @@ def train_row(row: Row, run: Path, songs: Sequence[Song], budget: Budget) -> tup
     )
     remix = replace(preset.remix(), **row.remix)
     remixer = Remixer([song for song in songs if song.split == "train"], remix, seed=budget.seed)
-    trainer = Trainer(network, remixer, replace(settings, checkpoint_s=CHECKPOINT_S), run)
+    settings = replace(settings, checkpoint_s=CHECKPOINT_S, clock="processor")
+    trainer = Trainer(network, remixer, settings, run)
     if set(trainer.without) != set(row.without):
         raise StemsplitError(f"{run} was begun with other ingredients; delete it to train {row.name} again")
     trainer.fit()

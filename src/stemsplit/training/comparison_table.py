@@ -42,7 +42,7 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
     """The tables, and how to read them."""
     head = [
         "# Comparison at equal budget",
-        f"{budget.minutes:g} minutes of training a row on {budget.threads} CPU thread(s), seed "
+        f"{budget.minutes:g} minutes of processor time a row, {budget.threads} CPU thread(s), seed "
         f"{budget.seed}. Cells are the mean uSDR in dB over excerpts, each source with equal weight, and in "
         "brackets its improvement over the mixture. Every figure by source is in the CSV beside this file; "
         "`python -m stemsplit.training compare` writes both.",
@@ -85,7 +85,9 @@ def _efforts(results: Sequence[Result]) -> str:
         for result in results
         if result.row.preset
     ]
-    return _table(["row", "minutes", "steps", "parameters, millions", "audio, hours", "settings"], rows)
+    return _table(
+        ["row", "processor minutes", "steps", "parameters, millions", "audio, hours", "settings"], rows
+    )
 
 
 def _csv_lines(result: Result) -> list[dict[str, Any]]:

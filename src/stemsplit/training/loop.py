@@ -5,7 +5,6 @@ step and seconds spent. The learning rate follows the clock, so a run ends when 
 """
 
 import copy
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -104,9 +103,9 @@ class Trainer:
         if not self.checkpoint.exists():  # a run that fails early has weights to go back to
             self._write(self.save)
         while self.elapsed_s < self.settings.budget_s and not self._is_stopped:
-            began = time.perf_counter()
+            began = self.settings.now_s()
             losses.append(self.step())
-            self.elapsed_s += time.perf_counter() - began
+            self.elapsed_s += self.settings.now_s() - began
             if self.elapsed_s - validated >= self.settings.validate_s:
                 self._write(partial(self._curves.add, self._row(losses)))
                 validated, losses = self.elapsed_s, []

@@ -1,7 +1,10 @@
 """Settings of a training run."""
 
 import math
+import time
 from dataclasses import dataclass
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,14 @@ class FitSettings:
         "cpu" or "cuda".
     n_workers : int
         Processes that cut the examples of the steps ahead; 0 cuts them when they are needed.
+    clock : str
+        What the budget is measured by: "wall", or "processor" for the time that the process had one, so
+        that runs on a machine with other work can be compared.
+
+    Raises
+    ------
+    ValueError
+        No such clock.
     """
 
     budget_s: float
@@ -46,6 +57,15 @@ class FitSettings:
     seed: int = 0
     device: str = "cpu"
     n_workers: int = 0
+    clock: str = "wall"
+
+    def __post_init__(self) -> None:
+        if self.clock not in CLOCKS:
+            raise ValueError(f"the clock is {' or '.join(CLOCKS)}, not {self.clock!r}")
+
+    def now_s(self) -> float:
+        """Seconds on the clock; only differences mean anything."""
+        return CLOCKS[self.clock]()
 
     def rate_at(self, elapsed_s: float) -> float:
         """Learning rate after so many seconds.
