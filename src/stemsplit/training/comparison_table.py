@@ -13,8 +13,8 @@ from stemsplit.training.validation import REAL_SOURCES, SOURCES, UNSEEN_SOURCE, 
 
 FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
 HOW_TO_READ = """\
-How to read this. Every row was trained for the same minutes by the clock, on the same machine, songs and
-seed, and scored on the same excerpts; so a row that computes less per step takes more steps. The budgets are
+How to read this. Every row was trained for the same minutes of processor time, on the same machine, songs
+and seed, and scored on the same excerpts; a row that computes less per step takes more steps. The budgets are
 short: what wins here learns fast, which need not be what wins in the end. It is one seed, and the real music
 with known stems is three songs and a few singers: differences under about half a decibel say nothing, and a
 single song can turn a sign. `baseline` uses no model, `oracle` is the ratio mask of the true stems; both are
