@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stemsplit.catalog import bundled_models, read_model
+from stemsplit.catalog import bundled_models, read_spec
 from stemsplit.spec import ModelSpec
 
 
 def write_constant_models(folder: Path) -> list[Path]:
     """Write a stand-in for every bundled model."""
-    specs = [read_model(path).spec for path in bundled_models()]
+    specs = [read_spec(path) for path in bundled_models()]
     return [write_constant_model(folder / f"constant-{spec.name}.onnx", spec) for spec in specs]
 
 

@@ -13,6 +13,15 @@ settings.register_profile("stemsplit", deadline=None, derandomize=True, max_exam
 settings.load_profile("stemsplit")
 
 
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folders for models and settings that are not those of whoever runs the tests."""
+    folder = tmp_path_factory.mktemp("user")
+    monkeypatch.setenv("STEMSPLIT_MODELS", str(folder / "models"))
+    monkeypatch.setattr("stemsplit.folders.config_folder", lambda: folder / "config")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A complete four-target model at 44.1 kHz, stereo, that sees three frames around each."""

@@ -13,7 +13,17 @@ import stemsplit
 PACKAGE = Path(stemsplit.__file__).parent
 MODULES = {path.relative_to(PACKAGE).as_posix(): path for path in sorted(PACKAGE.rglob("*.py"))}
 PRODUCT = [name for name in MODULES if not name.startswith("training/")]
-SIGNAL_PROCESSING = ("stft", "resample", "chunks", "wiener", "blocks", "recipe", "layout")
+SIGNAL_PROCESSING = (
+    "stft",
+    "resample",
+    "chunks",
+    "wiener",
+    "blocks",
+    "recipe",
+    "layout",
+    "mirror",
+    "segments",
+)
 FILES_AND_SESSIONS = {"soundfile", "onnxruntime", "typer", "rich", "mutagen", "av"}
 HEAVY = {"numpy", "onnxruntime", "scipy", "soundfile", "soxr", "librosa", "mutagen", "torch", "av"}
 
@@ -69,7 +79,7 @@ def test_signal_processing_loads_no_files_or_sessions(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRODUCT)
 def test_only_the_command_line_knows_the_terminal(name: str) -> None:
-    terminal = {"cli.py", "flags.py", "console.py", "display.py", "doctor.py", "listing.py", "command.py"}
+    terminal = {"cli.py", "models_cli.py", "ending.py", "flags.py", "console.py", "display.py"}
     if name not in terminal:
         assert not _roots(name) & {"typer", "rich", "click"}
 

@@ -44,7 +44,7 @@ JSON_FIELDS = {
     "elapsed_s": "seconds that the song took",
     "speed": "seconds of music a second",
     "device": "where the networks ran",
-    "models": "name, version and SHA-256 of each model",
+    "models": "name, version, SHA-256, licence and `commercial` (true, false, `unknown`) of each model",
     "settings": "what decides the content of the stems",
     "gain": "the factor that all stems share; below 1 if one would have clipped",
     "clipped_samples": "samples that lie outside full scale all the same",
@@ -155,7 +155,9 @@ def test_every_exit_code_and_field_is_described() -> None:
 
 
 def test_every_option_that_is_mentioned_exists() -> None:
-    known = {name for param in _options() for name in param.opts} | {"--help"}
+    group: Any = get_command(app)
+    managing = [param for command in group.commands["models"].commands.values() for param in command.params]
+    known = {name for param in [*_options(), *managing] for name in param.opts} | {"--help"}
     code = " ".join([*re.findall(r"`([^`\n]+)`", _read()), *_blocks("sh"), *_blocks("console")])
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code))
     assert mentioned <= known

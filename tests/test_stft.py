@@ -17,6 +17,9 @@ SPECS = [
     StftSpec(2048, 1000, 0, "hann", "rectangular"),
     StftSpec(512, 200, 400, "hamming", "hamming"),
     StftSpec(1024, 300),
+    StftSpec(4096, 1024, 0, "hann", "hann", "centred"),
+    StftSpec(512, 200, 400, "hamming", "hamming", "centred"),
+    StftSpec(4096, 1024, 0, "hann", "hann", "delayed"),
     StftSpec(16, 16, 0, "rectangular", "rectangular"),
 ]
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from stemsplit.errors import (
         AudioError,
         DeviceError,
+        DownloadError,
+        LicenceError,
         ModelError,
         OutputError,
         SettingsError,
@@ -25,6 +27,8 @@ __version__ = "0.1.0"
 __all__ = [
     "AudioError",
     "DeviceError",
+    "DownloadError",
+    "LicenceError",
     "ModelError",
     "OutputError",
     "Separator",
@@ -45,6 +49,8 @@ _HOMES = {
     "DeviceError": "stemsplit.errors",
     "ModelError": "stemsplit.errors",
     "OutputError": "stemsplit.errors",
+    "DownloadError": "stemsplit.errors",
+    "LicenceError": "stemsplit.errors",
 }
 
 

@@ -4,12 +4,20 @@ import difflib
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeAlias
 
+from stemsplit.blend import Blend
 from stemsplit.device import Device
 from stemsplit.errors import ModelError, SettingsError
+from stemsplit.foreign import SpectralModel, WaveModel, open_foreign
 from stemsplit.metadata import read_metadata
 from stemsplit.model import MaskModel, ModelInfo
+from stemsplit.model_files import check_graph_file
+from stemsplit.record import read_pointer
+from stemsplit.registry import Registry
 from stemsplit.spec import ModelSpec
+
+Model: TypeAlias = MaskModel | SpectralModel | WaveModel
 
 
 def bundled_models() -> list[Path]:
@@ -25,6 +33,72 @@ def bundled_models() -> list[Path]:
     raise ModelError("the package holds no models; reinstall stemsplit, or name a file with --model")
 
 
+def resolve(model: Path | str, registry: Registry | None = None) -> Path:
+    """Return the file that `model` names: an ``.onnx`` that describes itself, or a description.
+
+    What has the suffix of one, a folder in front, or is the path of a file, is a path; any other word is
+    the name of a registered model, or of one of the package.
+
+    Raises
+    ------
+    SettingsError
+        If there is no model of this name; the nearest is proposed.
+    ModelError
+        If it is a file of another kind.
+    """
+    path = Path(model)
+    if path.suffix in {".onnx", ".toml"} or path.is_file():
+        return path
+    if path.name != str(model):
+        raise ModelError(
+            f"{model}: no model; name an .onnx file made for stemsplit, "
+            "or the .toml file that describes another one"
+        )
+    return find_by_name(str(model), registry or Registry())
+
+
+def find_by_name(name: str, registry: Registry) -> Path:
+    """Return the file of the registered model `name`, or of the one of the package.
+
+    Raises
+    ------
+    SettingsError
+        If there is neither; the nearest name is proposed.
+    """
+    if name in registry:
+        return registry.path(name)
+    bundled = {read_spec(path).name: path for path in bundled_models()}
+    if name in bundled:
+        return bundled[name]
+    names = [*bundled, *registry.names()]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise SettingsError(f"there is no model {name!r}; {hint}There are: {', '.join(names)}")
+
+
+def open_model(path: Path, *, device: Device, threads: int | None = None) -> Model:
+    """Open an ``.onnx`` that describes itself, or the model that a description (``.toml``) is about.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or wrong, or leads to other files or to foreign code.
+    DeviceError
+        If the model cannot run on `device`.
+    """
+    if path.suffix == ".toml":
+        pointed = read_pointer(path)
+        if pointed is None:
+            return open_foreign(path, device=device, threads=threads)
+        path = pointed
+    locations = check_graph_file(path)
+    if locations:
+        raise ModelError(
+            f"{path}: keeps weights in other files ({', '.join(locations)}); a model must be one file"
+        )
+    return MaskModel(path, device=device, threads=threads)
+
+
 def read_model(path: Path) -> ModelInfo:
     """Return what the model at `path` says about itself, and make sure that onnxruntime can open it.
 
@@ -33,7 +107,7 @@ def read_model(path: Path) -> ModelInfo:
     ModelError
         If the file is missing, is no ONNX model, or lacks metadata.
     """
-    return MaskModel(path, device=Device("cpu"), threads=1).info
+    return open_model(path, device=Device("cpu"), threads=1).info
 
 
 def read_spec(path: Path) -> ModelSpec:
@@ -53,7 +127,7 @@ def read_spec(path: Path) -> ModelSpec:
 
 def open_models(
     paths: Sequence[Path], stems: Sequence[str] | None, *, device: Device, threads: int | None = None
-) -> list[MaskModel]:
+) -> list[Model]:
     """Open the models that offer `stems` (all of `paths` for None), each once.
 
     Where two models offer the same target, the one named first provides it.
@@ -63,12 +137,12 @@ def open_models(
     SettingsError
         If no model offers a stem; the nearest name is proposed.
     """
-    opened: list[MaskModel] = []
+    opened: list[Model] = []
     offered: set[str] = set()
     for path in paths:
         if stems is not None and offered.issuperset(stems):
             break
-        model = MaskModel(path, device=device, threads=threads)
+        model = open_model(path, device=device, threads=threads)
         targets = set(model.info.spec.targets) - offered
         if stems is None or targets & set(stems):
             opened.append(model)
@@ -80,7 +154,7 @@ def open_models(
 
 def open_cheapest(
     paths: Sequence[Path], stems: Sequence[str] | None, *, device: Device, threads: int | None = None
-) -> list[MaskModel]:
+) -> list[Model]:
     """Open those of `paths` that offer `stems` (all stems there are for None) for the least work.
 
     Only the models in use are opened; of the others no more than the metadata is read.
@@ -121,6 +195,36 @@ def choose_cheapest(models: Sequence[ModelSpec], stems: Sequence[str] | None) ->
             rival = (total + cost, size + 1, (*chosen, number))
             best[covers] = min(best.get(covers, rival), rival)
     return best[wanted][2]
+
+
+def open_blend(
+    paths: Sequence[Path],
+    stems: Sequence[str] | None,
+    blend: Blend,
+    *,
+    device: Device,
+    threads: int | None = None,
+) -> tuple[list[Model], Blend]:
+    """Open the models of which something goes into `stems`; return them and the blend of them alone.
+
+    Raises
+    ------
+    SettingsError
+        If no model offers a stem, or the weights do not fit the models.
+    """
+    if blend.is_plain:
+        return open_models(paths, stems, device=device, threads=threads), blend
+    blend.check(len(paths))
+    models = [open_model(path, device=device, threads=threads) for path in paths]
+    offering: dict[str, list[int]] = {}
+    for number, model in enumerate(models):
+        for target in model.info.spec.targets:
+            offering.setdefault(target, []).append(number)
+    for stem in [*(stems or ()), *blend.weights]:
+        check_name(stem, offering)
+    wanted = stems if stems is not None else list(offering)
+    used = sorted({number for stem in wanted for number in blend.share(stem, offering[stem])})
+    return [models[number] for number in used], blend.keep(used)
 
 
 def check_name(stem: str, offered: Iterable[str]) -> None:

@@ -2,15 +2,15 @@
 
 import inspect
 import sys
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from stemsplit import __version__
-from stemsplit.errors import SettingsError, StemsplitError
+from stemsplit.ending import run_command
 from stemsplit.flags import Flags
+from stemsplit.models_cli import Json, models
 from stemsplit.result import ExitStatus
 
 _ABOUT = "Split songs into stems: stemsplit song.mp3 --stems vocals,drums"
@@ -74,83 +74,43 @@ def _group(
     """Options of the program itself."""
 
 
-def _run(command: Callable[[], ExitStatus]) -> None:
-    """Run a command; a mistake in the call exits with 2, any other error with 1."""
-    try:
-        status = command()
-    except SettingsError as error:
-        _fail(error, ExitStatus.USAGE)
-    except StemsplitError as error:
-        _fail(error, ExitStatus.FAILED)
-    except KeyboardInterrupt:
-        _fail("interrupted", ExitStatus.INTERRUPTED)
-    else:
-        raise typer.Exit(int(status))
+def _separate(ctx: typer.Context, **given: Any) -> None:
+    typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"}
 
-
-def _fail(error: object, status: ExitStatus) -> None:
-    typer.echo(f"stemsplit: {error}", err=True)
-    raise typer.Exit(int(status))
-
-
-def _separate(**given: Any) -> None:
     def command() -> ExitStatus:
-        flags = Flags(**given)
+        if given["preset"] is None:
+            flags = Flags(**given)
+        else:
+            from stemsplit.presets import apply_preset
+
+            flags = Flags(**apply_preset(given, typed))
         from stemsplit.command import separate
 
         return separate(flags)
 
-    _run(command)
+    run_command(command)
 
 
 # the fields of Flags are the parameters of the command: neither is written twice
-_separate.__signature__ = inspect.signature(Flags).replace(return_annotation=None)  # type: ignore[attr-defined]
-_separate.__annotations__ = dict(Flags.__annotations__)
+_context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+_separate.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    [_context, *inspect.signature(Flags).parameters.values()]
+)
+_separate.__annotations__ = {"ctx": typer.Context, **Flags.__annotations__}
 app.command(DefaultGroup.default, hidden=True, help=_ABOUT)(_separate)
 
 
-_models = typer.Typer(help="Show the models.", rich_markup_mode=None)
-app.add_typer(_models, name="models")
-_Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
-
-
-@_models.callback(invoke_without_command=True)
-def _list_by_default(ctx: typer.Context, json: _Json = False) -> None:
-    if ctx.invoked_subcommand is None:
-        _list_models(json)
-
-
-@_models.command("list", help="List the bundled models.")
-def _list_models(json: _Json = False) -> None:
-    def command() -> ExitStatus:
-        from stemsplit.listing import list_models
-
-        return list_models(as_json=json)
-
-    _run(command)
-
-
-@_models.command("info", help="Show all that a model says about itself.")
-def _show_model(
-    model: Annotated[str, typer.Argument(metavar="NAME|PATH", help="A bundled model's name, or a file.")],
-    json: _Json = False,
-) -> None:
-    def command() -> ExitStatus:
-        from stemsplit.listing import show_model
-
-        return show_model(model, as_json=json)
-
-    _run(command)
+app.add_typer(models, name="models")
 
 
 @app.command("doctor", help="Check the installation and say what to do where something is missing.")
-def _doctor(json: _Json = False) -> None:
+def _doctor(json: Json = False) -> None:
     def command() -> ExitStatus:
         from stemsplit.doctor import run_doctor
 
         return run_doctor(as_json=json)
 
-    _run(command)
+    run_command(command)
 
 
 def main() -> None:

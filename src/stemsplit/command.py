@@ -8,6 +8,7 @@ from pathlib import Path
 from stemsplit.audio import AudioInfo
 from stemsplit.batch import run_jobs
 from stemsplit.cancel import Cancellation, catch_signals
+from stemsplit.catalog import resolve
 from stemsplit.console import Results, describe, summarise, warn
 from stemsplit.display import make_display
 from stemsplit.encoding import choose_encoding
@@ -15,8 +16,10 @@ from stemsplit.errors import OutputError, SettingsError
 from stemsplit.flags import Flags
 from stemsplit.inputs import Source, expand_inputs
 from stemsplit.journal import Journal
+from stemsplit.licence import check_commercial, note_licences
 from stemsplit.naming import NameTemplate
 from stemsplit.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.registry import Registry
 from stemsplit.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.separator import Separator
 from stemsplit.song import SongWorker
@@ -31,6 +34,8 @@ def separate(flags: Flags) -> ExitStatus:
         If they cannot be obeyed, whatever the songs are; nothing has been written.
     ModelError, DeviceError
         If the models cannot be opened.
+    LicenceError
+        If only models that allow commercial use are wanted, and one does not.
     OutputError
         If the journal cannot be read.
     """
@@ -42,6 +47,7 @@ def separate(flags: Flags) -> ExitStatus:
     )
     _check_pipes(flags, sources)
     with open_separator(flags) as separator:
+        _check_licences(flags, separator)
         if flags.device == "auto" and not flags.quiet:
             warn(f"device: {separator.device} ({separator.device_reason})")
         if flags.writes_stdout:
@@ -71,18 +77,31 @@ def make_delivery(flags: Flags) -> Delivery:
 
 def open_separator(flags: Flags) -> Separator:
     """Open the models that `flags` need."""
+    registry = Registry(flags.models_dir)
     return Separator(
         flags.stem_names,
         residual=flags.residual,
         karaoke=flags.karaoke,
         wiener=flags.wiener,
         device=flags.device,
-        models=[Path(model) for model in flags.model] if flags.model else None,
+        models=[resolve(model, registry) for model in flags.model] if flags.model else None,
         threads=flags.threads,
         chunk_s=flags.chunk,
         overlap_s=flags.overlap,
         batch_size=flags.batch,
+        ensemble=flags.ensemble,
+        weights=flags.weights_by_stem,
+        provider_options=flags.provider_options,
     )
+
+
+def _check_licences(flags: Flags, separator: Separator) -> None:
+    """Refuse what is not allowed, or say it once; ``--quiet`` leaves it to the results and the journal."""
+    if flags.commercial_only:
+        check_commercial(separator.models)
+    note = note_licences(separator.models)
+    if note and not flags.quiet:
+        warn(note)
 
 
 def _check_pipes(flags: Flags, sources: Sequence[Source]) -> None:

@@ -1,20 +1,25 @@
 """The device that runs the networks: chosen once, checked, never changed silently.
 
-``cpu`` is always there. ``cuda`` and ``cuda:N`` either run or raise a `DeviceError` that says why not and
-what to install. ``auto`` takes CUDA where it works and the CPU elsewhere, and keeps the reason.
+``cpu`` is always there. The others either run or raise a `DeviceError` that says why not and what to
+install; each belongs to one build of onnxruntime, and only one build can be installed. ``auto`` takes CUDA
+where it works and the CPU elsewhere, and keeps the reason.
 """
 
 import contextlib
 import ctypes
 import io
+import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from stemsplit.errors import DeviceError, ModelError, SettingsError
 
 CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]'"
+_SWAP = "pip uninstall onnxruntime onnxruntime-gpu, pip install"
 
 # an ONNX model of one Identity node, from `a` to `b`
 _IDENTITY = (
@@ -24,15 +29,81 @@ _IDENTITY = (
 
 
 @dataclass(frozen=True)
+class Backend:
+    """What runs networks on one kind of device.
+
+    Parameters
+    ----------
+    provider
+        Its name in onnxruntime.
+    numbering
+        The provider's option that takes the number of a device, and how it is written; None if there is
+        no choice.
+    build
+        What to install if the installed onnxruntime has no such provider.
+    libraries
+        What to install if the provider is there and does not start.
+    """
+
+    provider: str
+    numbering: tuple[str, str] | None
+    build: str
+    libraries: str
+
+
+BACKENDS: Final[Mapping[str, Backend]] = MappingProxyType(
+    {
+        "cuda": Backend(
+            "CUDAExecutionProvider",
+            ("device_id", "{}"),
+            "on Linux x86_64 and Windows: pip uninstall onnxruntime, pip install onnxruntime-gpu",
+            CUDA_FIX,
+        ),
+        "tensorrt": Backend(
+            "TensorrtExecutionProvider",
+            ("device_id", "{}"),
+            "on Linux x86_64 and Windows: pip uninstall onnxruntime, pip install onnxruntime-gpu",
+            "install NVIDIA TensorRT of the version that this onnxruntime was built for, where the system "
+            "looks for libraries",
+        ),
+        "openvino": Backend(
+            "OpenVINOExecutionProvider",
+            ("device_type", "GPU.{}"),
+            f"on Linux x86_64 and Windows: {_SWAP} onnxruntime-openvino",
+            "update the driver of the Intel device",
+        ),
+        "coreml": Backend(
+            "CoreMLExecutionProvider",
+            None,
+            "on macOS: pip install onnxruntime",
+            "update macOS",
+        ),
+        "directml": Backend(
+            "DmlExecutionProvider",
+            ("device_id", "{}"),
+            f"on Windows: {_SWAP} onnxruntime-directml",
+            "update the driver of the graphics card",
+        ),
+    }
+)
+_NVIDIA: Final = frozenset({"cuda", "tensorrt"})
+_KINDS: Final = "auto, cpu, cuda, tensorrt, openvino, coreml or directml, and a number like cuda:1"
+
+
+@dataclass(frozen=True)
 class Device:
-    """Where the networks run, and why there (for ``auto``)."""
+    """Where the networks run, and why there (for ``auto``); `options` are the provider's own.
+
+    Without an `index` the provider chooses.
+    """
 
     kind: str
-    index: int = 0
+    index: int | None = 0
     reason: str = "asked for"
+    options: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return self.kind if self.kind == "cpu" else f"{self.kind}:{self.index}"
+        return self.kind if self.kind == "cpu" or self.index is None else f"{self.kind}:{self.index}"
 
     @property
     def providers(self) -> list[tuple[str, dict[str, Any]]]:
@@ -40,48 +111,95 @@ class Device:
         cpu: tuple[str, dict[str, Any]] = ("CPUExecutionProvider", {})
         if self.kind == "cpu":
             return [cpu]
-        return [("CUDAExecutionProvider", {"device_id": self.index}), cpu]
+        first = (BACKENDS[self.kind].provider, self._numbered(self.kind) | dict(self.options))
+        # TensorRT leaves to CUDA what it cannot do
+        behind = [(BACKENDS["cuda"].provider, self._numbered("cuda"))] if self.kind == "tensorrt" else []
+        return [first, *behind, cpu]
+
+    def _numbered(self, kind: str) -> dict[str, str]:
+        numbering = BACKENDS[kind].numbering
+        if numbering is None or self.index is None:
+            return {}
+        return {numbering[0]: numbering[1].format(self.index)}
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether several chunks at once are faster than one."""
+        return self.kind in {"cuda", "tensorrt", "directml"}
 
 
-def choose_device(text: str = "auto") -> Device:
-    """Return the device that `text` (``auto``, ``cpu``, ``cuda`` or ``cuda:N``) stands for.
+def choose_device(text: str = "auto", options: Mapping[str, str] | None = None) -> Device:
+    """Return the device that `text` stands for: ``auto``, ``cpu`` or one of `BACKENDS`, as in ``cuda:1``.
+
+    Parameters
+    ----------
+    options
+        For the provider; see its documentation at onnxruntime.ai.
 
     Raises
     ------
     SettingsError
-        If `text` is none of these.
+        If `text` is none of these, or has no options.
     DeviceError
-        If CUDA is asked for and cannot run here.
+        If what is asked for cannot run here.
     """
-    kind, _, number = text.partition(":")
-    if kind not in {"auto", "cpu", "cuda"} or (number and (kind != "cuda" or not number.isdecimal())):
-        raise SettingsError(f"unknown device {text!r}; use auto, cpu, cuda or cuda:N")
+    kind, number = _parse(text)
+    if options and kind in {"auto", "cpu"}:
+        raise SettingsError(f"device {text!r} takes no --provider-option; name another with --device")
     if kind == "cpu":
         return Device("cpu")
-    index = int(number or 0)
-    problem = find_cuda_problem(index)
-    if problem is None:
-        return Device("cuda", index, "asked for" if kind == "cuda" else "a CUDA device is there")
-    if kind == "cuda":
+    if kind == "auto":
+        problem = find_cuda_problem(0)
+        return Device("cpu", reason=problem) if problem else Device("cuda", 0, "a CUDA device is there")
+    index = 0 if number is None and kind in {*_NVIDIA, "directml"} else number
+    device = Device(kind, index, options=tuple((options or {}).items()))
+    problem = find_problem(device)
+    if problem is not None:
         raise DeviceError(f"device {text!r} cannot be used (cpu can): {problem}")
-    return Device("cpu", reason=problem)
+    return device
+
+
+def _parse(text: str) -> tuple[str, int | None]:
+    match = re.fullmatch(r"([a-z]+)(?::(\d{1,4}))?", text, flags=re.ASCII)
+    kind = match[1] if match else ""
+    numbered = match is not None and match[2] is not None
+    if match is None or kind not in {"auto", "cpu", *BACKENDS}:
+        raise SettingsError(f"unknown device {text!r}; use {_KINDS}")
+    if numbered and (kind in {"auto", "cpu"} or BACKENDS[kind].numbering is None):
+        raise SettingsError(f"unknown device {text!r}: {kind} has no numbers; use {_KINDS}")
+    return kind, int(match[2]) if numbered else None
+
+
+def find_problem(device: Device) -> str | None:
+    """Return why `device` cannot run a network here and what would help; None if it can."""
+    if device.kind in _NVIDIA:
+        problem = find_cuda_problem(device.index or 0)
+        if problem is not None or (device.kind == "cuda" and not device.options):
+            return problem
+    return _find_missing(device.kind) or _try(device)
+
+
+def _find_missing(kind: str) -> str | None:
+    import onnxruntime
+
+    backend = BACKENDS[kind]
+    if backend.provider in onnxruntime.get_available_providers():
+        return None
+    name = "CUDA" if kind == "cuda" else backend.provider
+    return f"the installed onnxruntime {onnxruntime.__version__} has no {name} support; {backend.build}"
 
 
 def find_cuda_problem(index: int = 0) -> str | None:
     """Return why CUDA device `index` cannot run a network here and what would help; None if it can."""
-    import onnxruntime
-
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        return (
-            f"the installed onnxruntime {onnxruntime.__version__} has no CUDA support; "
-            "on Linux x86_64 and Windows: pip uninstall onnxruntime, pip install onnxruntime-gpu"
-        )
+    missing = _find_missing("cuda")
+    if missing is not None:
+        return missing
     n_devices = count_cuda_devices()
     if n_devices == 0:
         return "no NVIDIA GPU or driver was found; nvidia-smi should list one"
     if index >= n_devices:
         return f"there are {n_devices} CUDA devices, numbered from 0; choose one of them"
-    return _try_cuda(index)
+    return _try(Device("cuda", index))
 
 
 def count_cuda_devices() -> int:
@@ -96,27 +214,31 @@ def count_cuda_devices() -> int:
     return count.value
 
 
-def _try_cuda(index: int) -> str | None:
-    """Let onnxruntime bring CUDA up with a network of one node; return why it cannot.
+def _try(wanted: Device) -> str | None:
+    """Let onnxruntime bring a device up with a network of one node; return why it cannot.
 
     That a provider's library can be loaded says little: the driver may be too old for it all the same.
     """
     import onnxruntime
 
+    backend = BACKENDS[wanted.kind]
+    name = "CUDA" if wanted.kind == "cuda" else backend.provider
     complaints = io.StringIO()
-    with contextlib.redirect_stdout(complaints):
-        onnxruntime.preload_dlls(directory="")
-    wanted = Device("cuda", index)
+    if wanted.kind in _NVIDIA:
+        with contextlib.redirect_stdout(complaints):
+            onnxruntime.preload_dlls(directory="")
     try:
         session = _start_session(_IDENTITY, wanted)
     except Exception as error:  # noqa: BLE001 - onnxruntime's own errors share no base class
         # between onnxruntime's own source position and CUDA's
         cause = str(error).rpartition(" : FAIL : ")[2].partition(" ; ")[0]
-        return f"onnxruntime cannot start CUDA ({cause}); update the NVIDIA driver, or {CUDA_FIX}"
-    if session.get_providers()[0] == wanted.providers[0][0]:
+        update = "update the NVIDIA driver, or " if wanted.kind in _NVIDIA else ""
+        options = "leave --provider-option out, or " if wanted.options else ""
+        return f"onnxruntime cannot start {name} ({cause}); {options}{update}{backend.libraries}"
+    if session.get_providers()[0] == backend.provider:
         return None
     missing = complaints.getvalue().strip().partition("\n")[0] or "its provider did not load"
-    return f"onnxruntime cannot start CUDA ({missing}); {CUDA_FIX}"
+    return f"onnxruntime cannot start {name} ({missing}); {backend.libraries}"
 
 
 def _start_session(model: str | bytes, device: Device, threads: int | None = None) -> Any:
@@ -153,6 +275,6 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
     if session.get_providers()[0] != wanted:
         raise DeviceError(
             f"device {device} cannot be used: onnxruntime left {wanted} out and offers "
-            f"{', '.join(session.get_providers())}; {CUDA_FIX}"
+            f"{', '.join(session.get_providers())}; {BACKENDS[device.kind].libraries}"
         )
     return session

@@ -138,11 +138,17 @@ def _examine_models() -> Iterator[Finding]:
 
 
 def _examine_devices() -> Iterator[Finding]:
-    from stemsplit.device import count_cuda_devices
+    import onnxruntime
+
+    from stemsplit.device import BACKENDS, count_cuda_devices
 
     yield _examine_device("cpu", Health.BROKEN)
     # without a GPU there is nothing to repair
     yield _examine_device("cuda", Health.BROKEN if count_cuda_devices() else Health.MISSING)
+    offered = onnxruntime.get_available_providers()
+    for name, backend in BACKENDS.items():
+        if name != "cuda" and backend.provider in offered:
+            yield _examine_device(name, Health.MISSING)
 
 
 def _examine_device(name: str, otherwise: Health) -> Finding:

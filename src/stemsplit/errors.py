@@ -26,3 +26,11 @@ class DeviceError(StemsplitError):
 
 class OutputError(StemsplitError):
     """A stem cannot be named or written: collision, existing file, full or read-only disk."""
+
+
+class DownloadError(StemsplitError):
+    """A model cannot be fetched: no connection, cut off, too large, or another file than was announced."""
+
+
+class LicenceError(StemsplitError):
+    """A model does not allow, or is not known to allow, what it is to be used for."""

@@ -8,14 +8,38 @@ import typer
 from stemsplit.errors import SettingsError
 from stemsplit.naming import DEFAULT_TEMPLATE, FIELDS
 
+ModelsFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--models-dir",
+        metavar="DIR",
+        help="Folder of your models. Default: STEMSPLIT_MODELS, or one of the system's.",
+    ),
+]
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """Offer the names of all models."""
+    from stemsplit.catalog import bundled_models, read_spec
+
+    names = [*complete_registered(""), *(read_spec(path).name for path in bundled_models())]
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_registered(incomplete: str) -> list[str]:
+    """Offer the names of the user's models."""
+    from stemsplit.registry import Registry
+
+    return [name for name in Registry().names() if name.startswith(incomplete)]
+
 
 def complete_stems(incomplete: str) -> list[str]:
     """Offer stem names after the last comma."""
-    from stemsplit.catalog import bundled_models, read_model
+    from stemsplit.catalog import bundled_models, read_spec
 
     head, comma, tail = incomplete.rpartition(",")
     chosen = set(head.split(","))
-    targets = [target for path in bundled_models() for target in read_model(path).spec.targets]
+    targets = [target for path in bundled_models() for target in read_spec(path).targets]
     names = dict.fromkeys(targets)
     return [head + comma + name for name in names if name.startswith(tail) and name not in chosen]
 
@@ -109,8 +133,22 @@ class Flags:
         False
     )
     device: Annotated[
-        str, typer.Option("--device", "-d", metavar="DEVICE", help="auto, cpu, cuda or cuda:N.")
+        str,
+        typer.Option(
+            "--device",
+            "-d",
+            metavar="DEVICE",
+            help="auto, cpu, cuda, tensorrt, openvino, coreml or directml; with a number as in cuda:1.",
+        ),
     ] = "auto"
+    provider_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider-option",
+            metavar="KEY=VALUE",
+            help="Option of onnxruntime for the device, such as trt_fp16_enable=1; repeatable.",
+        ),
+    ] = None
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1
     threads: Annotated[
         int | None,
@@ -119,9 +157,44 @@ class Flags:
     model: Annotated[
         list[str] | None,
         typer.Option(
-            "--model", "-m", metavar="PATH", help="Model to use in place of the bundled ones; repeatable."
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="Name of a model, or a file (.onnx, .toml), in place of the bundled ones; repeatable.",
+            autocompletion=complete_models,
         ),
     ] = None
+    models_dir: ModelsFolder = None
+    ensemble: Annotated[
+        bool,
+        typer.Option(
+            "--ensemble", help="Average the models that offer the same stem, instead of taking the first."
+        ),
+    ] = False
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weights",
+            metavar="STEM=W,W",
+            help="Weights of the models for a stem, in their order; repeatable.",
+        ),
+    ] = None
+    preset: Annotated[
+        str | None,
+        typer.Option("--preset", metavar="NAME", help="Settings of your list; what is typed as well wins."),
+    ] = None
+    presets: Annotated[
+        str | None,
+        typer.Option(
+            "--presets", metavar="TOML", help="The list. Default: presets.toml among your settings."
+        ),
+    ] = None
+    commercial_only: Annotated[
+        bool,
+        typer.Option(
+            "--commercial-only", help="Refuse models that do not allow commercial use, or do not say so."
+        ),
+    ] = False
     chunk: Annotated[
         float | None,
         typer.Option("--chunk", metavar="S", help="Seconds the network hears at once. Default: the model's."),
@@ -147,6 +220,8 @@ class Flags:
             raise SettingsError("--skip-existing and --resume exclude each other; --resume looks closer")
         if "-" in self.inputs and self.resume:
             raise SettingsError("standard input cannot be resumed; leave out --resume")
+        if self.presets is not None and self.preset is None:
+            raise SettingsError("--presets names a list; say with --preset which one of it")
         if self.writes_stdout:
             self._check_stdout()
 
@@ -170,6 +245,44 @@ class Flags:
         if "" in names:
             raise SettingsError(f"--stems {self.stems!r} has an empty name; write them like vocals,drums")
         return names
+
+    @property
+    def provider_options(self) -> dict[str, str]:
+        """The options for the device.
+
+        Raises
+        ------
+        SettingsError
+            If one is not written like ``key=value``.
+        """
+        pairs = [text.partition("=") for text in self.provider_option or ()]
+        for key, sign, value in pairs:
+            if not key or not sign:
+                raise SettingsError(
+                    f"--provider-option {key + sign + value!r} must be written like key=value"
+                )
+        return {key: value for key, _, value in pairs}
+
+    @property
+    def weights_by_stem(self) -> dict[str, tuple[float, ...]]:
+        """The weights of each stem's models.
+
+        Raises
+        ------
+        SettingsError
+            If they are not written like ``vocals=1,0.5``, or a stem is named twice.
+        """
+        found: dict[str, tuple[float, ...]] = {}
+        for text in self.weights or ():
+            stem, _, numbers = text.partition("=")
+            try:
+                weights = tuple(float(number) for number in numbers.split(","))
+            except ValueError as error:
+                raise SettingsError(f"--weights {text!r} must be written like vocals=1,0.5") from error
+            if stem in found:
+                raise SettingsError(f"--weights names {stem!r} twice")
+            found[stem] = weights
+        return found
 
     def _check_stdout(self) -> None:
         senseless = {

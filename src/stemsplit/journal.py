@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from stemsplit.errors import OutputError
 
 FILE_NAME = ".stemsplit-journal.jsonl"
 _HEAD_BYTES = 1 << 16
+
+# what is to be known of each model of a stem, for whoever asks later
+Models = Sequence[Mapping[str, Any]]
 
 
 def hash_values(values: Mapping[str, Any]) -> str:
@@ -76,13 +79,14 @@ class Journal:
         """Tell whether all `outputs` were last finished under `key` and are still there at their size."""
         return all(self._is_current(key, path) for path in outputs.values())
 
-    def begin(self, key: str, outputs: Mapping[str, Path]) -> None:
-        """Note that `outputs` are about to appear."""
-        self._append("begun", key, {self._name(path): None for path in outputs.values()})
+    def begin(self, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
+        """Note that `outputs` are about to appear, made by `models`."""
+        self._append("begun", key, {self._name(path): None for path in outputs.values()}, models)
 
-    def finish(self, key: str, outputs: Mapping[str, Path]) -> None:
-        """Note that `outputs` are complete."""
-        self._append("done", key, {self._name(path): path.stat().st_size for path in outputs.values()})
+    def finish(self, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
+        """Note that `outputs` are complete, made by `models`."""
+        sizes = {self._name(path): path.stat().st_size for path in outputs.values()}
+        self._append("done", key, sizes, models)
 
     def _is_current(self, key: str, path: Path) -> bool:
         entry = self._latest.get(self._name(path))
@@ -110,8 +114,9 @@ class Journal:
                 for name, size in record["outputs"].items():
                     yield name, _Entry(str(record["key"]), size)
 
-    def _append(self, event: str, key: str, sizes: dict[str, int | None]) -> None:
-        line = json.dumps({"event": event, "key": key, "outputs": sizes}) + "\n"
+    def _append(self, event: str, key: str, sizes: Mapping[str, int | None], models: Models) -> None:
+        record = {"event": event, "key": key, "outputs": sizes, "models": list(models)}
+        line = json.dumps(record) + "\n"
         with self._lock:
             try:
                 self._write(line.encode())

@@ -4,18 +4,23 @@ A `Lane` is the plan; `LaneInput`, `Lane.infer` and `LaneOutput` are the three s
 run by one thread.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.chunks import Chunk, Chunker, ChunkSpec, CrossFade
+from stemsplit.description import Description
+from stemsplit.errors import SettingsError
+from stemsplit.foreign import SpectralModel
 from stemsplit.layout import group_channels
 from stemsplit.model import MaskModel
 from stemsplit.recipe import Signal
 from stemsplit.resample import Resampler
+from stemsplit.scan import Level, Scan
 from stemsplit.spec import ModelSpec
 from stemsplit.stft import Analysis, StftSpec, Synthesis
 from stemsplit.types import ComplexArray, FloatArray
@@ -33,11 +38,15 @@ class LaneSpec:
     chunks: ChunkSpec
 
     @classmethod
-    def of(cls, spec: ModelSpec, *, chunk_s: float | None, overlap_s: float | None) -> "LaneSpec":
+    def of(
+        cls, spec: ModelSpec | Description, *, chunk_s: float | None, overlap_s: float | None
+    ) -> "LaneSpec":
         """The lane of a model; `chunk_s` replaces the chunk length that the model proposes.
 
         Without `overlap_s`, neighbours overlap by `OVERLAP_S` or two fifths of a chunk, whichever is less.
         """
+        if isinstance(spec, Description):
+            return cls(spec.sample_rate, spec.stft, _chunk_foreign(spec, chunk_s, overlap_s))
         length_s = spec.chunk_s if chunk_s is None else chunk_s
         chunks = ChunkSpec.from_seconds(
             chunk_s=length_s,
@@ -46,6 +55,26 @@ class LaneSpec:
             frames_per_s=spec.sample_rate / spec.hop_length,
         )
         return cls(spec.sample_rate, spec.stft, chunks)
+
+
+def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | None) -> ChunkSpec:
+    """Chunks as the description proposes; those of a network that takes so many frames and no others."""
+    frames_per_s = spec.sample_rate / spec.hop_length
+    length_s = spec.chunk_s if chunk_s is None else chunk_s
+    if spec.n_frames:
+        if chunk_s is not None:
+            raise SettingsError(
+                f"{spec.name} hears {spec.n_frames / frames_per_s:.1f} s at once, no more and no less; "
+                "leave --chunk out"
+            )
+        context = int(np.ceil(spec.context_s * frames_per_s - 1e-6))
+        length_s = (spec.n_frames - 2 * context) / frames_per_s
+    return ChunkSpec.from_seconds(
+        chunk_s=length_s,
+        overlap_s=spec.overlap * length_s if overlap_s is None else overlap_s,
+        context_s=spec.context_s,
+        frames_per_s=frames_per_s,
+    )
 
 
 @dataclass(frozen=True)
@@ -66,11 +95,34 @@ class Lane:
     """Models that share a front end, and the signals wanted of them."""
 
     spec: LaneSpec
-    models: tuple[MaskModel, ...]
+    models: tuple[MaskModel | SpectralModel, ...]
     signals: tuple[Signal, ...]
     signal_models: tuple[int, ...]  # for each signal the place of its model in `models`
     wiener: int
     batch_size: int
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one chunk to the next."""
+        return self.spec.chunks.step * self.spec.stft.hop_length / self.spec.sample_rate
+
+    def open_scan(self, *, sample_rate: int, n_channels: int) -> Scan | None:  # noqa: ARG002 - as all lanes
+        """Begin the first pass over a song: there is none."""
+        return None
+
+    def open_input(
+        self,
+        *,
+        sample_rate: int,
+        n_channels: int,
+        levels: tuple[Level, ...] | None,  # noqa: ARG002 - as all lanes
+    ) -> "LaneInput":
+        """Begin to read a song."""
+        return LaneInput(self.spec, sample_rate=sample_rate, n_channels=n_channels)
+
+    def open_output(self, *, sample_rate: int, n_channels: int) -> "LaneOutput":
+        """Begin to put a song together."""
+        return LaneOutput(self, sample_rate=sample_rate, n_channels=n_channels)
 
     def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
         """Run the networks over `chunks`, in batches of equal shape."""
@@ -86,7 +138,10 @@ class Lane:
         spectrograms = (
             np.stack([chunk.spectrogram for chunk in chunks]) if chunks[1:] else chunks[0].spectrogram[None]
         )
-        by_model = [_mask_channels(model, spectrograms) for model in self.models]
+        by_model = [
+            _mask_channels(self._ask(number), model.spec, spectrograms)
+            for number, model in enumerate(self.models)
+        ]
         return [
             MaskedChunk(
                 _copy_frames(chunk.spectrogram[..., chunk.kept]),
@@ -95,6 +150,15 @@ class Lane:
             )
             for place, chunk in enumerate(chunks)
         ]
+
+    def _ask(self, number: int) -> Callable[[ComplexArray], FloatArray]:
+        """The model as a function; of a foreign one, only the graphs that are needed."""
+        model = self.models[number]
+        if isinstance(model, MaskModel) or self.wiener:
+            return model
+        signals = zip(self.signal_models, self.signals, strict=True)
+        wanted = frozenset(place for owner, signal in signals if owner == number for place in signal.targets)
+        return partial(model, wanted=wanted)
 
     def _select(self, by_model: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
         """What the back end needs of each model's masks, copied, so that the rest can go."""
@@ -106,21 +170,22 @@ class Lane:
         )
 
 
-def _mask_channels(model: MaskModel, spectrograms: ComplexArray) -> FloatArray:
+def _mask_channels(
+    ask: Callable[[ComplexArray], FloatArray], spec: ModelSpec | Description, spectrograms: ComplexArray
+) -> FloatArray:
     """Masks of ``(batch, channels, bins, frames)`` for any number of channels.
 
     A channel without a partner is given to a stereo network on both sides; the two masks are averaged.
     """
     n_batch, n_channels, _, n_frames = spectrograms.shape
-    at_once = model.info.spec.n_channels
+    at_once = spec.n_channels
     groups = group_channels(n_channels, at_once=at_once)
     if len(groups) == 1 and n_channels == at_once:
-        return model(spectrograms)
-    spec = model.info.spec
+        return ask(spectrograms)
     whole = np.empty((n_batch, len(spec.targets), n_channels, spec.n_rows, n_frames), dtype=np.float32)
     for group in groups:
         doubled = group + group[-1:] * (at_once - len(group))
-        masks = model(spectrograms[:, doubled])
+        masks = ask(spectrograms[:, doubled])
         whole[:, :, group] = masks if len(group) == at_once else masks.mean(axis=2, keepdims=True)
     return whole
 
@@ -189,20 +254,22 @@ class LaneOutput:
             yield from (refined[model][list(signal.targets)].sum(axis=0) for model, signal in models)
             return
         for (model, _), masks in zip(models, chunk.masks, strict=True):
-            rows = lane.models[model].info.spec.row_of_bin
+            rows = lane.models[model].spec.row_of_bin
             yield apply_mask(masks[0], chunk.spectrogram, rows=rows)
 
     def _refine(self, model: int, chunk: MaskedChunk) -> ComplexArray:
         """All targets of a model, and what they leave over, through the Wiener filter."""
         lane, masks = self._lane, chunk.masks[model]
-        spec = lane.models[model].info.spec
-        if not spec.complete:
+        spec = lane.models[model].spec
+        if not spec.exhaustive:
             rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))
             masks = np.concatenate([masks, rest])
         guesses = np.stack([apply_mask(mask, chunk.spectrogram, rows=spec.row_of_bin) for mask in masks])
         for group in map(list, group_channels(self._n_channels, at_once=spec.n_channels)):
             mixture = chunk.spectrogram[group]
-            guesses[:, group] = filter_estimates(guesses[:, group], mixture, iterations=lane.wiener)
+            guesses[:, group] = filter_estimates(
+                guesses[:, group], mixture, iterations=lane.wiener, regularisation=spec.regularisation
+            )
         return guesses
 
 

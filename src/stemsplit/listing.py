@@ -1,43 +1,83 @@
-"""The ``models`` command: what models there are, and what one says about itself."""
+"""What models there are, and what one says about itself."""
 
 import difflib
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from stemsplit.catalog import bundled_models, read_model
-from stemsplit.errors import SettingsError
+from stemsplit.console import warn
+from stemsplit.description import Description, read_description
+from stemsplit.errors import ModelError, SettingsError
+from stemsplit.licence import UNKNOWN, say
 from stemsplit.model import ModelInfo
+from stemsplit.model_files import hash_model
+from stemsplit.record import read_pointer
+from stemsplit.registry import Registry
 from stemsplit.result import ExitStatus
 
 
-def list_models(*, as_json: bool) -> ExitStatus:
-    """Print one line for each bundled model."""
-    models = [read_model(path) for path in bundled_models()]
+def list_models(registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print one line for each model, of the package and of the user.
+
+    A registered model that cannot be read is named on standard error, and is a failure.
+    """
+    models, problems = [read_model(path) for path in bundled_models()], []
+    entries = {info.name: info for info in models}
+    for name in registry.names():
+        try:
+            entries[name] = read_registered(registry, name)
+        except ModelError as error:
+            problems.append(f"{name}: {error}")
     if as_json:
-        _print(*(json.dumps(describe_model(info)) for info in models))
+        show(*(json.dumps(describe_model(info, name)) for name, info in entries.items()))
     else:
-        _print(*_make_table(models))
-    return ExitStatus.OK
+        show(*_make_table(entries))
+    for problem in problems:
+        warn(f"stemsplit: {problem}")
+    return ExitStatus.FAILED if problems else ExitStatus.OK
 
 
-def show_model(model: str, *, as_json: bool) -> ExitStatus:
-    """Print everything about one model, a bundled one's name or a file."""
-    facts = describe_model(find_model(model))
+def show_model(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print everything about one model: a name, or a file."""
+    facts = describe_model(*find_model(model, registry))
     if as_json:
-        _print(json.dumps(facts))
+        show(json.dumps(facts))
     else:
         width = max(map(len, facts))
-        _print(*(f"{key:<{width}}  {_plain(value)}" for key, value in facts.items()))
+        show(*(f"{key:<{width}}  {_plain(value)}" for key, value in facts.items()))
     return ExitStatus.OK
 
 
-def find_model(model: str) -> ModelInfo:
-    """Return the model that `model` names: a file, or else a bundled model.
+def show_licence(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print what may be done with a model, and who is to be named."""
+    info, name = find_model(model, registry)
+    spec = info.spec
+    facts = {
+        "name": name,
+        "licence": info.licence,
+        "commercial": info.commercial,
+        "attribution": spec.attribution,
+        "source": getattr(spec, "source", ""),
+    }
+    if as_json:
+        show(json.dumps(facts))
+        return ExitStatus.OK
+    show(
+        f"licence         {info.licence}",
+        f"commercial use  {say(info.commercial)}",
+        f"attribution     {spec.attribution or UNKNOWN}",
+        f"source          {facts['source'] or UNKNOWN}",
+    )
+    return ExitStatus.OK
+
+
+def find_model(model: str, registry: Registry) -> tuple[ModelInfo, str]:
+    """Return the model that `model` names, a file or a name, and what it is called.
 
     Raises
     ------
@@ -47,34 +87,72 @@ def find_model(model: str) -> ModelInfo:
         If the file cannot be read.
     """
     path = Path(model)
-    if path.suffix == ".onnx" or path.is_file():
-        return read_model(path)
+    if path.suffix in {".onnx", ".toml"} or path.is_file():
+        info = read_model(path)
+        return info, info.name
     bundled = {info.name: info for info in map(read_model, bundled_models())}
+    if model in registry:
+        return read_registered(registry, model), model
     if model not in bundled:
-        near = difflib.get_close_matches(model, bundled, n=1)
+        names = [*bundled, *registry.names()]
+        near = difflib.get_close_matches(model, names, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"there is no model {model!r}; {hint}There are: {', '.join(bundled)}")
-    return bundled[model]
+        raise SettingsError(f"there is no model {model!r}; {hint}There are: {', '.join(names)}")
+    return bundled[model], model
 
 
-def describe_model(info: ModelInfo) -> dict[str, Any]:
+def read_registered(registry: Registry, name: str) -> ModelInfo:
+    """Return what the registry knows of a model. A foreign one is not opened, nor are its files hashed.
+
+    Raises
+    ------
+    ModelError
+        If its record cannot be read.
+    """
+    path = registry.path(name)
+    pointed = read_pointer(path)
+    if pointed is not None:
+        return read_model(pointed)
+    description = read_description(path)
+    return ModelInfo(path, hash_model(path, description.sha256), description)
+
+
+def describe_model(info: ModelInfo, name: str) -> dict[str, Any]:
     """Return the metadata of a model, its file, the size of it in bytes and its hash."""
-    size = info.path.stat().st_size
-    return {**asdict(info.spec), "path": str(info.path), "size_bytes": size, "sha256": info.sha256}
+    spec = asdict(info.spec)
+    files = {"files": spec["sha256"]} if "sha256" in spec else {}
+    targets = info.spec.targets
+    known = {
+        "name": name,
+        "targets": targets,
+        "licence": info.licence,
+        "commercial": info.commercial,
+        **files,
+    }
+    return {**spec, **known, "path": str(info.path), "size_bytes": _size(info), "sha256": info.sha256}
 
 
-def _make_table(models: list[ModelInfo]) -> list[str]:
+def _size(info: ModelInfo) -> int:
+    """Bytes of all files of a model."""
+    spec = info.spec
+    if not isinstance(spec, Description):
+        return info.path.stat().st_size
+    files = [info.path.parent / file for file in {*spec.files, *spec.sha256}]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _make_table(entries: Mapping[str, ModelInfo]) -> list[str]:
     rows = [("NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256")]
-    for info in models:
+    for name, info in entries.items():
         spec = info.spec
         rows.append(
             (
-                spec.name,
+                name,
                 spec.version,
                 ",".join(spec.targets),
                 f"{spec.sample_rate} Hz",
-                f"{info.path.stat().st_size / 1e6:.1f} MB",
-                spec.licence,
+                f"{_size(info) / 1e6:.1f} MB",
+                info.licence + ("" if info.commercial is True else f" (commercial: {say(info.commercial)})"),
                 info.sha256[:12],
             )
         )
@@ -86,9 +164,11 @@ def _make_table(models: list[ModelInfo]) -> list[str]:
 
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return say(value)
     if value is None:
         return "not stated"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
     if isinstance(value, tuple | list):
         return ", ".join(f"{each} x {n}" if n > 1 else str(each) for each, n in _runs(value))
     return str(value)
@@ -99,5 +179,6 @@ def _runs(values: Sequence[Any]) -> list[tuple[Any, int]]:
     return [(value, len(list(run))) for value, run in groupby(values)]
 
 
-def _print(*lines: str) -> None:
+def show(*lines: str) -> None:
+    """Write lines to standard output."""
     sys.stdout.writelines(line + "\n" for line in lines)

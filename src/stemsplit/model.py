@@ -9,16 +9,23 @@ The graph takes ``mixture``, float32, and gives ``mask``, float32 in [0, 1]:
 """
 
 import hashlib
+import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stemsplit.description import Description
 from stemsplit.device import Device, open_session
 from stemsplit.errors import DeviceError, ModelError
+from stemsplit.licence import UNKNOWN, Commercial
 from stemsplit.spec import ModelSpec
 from stemsplit.types import ComplexArray, FloatArray
+
+_SETTLED_S = 3.0
+_hashes: dict[tuple[int, ...], str] = {}
 
 
 @dataclass(frozen=True)
@@ -27,7 +34,7 @@ class ModelInfo:
 
     path: Path
     sha256: str
-    spec: ModelSpec
+    spec: ModelSpec | Description
 
     @property
     def name(self) -> str:
@@ -38,6 +45,16 @@ class ModelInfo:
     def version(self) -> str:
         """The model's version."""
         return self.spec.version
+
+    @property
+    def licence(self) -> str:
+        """The model's licence; ``unknown`` where nobody knows."""
+        return self.spec.licence or UNKNOWN
+
+    @property
+    def commercial(self) -> Commercial:
+        """Whether commercial use is allowed: True, False or ``unknown``."""
+        return self.spec.commercial
 
 
 class MaskModel:
@@ -60,6 +77,7 @@ class MaskModel:
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
         self.info = ModelInfo(path, sha256, spec)
+        self.spec = spec
 
     def __call__(self, spectrograms: ComplexArray) -> FloatArray:
         """Return the masks of ``(batch, channels, bins, frames)``.
@@ -79,14 +97,14 @@ class MaskModel:
             return np.concatenate([self(spectrograms[:half]), self(spectrograms[half:])])
 
     def _run(self, spectrograms: ComplexArray) -> FloatArray:
-        features = make_features(spectrograms, self.info.spec.features)
+        features = make_features(spectrograms, self.spec.features)
         try:
             masks: FloatArray = self._session.run(["mask"], {"mixture": features})[0]
         except Exception as error:  # onnxruntime's own errors share no base class
             if is_out_of_memory(error):
                 raise DeviceMemoryError(str(error)) from error
             raise ModelError(f"{self.info.path}: the network failed: {error}") from error
-        spec = self.info.spec
+        spec = self.spec
         n_batch, n_frames = spectrograms.shape[0], spectrograms.shape[-1]
         expected = (n_batch, len(spec.targets), spec.n_channels, spec.n_rows, n_frames)
         if masks.shape != expected:
@@ -117,7 +135,7 @@ def make_features(spectrograms: ComplexArray, features: str) -> FloatArray:
 
 
 def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a model file, in hexadecimal.
+    """Return the SHA-256 of a model file, in hexadecimal; it is read once unless it changes.
 
     Raises
     ------
@@ -126,7 +144,15 @@ def hash_file(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            state = os.fstat(file.fileno())
+            version = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            if version not in _hashes:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                # the clock of a file system is coarse: a change at once would leave the times as they are
+                if max(state.st_mtime, state.st_ctime) > time.time() - _SETTLED_S:
+                    return digest
+                _hashes[version] = digest
+            return _hashes[version]
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be read: {error.strerror}") from error
 

@@ -165,11 +165,11 @@ def _sweep(path: Path) -> None:
     with contextlib.suppress(OSError):
         for leftover in path.parent.iterdir():
             match = pattern.fullmatch(leftover.name)
-            if match and not _is_running(int(match[1])):
+            if match and not is_running(int(match[1])):
                 leftover.unlink()
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

@@ -61,7 +61,10 @@ class Provenance:
         return cls(
             stems=separator.stems,
             device=separator.device,
-            models=tuple(ModelReference(info.name, info.version, info.sha256) for info in separator.models),
+            models=tuple(
+                ModelReference(info.name, info.version, info.sha256, info.licence, info.commercial)
+                for info in separator.models
+            ),
             settings=settings | {"format": delivery.format, "bits": delivery.bits},
         )
 

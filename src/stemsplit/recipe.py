@@ -3,15 +3,34 @@
 A *signal* is the part of the mixture that the masks of one or more targets of one model let through. The
 stem of a model's remainder target is the mixture minus the signals of all its other targets, so that
 content which no mask reaches (above the model's band, or lost in a change of sample rate) is in it.
+
+A stem that several models share is the weighted mean of what each would make of it. Factors are whole
+numbers and fractions, so that what cancels cancels exactly.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
 
+from stemsplit.blend import Blend
 from stemsplit.errors import SettingsError
-from stemsplit.spec import ModelSpec
 
 RESIDUAL = "residual"
+
+Factor = int | Fraction
+
+
+class Offer(Protocol):
+    """What a model offers: its targets, and the one that also gets what no target reaches (or none)."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names, in the order of the model's output."""
+
+    @property
+    def remainder(self) -> str:
+        """One of the targets, or empty."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +43,11 @@ class Signal:
 
 @dataclass(frozen=True)
 class Stem:
-    """One output: `mixture` times the mixture plus each signal times its sign."""
+    """One output: `mixture` times the mixture plus each signal times its factor."""
 
     name: str
-    mixture: int
-    signals: dict[Signal, int]
+    mixture: Factor
+    signals: dict[Signal, Factor]
 
 
 @dataclass(frozen=True)
@@ -43,25 +62,31 @@ class Recipe:
         return tuple(dict.fromkeys(signal for stem in self.stems for signal in stem.signals))
 
 
+_PLAIN = Blend()
+
+
 def make_recipe(
-    models: Sequence[ModelSpec],
+    models: Sequence[Offer],
     stems: Sequence[str] | None = None,
     *,
     residual: bool = False,
     karaoke: str | None = None,
+    blend: Blend = _PLAIN,
 ) -> Recipe:
     """Work out how to make the stems that were asked for.
 
     Parameters
     ----------
     models
-        Where two offer a target, the first provides it.
+        Where two offer a target, `blend` says how much of it is whose.
     stems
         Names of targets; None for all of them, completed by a residual if they do not sum to the mixture.
     residual
         Add the stem that completes the sum.
     karaoke
         Only this stem and the mixture minus it.
+    blend
+        By default the first model that offers a target provides it.
 
     Raises
     ------
@@ -70,7 +95,7 @@ def make_recipe(
     """
     _check(stems, residual, karaoke)
     names = [karaoke] if karaoke else list(stems or _all_targets(models))
-    made = [_make_stem(models, name, names) for name in names]
+    made = [_blend_stem(models, name, names, blend) for name in names]
     rest = _subtract(f"no_{karaoke}" if karaoke else RESIDUAL, made)
     is_whole = rest.mixture == 0 and not any(rest.signals.values())
     if residual and is_whole:
@@ -89,18 +114,30 @@ def _check(stems: Sequence[str] | None, residual: bool, karaoke: str | None) -> 
         raise SettingsError(f"a stem is named twice: {','.join(stems)}")
 
 
-def _all_targets(models: Sequence[ModelSpec]) -> dict[str, tuple[int, int]]:
-    """Map each target to the model that provides it and its place there."""
-    places: dict[str, tuple[int, int]] = {}
+def _all_targets(models: Sequence[Offer]) -> dict[str, list[int]]:
+    """Map each target to the models that offer it."""
+    offering: dict[str, list[int]] = {}
     for number, spec in enumerate(models):
-        for place, target in enumerate(spec.targets):
-            places.setdefault(target, (number, place))
-    return places
+        for target in spec.targets:
+            offering.setdefault(target, []).append(number)
+    return offering
 
 
-def _make_stem(models: Sequence[ModelSpec], name: str, names: Sequence[str]) -> Stem:
-    number, place = _all_targets(models)[name]
-    spec = models[number]
+def _blend_stem(models: Sequence[Offer], name: str, names: Sequence[str], blend: Blend) -> Stem:
+    shares = blend.share(name, _all_targets(models)[name])
+    mixture: Factor = 0
+    signals: dict[Signal, Factor] = {}
+    for number, share in shares.items():
+        made = _make_stem(models[number], number, name, names)
+        mixture += share * made.mixture
+        for signal, sign in made.signals.items():
+            signals[signal] = signals.get(signal, 0) + share * sign
+    return Stem(name, mixture, signals)
+
+
+def _make_stem(spec: Offer, number: int, name: str, names: Sequence[str]) -> Stem:
+    """Make the stem of one model alone."""
+    place = spec.targets.index(name)
     if name != spec.remainder:
         return Stem(name, 0, {Signal(number, (place,)): 1})
     others = [other for other in range(len(spec.targets)) if other != place]
@@ -115,9 +152,9 @@ def _make_stem(models: Sequence[ModelSpec], name: str, names: Sequence[str]) -> 
 
 def _subtract(name: str, stems: Sequence[Stem]) -> Stem:
     """The mixture minus all `stems`."""
-    signals: dict[Signal, int] = {}
+    signals: dict[Signal, Factor] = {}
     for stem in stems:
-        for signal, sign in stem.signals.items():
-            signals[signal] = signals.get(signal, 0) - sign
-    kept = {signal: sign for signal, sign in signals.items() if sign}
+        for signal, factor in stem.signals.items():
+            signals[signal] = signals.get(signal, 0) - factor
+    kept = {signal: factor for signal, factor in signals.items() if factor}
     return Stem(name, 1 - sum(stem.mixture for stem in stems), kept)

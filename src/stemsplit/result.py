@@ -29,11 +29,13 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class ModelReference:
-    """Which model made a result."""
+    """Which model made a result, and what may be done with it, see `stemsplit.licence`."""
 
     name: str
     version: str
     sha256: str
+    licence: str
+    commercial: bool | str
 
 
 @dataclass(frozen=True)

@@ -5,27 +5,31 @@ each arrow a thread of its own with a bounded buffer: memory does not grow with 
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from stemsplit.blend import Blend
 from stemsplit.blocks import Fifo, regroup
-from stemsplit.catalog import bundled_models, open_cheapest, open_models
-from stemsplit.chunks import Chunk
+from stemsplit.catalog import bundled_models, open_blend, open_cheapest, resolve
 from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, SettingsError
-from stemsplit.lane import Lane, LaneInput, LaneOutput, LaneSpec, MaskedChunk
+from stemsplit.foreign import WaveModel
+from stemsplit.lane import Lane, LaneSpec
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
 from stemsplit.recipe import Signal, Stem, make_recipe
+from stemsplit.scan import Level, check_channels, scan_blocks
 from stemsplit.types import FloatArray
+from stemsplit.wave_lane import WaveLane, make_segments
 
 GPU_BATCH = 4
 OUTPUT_SAMPLES = 65536
 
+AnyLane: TypeAlias = Lane | WaveLane
 Progress = Callable[[int], None]
 
 
@@ -46,6 +50,8 @@ class SeparationSettings:
     chunk_s, overlap_s
         Length of a chunk and of the cross-fade between two, in seconds; None for the model's chunk length
         and half a second.
+    blend
+        What is whose where several models offer a stem.
 
     Raises
     ------
@@ -59,6 +65,7 @@ class SeparationSettings:
     wiener: int = 0
     chunk_s: float | None = None
     overlap_s: float | None = None
+    blend: Blend = field(default_factory=Blend)
 
     def __post_init__(self) -> None:
         if not 0 <= self.wiener <= 10:
@@ -73,13 +80,7 @@ class _Piece:
     """Part of the mixture and the chunks that it completed, lane by lane."""
 
     mixture: FloatArray
-    chunks: tuple[list[Chunk], ...]
-
-
-@dataclass(frozen=True)
-class _MaskedPiece:
-    mixture: FloatArray
-    chunks: tuple[list[MaskedChunk], ...]
+    chunks: tuple[list[Any], ...]  # of a kind that the lane knows
 
 
 class Separator:
@@ -94,10 +95,17 @@ class Separator:
     residual, karaoke, wiener, chunk_s, overlap_s
         See `SeparationSettings`.
     device
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        ``auto``, ``cpu``, or a key of `stemsplit.device.BACKENDS`, with a number as in ``cuda:1``.
+    provider_options
+        Options for what runs the networks on the device, see onnxruntime's documentation.
     models
-        ``.onnx`` files to use in place of the bundled ones; for a target that several offer, the first. Of
-        the bundled ones those are used that offer the stems for the least work.
+        ``.onnx`` files, descriptions (``.toml``) of foreign models, or names of registered ones, to use in
+        place of the bundled ones; for a target that several offer, the first, or what follows. Of the
+        bundled ones those are used that offer the stems for the least work.
+    ensemble
+        Average the models that offer the same target.
+    weights
+        For a target the weight of each of `models`, in their order, in place of a plain average.
     threads
         Threads of the network on the CPU; None for one a core.
     batch_size
@@ -126,20 +134,24 @@ class Separator:
         chunk_s: float | None = None,
         overlap_s: float | None = None,
         batch_size: int | None = None,
+        ensemble: bool = False,
+        weights: Mapping[str, Sequence[float]] | None = None,
+        provider_options: Mapping[str, str] | None = None,
     ) -> None:
         wanted = None if stems is None else tuple(stems)
-        self.settings = SeparationSettings(wanted, residual, karaoke, wiener, chunk_s, overlap_s)
+        blend = Blend(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
+        self.settings = SeparationSettings(wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend)
         _check_counts(threads=threads, batch_size=batch_size)
-        self._device = choose_device(device)
+        self._device = choose_device(device, provider_options)
         needed = (karaoke,) if karaoke and wanted is None else wanted
-        if models is None:
-            self._models = open_cheapest(bundled_models(), needed, device=self._device, threads=threads)
+        paths = bundled_models() if models is None else [resolve(model) for model in models]
+        if models is None and blend.is_plain:
+            self._models = open_cheapest(paths, needed, device=self._device, threads=threads)
         else:
-            paths = [Path(model) for model in models]
-            self._models = open_models(paths, needed, device=self._device, threads=threads)
+            self._models, blend = open_blend(paths, needed, blend, device=self._device, threads=threads)
         specs = [model.info.spec for model in self._models]
-        self._recipe = make_recipe(specs, wanted, residual=residual, karaoke=karaoke)
-        self._batch_size = batch_size or (1 if self._device.kind == "cpu" else GPU_BATCH)
+        self._recipe = make_recipe(specs, wanted, residual=residual, karaoke=karaoke, blend=blend)
+        self._batch_size = batch_size or (GPU_BATCH if self._device.is_gpu else 1)
         self._lanes = self._make_lanes()
 
     @property
@@ -240,35 +252,69 @@ class Separator:
     ) -> None:
         self.close()
 
-    def _make_lanes(self) -> list[Lane]:
+    def _make_lanes(self) -> list[AnyLane]:
         settings = self.settings
-        lanes: dict[LaneSpec, list[int]] = {}
+        groups: dict[LaneSpec, list[int]] = {}
+        lanes: list[AnyLane] = []
         for number, model in enumerate(self._models):
-            spec = LaneSpec.of(model.info.spec, chunk_s=settings.chunk_s, overlap_s=settings.overlap_s)
-            lanes.setdefault(spec, []).append(number)
-        return [self._make_lane(spec, numbers) for spec, numbers in lanes.items()]
+            if isinstance(model, WaveModel):
+                lanes.append(self._make_wave_lane(model, number))
+                continue
+            spec = LaneSpec.of(model.spec, chunk_s=settings.chunk_s, overlap_s=settings.overlap_s)
+            groups.setdefault(spec, []).append(number)
+        return lanes + [self._make_lane(spec, numbers) for spec, numbers in groups.items()]
 
     def _make_lane(self, spec: LaneSpec, numbers: list[int]) -> Lane:
         signals = tuple(signal for signal in self._recipe.signals if signal.model in numbers)
+        models = [self._models[number] for number in numbers]
         return Lane(
             spec=spec,
-            models=tuple(self._models[number] for number in numbers),
+            models=tuple(model for model in models if not isinstance(model, WaveModel)),
             signals=signals,
             signal_models=tuple(numbers.index(signal.model) for signal in signals),
             wiener=self.settings.wiener,
             batch_size=self._batch_size,
         )
 
+    def _make_wave_lane(self, model: WaveModel, number: int) -> WaveLane:
+        if self.settings.wiener:
+            raise SettingsError(
+                f"{model.spec.name} gives no masks, which the Wiener filter needs; leave --wiener out"
+            )
+        if self.settings.chunk_s is not None:
+            length_s = model.segment_samples / model.spec.sample_rate
+            raise SettingsError(
+                f"{model.spec.name} hears {length_s:.1f} s at once, no more and no less; leave --chunk out"
+            )
+        return WaveLane(
+            model=model,
+            segments=make_segments(model, overlap_s=self.settings.overlap_s),
+            signals=tuple(signal for signal in self._recipe.signals if signal.model == number),
+            batch_size=self._batch_size,
+        )
+
     def _block_samples(self, sample_rate: int) -> int:
         """Samples of the mixture that make about one batch of chunks."""
-        steps_s = [
-            lane.spec.chunks.step * lane.spec.stft.hop_length / lane.spec.sample_rate for lane in self._lanes
-        ]
-        return max(1, int(min(steps_s) * self._batch_size * sample_rate))
+        step_s = min(lane.step_s for lane in self._lanes)
+        return max(1, int(step_s * self._batch_size * sample_rate))
 
     def _read(self, blocks: Iterable[FloatArray], sample_rate: int, n_channels: int) -> Iterator[_Piece]:
+        scans = [lane.open_scan(sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes]
+        needed = [scan for scan in scans if scan is not None]
+        with scan_blocks(blocks, needed, n_channels=n_channels) as scanned:
+            levels = [None if scan is None else scan.finish() for scan in scans]
+            yield from self._cut(scanned, sample_rate, n_channels, levels)
+
+    def _cut(
+        self,
+        blocks: Iterable[FloatArray],
+        sample_rate: int,
+        n_channels: int,
+        levels: Sequence[tuple[Level, ...] | None],
+    ) -> Iterator[_Piece]:
         inputs = [
-            LaneInput(lane.spec, sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes
+            lane.open_input(sample_rate=sample_rate, n_channels=n_channels, levels=level)
+            for lane, level in zip(self._lanes, levels, strict=True)
         ]
         n_samples = 0
         for mixture in regroup(blocks, self._block_samples(sample_rate)):
@@ -280,15 +326,15 @@ class Separator:
         nothing = np.zeros((n_channels, 0), dtype=np.float32)
         yield _Piece(nothing, tuple(lane.flush() for lane in inputs))
 
-    def _infer(self, pieces: Iterable[_Piece]) -> Iterator[_MaskedPiece]:
+    def _infer(self, pieces: Iterable[_Piece]) -> Iterator[_Piece]:
         for piece in pieces:
             chunks = zip(self._lanes, piece.chunks, strict=True)
-            yield _MaskedPiece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
+            yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
 
     def _finish(
-        self, pieces: Iterable[_MaskedPiece], sample_rate: int, n_channels: int
+        self, pieces: Iterable[_Piece], sample_rate: int, n_channels: int
     ) -> Iterator[dict[str, FloatArray]]:
-        outputs = [LaneOutput(lane, sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes]
+        outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes]
         mixture = Fifo(n_channels)
         signals = {signal: Fifo(n_channels) for signal in self._recipe.signals}
         for piece in pieces:
@@ -313,15 +359,15 @@ class Separator:
             yield {stem.name: _add_up(stem, whole, parts) for stem in self._recipe.stems}
 
 
-def _put_all(signals: Mapping[Signal, Fifo], lane: Lane, waveforms: Sequence[FloatArray]) -> None:
+def _put_all(signals: Mapping[Signal, Fifo], lane: AnyLane, waveforms: Sequence[FloatArray]) -> None:
     for signal, waveform in zip(lane.signals, waveforms, strict=True):
         signals[signal].put(waveform)
 
 
 def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
-    total = stem.mixture * mixture if stem.mixture else np.zeros_like(mixture)
-    for signal, sign in stem.signals.items():
-        total += signals[signal] if sign == 1 else sign * signals[signal]
+    total = float(stem.mixture) * mixture if stem.mixture else np.zeros_like(mixture)
+    for signal, factor in stem.signals.items():
+        total += signals[signal] if factor == 1 else float(factor) * signals[signal]
     return np.asarray(total, dtype=np.float32)
 
 
@@ -332,7 +378,6 @@ def _check_counts(**counts: int | None) -> None:
 
 
 def _check_samples(mixture: FloatArray, n_channels: int, start_s: float) -> None:
-    if mixture.shape[0] != n_channels:
-        raise AudioError(f"a block has {mixture.shape[0]} channels, not {n_channels}")
+    check_channels(mixture, n_channels)
     if not np.isfinite(mixture).all():
         raise AudioError(f"the mixture holds NaN or infinity after {start_s:.1f} s; repair it first")

@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -170,9 +170,10 @@ class SongWorker:
     def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
         if self.journal is None or key is None:
             return stems.commit()
-        self.journal.begin(key, job.outputs)
+        models = [asdict(model) for model in self._provenance.models]
+        self.journal.begin(key, job.outputs, models)
         report = stems.commit()
-        self.journal.finish(key, job.outputs)
+        self.journal.finish(key, job.outputs, models)
         return report
 
     def _journal_key(self, job: Job) -> str | None:

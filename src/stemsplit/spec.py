@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.errors import ModelError
+from stemsplit.licence import Commercial, allows_commercial
 from stemsplit.stft import StftSpec
 
 FORMAT_VERSION = 1
@@ -88,6 +89,21 @@ class ModelSpec:
         return StftSpec(
             self.n_fft, self.hop_length, self.win_length, self.analysis_window, self.synthesis_window
         )
+
+    @property
+    def commercial(self) -> Commercial:
+        """Whether the licence allows commercial use, see `stemsplit.licence`."""
+        return allows_commercial(self.licence)
+
+    @property
+    def exhaustive(self) -> bool:
+        """Whether the targets are all there is in the music."""
+        return self.complete
+
+    @property
+    def regularisation(self) -> float:
+        """Of the Wiener filter, see `stemsplit.wiener`: none, so that its targets sum to the mixture."""
+        return 0.0
 
     @property
     def n_rows(self) -> int:

@@ -1,8 +1,14 @@
 """The short-time Fourier transform and its inverse, as streams.
 
-Conventions: a spectrogram is ``(channels, bins, frames)``, complex64; frame ``t`` starts at sample
-``t * hop_length - (n_fft - hop_length)`` of the waveform, so that every sample lies in as many frames
-as any other, also the first and the last. Windows are periodic; a window shorter than the transform is
+Conventions: a spectrogram is ``(channels, bins, frames)``, complex64; where frame ``t`` starts is the
+*framing*:
+
+- ``covering``, at sample ``t * hop_length - (n_fft - hop_length)`` of the waveform, with silence around it:
+  every sample lies in as many frames as any other, also the first and the last;
+- ``centred``, at ``t * hop_length - n_fft / 2``, with the waveform mirrored at its ends (torch's default);
+- ``delayed``, at ``t * hop_length - n_fft``, with silence around it.
+
+Windows are periodic; a window shorter than the transform is
 centred in it. Nothing is normalised in the analysis; the synthesis divides by the sum of the windows'
 products once, in the window itself (Griffin & Lim 1984).
 
@@ -18,8 +24,10 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from stemsplit.errors import ModelError
+from stemsplit.mirror import Mirror
 from stemsplit.types import ComplexArray, FloatArray
 
+FRAMINGS = ("covering", "centred", "delayed")
 WINDOWS = ("hann", "sqrt_hann", "hamming", "rectangular")
 
 
@@ -51,6 +59,8 @@ class StftSpec:
         Length of both windows in samples, `n_fft` at most; 0 means `n_fft`.
     analysis_window, synthesis_window
         Names out of `WINDOWS`.
+    framing
+        One of `FRAMINGS`, see the module.
 
     Raises
     ------
@@ -63,6 +73,7 @@ class StftSpec:
     win_length: int = 0
     analysis_window: str = "sqrt_hann"
     synthesis_window: str = "sqrt_hann"
+    framing: str = "covering"
 
     def __post_init__(self) -> None:
         if self.n_fft < 2 or self.n_fft % 2:
@@ -71,6 +82,8 @@ class StftSpec:
             raise ModelError(f"hop_length is {self.hop_length}; it must be from 1 to n_fft ({self.n_fft})")
         if not 0 <= self.win_length <= self.n_fft:
             raise ModelError(f"win_length is {self.win_length}; it must be from 0 to n_fft ({self.n_fft})")
+        if self.framing not in FRAMINGS:
+            raise ModelError(f"unknown framing {self.framing!r}; there are {', '.join(FRAMINGS)}")
         coverage = self._coverage
         if coverage.min() < 1e-3 * coverage.max():
             raise ModelError(
@@ -87,10 +100,18 @@ class StftSpec:
     @property
     def padding(self) -> int:
         """Samples by which the first frame starts before the waveform."""
+        leads = {"covering": self.overhang, "centred": self.n_fft // 2, "delayed": self.n_fft}
+        return leads[self.framing]
+
+    @property
+    def overhang(self) -> int:
+        """Samples that a frame shares with those after it."""
         return self.n_fft - self.hop_length
 
     def n_frames(self, n_samples: int) -> int:
         """Frames that cover `n_samples` samples (one or more)."""
+        if self.framing == "centred":
+            return n_samples // self.hop_length + 1
         return (n_samples - 1 + self.padding) // self.hop_length + 1
 
     @cached_property
@@ -129,19 +150,25 @@ class Analysis:
 
     def __init__(self, spec: StftSpec, *, n_channels: int) -> None:
         self._spec = spec
-        self._tail = np.zeros((n_channels, spec.padding), dtype=np.float32)
+        self._mirror = Mirror(n_channels, reach=spec.padding) if spec.framing == "centred" else None
+        silence = 0 if self._mirror else spec.padding
+        self._tail = np.zeros((n_channels, silence), dtype=np.float32)
         self._n_samples = 0
         self._n_frames = 0
 
     def process(self, waveform: FloatArray) -> ComplexArray:
         """Take ``(channels, samples)``; return the frames completed by it, ``(channels, bins, frames)``."""
         self._n_samples += waveform.shape[1]
+        if self._mirror is not None:
+            waveform = self._mirror.process(waveform)
         return self._transform(np.concatenate([self._tail, waveform], axis=1))
 
     def flush(self) -> ComplexArray:
-        """Return the last frames, which reach beyond the end of the waveform into silence."""
+        """Return the last frames, which reach beyond the end of the waveform."""
         if self._n_samples == 0:
             return self._transform(self._tail[:, :0])
+        if self._mirror is not None:
+            return self._transform(np.concatenate([self._tail, self._mirror.flush()], axis=1))
         missing = self._spec.n_frames(self._n_samples) - self._n_frames
         wanted = (missing - 1) * self._spec.hop_length + self._spec.n_fft if missing else 0
         silence = max(0, wanted - self._tail.shape[1])
@@ -163,35 +190,74 @@ class Synthesis:
     """A spectrogram in, its waveform out, block by block; leading axes are free.
 
     A spectrogram ``(..., bins, frames)`` gives a waveform ``(..., samples)``: targets and channels pass
-    through alike.
+    through alike. Where frames are missing at the ends (framing ``centred``), the windows' products that are
+    there take the place of the full sum.
     """
 
     def __init__(self, spec: StftSpec) -> None:
         self._spec = spec
-        self._tail: FloatArray | None = None
+        self._signal = _OverlapAdd(spec)
+        self._gain = _OverlapAdd(spec) if spec.framing == "centred" else None
         self._to_drop = spec.padding
 
     def process(self, spectrogram: ComplexArray) -> FloatArray:
         """Take ``(..., bins, frames)``; return the samples that no later frame can change."""
         spec = self._spec
         n_frames = spectrogram.shape[-1]
-        lead = spectrogram.shape[:-2]
-        summed = np.zeros((*lead, n_frames * spec.hop_length + spec.padding), dtype=np.float32)
-        if self._tail is not None:
-            summed[..., : spec.padding] = self._tail
+        frames = np.zeros((*spectrogram.shape[:-2], 0, spec.n_fft), dtype=np.float32)
         if n_frames:
             frames = scipy.fft.irfft(spectrogram.swapaxes(-1, -2), n=spec.n_fft, axis=-1)
             frames *= spec.synthesis  # (..., frames, n_fft)
+        samples = self._signal.process(frames)
+        if self._gain is not None:
+            product = spec.analysis * spec.synthesis
+            samples = _level(samples, self._gain.process(np.broadcast_to(product, (n_frames, spec.n_fft))))
+        return self._drop(samples)
+
+    def flush(self) -> FloatArray:
+        """Return the samples still held, the reach of the last frames beyond the end included."""
+        samples = self._signal.flush()
+        if self._gain is not None:
+            samples = _level(samples, self._gain.flush())
+        return self._drop(samples)
+
+    def _drop(self, samples: FloatArray) -> FloatArray:
+        """Cut the part of the first frames that lies before the waveform."""
+        dropped = min(self._to_drop, samples.shape[-1])
+        self._to_drop -= dropped
+        return samples[..., dropped:]
+
+
+def _level(samples: FloatArray, gain: FloatArray) -> FloatArray:
+    """Divide by the gain where there is any; it is 1 wherever no frame is missing."""
+    return np.divide(samples, gain, out=np.zeros_like(samples), where=gain > 1e-6)
+
+
+class _OverlapAdd:
+    """Frames ``(..., frames, n_fft)`` in, their sum ``(..., samples)`` out."""
+
+    def __init__(self, spec: StftSpec) -> None:
+        self._spec = spec
+        self._tail: FloatArray | None = None
+
+    def process(self, frames: FloatArray) -> FloatArray:
+        """Return the samples that no later frame can change."""
+        spec = self._spec
+        n_frames = frames.shape[-2]
+        summed = np.zeros((*frames.shape[:-2], n_frames * spec.hop_length + spec.overhang), dtype=np.float32)
+        if self._tail is not None:
+            summed[..., : spec.overhang] = self._tail
+        if n_frames:
             for shift, columns in self._slices():
                 self._add(summed, shift, frames[..., columns])
         done = n_frames * spec.hop_length
         self._tail = summed[..., done:].copy()
-        return self._drop(summed[..., :done])
+        return summed[..., :done]
 
     def flush(self) -> FloatArray:
-        """Return the samples still held, the reach of the last frames beyond the end included."""
+        """Return the samples still held."""
         assert self._tail is not None, "nothing was processed"
-        return self._drop(self._tail)
+        return self._tail
 
     def _slices(self) -> Iterator[tuple[int, slice]]:
         """The pieces of one frame that fall on successive hops, as (hop, columns of the frame)."""
@@ -209,9 +275,3 @@ class Synthesis:
         self._add(summed, shift, pieces[..., :-1, :])
         last = shift + (n_frames - 1) * hop
         summed[..., last : last + width] += pieces[..., -1, :]
-
-    def _drop(self, samples: FloatArray) -> FloatArray:
-        """Cut the part of the first frames that lies before the waveform."""
-        dropped = min(self._to_drop, samples.shape[-1])
-        self._to_drop -= dropped
-        return samples[..., dropped:]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stemsplit.catalog import read_model
+from stemsplit.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC
 from stemsplit.training.checkpoint import load_bandsplit, load_state
 from stemsplit.training.evaluation import Evaluation
@@ -83,7 +83,7 @@ def write_card(
 
 
 def _head(model: Path) -> str:
-    spec = read_model(model).spec
+    spec = read_spec(model)
     return f"""# {spec.name} {spec.version}
 
 {spec.description}. Targets: {", ".join(spec.targets)}; their masks sum to one. Stereo, 44,100 Hz.

@@ -1,0 +1,126 @@
+"""Presets: settings of a separation under a name, in a TOML file that the user writes.
+
+::
+
+    [voices]
+    models = ["umxhq", "htdemucs"]
+    stems = ["vocals"]
+    residual = true
+    wiener = 1
+    weights = { vocals = [0.3, 0.7] }
+
+What is typed on the command line wins. Weights belong to their models: other models come without them.
+"""
+
+import difflib
+from collections.abc import Callable, Mapping, Set
+from pathlib import Path
+from typing import Any, Final
+
+from stemsplit import folders
+from stemsplit.errors import SettingsError
+from stemsplit.index import read_tables
+
+FILE_NAME: Final = "presets.toml"
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in {int, float}
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value >= 0
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_weights(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, list) and each and all(map(_is_number, each)) for each in value.values()
+    )
+
+
+# each key, the flag it stands for, and what it must be
+_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
+    "models": ("model", _is_texts),
+    "ensemble": ("ensemble", _is_truth),
+    "weights": ("weights", _is_weights),
+    "stems": ("stems", _is_texts),
+    "residual": ("residual", _is_truth),
+    "karaoke": ("karaoke", _is_text),
+    "wiener": ("wiener", _is_count),
+    "chunk": ("chunk", _is_number),
+    "overlap": ("overlap", _is_number),
+    "batch": ("batch", _is_count),
+    "format": ("format", _is_text),
+    "bits": ("bits", _is_text),
+    "commercial_only": ("commercial_only", _is_truth),
+}
+# what is typed of one of these leaves the preset's word on the others out
+_GROUPS: Final = ({"stems", "residual", "karaoke"}, {"format", "bits"})
+
+
+def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
+    """Return the flags `given` with what their preset says, save for what was `typed`.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such preset, or it holds what cannot be set.
+    ModelError
+        If the list cannot be read.
+    """
+    path = Path(given["presets"]) if given["presets"] else folders.config_folder() / FILE_NAME
+    preset = read_preset(path, given["preset"])
+    settled = set(typed)
+    for group in _GROUPS:
+        settled |= group if group & typed else set()
+    if "model" in typed:
+        settled |= {"ensemble", "weights"}
+    return {**given, **{flag: value for flag, value in preset.items() if flag not in settled}}
+
+
+def read_preset(path: Path, name: str) -> dict[str, Any]:
+    """Return what the preset `name` of a list says, as flags.
+
+    Raises
+    ------
+    SettingsError, ModelError
+    """
+    tables = read_tables(path)
+    if name not in tables:
+        near = difflib.get_close_matches(name, tables, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise SettingsError(f"{path} has no preset {name!r}; {hint}There are: {', '.join(tables) or 'none'}")
+    flags: dict[str, Any] = {}
+    for key, value in tables[name].items():
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_KEYS)}"
+            raise SettingsError(f"{path}: {name}: unknown setting {key!r}{hint}")
+        flag, is_right = _KEYS[key]
+        if not is_right(value):
+            raise SettingsError(f"{path}: {name}: {key} is {value!r}, which is not of the right kind")
+        flags[flag] = _as_flag(key, value, path)
+    return flags
+
+
+def _as_flag(key: str, value: Any, path: Path) -> Any:
+    """Return `value` as it would have been typed; files of models are looked for beside the list."""
+    if key == "stems":
+        return ",".join(value)
+    if key == "weights":
+        return [f"{stem}={','.join(map(str, each))}" for stem, each in value.items()]
+    if key == "models":
+        return [str(path.parent / each) if each.endswith((".onnx", ".toml")) else each for each in value]
+    return value

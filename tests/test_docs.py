@@ -1,0 +1,41 @@
+"""docs/models.md, held against the program."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from stemsplit.description import Description, parse_description
+from stemsplit.families import FAMILIES
+from stemsplit.index import find_remote
+from stemsplit.presets import read_preset
+
+TEXT = (Path(__file__).parent.parent / "docs" / "models.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+DESCRIPTIONS = [example for example in EXAMPLES if example.startswith("name")]
+
+
+def test_the_table_has_every_field_and_no_other() -> None:
+    heads = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
+    named = [name for head in heads for name in re.findall(r"`(\w+)`", head)]
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Description))
+
+
+def test_every_family_has_an_example() -> None:
+    assert {tomllib.loads(example)["family"] for example in DESCRIPTIONS} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("example", DESCRIPTIONS)
+def test_descriptions_can_be_read(example: str) -> None:
+    assert parse_description(tomllib.loads(example)).targets
+
+
+def test_lists_can_be_read(tmp_path: Path) -> None:
+    remote, preset = (example for example in EXAMPLES if example not in DESCRIPTIONS)
+    path = tmp_path / "list.toml"
+    path.write_text(remote, encoding="utf-8")
+    assert find_remote("umxhq", path).description is not None
+    path.write_text(preset, encoding="utf-8")
+    assert read_preset(path, "voices")["residual"] is True
