@@ -300,6 +300,12 @@ def test_the_graph_completes_the_description(tmp_path: Path) -> None:
     assert (spec.n_bins, spec.n_frames, spec.zeroed_bins) == (400, 16, 3)
 
 
+def test_frames_that_are_all_context_are_refused(tmp_path: Path) -> None:
+    path = write_ratio(tmp_path, "context_s = 0.4")  # 32 frames are 0.74 s
+    with pytest.raises(ModelError, match="hears 32 frames at once, which leaves none between 18"):
+        Separator(models=[path], device="cpu")
+
+
 def test_only_models_can_be_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no model 'umxhq'"):
         resolve("umxhq")

@@ -80,8 +80,8 @@ def find_remote(name: str, index: Path | None = None) -> RemoteModel:
     path = index or folders.config_folder() / FILE_NAME
     if not path.exists():
         raise SettingsError(
-            f"{path} does not exist, so {name!r} is known from nowhere; write that list, name one with --index, "
-            "or give an address"
+            f"{path} does not exist, so {name!r} is known from nowhere; write that list, "
+            "name one with --index, or give an address"
         )
     tables = read_tables(path)
     if name not in tables:

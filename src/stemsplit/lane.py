@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stemsplit.chunks import Chunk, Chunker, ChunkSpec, CrossFade
 from stemsplit.description import Description
-from stemsplit.errors import SettingsError
+from stemsplit.errors import ModelError, SettingsError
 from stemsplit.foreign import SpectralModel
 from stemsplit.layout import group_channels
 from stemsplit.model import MaskModel
@@ -68,6 +68,11 @@ def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | 
                 "leave --chunk out"
             )
         context = int(np.ceil(spec.context_s * frames_per_s - 1e-6))
+        if spec.n_frames <= 2 * context:
+            raise ModelError(
+                f"{spec.name} hears {spec.n_frames} frames at once, which leaves none between {context} frames "
+                "of context on either side; give a smaller context_s in its description"
+            )
         length_s = (spec.n_frames - 2 * context) / frames_per_s
     return ChunkSpec.from_seconds(
         chunk_s=length_s,
