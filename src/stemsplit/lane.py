@@ -70,8 +70,8 @@ def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | 
         context = int(np.ceil(spec.context_s * frames_per_s - 1e-6))
         if spec.n_frames <= 2 * context:
             raise ModelError(
-                f"{spec.name} hears {spec.n_frames} frames at once, which leaves none between {context} frames "
-                "of context on either side; give a smaller context_s in its description"
+                f"{spec.name} hears {spec.n_frames} frames at once, which leaves none between {context} "
+                "frames of context on either side; give a smaller context_s in its description"
             )
         length_s = (spec.n_frames - 2 * context) / frames_per_s
     return ChunkSpec.from_seconds(
