@@ -7,7 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("stemsplit", "onnxruntime", "onnxruntime-gpu", "numpy", "scipy", "soxr", "soundfile", "torch")
+_PACKAGES = (
+    *("stemsplit", "onnxruntime", "onnxruntime-gpu", "numpy", "scipy", "soxr", "soundfile", "torch"),
+    *("openunmix", "demucs", "audio-separator"),
+)
 
 
 def describe_machine() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.constant_model import write_constant_models
+from benchmarks.families import measure_families
 from benchmarks.jobs import STEMS, Bench
 from benchmarks.process import (
     Usage,
@@ -124,4 +125,5 @@ BENCHMARKS: dict[str, Callable[[Bench, Tell], list[Row]]] = {
     "memory": measure_memory,
     "startup": measure_startup,
     "chunks": measure_chunks,
+    "families": measure_families,
 }

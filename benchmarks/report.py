@@ -30,12 +30,20 @@ TITLES = {
     "cpu_share_outside": "share of CPU time outside the network",
     "network_s": "network busy, s",
     "wall_share_outside": "share of wall time with no network busy",
+    "family": "family",
+    "peer": "its own code",
+    "own_s": "stemsplit, s",
+    "peer_s": "its own code, s",
+    "times_peer": "times as fast as its own code",
+    "difference_db": "difference, dB",
+    "skipped": "skipped",
 }
 
 README_COLUMNS = {
     "speed": ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb"),
     "memory": ("minutes", "speed", "peak_mb"),
     "startup": ("command", "wall_s"),
+    "families": ("family", "peer", "times_peer"),
 }
 
 

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.peers import difference_db, export, open_audio_separator, without_complex
 from stemsplit.types import FloatArray
-from tests.peers import SAMPLE_RATE, describe, difference_db, export, make_song, separate, without_complex
+from tests.peers import SAMPLE_RATE, describe, make_song, separate
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # those of other people's packages
 
@@ -136,38 +137,16 @@ def mdx_graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(network, torch.rand(1, 4, DIM_F, DIM_T), path, input={0: "b"}, output={0: "b"})
 
 
-def run_audio_separator(graph: Path, song: FloatArray, *, overlap: float, denoise: bool) -> FloatArray:
-    """Demix a song with audio-separator's own code, without its files and levels."""
-    peer = pytest.importorskip("audio_separator.separator.architectures.mdx_separator")
-    import logging
-
-    import onnxruntime
-    import torch
-
-    separator = object.__new__(peer.MDXSeparator)
-    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
-    vars(separator).update(
-        logger=logging.getLogger("peer"),
-        segment_size=DIM_T,
-        dim_t=DIM_T,
-        dim_f=DIM_F,
-        n_fft=MDX_FFT,
-        hop_length=1024,
-        overlap=overlap,
-        batch_size=1,
-        enable_denoise=denoise,
-        torch_device=torch.device("cpu"),
-        model_run=lambda spectrogram: session.run(None, {"input": spectrogram.cpu().numpy()})[0],
-    )
-    return np.asarray(separator.demix(song), dtype=np.float32)
-
-
 @pytest.mark.parametrize("overlap", [0.25, 0.5])
 @pytest.mark.parametrize("denoise", [False, True])
 def test_mdx(mdx_graph: Path, overlap: float, denoise: bool, check: Check, tmp_path: Path) -> None:
+    pytest.importorskip("audio_separator")
     # a whole number of their steps: then their song ends with a whole segment
     song = make_song(3 * (1024 * (DIM_T - 1) - MDX_FFT))
-    expected = run_audio_separator(mdx_graph, song, overlap=overlap, denoise=denoise)
+    peer = open_audio_separator(
+        mdx_graph, n_bins=DIM_F, n_frames=DIM_T, n_fft=MDX_FFT, overlap=overlap, denoise=denoise
+    )
+    expected = peer(song)
     path = describe(
         mdx_graph.parent,
         'family = "mdx"',
