@@ -12,7 +12,6 @@ samples at a call) is read from it; if it is given as well, the two must agree.
 """
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any, get_args, get_origin
 from stemsplit.errors import ModelError
 from stemsplit.families import FAMILIES
 from stemsplit.stft import StftSpec
+from stemsplit.toml_file import read_toml
 
 OUTPUT_KINDS = ("mask", "magnitude", "complex", "waveform")
 SPECTRAL_KINDS = ("mask", "magnitude")
@@ -52,7 +52,6 @@ KINDS_OF = {
     "masking": ("magnitude",),
 }
 MAX_SIZE = 2**26  # of a transform, a segment or a rate: about 25 minutes at 44,100 Hz
-MAX_BYTES = 2**20
 
 
 @dataclass(frozen=True)
@@ -250,14 +249,7 @@ def read_description(path: Path) -> Description:
     ModelError
         If the file cannot be read, or a field is missing, unknown or makes no sense; it is named.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: too large for a description of a model")
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: the description cannot be read: {error.strerror}") from error
-    except ValueError as error:  # of TOML, or of UTF-8
-        raise ModelError(f"{path}: not a TOML file: {error}") from error
+    values = read_toml(path, about="a description of a model")
     try:
         return parse_description(values)
     except ModelError as error:

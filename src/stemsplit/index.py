@@ -15,7 +15,6 @@ A model of one file may have ``url`` and a plain ``sha256``.
 """
 
 import difflib
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,8 +22,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stemsplit import folders
-from stemsplit.description import MAX_BYTES, Description, parse_description
+from stemsplit.description import Description, parse_description
 from stemsplit.errors import ModelError, SettingsError
+from stemsplit.toml_file import read_toml
 
 FILE_NAME = "models.toml"
 # what may be said of a file that describes itself
@@ -102,14 +102,7 @@ def read_tables(path: Path) -> dict[str, dict[str, Any]]:
     ModelError
         If it cannot be read, or holds anything else.
     """
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise ModelError(f"{path}: too large for a list")
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise ModelError(f"{path}: not a TOML file: {error}") from error
+    tables: dict[str, dict[str, Any]] = read_toml(path, about="a list")
     for name, table in tables.items():
         if not isinstance(table, dict):
             raise ModelError(f"{path}: {name!r} stands outside the tables; each has a [name] above it")

@@ -9,15 +9,15 @@ the hash of every file. A file that describes itself needs no more than a pointe
 """
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from stemsplit.description import KINDS_OF, MAX_BYTES, OUTPUT_KINDS, Description
+from stemsplit.description import KINDS_OF, OUTPUT_KINDS, Description
 from stemsplit.errors import ModelError
 from stemsplit.model_files import check_pinned, hold
+from stemsplit.toml_file import read_toml
 
 FILE_NAME = "model.toml"
 
@@ -89,10 +89,8 @@ def read_pointer(path: Path) -> Path | None:
 
 def _read(path: Path) -> tuple[str, dict[str, str]] | None:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return None
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # reading it as a description will say it better
+        values = read_toml(path, about="a record of a model")
+    except ModelError:  # reading it as a description will say it better
         return None
     if values.get("self_described") is not True:
         return None
