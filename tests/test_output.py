@@ -424,7 +424,7 @@ def test_ctrl_c_during_the_commit_stops_the_encoders(tmp_path: Path, monkeypatch
         finally:
             thread.join()
     assert files_under(tmp_path) == []
-    assert sum(n_written) < 4 * 30 * 60_000 / 2  # all of it would be twice that
+    assert sum(n_written) < 30 * 60_000  # not stopped, every stem that was begun would have as much
 
 
 # --- names and folders ------------------------------------------------------------------------------------
