@@ -15,22 +15,22 @@ import mido
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.bass import HIGHEST, LOWEST, BassMaker, legato
-from stemsplit.training.drums import looped
-from stemsplit.training.effects import (
+from stemsplit.training.library import Item, Library, to_int16
+from stemsplit.training.studio.bass import HIGHEST, LOWEST, BassMaker, legato
+from stemsplit.training.studio.drums import looped
+from stemsplit.training.studio.effects import (
     bass_amplifier,
     drum_bus,
     instrument_bus,
     levelled,
     panned,
 )
-from stemsplit.training.library import Item, Library, to_int16
-from stemsplit.training.midi import Note, Part, is_held_out_midi, pattern_names, read_pattern
-from stemsplit.training.sampler import collect_instruments, play
-from stemsplit.training.soundfont import check_soundfont
-from stemsplit.training.synth import SHAPES, Voice, play_voice
-from stemsplit.training.vocal_bus import vocal_chain
-from stemsplit.training.vocals import detected_pitch
+from stemsplit.training.studio.midi import Note, Part, is_held_out_midi, pattern_names, read_pattern
+from stemsplit.training.studio.sampler import collect_instruments, play
+from stemsplit.training.studio.soundfont import check_soundfont
+from stemsplit.training.studio.synth import SHAPES, Voice, play_voice
+from stemsplit.training.studio.vocal_bus import vocal_chain
+from stemsplit.training.studio.vocals import detected_pitch
 
 
 def tone(frequency_hz: float, length_s: float = 1.0) -> np.ndarray:
@@ -137,7 +137,7 @@ def test_bass_lines_have_one_note_at_a_time_in_their_register() -> None:
 
 def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "stemsplit.training.bass.render_soundfont", lambda _, **__: tone(100, 2.0).repeat(2, 0)
+        "stemsplit.training.studio.bass.render_soundfont", lambda _, **__: tone(100, 2.0).repeat(2, 0)
     )
     maker = BassMaker(sampled, sampled.items)
     part = Part(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))

@@ -12,7 +12,7 @@ import soundfile
 pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import SAMPLE_RATE, TARGETS, band
+from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
 from stemsplit.training.songs import (
     collect_recordings,
@@ -22,6 +22,7 @@ from stemsplit.training.songs import (
     stem_of,
     targets_of,
 )
+from stemsplit.training.studio import band
 from stemsplit.training.take import Take
 
 SECONDS = 7.0

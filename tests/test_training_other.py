@@ -10,7 +10,8 @@ pytest.importorskip("mido")
 pytest.importorskip("pedalboard")
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.amplifier import (
+from stemsplit.training.library import Library
+from stemsplit.training.studio.amplifier import (
     Amplifier,
     amplified,
     cabinet_response,
@@ -18,15 +19,14 @@ from stemsplit.training.amplifier import (
     draw_cabinet,
     through_cabinet,
 )
-from stemsplit.training.arrangement import Section, draw_sections, heard
-from stemsplit.training.bus import accompaniment_bus
-from stemsplit.training.figures import LOWEST, arpeggio, line, power_chords, strummed, sustained
-from stemsplit.training.harmony import Chord, Pulse, find_chords, find_pulse
-from stemsplit.training.layers import STYLES, draw_layers
-from stemsplit.training.library import Library
-from stemsplit.training.midi import Note, Part
-from stemsplit.training.other import OtherMaker, at_loudness
-from stemsplit.training.plucked import PluckedString, draw_string, pluck
+from stemsplit.training.studio.arrangement import Section, draw_sections, heard
+from stemsplit.training.studio.bus import accompaniment_bus
+from stemsplit.training.studio.figures import LOWEST, arpeggio, line, power_chords, strummed, sustained
+from stemsplit.training.studio.harmony import Chord, Pulse, find_chords, find_pulse
+from stemsplit.training.studio.layers import STYLES, draw_layers
+from stemsplit.training.studio.midi import Note, Part
+from stemsplit.training.studio.other import OtherMaker, at_loudness
+from stemsplit.training.studio.plucked import PluckedString, draw_string, pluck
 from stemsplit.types import FloatArray
 
 PULSE = Pulse(0.5)
@@ -245,8 +245,8 @@ def test_lows_are_left_to_the_bass(maker: OtherMaker) -> None:
 def test_distortion_is_named_where_it_is(
     maker: OtherMaker, monkeypatch: pytest.MonkeyPatch, kind: str, tags: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("stemsplit.training.other.STYLES", {name: {kind: 1.0} for name in STYLES})
-    monkeypatch.setattr("stemsplit.training.layers._CONFUSERS", ("solo",))
+    monkeypatch.setattr("stemsplit.training.studio.other.STYLES", {name: {kind: 1.0} for name in STYLES})
+    monkeypatch.setattr("stemsplit.training.studio.layers._CONFUSERS", ("solo",))
     take = maker.render(song(), length_s=4.0, rng=np.random.default_rng(0))
     assert take.ingredients == tags and np.abs(take.waveform).max() > 0.01
 

@@ -133,6 +133,19 @@ def test_without_cross_song_mixing_fully_known_examples_come_from_one_song(
         make_remixer([s for s in songs if len(s.stems) == 1] + single_stems(songs), without=("cross-song",))
 
 
+def test_layers_play_a_target_from_two_songs_at_once(
+    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def layered(found: list[Reading]) -> Counter[str]:
+        mixed = [[stem for _, stem in places] for places, example in found if example.known.all()]
+        return Counter(stem for stems in mixed for stem in set(stems) if stems.count(stem) > 1)
+
+    counts = layered(readings(make_remixer(songs), monkeypatch, 300))
+    assert counts["other"] > counts["vocals"] > counts["bass"] == 0 and counts["drums"] > 0
+    for name in ("layers", "cross-song"):
+        assert not layered(readings(make_remixer(songs, without=(name,)), monkeypatch))
+
+
 def single_stems(songs: list[Song]) -> list[Song]:
     """A song for each stem of the first render."""
     whole = next(song for song in songs if song.kind == "render")

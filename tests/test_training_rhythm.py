@@ -8,21 +8,21 @@ pytest.importorskip("mido")
 pytest.importorskip("pedalboard")
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.band import kick_times
-from stemsplit.training.bass import BassMaker, in_register
-from stemsplit.training.bass_lines import HIGHEST, LINES, LOWEST, Chord, draw_line, harmony, locked
-from stemsplit.training.bass_player import Fingers, chains, glided, pitch_curve, play_bass
-from stemsplit.training.bass_synth import KINDS, control_line, synth_bass
-from stemsplit.training.drum_mix import mixed_drums, room_impulse
-from stemsplit.training.drum_synth import synthesised_hit
-from stemsplit.training.drums import DrumMaker, choked
-from stemsplit.training.effects import ducked, swept
-from stemsplit.training.groove_styles import CLOSED, KICK, OPEN, STYLES
-from stemsplit.training.grooves import draw_groove, filled, fitted_tempo, with_breaks
-from stemsplit.training.kits import PIECE_OF_PITCH, true_piece
 from stemsplit.training.library import Item, Library, to_int16
-from stemsplit.training.midi import Note, Part
-from stemsplit.training.sampler import collect_instruments
+from stemsplit.training.studio.band import kick_times
+from stemsplit.training.studio.bass import BassMaker, in_register
+from stemsplit.training.studio.bass_lines import HIGHEST, LINES, LOWEST, Chord, draw_line, harmony, locked
+from stemsplit.training.studio.bass_player import Fingers, chains, glided, pitch_curve, play_bass
+from stemsplit.training.studio.bass_synth import KINDS, control_line, synth_bass
+from stemsplit.training.studio.drum_mix import mixed_drums, room_impulse
+from stemsplit.training.studio.drum_synth import synthesised_hit
+from stemsplit.training.studio.drums import DrumMaker, choked
+from stemsplit.training.studio.effects import ducked, swept
+from stemsplit.training.studio.groove_styles import CLOSED, KICK, OPEN, STYLES
+from stemsplit.training.studio.grooves import draw_groove, filled, fitted_tempo, with_breaks
+from stemsplit.training.studio.kits import PIECE_OF_PITCH, true_piece
+from stemsplit.training.studio.midi import Note, Part
+from stemsplit.training.studio.sampler import collect_instruments
 
 _HEADER = "file,start_s,duration_s,channels,category,kind,instrument,piece,pitch,contains,split,name,source,"
 _PIECES = ("kick", "snare", "crash", "hihat_open")

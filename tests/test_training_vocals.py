@@ -13,18 +13,18 @@ pytest.importorskip("pedalboard")
 pytest.importorskip("pyworld")
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training import vocals as vocals_module
-from stemsplit.training.backing import Arrangement, Phrase, another_take, harmonised, with_refrains
 from stemsplit.training.library import Library, to_int16
-from stemsplit.training.melody import interval, one_voice, phrased, pitch_curve, quantised, scale_of
-from stemsplit.training.midi import Note, Part
-from stemsplit.training.sampler import Instrument
-from stemsplit.training.singer import Singer, monotone, tuned
-from stemsplit.training.singing import FRAME_S, N_FFT, Frames, analysed
-from stemsplit.training.syllables import syllables
-from stemsplit.training.vocal_bus import ping_pong, telephone
-from stemsplit.training.vocals import VocalMaker, steady_pitch, without_strays
-from stemsplit.training.words import words_of
+from stemsplit.training.studio import vocals as vocals_module
+from stemsplit.training.studio.backing import Arrangement, Phrase, another_take, harmonised, with_refrains
+from stemsplit.training.studio.melody import interval, one_voice, phrased, pitch_curve, quantised, scale_of
+from stemsplit.training.studio.midi import Note, Part
+from stemsplit.training.studio.sampler import Instrument
+from stemsplit.training.studio.singer import Singer, monotone, tuned
+from stemsplit.training.studio.singing import FRAME_S, N_FFT, Frames, analysed
+from stemsplit.training.studio.syllables import syllables
+from stemsplit.training.studio.vocal_bus import ping_pong, telephone
+from stemsplit.training.studio.vocals import VocalMaker, steady_pitch, without_strays
+from stemsplit.training.studio.words import words_of
 
 _SINGER = Singer(60, 1.0, (5.5, 0.0, 0.3), 0.05, 3.0, 0.0, 0.0, 0.0)
 

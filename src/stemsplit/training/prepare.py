@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from stemsplit.training.band import Band
 from stemsplit.training.library import Library
 from stemsplit.training.songs import collect_recordings, save_song
+from stemsplit.training.studio.band import Band
 
 Progress = Callable[[str], None]
 N_VALID = 4

@@ -20,8 +20,19 @@ from stemsplit.types import FloatArray
 # Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
 TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
 LEVEL_SPREAD_DB = 4.5
+# How often a second song plays the same target: what few players recorded becomes as dense as a record.
+LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
 # What an ablation may leave out.
-INGREDIENTS = ("multitracks", "sung-speech", "distortion", "mastering", "cross-song", "backing", "passages")
+INGREDIENTS = (
+    "multitracks",
+    "sung-speech",
+    "distortion",
+    "mastering",
+    "cross-song",
+    "layers",
+    "backing",
+    "passages",
+)
 _KINDS = {"multitracks": "multitrack", "backing": "backing", "passages": "passage"}
 
 
@@ -122,6 +133,7 @@ class Remixer:
         for stem in sorted({stem for song in songs for stem in song.stems if "+" in stem}):
             self._partial[stem] = Pool([song for song in songs if stem in song.stems])
         self._backing = self._partial.pop("+".join(TARGETS[1:]), None)
+        self._has_layers = not {"layers", "cross-song"} & set(settings.without)
         if "cross-song" in settings.without and not self._whole:
             raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
 
@@ -151,7 +163,7 @@ class Remixer:
         stems[TARGETS.index(held[-1])] = self._cut(rng, pool.draw(rng), composite)
         for index, target in enumerate(TARGETS):
             if target not in held and rng.random() >= self.settings.silence:
-                stems[index] = self._cut(rng, self._pools[target].draw(rng, self.settings.real), target)
+                stems[index] = self._layered(rng, target)
         return Example(
             _turned(rng, stems, together=False), np.array([target not in held for target in TARGETS])
         )
@@ -172,8 +184,18 @@ class Remixer:
         stems = self._silence()
         for index, target in enumerate(TARGETS):
             if rng.random() >= self.settings.silence:
-                stems[index] = self._cut(rng, self._pools[target].draw(rng, self.settings.real), target)
+                stems[index] = self._layered(rng, target)
         return Example(_turned(rng, stems, together=False), np.ones(len(TARGETS), bool))
+
+    def _layered(self, rng: Generator, target: str) -> FloatArray:
+        """Cut a stretch of a target from any song; by chance another song plays it too, as loud or softer."""
+        pool, real = self._pools[target], self.settings.real
+        stem = self._cut(rng, pool.draw(rng, real), target)
+        if self._has_layers and rng.random() < LAYER_CHANCES[target]:
+            share = 10 ** (-float(rng.uniform(0, 12)) / 20)
+            stem += share * self._cut(rng, pool.draw(rng, real), target)
+            stem /= math.hypot(1, share)
+        return stem
 
     def _cut(self, rng: Generator, song: Song, stem: str) -> FloatArray:
         """Cut a stretch of a stem at the level it has in a record, more or less."""

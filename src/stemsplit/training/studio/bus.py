@@ -1,0 +1,53 @@
+"""The bus of the accompaniment: what a whole mix of layers goes through on a record."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pedalboard as pb
+from numpy.random import Generator
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.studio.effects import apply, compressed, equalised, in_room, levelled, saturated
+from stemsplit.training.studio.modulation import wow
+from stemsplit.types import FloatArray
+
+
+def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    """Leave the lows to the bass; tone, width, compression, saturation; seldom a hall, a tape, few bits."""
+    lowest_hz = float(rng.uniform(40, 140))
+    out = apply(levelled(waveform), [pb.HighpassFilter(lowest_hz)] * 3)
+    out = equalised(rng, out, 2.0)
+    if rng.random() < 0.5:
+        out = apply(out, [pb.HighShelfFilter(float(rng.uniform(3000, 8000)), float(rng.uniform(0, 7)))])
+    if rng.random() < 0.7:
+        out = widened(rng, out)
+    if rng.random() < 0.12:
+        out = in_room(rng, out, rooms, float(rng.uniform(0.15, 0.5)))
+    if rng.random() < 0.45:
+        out = compressed(rng, out)
+    if rng.random() < 0.35:
+        out = saturated(levelled(out, 0.8), float(rng.uniform(0, 8)))
+    if rng.random() < 0.1:
+        out = wow(rng, out)
+    if rng.random() < 0.06:
+        out = crushed(rng, out)
+    return apply(levelled(out), [pb.HighpassFilter(60)])
+
+
+def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """More stereo: louder sides, or one side late by a few milliseconds above the low notes."""
+    middle, side = waveform.mean(0), (waveform[0] - waveform[1]) / 2
+    if rng.random() < 0.5:
+        side = side * rng.uniform(1.1, 2.2)
+    else:
+        lag = round(rng.uniform(0.008, 0.022) * SAMPLE_RATE)
+        late = np.concatenate([np.zeros(lag), middle])[: middle.size].astype(np.float32)
+        side = side + rng.uniform(0.25, 0.7) * apply(late[None], [pb.HighpassFilter(300)])[0]
+    return np.stack([middle + side, middle - side]).astype(np.float32)
+
+
+def crushed(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Low fidelity: few bits, dull."""
+    return apply(
+        waveform, [pb.Bitcrush(float(rng.uniform(7, 11))), pb.LowpassFilter(rng.uniform(3500, 8000))]
+    )
