@@ -660,3 +660,16 @@ def test_a_closed_pipe_and_a_full_device() -> None:
 def test_every_format_is_tested() -> None:
     assert {encoding.format for encoding in ENCODINGS} == set(FORMATS)
     assert pending.explain(OSError(errno.ENOSPC, ""), Path("a")).args[0].startswith("a: ")
+
+
+def test_a_whole_file_replaces_what_was_there_only_when_it_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "a folder" / "notes.json"
+    for text in (b"first", b"second"):
+        with pending.whole_file(path) as file:
+            file.write(text)
+            assert not path.exists() or path.read_bytes() == b"first"
+        assert path.read_bytes() == text
+    with pytest.raises(ZeroDivisionError), pending.whole_file(path) as file:
+        file.write(b"third")
+        raise ZeroDivisionError
+    assert list(path.parent.iterdir()) == [path] and path.read_bytes() == b"second"

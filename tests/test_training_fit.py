@@ -340,11 +340,11 @@ def test_a_full_disk_is_waited_for(
     often = {"checkpoint_s": 0.0, "validate_s": 0.0}
     trainer = make_trainer(songs_folder, tmp_path, warn=said.append, **often)
     trainer.save()
-    step, written = trainer.step, Path.write_bytes
+    step, opened = trainer.step, Path.open
 
     def step_on_a_full_disk() -> float:
         is_full = 1 <= trainer.step_number < 4
-        monkeypatch.setattr(Path, "write_bytes", full_disk if is_full else written)
+        monkeypatch.setattr(Path, "open", full_disk if is_full else opened)
         if trainer.step_number == 5:
             trainer.stop()
         return step()
@@ -360,7 +360,7 @@ def test_a_disk_that_stays_full_is_an_error_at_the_end(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(songs_folder, tmp_path, budget_s=0.1)
-    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    monkeypatch.setattr(Path, "open", full_disk)
     with pytest.raises(OSError, match="No space left"):
         trainer.fit()
     assert trainer.step_number > 0

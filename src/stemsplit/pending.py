@@ -150,6 +150,25 @@ class PendingFile:
                 folder.rmdir()
 
 
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that stands under its name, in place of what was there, only once the body is through.
+
+    For what a program writes for itself: an `OSError` of the disk comes out as it is.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
+    part = path.with_name(_part_name(path.name))
+    try:
+        with part.open("wb") as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise
+
+
 def _part_name(name: str) -> str:
     tail = f".{os.getpid()}-{next(_counter)}.part"
     if len(os.fsencode(name)) + len(tail) + 1 > 255:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from stemsplit.errors import StemsplitError
+from stemsplit.pending import whole_file
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.initialisers import read_weights
 from stemsplit.training.networks import build
@@ -18,13 +19,8 @@ def save_state(state: dict[str, Any], checkpoint: Path) -> None:
     """Write a checkpoint so that a whole one is always there; `OSError` if it cannot be written."""
     whole = io.BytesIO()  # torch reports a full disk in many ways, a file in one
     torch.save(state, whole)
-    part = checkpoint.with_suffix(".part")
-    try:
-        part.write_bytes(whole.getbuffer())
-        part.replace(checkpoint)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    with whole_file(checkpoint) as file:
+        file.write(whole.getbuffer())
 
 
 def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:

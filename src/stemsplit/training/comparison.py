@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from stemsplit.errors import StemsplitError
+from stemsplit.pending import whole_file
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.baseline import baseline_estimates, oracle_estimates
 from stemsplit.training.loop import Trainer
@@ -253,7 +254,5 @@ def _training(trainer: Trainer, remix: RemixSettings) -> Training:
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    with whole_file(path) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -1,7 +1,10 @@
 """Curves of a training: a CSV that grows, and a picture of it."""
 
 import csv
+import io
 from pathlib import Path
+
+from stemsplit.pending import whole_file
 
 
 class CurveLog:
@@ -18,12 +21,10 @@ class CurveLog:
         """Append one row and write the table anew; a row that could not be written comes with the next."""
         self.rows.append({key: round(value, 3) for key, value in row.items()})
         columns = list(dict.fromkeys(key for each in self.rows for key in each))
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, restval="")
+        with whole_file(self.path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+            writer = csv.DictWriter(text, columns, restval="")
             writer.writeheader()
             writer.writerows(self.rows)
-        part.replace(self.path)
 
 
 def read_curves(path: Path) -> list[dict[str, float]]:

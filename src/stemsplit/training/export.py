@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.lane import LaneSpec
+from stemsplit.pending import whole_file
 from stemsplit.spec import ModelSpec
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.bandsplit import BandLinear, BandSplit
@@ -104,9 +105,8 @@ def export_network(
     spec = replace(spec, cost_macs_per_s=_cost(model, spec))
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model)
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(model.SerializeToString())
-    part.replace(path)
+    with whole_file(path) as file:
+        file.write(model.SerializeToString())
 
 
 class _CompactMasks(nn.Module):

@@ -5,7 +5,6 @@ Which items may be trained on is decided here and nowhere else, by `is_held_out`
 """
 
 import csv
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -17,6 +16,7 @@ import soxr
 from numpy.typing import NDArray
 
 from stemsplit.errors import AudioError, StemsplitError
+from stemsplit.pending import whole_file
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.types import FloatArray
 
@@ -160,8 +160,5 @@ def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
 
 def _save(path: Path, samples: NDArray[np.int16]) -> None:
     """Write an array so that it appears only when it is whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("wb") as file:
+    with whole_file(path) as file:
         np.save(file, np.ascontiguousarray(samples))
-    part.replace(path)

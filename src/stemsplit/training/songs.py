@@ -5,16 +5,17 @@ or unseparated music, named by the targets it may hold: "bass+other" has no drum
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.errors import StemsplitError
+from stemsplit.pending import whole_file
 from stemsplit.training import TARGETS
 from stemsplit.training.library import Item, Library, to_int16
 from stemsplit.training.take import Take
@@ -115,7 +116,6 @@ def save_song(
     folder: Path, name: str, takes: Mapping[str, Take], *, split: str, kind: str, maker: str = ""
 ) -> None:
     """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
-    folder.mkdir(parents=True, exist_ok=True)
     stems = [take.waveform for take in takes.values()]
     n_samples = max(stem.shape[1] for stem in stems)
     padded = [np.pad(stem, ((0, 0), (0, n_samples - stem.shape[1]))) for stem in stems]
@@ -124,12 +124,10 @@ def save_song(
     levels = [round(active_level_db(stem), 2) for stem in samples]
     facts = {"split": split, "kind": kind, "stems": list(takes), "levels_db": levels, "n_samples": n_samples}
     facts |= {"ingredients": {stem: take.ingredients for stem, take in takes.items()}, "maker": maker}
-    part = folder / f".{name}.{os.getpid()}.part"
-    with part.open("wb") as file:
+    with whole_file(folder / f"{name}.npy") as file:
         np.save(file, to_int16(samples))
-    part.replace(folder / f"{name}.npy")
     # the description comes last: a song without one is not there
-    (folder / f"{name}.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    _describe(folder / f"{name}.json", facts)
 
 
 def load_songs(folder: Path) -> list[Song]:
@@ -157,10 +155,12 @@ def set_kind(song: Song, kind: str) -> None:
     if kind == song.kind:
         return
     path = song.path.with_suffix(".json")
-    facts = json.loads(path.read_text(encoding="utf-8")) | {"kind": kind}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(facts) + "\n", encoding="utf-8")
-    part.replace(path)
+    _describe(path, json.loads(path.read_text(encoding="utf-8")) | {"kind": kind})
+
+
+def _describe(path: Path, facts: Mapping[str, Any]) -> None:
+    with whole_file(path) as file:
+        file.write((json.dumps(facts) + "\n").encode())
 
 
 def collect_recordings(library: Library, folder: Path) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from stemsplit.pending import whole_file
 from stemsplit.separator import Separator
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.types import FloatArray
@@ -47,11 +48,8 @@ class Trace:
 
     def save(self, path: Path) -> None:
         """Write the trace so that it appears only when it is whole."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with whole_file(path) as file:
             np.savez(file, **asdict(self))
-        part.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "Trace":
