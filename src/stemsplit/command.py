@@ -92,6 +92,7 @@ def open_separator(flags: Flags) -> Separator:
         ensemble=flags.ensemble,
         weights=flags.weights_by_stem,
         provider_options=flags.provider_options,
+        half=flags.half,
     )
 
 

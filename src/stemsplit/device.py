@@ -16,7 +16,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from stemsplit.errors import DeviceError, ModelError, SettingsError
+from stemsplit.errors import DeviceError, ModelError, SettingsError, StemsplitError
+from stemsplit.halves import read_halved
 
 CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]'"
 _SWAP = "pip uninstall onnxruntime onnxruntime-gpu, pip install"
@@ -87,6 +88,13 @@ BACKENDS: Final[Mapping[str, Backend]] = MappingProxyType(
     }
 )
 _NVIDIA: Final = frozenset({"cuda", "tensorrt"})
+_HALVING: Final = ("cuda", "directml")
+_HINTS: Final = {
+    "cpu": ", which is no faster with it",
+    "tensorrt": ", which has --provider-option trt_fp16_enable=1",
+    "openvino": ", which has --provider-option precision=FP16",
+    "coreml": ", which chooses by itself",
+}
 _KINDS: Final = "auto, cpu, cuda, tensorrt, openvino, coreml or directml, and a number like cuda:1"
 
 
@@ -94,13 +102,15 @@ _KINDS: Final = "auto, cpu, cuda, tensorrt, openvino, coreml or directml, and a 
 class Device:
     """Where the networks run, and why there (for ``auto``); `options` are the provider's own.
 
-    Without an `index` the provider chooses.
+    Without an `index` the provider chooses. With `half` matrix products, convolutions and recurrences are
+    computed in float16, see `halves`.
     """
 
     kind: str
     index: int | None = 0
     reason: str = "asked for"
     options: tuple[tuple[str, str], ...] = ()
+    half: bool = False
 
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" or self.index is None else f"{self.kind}:{self.index}"
@@ -128,31 +138,40 @@ class Device:
         return self.kind in {"cuda", "tensorrt", "directml"}
 
 
-def choose_device(text: str = "auto", options: Mapping[str, str] | None = None) -> Device:
+def choose_device(
+    text: str = "auto", options: Mapping[str, str] | None = None, *, half: bool = False
+) -> Device:
     """Return the device that `text` stands for: ``auto``, ``cpu`` or one of `BACKENDS`, as in ``cuda:1``.
 
     Parameters
     ----------
     options
         For the provider; see its documentation at onnxruntime.ai.
+    half
+        Compute in half precision.
 
     Raises
     ------
     SettingsError
-        If `text` is none of these, or has no options.
+        If `text` is none of these, or has no options, or does not compute in half precision.
     DeviceError
         If what is asked for cannot run here.
     """
     kind, number = _parse(text)
     if options and kind in {"auto", "cpu"}:
         raise SettingsError(f"device {text!r} takes no --provider-option; name another with --device")
+    if half and kind not in {"auto", *_HALVING}:
+        raise SettingsError(f"--half is for the devices {' and '.join(_HALVING)}, not {kind}{_HINTS[kind]}")
     if kind == "cpu":
         return Device("cpu")
     if kind == "auto":
         problem = find_cuda_problem(0)
-        return Device("cpu", reason=problem) if problem else Device("cuda", 0, "a CUDA device is there")
+        if problem and half:
+            raise DeviceError(f"--half needs a GPU (without it the CPU does the work): {problem}")
+        found = Device("cuda", 0, "a CUDA device is there", half=half)
+        return Device("cpu", reason=problem) if problem else found
     index = 0 if number is None and kind in {*_NVIDIA, "directml"} else number
-    device = Device(kind, index, options=tuple((options or {}).items()))
+    device = Device(kind, index, options=tuple((options or {}).items()), half=half)
     problem = find_problem(device)
     if problem is not None:
         raise DeviceError(f"device {text!r} cannot be used (cpu can): {problem}")
@@ -263,12 +282,14 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
     Raises
     ------
     ModelError
-        If onnxruntime cannot read the file.
+        If onnxruntime cannot read the file, or half precision cannot hold it.
     DeviceError
         If the session came up without the provider that was asked for.
     """
     try:
-        session = _start_session(str(path), device, threads)
+        session = _start_session(read_halved(path) if device.half else str(path), device, threads)
+    except StemsplitError:
+        raise
     except Exception as error:  # onnxruntime's own errors share no base class
         raise ModelError(f"{path}: not a model that onnxruntime can run: {error}") from error
     wanted = device.providers[0][0]

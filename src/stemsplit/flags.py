@@ -149,6 +149,12 @@ class Flags:
             help="Option of onnxruntime for the device, such as trt_fp16_enable=1; repeatable.",
         ),
     ] = None
+    half: Annotated[
+        bool,
+        typer.Option(
+            "--half", help="Compute in half precision, on a GPU: cuda or directml; needs the extra half."
+        ),
+    ] = False
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1
     threads: Annotated[
         int | None,

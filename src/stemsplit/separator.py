@@ -52,6 +52,8 @@ class SeparationSettings:
         and half a second.
     blend
         What is whose where several models offer a stem.
+    half
+        Compute in half precision, which the GPU must be for.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class SeparationSettings:
     chunk_s: float | None = None
     overlap_s: float | None = None
     blend: Blend = field(default_factory=Blend)
+    half: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.wiener <= 10:
@@ -92,7 +95,7 @@ class Separator:
     ----------
     stems
         Targets to return, in this order; None for all.
-    residual, karaoke, wiener, chunk_s, overlap_s
+    residual, karaoke, wiener, chunk_s, overlap_s, half
         See `SeparationSettings`.
     device
         ``auto``, ``cpu``, or a key of `stemsplit.device.BACKENDS`, with a number as in ``cuda:1``.
@@ -137,12 +140,13 @@ class Separator:
         ensemble: bool = False,
         weights: Mapping[str, Sequence[float]] | None = None,
         provider_options: Mapping[str, str] | None = None,
+        half: bool = False,
     ) -> None:
         wanted = None if stems is None else tuple(stems)
         blend = Blend(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
-        self.settings = SeparationSettings(wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend)
+        self.settings = SeparationSettings(wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend, half)
         _check_counts(threads=threads, batch_size=batch_size)
-        self._device = choose_device(device, provider_options)
+        self._device = choose_device(device, provider_options, half=half)
         needed = (karaoke,) if karaoke and wanted is None else wanted
         paths = bundled_models() if models is None else [resolve(model) for model in models]
         if models is None and blend.is_plain:
