@@ -93,6 +93,7 @@ def open_separator(flags: Flags) -> Separator:
         weights=flags.weights_by_stem,
         provider_options=flags.provider_options,
         half=flags.half,
+        shifts=flags.shifts,
     )
 
 

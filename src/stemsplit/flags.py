@@ -7,6 +7,7 @@ import typer
 
 from stemsplit.errors import SettingsError
 from stemsplit.naming import DEFAULT_TEMPLATE, FIELDS
+from stemsplit.settings import MAX_SHIFTS
 
 ModelsFolder = Annotated[
     str | None,
@@ -209,6 +210,16 @@ class Flags:
         float | None,
         typer.Option("--overlap", metavar="S", help="Seconds of cross-fade between chunks. Default: 0.5."),
     ] = None
+    shifts: Annotated[
+        int,
+        typer.Option(
+            "--shifts",
+            metavar="N",
+            min=1,
+            max=MAX_SHIFTS,
+            help="Passes over the song, each with its frames a little later; their mean is a little better.",
+        ),
+    ] = 1
     batch: Annotated[
         int | None,
         typer.Option(

@@ -105,6 +105,7 @@ class Lane:
     signal_models: tuple[int, ...]  # for each signal the place of its model in `models`
     wiener: int
     batch_size: int
+    delay: int = 0  # samples of silence before the song, at the models' rate
 
     @property
     def step_s(self) -> float:
@@ -123,7 +124,7 @@ class Lane:
         levels: tuple[Level, ...] | None,  # noqa: ARG002 - as all lanes
     ) -> "LaneInput":
         """Begin to read a song."""
-        return LaneInput(self.spec, sample_rate=sample_rate, n_channels=n_channels)
+        return LaneInput(self, sample_rate=sample_rate, n_channels=n_channels)
 
     def open_output(self, *, sample_rate: int, n_channels: int) -> "LaneOutput":
         """Begin to put a song together."""
@@ -198,11 +199,13 @@ def _mask_channels(
 class LaneInput:
     """The front end of one song: blocks of the mixture in, chunks out."""
 
-    def __init__(self, spec: LaneSpec, *, sample_rate: int, n_channels: int) -> None:
+    def __init__(self, lane: Lane, *, sample_rate: int, n_channels: int) -> None:
+        spec = lane.spec
         self._resampler = Resampler(from_hz=sample_rate, to_hz=spec.sample_rate)
         self._analysis = Analysis(spec.stft, n_channels=n_channels)
         self._chunker = Chunker(spec.chunks)
         self._n_samples = 0
+        self._silence: FloatArray | None = np.zeros((n_channels, lane.delay), dtype=np.float32)
 
     def process(self, mixture: FloatArray) -> list[Chunk]:
         """Take ``(channels, samples)`` at the song's rate."""
@@ -222,6 +225,8 @@ class LaneInput:
 
     def _analyse(self, waveform: FloatArray) -> ComplexArray:
         self._n_samples += waveform.shape[-1]
+        if self._silence is not None and waveform.shape[-1]:
+            waveform, self._silence = np.concatenate([self._silence, waveform], axis=-1), None
         return self._analysis.process(waveform)
 
 
@@ -234,6 +239,7 @@ class LaneOutput:
         self._fades = [CrossFade(lane.spec.chunks) for _ in lane.signals]
         self._syntheses = [Synthesis(lane.spec.stft) for _ in lane.signals]
         self._resamplers = [Resampler(from_hz=lane.spec.sample_rate, to_hz=sample_rate) for _ in lane.signals]
+        self._to_drop = [lane.delay for _ in lane.signals]
 
     def process(self, chunk: MaskedChunk) -> list[FloatArray]:
         """Return ``(channels, samples)`` at the song's rate for each signal; all of one length."""
@@ -243,7 +249,9 @@ class LaneOutput:
             waveform = self._syntheses[place].process(spectrogram)
             if chunk.is_last:
                 waveform = np.concatenate([waveform, self._syntheses[place].flush()], axis=-1)
-            finished.append(self._resamplers[place].process(waveform))
+            dropped = min(self._to_drop[place], waveform.shape[-1])
+            self._to_drop[place] -= dropped
+            finished.append(self._resamplers[place].process(waveform[..., dropped:]))
         return finished
 
     def flush(self) -> list[FloatArray]:

@@ -62,6 +62,7 @@ _KEYS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
     "chunk": ("chunk", _is_number),
     "overlap": ("overlap", _is_number),
     "batch": ("batch", _is_count),
+    "shifts": ("shifts", _is_count),
     "half": ("half", _is_truth),
     "format": ("format", _is_text),
     "bits": ("bits", _is_text),

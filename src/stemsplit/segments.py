@@ -7,7 +7,7 @@ the length of the song, never from how it was read.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -61,6 +61,10 @@ class SegmentSpec:
                 f"segments of {self.length} samples, {self.trim} thrown away at either end and "
                 f"{self.step} apart, do not cover the song; use a shorter overlap"
             )
+
+    def delayed(self, n_samples: int) -> "SegmentSpec":
+        """The same with the song `n_samples` later in the first segment, as far as some of it stays there."""
+        return replace(self, lead=min(self.lead + n_samples, self.length - 1))
 
     @cached_property
     def weights(self) -> FloatArray:

@@ -5,10 +5,10 @@ each arrow a thread of its own with a bounded buffer: memory does not grow with 
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,65 +17,18 @@ from stemsplit.blocks import Fifo, regroup
 from stemsplit.catalog import bundled_models, open_blend, open_cheapest, resolve
 from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, SettingsError
-from stemsplit.foreign import WaveModel
-from stemsplit.lane import Lane, LaneSpec
+from stemsplit.lanes import make_lanes
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
 from stemsplit.recipe import Signal, Stem, make_recipe
 from stemsplit.scan import Level, check_channels, scan_blocks
+from stemsplit.settings import SeparationSettings
 from stemsplit.types import FloatArray
-from stemsplit.wave_lane import WaveLane, make_segments
 
 GPU_BATCH = 4
 OUTPUT_SAMPLES = 65536
 
-AnyLane: TypeAlias = Lane | WaveLane
 Progress = Callable[[int], None]
-
-
-@dataclass(frozen=True)
-class SeparationSettings:
-    """Everything that decides what is in the stems, besides the models and the song.
-
-    Parameters
-    ----------
-    stems
-        Targets to write; None for all of them.
-    residual
-        Also write what the stems leave over.
-    karaoke
-        Write only this stem and the mixture minus it.
-    wiener
-        Iterations of the Wiener filter, 0 to 10; 0 leaves it out.
-    chunk_s, overlap_s
-        Length of a chunk and of the cross-fade between two, in seconds; None for the model's chunk length
-        and half a second.
-    blend
-        What is whose where several models offer a stem.
-    half
-        Compute in half precision, which the GPU must be for.
-
-    Raises
-    ------
-    SettingsError
-        If a value is out of its range.
-    """
-
-    stems: tuple[str, ...] | None = None
-    residual: bool = False
-    karaoke: str | None = None
-    wiener: int = 0
-    chunk_s: float | None = None
-    overlap_s: float | None = None
-    blend: Blend = field(default_factory=Blend)
-    half: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.wiener <= 10:
-            raise SettingsError(f"wiener is {self.wiener}; it must be from 0 (off) to 10 iterations")
-        for name, value in (("chunk", self.chunk_s), ("overlap", self.overlap_s)):
-            if value is not None and not 0 <= value <= 600:
-                raise SettingsError(f"{name} is {value} s; it must be from 0 to 600 s")
 
 
 @dataclass(frozen=True)
@@ -95,7 +48,7 @@ class Separator:
     ----------
     stems
         Targets to return, in this order; None for all.
-    residual, karaoke, wiener, chunk_s, overlap_s, half
+    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts
         See `SeparationSettings`.
     device
         ``auto``, ``cpu``, or a key of `stemsplit.device.BACKENDS`, with a number as in ``cuda:1``.
@@ -141,10 +94,13 @@ class Separator:
         weights: Mapping[str, Sequence[float]] | None = None,
         provider_options: Mapping[str, str] | None = None,
         half: bool = False,
+        shifts: int = 1,
     ) -> None:
         wanted = None if stems is None else tuple(stems)
         blend = Blend(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
-        self.settings = SeparationSettings(wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend, half)
+        self.settings = SeparationSettings(
+            wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend, half, shifts
+        )
         _check_counts(threads=threads, batch_size=batch_size)
         self._device = choose_device(device, provider_options, half=half)
         needed = (karaoke,) if karaoke and wanted is None else wanted
@@ -156,7 +112,7 @@ class Separator:
         specs = [model.info.spec for model in self._models]
         self._recipe = make_recipe(specs, wanted, residual=residual, karaoke=karaoke, blend=blend)
         self._batch_size = batch_size or (GPU_BATCH if self._device.is_gpu else 1)
-        self._lanes = self._make_lanes()
+        self._lanes = make_lanes(self._models, self._recipe.signals, self.settings, self._batch_size)
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -256,47 +212,6 @@ class Separator:
     ) -> None:
         self.close()
 
-    def _make_lanes(self) -> list[AnyLane]:
-        settings = self.settings
-        groups: dict[LaneSpec, list[int]] = {}
-        lanes: list[AnyLane] = []
-        for number, model in enumerate(self._models):
-            if isinstance(model, WaveModel):
-                lanes.append(self._make_wave_lane(model, number))
-                continue
-            spec = LaneSpec.of(model.spec, chunk_s=settings.chunk_s, overlap_s=settings.overlap_s)
-            groups.setdefault(spec, []).append(number)
-        return lanes + [self._make_lane(spec, numbers) for spec, numbers in groups.items()]
-
-    def _make_lane(self, spec: LaneSpec, numbers: list[int]) -> Lane:
-        signals = tuple(signal for signal in self._recipe.signals if signal.model in numbers)
-        models = [self._models[number] for number in numbers]
-        return Lane(
-            spec=spec,
-            models=tuple(model for model in models if not isinstance(model, WaveModel)),
-            signals=signals,
-            signal_models=tuple(numbers.index(signal.model) for signal in signals),
-            wiener=self.settings.wiener,
-            batch_size=self._batch_size,
-        )
-
-    def _make_wave_lane(self, model: WaveModel, number: int) -> WaveLane:
-        if self.settings.wiener:
-            raise SettingsError(
-                f"{model.spec.name} gives no masks, which the Wiener filter needs; leave --wiener out"
-            )
-        if self.settings.chunk_s is not None:
-            length_s = model.segment_samples / model.spec.sample_rate
-            raise SettingsError(
-                f"{model.spec.name} hears {length_s:.1f} s at once, no more and no less; leave --chunk out"
-            )
-        return WaveLane(
-            model=model,
-            segments=make_segments(model, overlap_s=self.settings.overlap_s),
-            signals=tuple(signal for signal in self._recipe.signals if signal.model == number),
-            batch_size=self._batch_size,
-        )
-
     def _block_samples(self, sample_rate: int) -> int:
         """Samples of the mixture that make about one batch of chunks."""
         step_s = min(lane.step_s for lane in self._lanes)
@@ -340,32 +255,41 @@ class Separator:
     ) -> Iterator[dict[str, FloatArray]]:
         outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes]
         mixture = Fifo(n_channels)
-        signals = {signal: Fifo(n_channels) for signal in self._recipe.signals}
+        passes = [{signal: Fifo(n_channels) for signal in lane.signals} for lane in self._lanes]
         for piece in pieces:
             mixture.put(piece.mixture)
-            for lane, output, chunks in zip(self._lanes, outputs, piece.chunks, strict=True):
+            for made, output, chunks in zip(passes, outputs, piece.chunks, strict=True):
                 for chunk in chunks:
-                    _put_all(signals, lane, output.process(chunk))
-            n_ready = min([len(mixture), *(len(signal) for signal in signals.values())])
-            yield from self._mix(mixture, signals, n_ready)
-        for lane, output in zip(self._lanes, outputs, strict=True):
-            _put_all(signals, lane, output.flush())
-        yield from self._mix(mixture, signals, len(mixture))
+                    _put_all(made, output.process(chunk))
+            n_ready = min([len(mixture), *(len(fifo) for made in passes for fifo in made.values())])
+            yield from self._mix(mixture, passes, n_ready)
+        for made, output in zip(passes, outputs, strict=True):
+            _put_all(made, output.flush())
+        yield from self._mix(mixture, passes, len(mixture))
 
     def _mix(
-        self, mixture: Fifo, signals: Mapping[Signal, Fifo], n_samples: int
+        self, mixture: Fifo, passes: Sequence[Mapping[Signal, Fifo]], n_samples: int
     ) -> Iterator[dict[str, FloatArray]]:
         """Take `n_samples` samples and make the stems of them, in blocks that cost little memory."""
         for start in range(0, n_samples, OUTPUT_SAMPLES):
             n_taken = min(OUTPUT_SAMPLES, n_samples - start)
             whole = mixture.take(n_taken)
-            parts = {signal: fifo.take(n_taken) for signal, fifo in signals.items()}
+            parts = _average([{s: fifo.take(n_taken) for s, fifo in made.items()} for made in passes])
             yield {stem.name: _add_up(stem, whole, parts) for stem in self._recipe.stems}
 
 
-def _put_all(signals: Mapping[Signal, Fifo], lane: AnyLane, waveforms: Sequence[FloatArray]) -> None:
-    for signal, waveform in zip(lane.signals, waveforms, strict=True):
-        signals[signal].put(waveform)
+def _put_all(made: Mapping[Signal, Fifo], waveforms: Sequence[FloatArray]) -> None:
+    for fifo, waveform in zip(made.values(), waveforms, strict=True):
+        fifo.put(waveform)
+
+
+def _average(passes: Sequence[Mapping[Signal, FloatArray]]) -> dict[Signal, FloatArray]:
+    """Each signal once: the mean of the passes that hold it."""
+    found: dict[Signal, list[FloatArray]] = {}
+    for made in passes:
+        for signal, waveform in made.items():
+            found.setdefault(signal, []).append(waveform)
+    return {s: each[0] if len(each) == 1 else np.mean(each, axis=0) for s, each in found.items()}
 
 
 def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:

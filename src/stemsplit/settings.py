@@ -1,0 +1,60 @@
+"""Settings of a separation."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from stemsplit.blend import Blend
+from stemsplit.errors import SettingsError
+
+MAX_SHIFTS: Final = 16
+
+
+@dataclass(frozen=True)
+class SeparationSettings:
+    """Everything that decides what is in the stems, besides the models and the song.
+
+    Parameters
+    ----------
+    stems
+        Targets to write; None for all of them.
+    residual
+        Also write what the stems leave over.
+    karaoke
+        Write only this stem and the mixture minus it.
+    wiener
+        Iterations of the Wiener filter, 0 to 10; 0 leaves it out.
+    chunk_s, overlap_s
+        Length of a chunk and of the cross-fade between two, in seconds; None for the model's chunk length
+        and half a second.
+    blend
+        What is whose where several models offer a stem.
+    half
+        Compute in half precision, which the GPU must be for.
+    shifts
+        Passes over the song, each with the frames or segments a part of their step later; the mean of all
+        is taken. Time grows with it.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of its range.
+    """
+
+    stems: tuple[str, ...] | None = None
+    residual: bool = False
+    karaoke: str | None = None
+    wiener: int = 0
+    chunk_s: float | None = None
+    overlap_s: float | None = None
+    blend: Blend = field(default_factory=Blend)
+    half: bool = False
+    shifts: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.wiener <= 10:
+            raise SettingsError(f"wiener is {self.wiener}; it must be from 0 (off) to 10 iterations")
+        if not 1 <= self.shifts <= MAX_SHIFTS:
+            raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to {MAX_SHIFTS}")
+        for name, value in (("chunk", self.chunk_s), ("overlap", self.overlap_s)):
+            if value is not None and not 0 <= value <= 600:
+                raise SettingsError(f"{name} is {value} s; it must be from 0 to 600 s")
