@@ -86,7 +86,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     work: WorkOption,
     minutes: Annotated[float, typer.Option(min=0.01, help="Training time in all, over every resumption.")],
-    preset: Annotated[str, typer.Option(help="cpu, gpu or openunmix.")] = "cpu",
+    preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix or openunmix-cpu.")] = "cpu",
     network: Annotated[str, typer.Option(help="bandsplit or openunmix. Default: the preset's.")] = "",
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE of the network, as JSON; may be repeated.")

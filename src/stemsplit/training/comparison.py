@@ -63,6 +63,7 @@ ROWS = (
     Row("baseline"),
     Row("oracle"),
     Row("openunmix", "openunmix"),
+    Row("openunmix-cpu", "openunmix-cpu"),
     Row("bandsplit", "cpu"),
     Row("bandsplit-sigmoid", "cpu", {"mask": "sigmoid"}),
     Row("bandsplit-l1", "cpu", {"loss": "l1"}),

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stemsplit.errors import StemsplitError
@@ -70,6 +70,15 @@ class Preset:
         return RemixSettings(n_samples=n_samples, without=tuple(without))
 
 
+# as published, but for the clock that lowers the rate instead of a plateau
+_OPENUNMIX = Preset(
+    "openunmix",
+    n_frames=85,  # 6 s
+    batch_size=16,
+    learning_rate=1e-3,
+    clip_norm=math.inf,
+    weight_decay=1e-5,
+)
 PRESETS = {
     "cpu": Preset(),
     "gpu": Preset(
@@ -79,15 +88,9 @@ PRESETS = {
         learning_rate=1e-3,
         n_workers=12,
     ),
-    # as published, but for the clock that lowers the rate instead of a plateau
-    "openunmix": Preset(
-        "openunmix",
-        n_frames=85,  # 6 s
-        batch_size=16,
-        learning_rate=1e-3,
-        clip_norm=math.inf,
-        weight_decay=1e-5,
-    ),
+    "openunmix": _OPENUNMIX,
+    # four times the steps in the same time, which is worth more than their size where time is short
+    "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
 }
 
 
