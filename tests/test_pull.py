@@ -1,6 +1,7 @@
 """Fetching models: from an address or a list, pinned, and whole or not at all."""
 
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -68,6 +69,20 @@ def test_a_call_after_a_cut_goes_on(url: str, told: Behaviour, pinned: str) -> N
     assert Registry().names() == []
     assert call("models", "pull", url, "--sha256", pinned).code == 0
     assert told.ranges[-1] == "bytes=100-"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_terminal_sees_how_much_has_come(url: str, told: Behaviour, pinned: str) -> None:
+    terminal, end = os.openpty()
+    command = [sys.executable, "-m", "stemsplit", "models", "pull", url, "--sha256", pinned]
+    done = subprocess.run(
+        command, env=make_environment() | {"TERM": "xterm", "COLUMNS": "120"}, check=False, stderr=end
+    )
+    os.close(end)
+    shown = os.read(terminal, 2**16).decode()
+    os.close(terminal)
+    assert done.returncode == 0 and Registry().names() == ["tiny"]
+    assert Path(url).name in shown and f"{len(told.body) / 1000:.1f} kB" in shown
 
 
 def test_offline_is_said_by_option_and_by_environment(

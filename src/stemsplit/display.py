@@ -3,10 +3,12 @@
 A display is a context manager and a `stemsplit.song.Listener`; songs report from their own threads.
 """
 
+import contextlib
 import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol, Self
 
 from stemsplit.audio import AudioInfo
@@ -42,9 +44,11 @@ def make_display(n_songs: int, *, quiet: bool) -> Display:
     """Return the display that fits standard error."""
     if quiet:
         return Quiet()
-    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        return Bars(n_songs)
-    return Lines(n_songs)
+    return Bars(n_songs) if _is_terminal() else Lines(n_songs)
+
+
+def _is_terminal() -> bool:
+    return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 class Quiet:
@@ -200,3 +204,28 @@ def _make_progress() -> "Progress":
         redirect_stdout=False,
         redirect_stderr=False,
     )
+
+
+@contextlib.contextmanager
+def showing_downloads() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Give a function that takes a file's name, the bytes so far, and those of the whole or None.
+
+    On a terminal there is a bar for each file, elsewhere nothing is shown.
+    """
+    if not _is_terminal():
+        yield lambda _name, _done, _whole: None
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
+
+        def show(name: str, done: int, whole: int | None) -> None:
+            if name not in tasks:
+                tasks[name] = bars.add_task(escape(name), total=whole)
+            bars.update(tasks[name], completed=done, total=whole)
+
+        yield show

@@ -7,6 +7,7 @@ from pathlib import Path
 from stemsplit.admission import add_model, find_candidate
 from stemsplit.console import warn
 from stemsplit.description import read_description
+from stemsplit.display import showing_downloads
 from stemsplit.download import Limits
 from stemsplit.draft import draft_description
 from stemsplit.errors import ModelError
@@ -42,7 +43,8 @@ def pull(
     for file in model.files:
         if file.sha256 is None:
             warn(f"{file.name}: nothing says what it must be; taken as it comes")
-    added = pull_model(registry, model, name=name, overwrite=overwrite, limits=limits)
+    with showing_downloads() as progress:
+        added = pull_model(registry, model, name=name, overwrite=overwrite, limits=limits, progress=progress)
     return show_added(registry, added, as_json)
 
 

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from stemsplit.admission import Candidate, add_model
@@ -94,11 +96,12 @@ def pull_model(
     name: str | None,
     overwrite: bool,
     limits: Limits,
-    progress: Progress | None = None,
+    progress: Callable[[str, int, int | None], None] | None = None,
 ) -> str:
     """Fetch and register `model`; return the name it got.
 
     What has been fetched is kept until the model is registered, so that a call after a failure goes on.
+    `progress` is called with a file's name, the bytes so far, and those of the whole where they are known.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def pull_model(
         registry.check_free(wanted, overwrite=overwrite)
     folder = registry.folder / DOWNLOADS / _key(model)
     for file in model.files:
-        _fetch_one(file, folder, limits, progress)
+        _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
     candidate = Candidate(folder, model.files[0].name, _describe(model))
     if model.description is None:
         _compare_licence(model, folder / candidate.file)
