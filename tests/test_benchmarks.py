@@ -9,11 +9,14 @@ import pytest
 import soundfile
 
 from benchmarks.constant_model import write_constant_model
+from benchmarks.families import Contest, Separate, race
+from benchmarks.jobs import Bench
 from benchmarks.process import Usage, measure, paired_ratio, summarise
 from benchmarks.report import RESULTS, load, save
 from benchmarks.songs import make_song
 from benchmarks.yardstick import TARGETS, separate_song
 from stemsplit.separator import Separator
+from stemsplit.types import FloatArray
 from tests.conftest import make_noise
 from tests.tiny_models import make_spec
 
@@ -77,3 +80,27 @@ def test_stored_results_name_machine_and_models(path: Path) -> None:
     assert result["machine"]["cores"] == 2
     assert result["models"]
     assert result["rows"]
+
+
+def test_a_race_runs_both_in_turns_and_compares_what_they_give(tmp_path: Path) -> None:
+    turns: list[str] = []
+
+    def runner(name: str, factor: float) -> Separate:
+        def run(song: FloatArray) -> FloatArray:
+            turns.append(f"{name} {song.shape[1]}")
+            return factor * song[None]
+
+        return run
+
+    def prepare(folder: Path, threads: int) -> tuple[Separate, Separate]:
+        assert folder.is_dir() and threads > 0
+        return runner("own", 1.01), runner("peer", 1.0)
+
+    told: list[str] = []
+    song = np.ones((2, 500_000), np.float32)
+    row = race(Contest("made up", "numpy", prepare), Bench(tmp_path, 2), song, told.append)
+    assert turns == ["own 441000", "peer 441000", *["own 500000", "peer 500000"] * 2]
+    assert row["difference_db"] == pytest.approx(-40, abs=0.1)
+    assert row["times_peer"] > 0 and len(told) == 1
+    missing = race(Contest("made up", "no-such-package", prepare), Bench(tmp_path, 2), song, told.append)
+    assert missing["skipped"] == "no-such-package is not installed" and "times_peer" not in missing

@@ -164,6 +164,45 @@ def test_mdx(mdx_graph: Path, overlap: float, denoise: bool, check: Check, tmp_p
     np.testing.assert_allclose(stems["vocals"] + stems["residual"], song, atol=1e-5)
 
 
+def demix_trimmed(graph: Path, song: FloatArray) -> FloatArray:
+    """KUIELab's published scheme: segments side by side, half a transform thrown away at either end."""
+    import onnxruntime
+    import torch
+
+    session = onnxruntime.InferenceSession(str(graph), providers=["CPUExecutionProvider"])
+    window, trim, length = torch.hann_window(MDX_FFT, periodic=True), MDX_FFT // 2, 1024 * (DIM_T - 1)
+    n_kept = length - 2 * trim
+    padding = n_kept - song.shape[1] % n_kept
+    padded = np.pad(song, ((0, 0), (trim, padding + trim)))
+    found = []
+    for start in range(0, song.shape[1] + padding, n_kept):
+        waveform = torch.from_numpy(padded[:, start : start + length])
+        spectra = torch.stft(waveform, MDX_FFT, 1024, window=window, center=True, return_complex=True)
+        parts = torch.view_as_real(spectra).permute(0, 3, 1, 2).reshape(1, 4, MDX_FFT // 2 + 1, DIM_T)
+        heard = session.run(None, {"input": parts[:, :, :DIM_F].numpy()})[0]
+        whole = np.pad(heard, ((0, 0), (0, 0), (0, MDX_FFT // 2 + 1 - DIM_F), (0, 0)))
+        split = torch.from_numpy(whole).reshape(2, 2, MDX_FFT // 2 + 1, DIM_T).permute(0, 2, 3, 1)
+        split = torch.view_as_complex(split.contiguous())
+        found.append(torch.istft(split, MDX_FFT, 1024, window=window, center=True)[:, trim:-trim].numpy())
+    return np.concatenate(found, axis=1)[:, : song.shape[1]]
+
+
+@pytest.mark.parametrize("n_samples", [60_000, 2 * (1024 * (DIM_T - 1) - MDX_FFT)])
+def test_trimmed_mdx(mdx_graph: Path, n_samples: int, check: Check) -> None:
+    song = make_song(n_samples)
+    path = describe(
+        mdx_graph.parent,
+        'family = "mdx"',
+        'graph = "mdx.onnx"',
+        'targets = ["vocals"]',
+        f"n_fft = {MDX_FFT}",
+        f"trim = {MDX_FFT // 2}",
+        "overlap = 0",
+        "zeroed_bins = 0",
+    )
+    check("mdx, trimmed", separate(path, song)["vocals"], demix_trimmed(mdx_graph, song), -80)
+
+
 # HTDemucs ---------------------------------------------------------------------------------------------------
 
 
