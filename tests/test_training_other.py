@@ -216,7 +216,7 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OtherMaker:
         return out
 
     for module in ("ensemble", "guitars"):
-        monkeypatch.setattr(f"stemsplit.training.{module}.render_soundfont", sines)
+        monkeypatch.setattr(f"stemsplit.training.studio.{module}.render_soundfont", sines)
     return OtherMaker(Library(tmp_path, tmp_path), [], [])
 
 

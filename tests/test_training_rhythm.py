@@ -56,7 +56,7 @@ def _no_soundfont(monkeypatch: pytest.MonkeyPatch) -> None:
         return out
 
     for module in ("drums", "bass"):
-        monkeypatch.setattr(f"stemsplit.training.{module}.render_soundfont", click)
+        monkeypatch.setattr(f"stemsplit.training.studio.{module}.render_soundfont", click)
 
 
 @pytest.mark.parametrize("style", sorted(STYLES))

@@ -11,6 +11,7 @@ from stemsplit.training import SAMPLE_RATE, SPEC
 from stemsplit.training.checkpoint import load_bandsplit, load_state
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
+from stemsplit.training.remix import LAYER_CHANCES
 from stemsplit.training.songs import Song, load_songs
 from stemsplit.training.validation import REAL_SOURCES
 
@@ -35,6 +36,12 @@ SOURCE_NOTES = {
     "music in training); only vocals are known",
     "render": "virtual band with held-out MIDI, drum kit, bass, keys and singer",
     "album-unseen": "the album's other songs, which this training left out; in no mean",
+}
+LOSS_NOTES = {
+    "log_energy": "`10 log10(error energy + 0.001 mixture energy)` per stem and example",
+    "l1": "`20 log10` of the summed magnitudes of the error, against the mixture's, per stem and example",
+    "log_energy+waveform": "the mean of `10 log10(error energy + 0.001 mixture energy)` and `20 log10` of "
+    "the mean absolute error of the waveform, per stem and example",
 }
 
 
@@ -86,7 +93,8 @@ def _head(model: Path) -> str:
     spec = read_spec(model)
     return f"""# {spec.name} {spec.version}
 
-{spec.description}. Targets: {", ".join(spec.targets)}; their masks sum to one. Stereo, 44,100 Hz.
+{spec.description}. Targets: {", ".join(spec.targets)}{"; their masks sum to one" if spec.complete else ""}.
+Stereo, 44,100 Hz.
 
 - Licence of the weights: {spec.licence}. Trained only on openly licensed material; sources and credits below.
 - STFT {spec.n_fft}/{spec.hop_length}, {spec.analysis_window} windows; {len(spec.mask_widths)} mask rows.
@@ -99,6 +107,7 @@ def _architecture(run: Path) -> str:
     n_parameters = sum(parameter.numel() for parameter in network.parameters())
     layout, options = network.layout, network.options
     frame_ms = 1000 * SPEC.hop_length / SAMPLE_RATE
+    head = "softmax over the targets" if options["mask"] == "softmax" else "sigmoid for each target"
     return f"""## Architecture
 
 Band-split network after Luo & Yu (2023): {layout.n_bands} bands x {options["n_features"]} features x
@@ -106,7 +115,7 @@ Band-split network after Luo & Yu (2023): {layout.n_bands} bands x {options["n_f
 convolutions along time (dilations: {", ".join(map(str, network.dilations))} frames of {frame_ms:.0f} ms) and
 a bidirectional LSTM along the bands. Input features (log power of left, right, mid and side) are computed
 inside the graph. The lowest {layout.n_low} bins have a mask each, above them {layout.group} bins share one.
-A softmax over the targets makes the masks."""
+A {head} makes the masks."""
 
 
 def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> str:
@@ -118,19 +127,23 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
     speed = audio_h * 3600 / state["elapsed_s"]
     partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
+    initial, loss = state.get("initial"), state["network_options"]["loss"]
+    start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
+    layers = ", ".join(f"{target} {chance:.0%}" for target, chance in LAYER_CHANCES.items() if chance)
     steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
 
 - Hardware: {hardware}.
 - {state["elapsed_s"] / 60:.0f} minutes, {steps} steps of {size} examples of {example_s:.1f} s:
-  {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}.
+  {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}. {start}.
 - Songs: {listed}.
 - Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only), {partial:.0%}
   real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
-  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings. Random
+  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings. By
+  chance two songs play a target at once: {layers}. Random
   levels, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band limits and missing
   stems. Left out: {without}.
-- Loss: `10 log10(error energy + 0.001 mixture energy)` per stem and example. AdamW, warm-up and cosine over
+- Loss: {LOSS_NOTES[loss]}. AdamW, warm-up and cosine over
   the clock, averaged weights (EMA), bfloat16.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
 
@@ -231,6 +244,7 @@ def _plain(song: Song) -> str:
 def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
+    initial = f" --init {state['initial']}" if state.get("initial") else ""
     return f"""## Reproduction
 
 The clock sets the number of steps, so another machine gives another model of the same kind. {note}
@@ -238,7 +252,7 @@ The clock sets the number of steps, so another machine gives another model of th
 ```
 pip install "stemsplit[train]"      # and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
-python -m stemsplit.training fit RUN --work WORK --minutes {minutes:.0f} --seed {seed} --threads 1
+python -m stemsplit.training fit RUN --work WORK --minutes {minutes:.0f} --seed {seed} --threads 1{initial}
 python -m stemsplit.training export RUN models/band.onnx
 python -m stemsplit.training evaluate RUN --work WORK --museval
 python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx --hardware "..."

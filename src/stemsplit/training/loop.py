@@ -68,6 +68,7 @@ class Trainer:
         )
         self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
         self._without = set(remixer.settings.without)  # over all resumptions
+        self._initial = initial.name if initial else ""
         self._feed = Feed(remixer, settings, network.n_bins)
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
@@ -204,6 +205,7 @@ class Trainer:
             "network_options": self.network.options,
             "n_songs": self._remixer.n_songs,
             "without": list(self.without),
+            "initial": self._initial,
         }
 
     def _start(self, initial: Path | None) -> None:
@@ -229,3 +231,4 @@ class Trainer:
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
         self._without &= set(state.get("without", ()))  # what was heard once stays heard
         self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none
+        self._initial = state.get("initial", self._initial)

@@ -1,0 +1,103 @@
+"""The card says what the run, the library, the songs and the scores say."""
+
+import csv
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from stemsplit.training import TARGETS
+from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.card import write_card
+from stemsplit.training.library import Library
+from stemsplit.training.loop import Trainer
+from stemsplit.training.remix import Remixer, RemixSettings
+from stemsplit.training.settings import FitSettings
+from stemsplit.training.songs import load_songs, save_song
+from stemsplit.training.take import Take
+from stemsplit.training.validation import Score, save_scores
+from tests.tiny_models import make_spec, write_model
+
+ROW = {
+    "file": "x.wav",
+    "start_s": "0",
+    "duration_s": "90",
+    "channels": "1",
+    "category": "vocals",
+    "kind": "phrase",
+    "instrument": "voice",
+    "piece": "",
+    "pitch": "",
+    "contains": "vocals",
+    "split": "train",
+    "name": "n",
+    "source": "a/voice",
+    "licence": "CC-BY-4.0",
+    "attribution": "A. Singer",
+}
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The card of a run of one step, that began with other weights and knows a mask for each target."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("card")
+    stems = {t: Take(np.full((2, 44100), 0.1, np.float32), ("salt",) * (t == "bass")) for t in TARGETS}
+    save_song(folder / "songs", "a", stems, split="train", kind="render")
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(ROW))
+        writer.writeheader()
+        writer.writerow(ROW)
+    torch.manual_seed(0)
+    first = BandSplit(n_features=8, n_layers=1, mask="sigmoid", loss="l1")
+    remixer = Remixer(load_songs(folder / "songs"), RemixSettings(n_samples=3072 * 5), seed=0)
+    settings = FitSettings(budget_s=600, batch_size=1)
+    begun = Trainer(first, remixer, settings, folder / "begun")
+    begun.save()
+    trainer = Trainer(first, remixer, settings, folder / "run", initial=begun.checkpoint)
+    trainer.step()
+    trainer.elapsed_s = 90.0
+    trainer.save()
+    (folder / "run" / "curve.csv").write_text("elapsed_s,step\n90,1\n")
+    model = write_model(folder / "tiny.onnx", make_spec(complete=False), complete=False)
+    ways = {"model": 3.0, "baseline": 2.0, "oracle": 9.0}
+    save_scores(
+        {
+            way: [Score("mdn-funk", "c", t, sdr, 1.0, 1.0, -30.0) for t in TARGETS]
+            for way, sdr in ways.items()
+        },
+        folder / "scores.json",
+    )
+    write_card(
+        folder / "run",
+        Library(folder, folder / "cache"),
+        folder / "songs",
+        model,
+        scores=folder / "scores.json",
+        hardware="an abacus",
+        note="It was fun.",
+    )
+    assert (folder / "tiny.csv").read_text() == "elapsed_s,step\n90,1\n"
+    return (folder / "tiny.md").read_text(encoding="utf-8")
+
+
+def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
+    assert "A sigmoid for each target makes the masks." in card and "sum to one" not in card
+    assert "`20 log10` of the summed magnitudes" in card
+    assert "x 8 features x\n1 layers" in card
+
+
+def test_where_the_weights_came_from_is_said(card: str) -> None:
+    assert "The weights of `checkpoint.pt` were the start." in card
+    assert "--threads 1 --init checkpoint.pt\n" in card
+    assert "an abacus" in card and "It was fun." in card
+
+
+def test_songs_data_and_figures_are_listed(card: str) -> None:
+    assert "| a/voice | CC-BY-4.0 | A. Singer | vocals | 1.5 |" in card
+    assert "| salt | bass | 0 |" in card and "Songs: render 0 min." in card
+    assert "| mdn-funk | bass | 1 | 3.00 | 1.00 | 1.00 | 2.00 | 9.00 |" in card
+    assert "1 steps of 1 examples of 0.3 s" in card
