@@ -222,10 +222,12 @@ def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
 
 def test_the_commands_judge_and_draw_a_model_file(work: Path, tiny_model: Path) -> None:
     common = [str(tiny_model), "--work", str(work), "--excerpt-s", "1", "--threads", "1"]
-    result = CliRunner().invoke(app, ["evaluate", *common, "--excerpts", "1", "--wiener", "1"])
+    result = CliRunner().invoke(
+        app, ["evaluate", *common, "--excerpts", "1", "--wiener", "1", "--shifts", "2"]
+    )
     assert result.exit_code == 0, result.output
     assert "| album | vocals | 1 |" in result.output
-    scores = load_scores(work / "scores-tiny-wiener1.json")
+    scores = load_scores(work / "scores-tiny-wiener1-shifts2.json")
     assert {score.source for score in scores["model"]} == {"album", "render"}
     result = CliRunner().invoke(app, ["draw", common[0], str(work / "pictures"), *common[1:], "--cases", "1"])
     assert result.exit_code == 0, result.output

@@ -155,6 +155,8 @@ def test_a_model_file_is_judged_by_the_packages_own_inference(tiny_model: Path, 
     np.testing.assert_array_equal(estimates, np.stack([expected[target] for target in TARGETS]))
     filtered = open_contender(tiny_model, threads=1, wiener=1).separate(cases[0])
     assert np.abs(filtered - estimates).max() > 1e-4
+    shifted = open_contender(tiny_model, threads=1, shifts=2).separate(cases[0])
+    assert np.abs(shifted - estimates).max() > 1e-4
 
 
 def test_only_models_of_all_targets_and_unfiltered_runs_are_judged(
@@ -162,8 +164,9 @@ def test_only_models_of_all_targets_and_unfiltered_runs_are_judged(
 ) -> None:
     with pytest.raises(ModelError, match="drums"):
         open_contender(vocals_model, threads=1)
-    with pytest.raises(StemsplitError, match="Wiener"):
-        open_contender(tmp_path, threads=1, wiener=1)
+    for setting in ({"wiener": 1}, {"shifts": 2}):
+        with pytest.raises(StemsplitError, match="--wiener or --shifts"):
+            open_contender(tmp_path, threads=1, **setting)
 
 
 def test_a_silent_stem_is_said_as_leakage_and_in_no_mean(cases: list[Case]) -> None:

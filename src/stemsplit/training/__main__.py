@@ -140,6 +140,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts per song.")] = 3,
     museval: Annotated[bool, typer.Option("--museval", help="SDR, SIR and SAR by frames too; slow.")] = False,
     wiener: Annotated[int, typer.Option(min=0, max=10, help="Iterations of a model's Wiener filter.")] = 0,
+    shifts: Annotated[int, typer.Option(min=1, max=16, help="A model's passes over a song.")] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
     """Score a run or a model, the no-model baseline and the oracle mask.
@@ -148,16 +149,16 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     do not depend on what is judged: they are kept in the work folder.
     """
     torch.set_num_threads(threads)
-    contender = open_contender(judged, threads=threads, wiener=wiener)
+    contender = open_contender(judged, threads=threads, wiener=wiener, shifts=shifts)
     songs = load_songs(work / "songs")
     cases = collect_cases(songs, excerpt_s=excerpt_s, n_excerpts=excerpts, without=contender.without)
     slow = framewise_names(cases) if museval else frozenset()
     kept = work / f"reference-{excerpt_s:g}-{excerpts}-{len(cases)}.json"
     scores = reference_scores(cases, kept, framewise=slow)
     scores["model"] = score_cases(cases, contender.separate, framewise=slow)
-    filtered = f"-wiener{wiener}" if wiener else ""
+    used = (f"-wiener{wiener}" if wiener else "") + (f"-shifts{shifts}" if shifts > 1 else "")
     is_run = judged.suffix != ".onnx"
-    save_scores(scores, judged / "scores.json" if is_run else work / f"scores-{judged.stem}{filtered}.json")
+    save_scores(scores, judged / "scores.json" if is_run else work / f"scores-{judged.stem}{used}.json")
     evaluation = Evaluation(scores)
     typer.echo("\n\n".join(filter(None, (evaluation.table(), evaluation.framewise_table()))))
 

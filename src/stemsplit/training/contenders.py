@@ -30,7 +30,7 @@ class Contender:
     without: tuple[str, ...] = ()
 
 
-def open_contender(path: Path, *, threads: int, wiener: int = 0) -> Contender:
+def open_contender(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1) -> Contender:
     """Open a run's folder, or an ``.onnx`` file.
 
     Parameters
@@ -39,26 +39,26 @@ def open_contender(path: Path, *, threads: int, wiener: int = 0) -> Contender:
         The folder of a run or a model.
     threads : int
         Of the network on the CPU; a run's network uses those that torch was given.
-    wiener : int
-        Iterations of the Wiener filter; only inference has one.
+    wiener, shifts : int
+        Iterations of the Wiener filter, and passes over the song; only inference has them.
 
     Raises
     ------
     StemsplitError
-        There is no checkpoint, the model lacks a target, or a run was to be filtered.
+        There is no checkpoint, the model lacks a target, or a run was to be filtered or shifted.
     """
     if path.suffix == ".onnx":
-        return Contender(model_estimates(path, threads=threads, wiener=wiener))
-    if wiener:
-        raise StemsplitError(f"{path} is a run; only an .onnx model can be scored with a Wiener filter")
+        return Contender(model_estimates(path, threads=threads, wiener=wiener, shifts=shifts))
+    if wiener or shifts > 1:
+        raise StemsplitError(f"{path} is a run; only an .onnx model can be scored with --wiener or --shifts")
     checkpoint = path / "checkpoint.pt"
     without: Sequence[str] = load_state(checkpoint).get("without", ())
     return Contender(network_estimates(load_average(checkpoint)), tuple(without))
 
 
-def model_estimates(path: Path, *, threads: int, wiener: int = 0) -> Separate:
+def model_estimates(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1) -> Separate:
     """Separation by a model file on the CPU, as a user gets it."""
-    separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener)
+    separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener, shifts=shifts)
     missing = [target for target in TARGETS if target not in separator.stems]
     if missing:
         raise ModelError(f"{path} has no {', '.join(missing)}; only models of all targets can be judged")
