@@ -9,6 +9,7 @@ import soundfile
 
 from benchmarks.process import measure
 from benchmarks.songs import make_song
+from tests.foreign_models import WRITERS
 
 SAMPLE_RATE = 22050
 LIMIT_MB = 600
@@ -25,20 +26,35 @@ def _write_tones(path: Path, duration_s: int) -> Path:
     return path
 
 
-def _peak_mb(song: Path, output: Path, *options: str) -> float:
+def _peak_mb(song: Path, output: Path, *options: str | Path) -> float:
     """Peak memory of the whole process that separates `song`, the lower of two runs.
 
     How full the allocator's arenas are depends on which thread came first, by a few per cent.
     """
     command = [sys.executable, "-m", "stemsplit", str(song), "-o", str(output), "--quiet", "--overwrite"]
-    return min(measure([*command, *options]).peak_mb for _ in range(2))
+    return min(measure([*command, *map(str, options)]).peak_mb for _ in range(2))
 
 
 @pytest.mark.slow
-def test_ten_minutes_need_no_more_memory_than_ten_seconds(tiny_model: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--shifts", "2")], ids=" ".join)
+def test_ten_minutes_need_no_more_memory_than_ten_seconds(
+    tiny_model: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     short_mb, long_mb = (
-        _peak_mb(_write_tones(tmp_path / f"{duration_s}.wav", duration_s), tmp_path, "-m", str(tiny_model))
-        for duration_s in (10, 600)
+        _peak_mb(_write_tones(tmp_path / f"{length_s}.wav", length_s), tmp_path, "-m", tiny_model, *options)
+        for length_s in (10, 600)
+    )
+    assert long_mb < 1.05 * short_mb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["magnitude", "waveform"])
+def test_foreign_models_obey_the_law_too(kind: str, tmp_path: Path) -> None:
+    """Their chunks are long: it takes two minutes until as many are on the way as ever will be."""
+    model = WRITERS[kind](tmp_path)
+    short_mb, long_mb = (
+        _peak_mb(_write_tones(tmp_path / f"{length_s}.wav", length_s), tmp_path, "-m", model)
+        for length_s in (120, 300)
     )
     assert long_mb < 1.05 * short_mb
 
