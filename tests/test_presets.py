@@ -76,6 +76,21 @@ def test_the_users_list_is_found(own_folders: Path) -> None:
     assert done.records[0]["settings"]["wiener"] == 1
 
 
+def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
+    def shifts(*args: str) -> object:
+        done = call("a.wav", "-m", "one.onnx", "--preset", "best", "--json", "--dry-run", *args)
+        assert done.code == 0, done.stderr
+        return done.records[0]["settings"]["shifts"]
+
+    assert shifts() == 2 and shifts("--shifts", "3") == 3
+    assert shifts("--presets", "mine.toml") == 2  # whose list has other names
+    write("[best]\nshifts = 4")
+    assert shifts("--presets", "mine.toml") == 4
+    done = call("a.wav", "-m", "one.onnx", "--preset", "fast", "--json", "--dry-run")
+    assert done.records[0]["settings"]["chunk_s"] == 20
+    assert "There are: fast, best" in call("a.wav", "--preset", "slow", "-m", "one.onnx").stderr
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -83,7 +98,7 @@ def test_the_users_list_is_found(own_folders: Path) -> None:
         ("[mine]\nwiener = true", "not of the right kind"),
         ("[mine]\nmodels = []", "not of the right kind"),
         ("[mine]\nweights = { vocals = ['a'] }", "not of the right kind"),
-        ("[other]\n", "There are: other"),
+        ("[other]\n", "There are: other, fast, best"),
         ("wiener = 1", "outside the tables"),
         ("[mine\n", "not a TOML file"),
         ("[mine]\nwiener = 99", "wiener is 99"),

@@ -188,7 +188,11 @@ class Flags:
     ] = None
     preset: Annotated[
         str | None,
-        typer.Option("--preset", metavar="NAME", help="Settings of your list; what is typed as well wins."),
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            help="fast, best, or settings of your list; what is typed as well wins.",
+        ),
     ] = None
     presets: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""Presets: settings of a separation under a name, in a TOML file that the user writes.
+"""Presets: settings of a separation under a name, in a TOML file that the user writes, and two of our own.
 
 ::
 
@@ -22,6 +22,7 @@ from stemsplit.errors import SettingsError
 from stemsplit.index import read_tables
 
 FILE_NAME: Final = "presets.toml"
+BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
 
 
 def _is_number(value: Any) -> bool:
@@ -83,7 +84,9 @@ def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
         If the list cannot be read.
     """
     path = Path(given["presets"]) if given["presets"] else folders.config_folder() / FILE_NAME
-    preset = read_preset(path, given["preset"])
+    # nobody needs a list of their own for the presets that come with the package
+    has_list = bool(given["presets"]) or path.exists()
+    preset = read_preset(path if has_list else BUILT_IN, given["preset"])
     settled = set(typed)
     for group in _GROUPS:
         settled |= group if group & typed else set()
@@ -93,17 +96,21 @@ def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
 
 
 def read_preset(path: Path, name: str) -> dict[str, Any]:
-    """Return what the preset `name` of a list says, as flags.
+    """Return what the preset `name` of a list, or of those built in, says as flags.
 
     Raises
     ------
     SettingsError, ModelError
     """
     tables = read_tables(path)
+    built_in = read_tables(BUILT_IN)
+    if name not in tables and name in built_in:
+        path, tables = BUILT_IN, built_in
     if name not in tables:
-        near = difflib.get_close_matches(name, tables, n=1)
+        known = list(tables | built_in)
+        near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"{path} has no preset {name!r}; {hint}There are: {', '.join(tables) or 'none'}")
+        raise SettingsError(f"{path} has no preset {name!r}; {hint}There are: {', '.join(known)}")
     flags: dict[str, Any] = {}
     for key, value in tables[name].items():
         if key not in _KEYS:
