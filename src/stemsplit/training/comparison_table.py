@@ -19,7 +19,9 @@ short: what wins here learns fast, which need not be what wins in the end. It is
 with known stems is three songs and a few singers: differences under about half a decibel say nothing, and a
 single song can turn a sign. `baseline` uses no model, `oracle` is the ratio mask of the true stems; both are
 no competitors but the floor and the ceiling. A row `without-...` is `bandsplit` with one ingredient of its
-training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget."""
+training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget. Other
+work on the machine slows a processor's steps without taking its time: rows of one network are equals only
+where their steps, in the last table, are about as many."""
 
 
 def write_tables(results: Sequence[Result], budget: Budget, folder: Path) -> None:
