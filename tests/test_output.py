@@ -393,6 +393,15 @@ def test_a_killed_run_leaves_no_file_under_its_name_and_the_next_one_cleans_up(
     assert files_under(tmp_path) == ["a.wav"]
 
 
+@pytest.fixture
+def _ctrl_c() -> Iterator[None]:
+    """Ctrl-C as in a terminal: what a shell started in the background ignores it."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("_ctrl_c")
 def test_ctrl_c_during_the_commit_stops_the_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = threading.Event()
     n_written: list[int] = []
