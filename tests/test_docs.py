@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.report import load
 from stemsplit.description import Description, parse_description
 from stemsplit.families import FAMILIES
 from stemsplit.index import find_remote
@@ -39,3 +40,17 @@ def test_lists_can_be_read(tmp_path: Path) -> None:
     assert find_remote("umxhq", path).description is not None
     path.write_text(preset, encoding="utf-8")
     assert read_preset(path, "voices")["residual"] is True
+
+
+def test_the_table_of_speeds_is_what_was_measured() -> None:
+    result = load("families")
+    versions = result["machine"]["packages"]
+    for row in result["rows"]:
+        figures = [f"{row[key]:.2f}" for key in ("own_s", "peer_s", "times_peer")]
+        cells = [
+            row["family"],
+            f"{row['peer']} {versions[row['peer']]}",
+            *figures,
+            f"{row['difference_db']:.1f}",
+        ]
+        assert f"| {' | '.join(cells)} |" in TEXT
