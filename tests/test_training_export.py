@@ -23,20 +23,14 @@ from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.export import ModelFacts, export_network
 from stemsplit.training.graph import count_macs, store_halves, weight_names
 from stemsplit.training.reference import TOLERANCE, Reference, halve
-
-torch.set_num_threads(1)  # such small networks only lose by more
+from tests.tiny_networks import make_bandsplit
 
 FACTS = ModelFacts.bundled("tiny")
 
 
 @pytest.fixture(scope="module")
 def network() -> BandSplit:
-    torch.manual_seed(0)
-    net = BandSplit(n_features=8, n_layers=1).eval()
-    with torch.no_grad():  # far from the flat masks of a fresh network
-        for parameter in net.parameters():
-            parameter.mul_(1.1)
-    return net
+    return make_bandsplit(n_layers=1, factor=1.1)
 
 
 @pytest.fixture(autouse=True, scope="module")

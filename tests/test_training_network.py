@@ -14,18 +14,12 @@ from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.networks import build
 from stemsplit.training.openunmix import OPENUNMIX_SPEC, OpenUnmix, TargetNetwork
 from stemsplit.training.spectra import as_input, inverse, transform, whole_transform
-
-torch.set_num_threads(1)  # such small networks only lose by more
+from tests.tiny_networks import make_bandsplit
 
 
 @pytest.fixture(scope="module")
 def network() -> BandSplit:
-    torch.manual_seed(0)
-    net = BandSplit(n_features=8, n_layers=2).eval()
-    with torch.no_grad():  # far from the flat masks of a fresh network
-        for parameter in net.parameters():
-            parameter.mul_(2.0)
-    return net
+    return make_bandsplit(n_layers=2, factor=2.0)
 
 
 def spectrum(n_frames: int, *, n_batch: int = 1) -> torch.Tensor:
