@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from stemsplit.errors import DeviceError, ModelError, SettingsError, StemsplitError
+from stemsplit.errors import DeviceError, ModelError, SettingsError
 from stemsplit.halves import read_halved
 
 CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]'"
@@ -166,10 +166,11 @@ def choose_device(
         return Device("cpu")
     if kind == "auto":
         problem = find_cuda_problem(0)
-        if problem and half:
+        if problem is None:
+            return Device("cuda", 0, "a CUDA device is there", half=half)
+        if half:
             raise DeviceError(f"--half needs a GPU (without it the CPU does the work): {problem}")
-        found = Device("cuda", 0, "a CUDA device is there", half=half)
-        return Device("cpu", reason=problem) if problem else found
+        return Device("cpu", reason=problem)
     index = 0 if number is None and kind in {*_NVIDIA, "directml"} else number
     device = Device(kind, index, options=tuple((options or {}).items()), half=half)
     problem = find_problem(device)
@@ -286,10 +287,9 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
     DeviceError
         If the session came up without the provider that was asked for.
     """
+    model = read_halved(path) if device.half else str(path)
     try:
-        session = _start_session(read_halved(path) if device.half else str(path), device, threads)
-    except StemsplitError:
-        raise
+        session = _start_session(model, device, threads)
     except Exception as error:  # onnxruntime's own errors share no base class
         raise ModelError(f"{path}: not a model that onnxruntime can run: {error}") from error
     wanted = device.providers[0][0]

@@ -17,7 +17,7 @@ from stemsplit.plan import Job
 from stemsplit.result import FileResult, Status
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, ProgressColumn, TaskID
 
 _LINE_EVERY_S = 10.0
 
@@ -146,7 +146,7 @@ class Bars(Quiet):
     """Bars on a terminal: one for each song in work, one for all of them."""
 
     def __init__(self, n_songs: int) -> None:
-        self._progress = _make_progress()
+        self._progress = _make_song_progress()
         self._all = self._progress.add_task(f"{n_songs} songs", total=n_songs, pace="", visible=n_songs > 1)
         self._songs: dict[str, tuple[TaskID, _Meter]] = {}
 
@@ -188,16 +188,22 @@ class Bars(Quiet):
         self._progress.start()
 
 
-def _make_progress() -> "Progress":
+def _make_song_progress() -> "Progress":
+    from rich.progress import TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    pace = TextColumn("{task.fields[pace]}")
+    return _make_progress(TaskProgressColumn(), pace, TimeRemainingColumn(compact=True))
+
+
+def _make_progress(*columns: "ProgressColumn") -> "Progress":
+    """Bars on standard error; `columns` stand behind a task's name and its bar."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[pace]}"),
-        TimeRemainingColumn(compact=True),
+        *columns,
         console=Console(stderr=True),
         transient=True,
         # what goes to standard output must not be led to standard error, where the bars are
@@ -215,13 +221,11 @@ def showing_downloads() -> Iterator[Callable[[str, int, int | None], None]]:
     if not _is_terminal():
         yield lambda _name, _done, _whole: None
         return
-    from rich.console import Console
     from rich.markup import escape
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import DownloadColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
+    with _make_progress(DownloadColumn(), TransferSpeedColumn()) as bars:
 
         def show(name: str, done: int, whole: int | None) -> None:
             if name not in tasks:

@@ -7,7 +7,6 @@ import typer
 
 from stemsplit.errors import SettingsError
 from stemsplit.naming import DEFAULT_TEMPLATE, FIELDS
-from stemsplit.settings import MAX_SHIFTS
 
 ModelsFolder = Annotated[
     str | None,
@@ -220,7 +219,7 @@ class Flags:
             "--shifts",
             metavar="N",
             min=1,
-            max=MAX_SHIFTS,
+            max=16,
             help="Passes over the song, each with its frames a little later; their mean is a little better.",
         ),
     ] = 1

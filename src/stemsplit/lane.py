@@ -237,9 +237,8 @@ class LaneOutput:
         self._lane = lane
         self._n_channels = n_channels
         self._fades = [CrossFade(lane.spec.chunks) for _ in lane.signals]
-        self._syntheses = [Synthesis(lane.spec.stft) for _ in lane.signals]
+        self._syntheses = [Synthesis(lane.spec.stft, lead=lane.delay) for _ in lane.signals]
         self._resamplers = [Resampler(from_hz=lane.spec.sample_rate, to_hz=sample_rate) for _ in lane.signals]
-        self._to_drop = [lane.delay for _ in lane.signals]
 
     def process(self, chunk: MaskedChunk) -> list[FloatArray]:
         """Return ``(channels, samples)`` at the song's rate for each signal; all of one length."""
@@ -249,9 +248,7 @@ class LaneOutput:
             waveform = self._syntheses[place].process(spectrogram)
             if chunk.is_last:
                 waveform = np.concatenate([waveform, self._syntheses[place].flush()], axis=-1)
-            dropped = min(self._to_drop[place], waveform.shape[-1])
-            self._to_drop[place] -= dropped
-            finished.append(self._resamplers[place].process(waveform[..., dropped:]))
+            finished.append(self._resamplers[place].process(waveform))
         return finished
 
     def flush(self) -> list[FloatArray]:

@@ -86,7 +86,7 @@ def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
     path = Path(given["presets"]) if given["presets"] else folders.config_folder() / FILE_NAME
     # nobody needs a list of their own for the presets that come with the package
     has_list = bool(given["presets"]) or path.exists()
-    preset = read_preset(path if has_list else BUILT_IN, given["preset"])
+    preset = read_preset(path if has_list else None, given["preset"])
     settled = set(typed)
     for group in _GROUPS:
         settled |= group if group & typed else set()
@@ -95,32 +95,31 @@ def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
     return {**given, **{flag: value for flag, value in preset.items() if flag not in settled}}
 
 
-def read_preset(path: Path, name: str) -> dict[str, Any]:
-    """Return what the preset `name` of a list, or of those built in, says as flags.
+def read_preset(path: Path | None, name: str) -> dict[str, Any]:
+    """Return what the preset `name` of a list (None: there is none), or of those built in, says as flags.
 
     Raises
     ------
     SettingsError, ModelError
     """
-    tables = read_tables(path)
-    built_in = read_tables(BUILT_IN)
-    if name not in tables and name in built_in:
-        path, tables = BUILT_IN, built_in
-    if name not in tables:
-        known = list(tables | built_in)
+    lists = [(each, read_tables(each)) for each in (path, BUILT_IN) if each]
+    found = next(((each, tables[name]) for each, tables in lists if name in tables), None)
+    if found is None:
+        known = list(dict.fromkeys(key for _, tables in lists for key in tables))
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"{path} has no preset {name!r}; {hint}There are: {', '.join(known)}")
+        raise SettingsError(f"{lists[0][0]} has no preset {name!r}; {hint}There are: {', '.join(known)}")
+    source, table = found
     flags: dict[str, Any] = {}
-    for key, value in tables[name].items():
+    for key, value in table.items():
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_KEYS)}"
-            raise SettingsError(f"{path}: {name}: unknown setting {key!r}{hint}")
+            raise SettingsError(f"{source}: {name}: unknown setting {key!r}{hint}")
         flag, is_right = _KEYS[key]
         if not is_right(value):
-            raise SettingsError(f"{path}: {name}: {key} is {value!r}, which is not of the right kind")
-        flags[flag] = _as_flag(key, value, path)
+            raise SettingsError(f"{source}: {name}: {key} is {value!r}, which is not of the right kind")
+        flags[flag] = _as_flag(key, value, source)
     return flags
 
 

@@ -1,12 +1,9 @@
 """Settings of a separation."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from stemsplit.blend import Blend
 from stemsplit.errors import SettingsError
-
-MAX_SHIFTS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,8 @@ class SeparationSettings:
     def __post_init__(self) -> None:
         if not 0 <= self.wiener <= 10:
             raise SettingsError(f"wiener is {self.wiener}; it must be from 0 (off) to 10 iterations")
-        if not 1 <= self.shifts <= MAX_SHIFTS:
-            raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to {MAX_SHIFTS}")
+        if not 1 <= self.shifts <= 16:
+            raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to 16")
         for name, value in (("chunk", self.chunk_s), ("overlap", self.overlap_s)):
             if value is not None and not 0 <= value <= 600:
                 raise SettingsError(f"{name} is {value} s; it must be from 0 to 600 s")

@@ -191,14 +191,14 @@ class Synthesis:
 
     A spectrogram ``(..., bins, frames)`` gives a waveform ``(..., samples)``: targets and channels pass
     through alike. Where frames are missing at the ends (framing ``centred``), the windows' products that are
-    there take the place of the full sum.
+    there take the place of the full sum. The first `lead` samples of the waveform are left out.
     """
 
-    def __init__(self, spec: StftSpec) -> None:
+    def __init__(self, spec: StftSpec, *, lead: int = 0) -> None:
         self._spec = spec
         self._signal = _OverlapAdd(spec)
         self._gain = _OverlapAdd(spec) if spec.framing == "centred" else None
-        self._to_drop = spec.padding
+        self._to_drop = spec.padding + lead
 
     def process(self, spectrogram: ComplexArray) -> FloatArray:
         """Take ``(..., bins, frames)``; return the samples that no later frame can change."""
@@ -222,7 +222,7 @@ class Synthesis:
         return self._drop(samples)
 
     def _drop(self, samples: FloatArray) -> FloatArray:
-        """Cut the part of the first frames that lies before the waveform."""
+        """Cut what lies before the waveform, or is left out of it."""
         dropped = min(self._to_drop, samples.shape[-1])
         self._to_drop -= dropped
         return samples[..., dropped:]
