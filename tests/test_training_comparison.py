@@ -17,22 +17,21 @@ from typer.testing import CliRunner
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.__main__ import app
+from stemsplit.training.checkpoint import load_average, load_state
 from stemsplit.training.comparison import (
-    ROWS,
     Budget,
     Comparison,
     Result,
-    Row,
     Training,
-    find_rows,
     train_row,
 )
 from stemsplit.training.comparison_table import markdown, write_tables
 from stemsplit.training.contenders import open_contender
 from stemsplit.training.presets import find_preset
+from stemsplit.training.rows import ROWS, Row, find_rows
 from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
-from stemsplit.training.validation import Score, Separate, load_scores
+from stemsplit.training.validation import Score, Separate, collect_cases, load_scores, network_estimates
 
 torch.set_num_threads(1)  # such small networks only lose by more
 
@@ -134,6 +133,27 @@ def test_a_row_is_really_trained(songs: list[Song], tmp_path: Path) -> None:
     assert {score.target for score in result.scores} == set(TARGETS)
 
 
+@pytest.mark.parametrize(("share", "folders"), [(0.5, ["joint", *TARGETS]), (1.0, TARGETS)])
+def test_a_network_for_each_target_costs_the_same_minutes(
+    songs: list[Song], tmp_path: Path, share: float, folders: Sequence[str]
+) -> None:
+    budget = replace(BUDGET, minutes=0.02)
+    training, separate = train_row(replace(TINY, one_target=share), tmp_path, songs, budget)
+    states = {name: load_state(tmp_path / name / "checkpoint.pt") for name in folders}
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(folders)
+    assert sum(state["settings"]["budget_s"] for state in states.values()) == pytest.approx(1.2)
+    assert training.steps == sum(state["step_number"] for state in states.values())
+    assert training.n_parameters == 4 * sum(weight.numel() for weight in states["bass"]["average"].values())
+    assert {states[name]["initial"] for name in TARGETS} == {"" if share == 1 else "checkpoint.pt"}
+    for target in TARGETS:
+        assert states[target]["network_options"]["target"] == target
+    (case, *_) = collect_cases(songs, excerpt_s=1.0, n_excerpts=1)
+    estimates = separate(case)
+    for place, target in enumerate(TARGETS):
+        own = network_estimates(load_average(tmp_path / target / "checkpoint.pt"))(case)
+        np.testing.assert_array_equal(estimates[place], own[place])
+
+
 def test_what_was_heard_once_stays_heard(songs: list[Song], tmp_path: Path) -> None:
     """Or a run could be judged on songs that an earlier part of it was trained on."""
     left_out = replace(TINY, remix={"without": ("multitracks",)})
@@ -147,7 +167,9 @@ def test_what_was_heard_once_stays_heard(songs: list[Song], tmp_path: Path) -> N
 
 def test_every_row_has_a_network_and_differs_from_the_others() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
-    settings = [(row.preset, dict(row.options), dict(row.remix)) for row in ROWS if row.preset]
+    settings = [
+        (row.preset, row.one_target, dict(row.options), dict(row.remix)) for row in ROWS if row.preset
+    ]
     assert all(settings.count(each) == 1 for each in settings)
     for row in ROWS:
         if row.preset:

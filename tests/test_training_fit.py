@@ -4,9 +4,11 @@ import csv
 import errno
 import gc
 import itertools
+import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,10 +23,11 @@ pytest.importorskip("torch")
 import onnx
 import onnxruntime
 import torch
+from typer.testing import CliRunner
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC, TARGETS
-from stemsplit.training.__main__ import main
+from stemsplit.training.__main__ import app, main
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.checkpoint import load_average, load_initial, load_state
 from stemsplit.training.curves import CurveLog, draw_curves, read_curves
@@ -464,6 +467,21 @@ def test_a_run_that_cannot_be_is_one_line(
     error = capsys.readouterr().err
     assert ended.value.code == 1 and message in error and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_the_command_trains_with_the_processes_asked_for(songs_folder: Path, tmp_path: Path) -> None:
+    songs = Path(shutil.copytree(songs_folder, tmp_path / "songs"))
+    facts = json.loads((songs / "a.json").read_text(encoding="utf-8"))
+    (songs / "held-out.json").write_text(json.dumps(facts | {"split": "valid"}), encoding="utf-8")
+    shutil.copyfile(songs / "a.npy", songs / "held-out.npy")
+    command = ["fit", str(tmp_path / "run"), "--work", str(tmp_path), "--minutes", "0.01", "--workers", "1"]
+    for name, value in (("n_features", 8), ("n_layers", 1)):
+        command += ["--option", f"{name}={value}"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    state = load_state(tmp_path / "run" / "checkpoint.pt")
+    assert state["settings"]["n_workers"] == 1 and state["step_number"] >= 1
+    assert "render bass" in (tmp_path / "run" / "curve.csv").read_text(encoding="utf-8")
 
 
 def test_a_checkpoint_of_another_network_is_refused(songs_folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from stemsplit.model import hash_file
 from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import write_card
 from stemsplit.training.checkpoint import load_bandsplit
-from stemsplit.training.comparison import Budget, Comparison, find_rows
+from stemsplit.training.comparison import Budget, Comparison
 from stemsplit.training.comparison_table import write_tables
 from stemsplit.training.contenders import open_contender
 from stemsplit.training.curves import draw_curves
@@ -27,6 +27,7 @@ from stemsplit.training.prepare import Workplace
 from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.presets import find_preset, read_options
 from stemsplit.training.remix import Remixer
+from stemsplit.training.rows import find_rows
 from stemsplit.training.screening import Screening, minutes_of_music, write_report
 from stemsplit.training.songs import load_songs
 from stemsplit.training.traces import model_separation
@@ -101,6 +102,9 @@ def fit(  # noqa: PLR0917 - the command line names them
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that cut examples ahead. Default: the preset's.")
+    ] = None,
     validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 8.0,
 ) -> None:
     """Train; a run that has a checkpoint goes on from there. Ctrl-C saves one first."""
@@ -112,6 +116,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     net = chosen.build(network, **options | ({"target": target} if target else {}))
     songs = load_songs(work / "songs")
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
+    settings = settings if workers is None else replace(settings, n_workers=workers)
     cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
     remix = chosen.remix(without=without or ())
     trainer = Trainer(

@@ -6,19 +6,21 @@ A comparison is a folder: ``plan.json`` (what must be equal), a run's folder for
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.pending import whole_file
-from stemsplit.training import SAMPLE_RATE
+from stemsplit.training import TARGETS
 from stemsplit.training.baseline import baseline_estimates, oracle_estimates
 from stemsplit.training.loop import Trainer
 from stemsplit.training.presets import find_preset
-from stemsplit.training.remix import INGREDIENTS, Remixer, RemixSettings
+from stemsplit.training.remix import Remixer
+from stemsplit.training.rows import ROWS, Row
 from stemsplit.training.songs import Song
 from stemsplit.training.validation import (
     Score,
@@ -30,48 +32,6 @@ from stemsplit.training.validation import (
 
 CHECKPOINT_S = 60.0
 UNTRAINED: dict[str, Separate] = {"baseline": baseline_estimates, "oracle": oracle_estimates}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of a comparison.
-
-    Parameters
-    ----------
-    name : str
-        What the line is called.
-    preset : str
-        What the network is and how it is trained, see `presets`; empty where nothing is trained.
-    options : dict
-        Options of the network, where they differ from the preset's.
-    remix : dict
-        Changes of `RemixSettings`.
-    """
-
-    name: str
-    preset: str = ""
-    options: Mapping[str, Any] = field(default_factory=dict)
-    remix: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def without(self) -> tuple[str, ...]:
-        """Ingredients that its training leaves out; what is not trained has heard no multitrack."""
-        return tuple(self.remix.get("without", ())) if self.preset else ("multitracks",)
-
-
-ROWS = (
-    Row("baseline"),
-    Row("oracle"),
-    Row("openunmix", "openunmix"),
-    Row("openunmix-cpu", "openunmix-cpu"),
-    Row("bandsplit", "cpu"),
-    Row("bandsplit-sigmoid", "cpu", {"mask": "sigmoid"}),
-    Row("bandsplit-l1", "cpu", {"loss": "l1"}),
-    Row("bandsplit-waveform", "cpu", {"loss": "log_energy+waveform"}),
-    Row("bandsplit-wide", "cpu", {"n_features": 96}),
-    Row("bandsplit-short", "cpu", {"dilations": [1, 2, 1, 2, 1, 2, 1, 2]}),
-    *(Row(f"without-{name}", "cpu", remix={"without": (name,)}) for name in INGREDIENTS),
-)
 
 
 @dataclass(frozen=True)
@@ -202,55 +162,63 @@ class Comparison:
 
 
 def train_row(row: Row, run: Path, songs: Sequence[Song], budget: Budget) -> tuple[Training, Separate]:
-    """Train a row's network; a checkpoint found in `run` is continued.
+    """Train a row's network, or its networks; checkpoints found in `run` are continued.
 
     Raises
     ------
     StemsplitError
-        The checkpoint is of another network, or has heard what the row leaves out.
+        A checkpoint is of another network, or has heard what the row leaves out.
     """
+    if not row.one_target:
+        trainer = _train(row, run, songs, budget)
+        return _training([trainer]), network_estimates(trainer.average.eval())
+    joint = []
+    if row.one_target < 1:
+        first = replace(budget, minutes=(1 - row.one_target) * budget.minutes)
+        joint.append(_train(row, run / "joint", songs, first))
+    # with another seed: examples that the joint network has not heard
+    minutes = row.one_target * budget.minutes / len(TARGETS)
+    each = replace(budget, minutes=minutes, seed=budget.seed + len(joint))
+    single = [
+        _train(replace(row, options={**row.options, "target": target}), run / target, songs, each, *joint)
+        for target in TARGETS
+    ]
+    ways = [network_estimates(trainer.average.eval()) for trainer in single]
+    # all trainings cost their minutes; only the networks at the end are used
+    training = replace(_training(joint + single), n_parameters=_training(single).n_parameters)
+    return training, lambda case: np.stack([way(case)[place] for place, way in enumerate(ways)])
+
+
+def _train(
+    row: Row, run: Path, songs: Sequence[Song], budget: Budget, initial: Trainer | None = None
+) -> Trainer:
+    """Train one network for the minutes of `budget`."""
     preset = find_preset(row.preset)
     torch.manual_seed(budget.seed)
     network = preset.build(**row.options)
     settings = preset.settings(
         minutes=budget.minutes, validate_minutes=budget.minutes, seed=budget.seed, device="cpu"
     )
-    remix = replace(preset.remix(), **row.remix)
-    remixer = Remixer([song for song in songs if song.split == "train"], remix, seed=budget.seed)
+    remixer = Remixer(
+        [song for song in songs if song.split == "train"],
+        replace(preset.remix(), **row.remix),
+        seed=budget.seed,
+    )
     settings = replace(settings, checkpoint_s=CHECKPOINT_S, clock="processor")
-    trainer = Trainer(network, remixer, settings, run)
+    trainer = Trainer(network, remixer, settings, run, initial=initial.checkpoint if initial else None)
     if set(trainer.without) != set(row.without):
         raise StemsplitError(f"{run} was begun with other ingredients; delete it to train {row.name} again")
     trainer.fit()
-    return _training(trainer, remix), network_estimates(trainer.average.eval())
+    return trainer
 
 
-def find_rows(names: str) -> list[Row]:
-    """Rows by their names, joined by commas; all of them for an empty text.
-
-    Raises
-    ------
-    StemsplitError
-        No row is called so.
-
-    >>> [row.name for row in find_rows("oracle,baseline")]
-    ['oracle', 'baseline']
-    """
-    known = {row.name: row for row in ROWS}
-    wanted = names.split(",") if names else list(known)
-    for name in wanted:
-        if name not in known:
-            raise StemsplitError(f"no row is called {name!r}; there are {', '.join(known)}")
-    return [known[name] for name in wanted]
-
-
-def _training(trainer: Trainer, remix: RemixSettings) -> Training:
-    n_samples = trainer.step_number * trainer.settings.batch_size * remix.n_samples
+def _training(trainers: Sequence[Trainer]) -> Training:
+    """What some trainings came to together."""
     return Training(
-        minutes=trainer.elapsed_s / 60,
-        steps=trainer.step_number,
-        n_parameters=sum(parameter.numel() for parameter in trainer.network.parameters()),
-        audio_h=n_samples / SAMPLE_RATE / 3600,
+        minutes=sum(trainer.elapsed_s for trainer in trainers) / 60,
+        steps=sum(trainer.step_number for trainer in trainers),
+        n_parameters=sum(p.numel() for trainer in trainers for p in trainer.network.parameters()),
+        audio_h=sum(trainer.audio_s for trainer in trainers) / 3600,
     )
 
 

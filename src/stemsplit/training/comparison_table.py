@@ -19,9 +19,11 @@ short: what wins here learns fast, which need not be what wins in the end. It is
 with known stems is three songs and a few singers: differences under about half a decibel say nothing, and a
 single song can turn a sign. `baseline` uses no model, `oracle` is the ratio mask of the true stems; both are
 no competitors but the floor and the ceiling. A row `without-...` is `bandsplit` with one ingredient of its
-training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget. Other
-work on the machine slows a processor's steps without taking its time: rows of one network are equals only
-where their steps, in the last table, are about as many."""
+training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget. The row
+`one-by-one` is a network of its own for each target, in a quarter of the minutes; `fine-tuned` trains all
+targets together for half of the minutes, then one copy for each in an eighth. Other work on the machine slows
+a processor's steps without taking its time: rows of one network are equals only where their steps, in the
+last table, are about as many."""
 
 
 def write_tables(results: Sequence[Result], budget: Budget, folder: Path) -> None:
@@ -115,7 +117,8 @@ def _place(pair: tuple[str, str]) -> tuple[int, int]:
 def _settings(result: Result) -> str:
     """Preset, and what differs from it, as JSON."""
     row = result.row
-    return json.dumps({"preset": row.preset, **row.options, **row.remix}) if row.preset else ""
+    one_target = {"one_target": row.one_target} if row.one_target else {}
+    return json.dumps({"preset": row.preset, **row.options, **row.remix, **one_target}) if row.preset else ""
 
 
 def _mean(values: Mapping[str, float]) -> float:

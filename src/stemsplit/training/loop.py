@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.checkpoint import load_initial, load_state, network_of, save_state
 from stemsplit.training.curves import CurveLog
 from stemsplit.training.feed import Feed
@@ -81,6 +82,12 @@ class Trainer:
     def checkpoint(self) -> Path:
         """Where the state is kept."""
         return self.folder / "checkpoint.pt"
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of examples heard so far."""
+        n_samples = self.step_number * self.settings.batch_size * self._remixer.settings.n_samples
+        return n_samples / SAMPLE_RATE
 
     @property
     def without(self) -> tuple[str, ...]:

@@ -54,6 +54,7 @@ class Preset:
         """How to train for so many minutes."""
         return FitSettings(
             budget_s=60 * minutes,
+            warm_up_s=min(60.0, 60 * minutes / 7),
             validate_s=60 * validate_minutes,
             batch_size=self.batch_size,
             learning_rate=self.learning_rate,
