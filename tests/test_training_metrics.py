@@ -1,4 +1,4 @@
-"""BSS Eval: known answers for what is wrong with an estimate."""
+"""Metrics: known answers for what is wrong with an estimate."""
 
 import math
 from dataclasses import replace
@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import Framewise, has_sound, take_apart
+from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.training.validation import Case, average, framewise_names, score_cases
 from stemsplit.types import FloatArray
 
@@ -105,3 +106,19 @@ def test_framewise_figures_are_medians_over_songs() -> None:
     score = score_cases([Case("a", "album", "a", stems, ("vocals",))], lambda _: stems)[0]
     scores = [replace(score, museval_sdr_db=v, sdr_db=v) for v in (0.0, 1.0, 11.0)]
     assert average(scores, "museval_sdr_db") == 1.0 and average(scores, "sdr_db") == 4.0
+
+
+def test_metrics_have_their_meaning() -> None:
+    rng = np.random.default_rng(0)
+    reference, noise = rng.normal(size=(2, 2, 1000)).astype(np.float32)
+    assert sdr(reference, 0.9 * reference) == pytest.approx(20, abs=0.01)
+    assert si_sdr(reference, 0.5 * reference) > 60
+    assert sdr(reference, np.zeros_like(reference)) == pytest.approx(0, abs=1e-3)
+    mixture = reference + noise
+    assert sdr_improvement(reference, reference + 0.1 * noise, mixture) == pytest.approx(20, abs=0.01)
+
+
+def test_silent_references_are_said_openly() -> None:
+    silence, mixture = np.zeros((2, 1000), np.float32), np.ones((2, 1000), np.float32)
+    assert is_silent(silence) and math.isnan(sdr(silence, mixture)) and math.isnan(si_sdr(silence, mixture))
+    assert leakage_db(0.1 * mixture, mixture) == pytest.approx(-20, abs=1e-3)
