@@ -1,6 +1,7 @@
 """Examples: that a seed decides everything, what the loss may count, and what an ablation leaves out."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,13 +179,21 @@ def test_a_target_without_songs_is_an_error(songs: list[Song]) -> None:
         make_remixer(only, without=("multitracks",))
 
 
-def test_a_band_of_many_songs_does_not_drown_the_others(songs: list[Song]) -> None:
-    def song(name: str, maker: str) -> Song:
-        return Song(
-            songs[0].path.with_name(name), "train", "multitrack", ("bass",), (-20.0,), 1000, maker=maker
-        )
+def made_up(name: str, maker: str, kind: str = "multitrack") -> Song:
+    return Song(Path(f"{name}.npy"), "train", kind, ("bass",), (-20.0,), 1000, maker=maker)
 
-    pool = Pool([song(f"{n}", "band") for n in range(16)] + [song("a", "x"), song("b", "y")])
+
+def test_a_band_of_many_songs_does_not_drown_the_others() -> None:
+    pool = Pool([made_up(f"{n}", "band") for n in range(16)] + [made_up("a", "x"), made_up("b", "y")])
     rng = np.random.default_rng(0)
     makers = Counter(pool.draw(rng).maker for _ in range(900))
     assert 520 < makers["band"] < 680  # 4 : 1 : 1 instead of 16 : 1 : 1
+
+
+@pytest.mark.parametrize(("n_makers", "wanted"), [(1, 100), (2, 200), (5, 300)])
+def test_few_makers_leave_more_to_the_renders(n_makers: int, wanted: int) -> None:
+    recordings = [made_up(f"{n}", f"maker {n}") for n in range(n_makers)]
+    pool = Pool([*recordings, made_up("played", "", "render")], maker=0.1)
+    rng = np.random.default_rng(0)
+    kinds = Counter(pool.draw(rng, 0.3).kind for _ in range(1000))
+    assert kinds["multitrack"] == pytest.approx(wanted, abs=45)

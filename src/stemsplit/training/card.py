@@ -139,10 +139,10 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
 - Songs: {listed}.
 - Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only), {partial:.0%}
   real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
-  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings. By
-  chance two songs play a target at once: {layers}. Random
-  levels, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band limits and missing
-  stems. Left out: {without}.
+  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings,
+  but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
+  {layers}. Random levels, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band
+  limits and missing stems. Left out: {without}.
 - Loss: {LOSS_NOTES[loss]}. AdamW, warm-up and cosine over
   the clock, averaged weights (EMA), bfloat16.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""

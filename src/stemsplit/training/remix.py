@@ -53,6 +53,9 @@ class RemixSettings:
         what it lacks is added and known.
     real : float
         Chance that a stem, or a coherent song, is a real recording instead of a render.
+    maker : float
+        Chance at most that it is of one given maker: where few recorded a target, fewer stems are real, or
+        training would learn the habits of those few.
     silence : float
         Chance that a stem of an example is left out.
     speed : float
@@ -75,6 +78,7 @@ class RemixSettings:
     backing: float = 0.3
     partial: float = 0.1
     real: float = 0.25
+    maker: float = 0.1
     silence: float = 0.05
     speed: float = 0.3
     master: float = 0.4
@@ -125,9 +129,8 @@ class Remixer:
         self.settings, self.seed, self.n_songs = settings, seed, len(songs)
         barred = {_KINDS[name] for name in settings.without if name in _KINDS} | {"screened"}
         songs = [song for song in songs if song.kind not in barred]
-        self._whole = Pool(
-            [s for s in songs if len(s.stems) >= 3 and all(self._allows(s, x) for x in s.stems)]
-        )
+        whole = [s for s in songs if len(s.stems) >= 3 and all(self._allows(s, x) for x in s.stems)]
+        self._whole = Pool(whole, settings.maker)
         self._pools = {target: self._pool(songs, target) for target in TARGETS}
         self._partial: dict[str, Pool] = {}
         for stem in sorted({stem for song in songs for stem in song.stems if "+" in stem}):
@@ -223,7 +226,7 @@ class Remixer:
 
     def _pool(self, songs: Sequence[Song], target: str) -> "Pool":
         having = [song for song in songs if target in song.stems and song.level_db(target) > -60]
-        pool = Pool([song for song in having if self._allows(song, target)])
+        pool = Pool([song for song in having if self._allows(song, target)], self.settings.maker)
         if not pool:
             without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
             raise StemsplitError(
@@ -236,9 +239,16 @@ class Pool:
     """Songs to draw from: renders alike, real ones so that no maker drowns the others.
 
     A maker comes as often as the root of the minutes there are, a song of theirs as often as its minutes.
+
+    Parameters
+    ----------
+    songs : sequence of Song
+        Renders and recordings.
+    maker : float
+        Chance at most of one maker, where there are renders instead.
     """
 
-    def __init__(self, songs: Sequence[Song]) -> None:
+    def __init__(self, songs: Sequence[Song], maker: float = 1.0) -> None:
         self._rendered = [song for song in songs if song.kind == "render"]
         self._real = [song for song in songs if song.kind != "render"]
         lengths: dict[str, int] = defaultdict(int)
@@ -246,13 +256,15 @@ class Pool:
             lengths[_maker(song)] += song.n_samples
         weights = np.array([song.n_samples / lengths[_maker(song)] ** 0.5 for song in self._real])
         self._steps = np.cumsum(weights) / max(1e-9, weights.sum())
+        roots = [length**0.5 for length in lengths.values()]
+        self._most_real = maker * sum(roots) / max(roots, default=1.0)
 
     def __bool__(self) -> bool:
         return bool(self._real or self._rendered)
 
     def draw(self, rng: Generator, real: float = 1.0) -> Song:
-        """A song; with chance `real` a recording, where there are both."""
-        if self._real and (not self._rendered or rng.random() < real):
+        """A song; where there are both, a recording with chance `real`, or less as makers are few."""
+        if self._real and (not self._rendered or rng.random() < min(real, self._most_real)):
             return self._real[min(len(self._real) - 1, int(np.searchsorted(self._steps, rng.random())))]
         return self._rendered[int(rng.integers(len(self._rendered)))]
 
