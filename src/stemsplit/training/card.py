@@ -30,7 +30,7 @@ shortened and re-encoded. All recordings were trimmed, in places mixed to stereo
 and re-encoded."""
 SOURCE_NOTES = {
     "album": "held-out songs of the album whose other songs were trained on: same band and singer, so it "
-    "flatters; no bass part",
+    "flatters; no bass part, and its `other` holds kicks and low lines that one would call drums and bass",
     "mdn-funk": "a real song of another band (drums, bass, clavinet, horns, lead guitar; no voice)",
     "pjs": "a singer never heard in training, dry, over held-out real music (some of its makers have other "
     "music in training); only vocals are known",
