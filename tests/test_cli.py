@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from stemsplit import __version__
 from stemsplit.cli import app
+from stemsplit.encoding import FORMATS
 from stemsplit.flags import Flags
 from tests.cli_support import (
     STEMS,
@@ -91,6 +92,22 @@ def test_a_mistake_in_the_call_is_2_and_nothing_is_done(model: Path, args: list[
     assert reason in done.stderr
     assert done.stdout == b""
     assert names_here() == ["a.wav"]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_can_be_asked_for(model: Path, format: str) -> None:
+    make_song(Path("a.wav"), sample_rate=48000)
+    done = call("a.wav", "-m", model, "-s", "bass", "-d", "cpu", "-f", format)
+    assert done.code == 0, done.stderr
+    assert done.lines == [f"separated/a/bass.{format}"]
+    assert soundfile.info(done.lines[0]).samplerate == 48000
+
+
+def test_a_format_that_cannot_hold_the_rate_is_a_failed_song(model: Path) -> None:
+    make_song(Path("a.wav"), sample_rate=44100)
+    done = call("a.wav", "-m", model, "-d", "cpu", "-f", "opus")
+    assert done.code == 1
+    assert "'opus' cannot hold 44100 Hz" in done.stderr
 
 
 def test_no_arguments_show_the_help_and_are_2() -> None:

@@ -59,10 +59,11 @@ def separate(flags: Flags) -> ExitStatus:
 
 def make_delivery(flags: Flags) -> Delivery:
     """Return how the stems are to be written."""
-    any_song = AudioInfo(44100, 2, None, "WAV", "PCM_16")
+    # what each format holds, so that what is refused here would be refused for every song
+    plain_song = AudioInfo(48000, 2, None, "WAV", "PCM_16")
     try:
-        choose_encoding(flags.format, flags.bits, any_song)
-    except OutputError as error:  # wrong for every song, so a mistake in the command
+        choose_encoding(flags.format, flags.bits, plain_song)
+    except OutputError as error:
         raise SettingsError(str(error)) from error
     return Delivery(
         Path(flags.output),
