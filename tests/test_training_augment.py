@@ -5,8 +5,10 @@ import pytest
 
 pytest.importorskip("torch")
 
+from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.augment import (
     AugmentSettings,
+    at_speed,
     augmented,
     faded,
     mastered,
@@ -90,3 +92,16 @@ def test_mastering_lowers_peaks_and_leaves_the_rest_alone() -> None:
     np.testing.assert_allclose(limited[..., :10000], stems[..., :10000], rtol=1e-5)
     ratio = limited / stems
     np.testing.assert_allclose(ratio[0], ratio[1], rtol=1e-5)
+
+
+@pytest.mark.parametrize("speed", [0.88, 1.06])
+def test_another_speed_keeps_the_highs_and_adds_nothing(speed: float) -> None:
+    time = np.arange(60000) / SAMPLE_RATE
+    tone = np.stack([np.sin(2 * np.pi * 12000 * time)] * 2).astype(np.float32)
+    played = at_speed(tone, speed)
+    assert played.shape == (2, round(60000 / speed))
+    middle = played[0, 8000:40000] * np.hanning(32000)
+    spectrum = np.abs(np.fft.rfft(middle)) ** 2
+    place = round(12000 * speed / SAMPLE_RATE * 32000)
+    assert 10 * np.log10(spectrum[place - 4 : place + 5].sum() / spectrum.sum()) > -0.001  # no images
+    assert rms(played[:, 8000:40000]) == pytest.approx(rms(tone[:, 8000:40000]), rel=0.03)

@@ -110,3 +110,11 @@ def test_perfect_masks_reach_the_floors() -> None:
     masks = torch.zeros(1, 4, 2, network.layout.n_compact, 4)
     masks[:, 2] = 1
     assert float(log_energy_loss(masks, batch)) == pytest.approx((-30 - 3 * 20) / 4, abs=0.1)
+
+
+def test_colours_differ_from_stem_to_stem_and_from_record_to_record() -> None:
+    gains_db = 20 * np.log10(draw_colours(np.random.default_rng(0), 400, 4, 64).numpy())
+    gains_db -= gains_db.mean(-1, keepdims=True)
+    shared = gains_db.mean(1, keepdims=True)
+    middle = slice(8, 30)  # below what a lossy file leaves out
+    assert shared[..., middle].std() > 1.5 and (gains_db - shared)[..., middle].std() > 1.5

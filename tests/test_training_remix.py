@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.remix import INGREDIENTS, Example, Pool, Remixer, RemixSettings
+from stemsplit.training.remix import INGREDIENTS, TARGET_LEVELS_DB, Example, Pool, Remixer, RemixSettings
 from stemsplit.training.songs import Song, load_songs, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
@@ -197,3 +197,22 @@ def test_few_makers_leave_more_to_the_renders(n_makers: int, wanted: int) -> Non
     rng = np.random.default_rng(0)
     kinds = Counter(pool.draw(rng, 0.3).kind for _ in range(1000))
     assert kinds["multitrack"] == pytest.approx(wanted, abs=45)
+
+
+@pytest.mark.parametrize(("kind", "loudness"), [("render", TARGET_LEVELS_DB), ("multitrack", None)])
+def test_stems_of_one_song_stand_as_in_a_record(
+    tmp_path: Path, kind: str, loudness: dict[str, float] | None
+) -> None:
+    """Renders have no balance of their own worth keeping; a real song has."""
+    rng = np.random.default_rng(0)
+    stored = {"vocals": 0.02, "drums": 0.03, "bass": 0.3, "other": 0.1}
+    takes = {t: Take(rng.normal(0, x, (2, 50000)).astype(np.float32)) for t, x in stored.items()}
+    save_song(tmp_path, "a", takes, split="train", kind=kind)
+    remixer = make_remixer(load_songs(tmp_path), coherent=1.0, backing=0, partial=0, silence=0, master=0)
+    levels = np.median([levels_db(remixer.example(number).stems) for number in range(200)], 0)
+    wanted = loudness or {t: -19.0 + 20 * np.log10(x / 0.3) for t, x in stored.items()}
+    assert levels == pytest.approx([wanted[target] for target in TARGETS], abs=1.0)
+
+
+def levels_db(stems: FloatArray) -> FloatArray:
+    return np.asarray(10 * np.log10(np.square(stems).mean((1, 2)) + 1e-12), np.float32)

@@ -6,6 +6,7 @@ Everything here is linear in cost and cheap: a stem of 4.5 s takes milliseconds.
 from dataclasses import dataclass
 
 import numpy as np
+import soxr
 from numpy.random import Generator
 from scipy import fft
 
@@ -22,7 +23,7 @@ class AugmentSettings:
     reverb : float
         A room of noise that decays.
     width : float
-        Another balance of middle and sides.
+        Another balance of middle and sides, from nearly mono to very wide.
     fade : float
         The stem enters or leaves within the example.
     saturation : float
@@ -30,7 +31,7 @@ class AugmentSettings:
     """
 
     reverb: float = 0.1
-    width: float = 0.25
+    width: float = 0.4
     fade: float = 0.1
     saturation: float = 0.05
 
@@ -41,12 +42,19 @@ def augmented(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> Fl
     if draws[0] < settings.saturation:
         stem = saturated(stem, float(rng.uniform(3, 12)))
     if draws[1] < settings.width:
-        stem = widened(stem, float(rng.uniform(0.3, 1.7)))
+        stem = widened(stem, float(np.exp(rng.uniform(np.log(0.1), np.log(1.8)))))
     if draws[2] < settings.reverb:
         stem = reverberated(rng, stem)
     if draws[3] < settings.fade:
         stem = faded(rng, stem)
     return stem
+
+
+def at_speed(sound: FloatArray, speed: float) -> FloatArray:
+    """Play a sound faster, and higher by as much: ``(channels, samples) -> (channels, samples / speed)``."""
+    if abs(speed - 1) < 1e-4:
+        return sound
+    return np.asarray(soxr.resample(sound.T, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").T, np.float32)
 
 
 def reverberated(rng: Generator, stem: FloatArray) -> FloatArray:
@@ -112,7 +120,7 @@ def mastered(stems: FloatArray, depth_db: float) -> FloatArray:
     threshold = blocks.max() * 10 ** (-depth_db / 20)
     gain = np.minimum(1, threshold / np.maximum(blocks, 1e-9))
     # a look-ahead of two blocks, then a smooth recovery
-    held = np.minimum.reduce([np.roll(gain, shift) for shift in (-2, -1, 0, 1, 2)])
+    held = np.lib.stride_tricks.sliding_window_view(np.pad(gain, 2, mode="edge"), 5).min(-1)
     smooth = np.convolve(np.pad(held, 4, mode="edge"), np.hanning(11)[1:-1] / 5, mode="valid")
     curve = np.interp(np.arange(level.size), (np.arange(smooth.size) + 0.5) * step, smooth)
     return np.asarray(stems * curve.astype(np.float32), np.float32)

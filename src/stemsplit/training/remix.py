@@ -13,13 +13,16 @@ from numpy.random import Generator
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.augment import AugmentSettings, augmented, mastered
-from stemsplit.training.songs import Song, targets_of
+from stemsplit.training.augment import AugmentSettings, at_speed, augmented, mastered
+from stemsplit.training.songs import Song, stem_of, targets_of
 from stemsplit.types import FloatArray
 
 # Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
 TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
 LEVEL_SPREAD_DB = 4.5
+MAX_GAIN_DB = 24.0
+DEAD_DB = -60.0  # a stem below is none
+BACKING = stem_of(TARGETS[1:])
 # How often a second song plays the same target: what few players recorded becomes as dense as a record.
 LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
 # What an ablation may leave out.
@@ -57,7 +60,7 @@ class RemixSettings:
         Chance at most that it is of one given maker: where few recorded a target, fewer stems are real, or
         training would learn the habits of those few.
     silence : float
-        Chance that a stem of an example is left out.
+        Chance that a stem of an example is left out; half of it where stems come from one song.
     speed : float
         Chance that a stem is played up to an eighth faster or slower, pitch included.
     master : float
@@ -130,12 +133,11 @@ class Remixer:
         barred = {_KINDS[name] for name in settings.without if name in _KINDS} | {"screened"}
         songs = [song for song in songs if song.kind not in barred]
         whole = [s for s in songs if len(s.stems) >= 3 and all(self._allows(s, x) for x in s.stems)]
+        whole = [song for song in whole if min(song.levels_db) > DEAD_DB]
         self._whole = Pool(whole, settings.maker)
         self._pools = {target: self._pool(songs, target) for target in TARGETS}
-        self._partial: dict[str, Pool] = {}
-        for stem in sorted({stem for song in songs for stem in song.stems if "+" in stem}):
-            self._partial[stem] = Pool([song for song in songs if stem in song.stems])
-        self._backing = self._partial.pop("+".join(TARGETS[1:]), None)
+        self._backing = Pool([song for song in songs if BACKING in song.stems])
+        self._partial = Pool([song for song in songs if _partial_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
         if "cross-song" in settings.without and not self._whole:
             raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
@@ -151,19 +153,19 @@ class Remixer:
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()
         if draw < settings.backing and self._backing:
-            return self._completed(rng, "+".join(TARGETS[1:]), self._backing)
+            return self._completed(rng, self._backing.draw(rng), BACKING)
         if settings.backing <= draw < settings.backing + settings.partial and self._partial:
-            stem = sorted(self._partial)[int(rng.integers(len(self._partial)))]
-            return self._completed(rng, stem, self._partial[stem])
+            song = self._partial.draw(rng)
+            return self._completed(rng, song, _partial_stem(song))
         # what is left of the draw is still uniform
         is_coherent = draw >= 1 - settings.coherent and self._whole
         return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
 
-    def _completed(self, rng: Generator, composite: str, pool: "Pool") -> Example:
+    def _completed(self, rng: Generator, song: Song, composite: str) -> Example:
         """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
         held = targets_of(composite)
         stems = self._silence()
-        stems[TARGETS.index(held[-1])] = self._cut(rng, pool.draw(rng), composite)
+        stems[TARGETS.index(held[-1])] = self._cut(rng, song, composite)
         for index, target in enumerate(TARGETS):
             if target not in held and rng.random() >= self.settings.silence:
                 stems[index] = self._layered(rng, target)
@@ -174,12 +176,12 @@ class Remixer:
     def _coherent(self, rng: Generator) -> Example:
         song = self._whole.draw(rng, self.settings.real)
         start = self._start(rng, song)
-        gain_db = rng.normal(0, 2) + TARGET_LEVELS_DB["other"] - max(song.levels_db)
+        song_db = rng.normal(0, 2)
         stems = self._silence()
         for index, target in enumerate(TARGETS):
             if target in song.stems and rng.random() >= self.settings.silence / 2:
                 cut = song.read(target, start, self.settings.n_samples)
-                cut *= 10 ** ((gain_db + rng.normal(0, 2)) / 20)
+                cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
                 stems[index] = augmented(rng, cut, self.settings.augment)
         return Example(_turned(rng, stems, together=True), np.ones(len(TARGETS), bool))
 
@@ -204,14 +206,10 @@ class Remixer:
         """Cut a stretch of a stem at the level it has in a record, more or less."""
         n_samples = self.settings.n_samples
         speed = float(np.exp(rng.uniform(-0.12, 0.12))) if rng.random() < self.settings.speed else 1.0
-        n_read = round(n_samples * speed) + 2
-        cut = song.read(stem, self._start(rng, song), n_read)
-        if speed != 1.0:
-            places = np.arange(n_samples) * speed
-            cut = np.stack([np.interp(places, np.arange(n_read), row) for row in cut])
+        cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * speed) + 2)
+        cut = at_speed(cut, speed)[:, :n_samples]
         level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
-        gain_db = min(level_db - song.level_db(stem), 24.0)
-        cut = (cut[:, :n_samples] * 10 ** (gain_db / 20)).astype(np.float32)
+        cut *= 10 ** (min(level_db - song.level_db(stem), MAX_GAIN_DB) / 20)
         return augmented(rng, cut, self.settings.augment)
 
     def _start(self, rng: Generator, song: Song) -> int:
@@ -225,7 +223,7 @@ class Remixer:
         return not set(song.ingredients.get(stem, ())) & set(self.settings.without)
 
     def _pool(self, songs: Sequence[Song], target: str) -> "Pool":
-        having = [song for song in songs if target in song.stems and song.level_db(target) > -60]
+        having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
         pool = Pool([song for song in having if self._allows(song, target)], self.settings.maker)
         if not pool:
             without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
@@ -281,6 +279,18 @@ def record_level_db(stem: str) -> float:
     power = sum(10 ** (TARGET_LEVELS_DB[target] / 10) for target in targets)
     # a little less than the sum: they do not all sound all the time
     return round(10 * math.log10(power) - 0.65, 1)
+
+
+def _partial_stem(song: Song) -> str:
+    """The stem of unseparated music that lacks more than the voice; empty if there is none."""
+    return next((stem for stem in song.stems if "+" in stem and stem != BACKING), "")
+
+
+def _coherent_gain_db(rng: Generator, song: Song, target: str) -> float:
+    """What brings a stem to its place in a mixture of its own song; a real mixture keeps its balance."""
+    if song.kind == "render":
+        return min(record_level_db(target) + rng.normal(0, 3) - song.level_db(target), MAX_GAIN_DB)
+    return TARGET_LEVELS_DB["other"] + rng.normal(0, 2) - max(song.levels_db)
 
 
 def _maker(song: Song) -> str:

@@ -121,7 +121,7 @@ def _sums(layout: BandLayout, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor, 
 
 
 def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int, n_bins: int) -> Tensor:
-    """Random smooth equaliser curves per stem, a common gain, and a band limit now and then.
+    """Random smooth equaliser curves: of each stem, and of all together; a gain, a band limit now and then.
 
     The curves are the same for any `n_bins` from 0 Hz to half the sample rate.
 
@@ -134,6 +134,8 @@ def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int, n_bi
     waves = np.stack([np.cos(np.pi * k * octaves) for k in range(1, 7)])
     weights = rng.normal(0, 1, (n_examples, n_targets, 6)) * 2.5 / np.arange(1, 7) ** 0.5
     weights *= rng.random((n_examples, n_targets, 1)) < 0.7
+    # whole records differ in tone more than one curve on each stem makes them
+    weights = weights + rng.normal(0, 1, (n_examples, 1, 6)) * 2.5 / np.arange(1, 7) ** 0.5
     gain_db = weights @ waves + rng.uniform(-14, 6, (n_examples, 1, 1))
     gain = 10 ** (gain_db / 20)
     for example in range(n_examples):

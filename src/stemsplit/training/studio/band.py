@@ -68,7 +68,7 @@ class Band:
         self._vocals = VocalMaker(library, by_category["vocals"], rooms)
 
     def song(self, number: int) -> dict[str, Take]:
-        """Render song `number`: its stems by name, mixed as on a record."""
+        """Render song `number`: its stems by name, of about one peak; `remix` gives them levels."""
         rng = np.random.default_rng((self._seed, number))
         score = self._score(rng)
         length_s = self._length_s

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.drum_mix import mixed_drums
 from stemsplit.training.studio.effects import drum_bus, levelled, panned, swept
@@ -14,7 +15,7 @@ from stemsplit.training.studio.groove_styles import STYLES
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, Drum, Kits
 from stemsplit.training.studio.loops import loop_items, play_loop
 from stemsplit.training.studio.midi import Note, Part
-from stemsplit.training.studio.sampler import add_at, at_speed
+from stemsplit.training.studio.sampler import add_at
 from stemsplit.training.studio.soundfont import render_soundfont
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
@@ -30,7 +31,7 @@ _PLACES |= {50: 0.4, 48: 0.25, 47: 0.05, 45: -0.15, 43: -0.4, 41: -0.55, 54: 0.6
 
 @dataclass(frozen=True)
 class Touch:
-    """How one drummer plays: width of the image, dynamics, tuning."""
+    """How one drummer plays: width of the image, and how steeply force becomes level."""
 
     width: float
     exponent: float

@@ -11,14 +11,15 @@ import pedalboard as pb
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.effects import apply, compressed, in_room, instrument_bus, levelled, panned
 from stemsplit.training.studio.harmony import Pulse
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.modulation import bent, rotary, tremolo
-from stemsplit.training.studio.sampler import Instrument, add_at, at_speed, collect_instruments, play
+from stemsplit.training.studio.sampler import Instrument, add_at, collect_instruments, play
 from stemsplit.training.studio.soundfont import render_soundfont
-from stemsplit.training.studio.synth import draw_voice, play_voice
+from stemsplit.training.studio.synth import LAYERS, play_voice
 from stemsplit.types import FloatArray
 
 # General-MIDI programs of each kind of layer.
@@ -113,7 +114,7 @@ class Ensemble:
         return play(self._library, instrument, moved, length_s=length_s, rng=rng, release_s=release_s)
 
     def _synthesised(self, role: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
-        dry = play_voice(draw_voice(rng, role), notes, length_s=length_s, rng=rng)
+        dry = play_voice(LAYERS[role](rng), notes, length_s=length_s, rng=rng)
         return instrument_bus(rng, dry, self._rooms)
 
     def _placed(self, dry: FloatArray, rng: Generator) -> FloatArray:

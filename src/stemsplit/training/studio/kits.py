@@ -10,10 +10,11 @@ import pedalboard as pb
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.drum_synth import synthesised_hit
 from stemsplit.training.studio.effects import apply
-from stemsplit.training.studio.sampler import at_speed, trimmed
+from stemsplit.training.studio.sampler import trimmed
 from stemsplit.types import FloatArray
 
 BRUSH = 31

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.midi import Part
-from stemsplit.training.studio.sampler import add_at, at_speed
+from stemsplit.training.studio.sampler import add_at
 from stemsplit.types import FloatArray
 
 _KINDS = ("loop", "performance", "phrase")

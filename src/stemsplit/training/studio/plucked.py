@@ -10,8 +10,9 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_speed
 from stemsplit.training.studio.midi import Note
-from stemsplit.training.studio.sampler import add_at, at_speed
+from stemsplit.training.studio.sampler import add_at
 from stemsplit.types import FloatArray
 
 _OVERSAMPLING = 2

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.midi import Note
 from stemsplit.types import FloatArray
@@ -78,14 +79,6 @@ def add_at(out: FloatArray, sound: FloatArray, start: int) -> None:
     stop = min(out.shape[1], start + sound.shape[1])
     if stop > start:
         out[:, start:stop] += sound[:, : stop - start]
-
-
-def at_speed(sound: FloatArray, speed: float) -> FloatArray:
-    """Play faster or slower, pitch included, by linear interpolation."""
-    if abs(speed - 1) < 1e-4:
-        return sound
-    places = np.arange(0, sound.shape[1] - 1, speed)
-    return np.stack([np.interp(places, np.arange(sound.shape[1]), row) for row in sound]).astype(np.float32)
 
 
 def trimmed(sound: FloatArray) -> FloatArray:

@@ -56,20 +56,6 @@ class Voice:
     vibrato: float = 0.0
 
 
-def draw_voice(rng: Generator, role: str) -> Voice:
-    """A random sound for a role: "bass", "sub" or one of `LAYERS`."""
-    if role == "sub":
-        return Voice("sine" if rng.random() < 0.6 else "triangle", cutoff=8, glide_s=rng.choice([0.0, 0.06]))
-    if role == "bass":
-        shape = str(rng.choice(["saw", "square", "fm", "triangle"]))
-        n_voices = int(rng.integers(1, 4))
-        decay_s = float(rng.choice([0.0, 0.25, 0.6]))
-        return Voice(
-            shape, n_voices, 0.15, 0.004, decay_s, 0.05, rng.uniform(3, 16), float(rng.choice([0.0, 0.05]))
-        )
-    return LAYERS[role](rng)
-
-
 def _pad(rng: Generator) -> Voice:
     shape, n_voices = str(rng.choice(["saw", "square", "triangle"])), int(rng.integers(3, 6))
     return Voice(shape, n_voices, 0.3, rng.uniform(0.05, 0.6), 0.0, 0.5, rng.uniform(2, 10))
