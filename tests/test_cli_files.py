@@ -1,11 +1,21 @@
 """The command and the disk: what is written where, what is left alone, what a dry run says."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from tests.cli_support import STEMS, call, expect, list_files, make_song, names_here
+from tests.cli_support import (
+    STEMS,
+    call,
+    expect,
+    list_files,
+    make_command,
+    make_environment,
+    make_song,
+    names_here,
+)
 from tests.tiny_models import make_spec, write_model
 
 
@@ -132,3 +142,16 @@ def test_a_dry_run_sees_a_folder_that_cannot_be_written(model: Path) -> None:
     done = call("a.wav", "-m", model, "--dry-run", "-o", "out")
     assert done.code == 1
     assert "failed: a.wav: out/a/vocals.wav: cannot be written below" in done.stderr
+
+
+def test_nothing_is_left_in_the_home_folder(model: Path, tmp_path: Path) -> None:
+    """onnxruntime's telemetry would keep a number of the device and a queue of events there."""
+    make_song(Path("a.wav"), seconds=0.2)
+    home = tmp_path / "home"
+    home.mkdir()
+    outside = {"ORT_DISABLE_TELEMETRY", *(name for name in make_environment() if name.startswith("XDG_"))}
+    environment = {name: value for name, value in make_environment().items() if name not in outside}
+    command = make_command(["a.wav", "-m", model, "-d", "cpu", "-q"])
+    subprocess.run(command, env=environment | {"HOME": str(home)}, check=True)
+    assert list_files(Path("separated")) == expect("a")
+    assert list(home.rglob("*")) == []

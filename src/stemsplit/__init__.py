@@ -1,10 +1,12 @@
 """stemsplit: split songs into stems.
 
-Everything public is imported on first use, so that ``import stemsplit`` costs nothing.
+Everything public is imported on first use, so that ``import stemsplit`` costs nothing. It sets one variable
+of the environment, unless it is set: ``ORT_DISABLE_TELEMETRY``, which onnxruntime reads when it is loaded.
 
 >>> from stemsplit import Separator, separate
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from stemsplit.separator import Separator
 
 __version__ = "0.1.0"
+
+# onnxruntime keeps a device's number and a queue of events for its maker otherwise; no module of the package
+# can load it before this line
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "AudioError",
