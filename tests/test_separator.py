@@ -219,6 +219,22 @@ def test_empty_and_shapeless_input_is_refused(tiny_model: Path) -> None:
         list(separator.stream([np.zeros((3, 9), np.float32)], sample_rate=44100, n_channels=2))
 
 
+@pytest.mark.parametrize("shape", [(44100, 2), (100, 2), (9, 8)], ids=str)
+def test_exchanged_axes_are_refused(tiny_model: Path, shape: tuple[int, int]) -> None:
+    with pytest.raises(AudioError, match=r"channels, samples\): give waveform\.T"):
+        separate(np.zeros(shape, dtype=np.float32), 44100, models=[tiny_model], device="cpu")
+    with pytest.raises(AudioError, match="44100 channels are no song"):
+        Separator(models=[tiny_model], device="cpu").stream([], sample_rate=44100, n_channels=44100)
+
+
+def test_blocks_of_other_shapes_are_refused(tiny_model: Path) -> None:
+    separator = Separator(models=[tiny_model], device="cpu")
+    for shape, reason in (((1, 10), "1 channels, not 2"), ((2,), r"shape \(2,\)")):
+        blocks = [np.zeros((2, 10), np.float32), np.zeros(shape, np.float32)]
+        with pytest.raises(AudioError, match=reason):
+            list(separator.stream(blocks, sample_rate=44100, n_channels=2))
+
+
 def test_error_of_the_reader_comes_through(tiny_model: Path) -> None:
     def blocks() -> Iterator[FloatArray]:
         yield make_noise(2, 50_000)

@@ -1,10 +1,15 @@
-"""Blocks of a waveform: cut anew, or kept until others arrive."""
+"""Blocks of a waveform: checked, cut anew, or kept until others arrive."""
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import numpy as np
 
+from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
+
+MAX_CHANNELS: Final = 1024  # as many as libsndfile reads
+_FEW_CHANNELS: Final = 8  # of the usual layouts: a song of so many may have fewer samples than channels
 
 
 class Fifo:
@@ -25,6 +30,28 @@ class Fifo:
         taken, self._samples = self._samples[:, :n_samples], self._samples[:, n_samples:]
         missing = n_samples - taken.shape[-1]
         return np.pad(taken, ((0, 0), (0, missing))) if missing else taken
+
+
+def check_waveform(waveform: FloatArray) -> None:
+    """Raise an `AudioError` if an array is not ``(channels, samples)``, or has its axes exchanged."""
+    if waveform.ndim != 2:
+        raise AudioError(f"the waveform has shape {waveform.shape}; it must be (channels, samples)")
+    n_channels, n_samples = waveform.shape
+    if n_channels > max(n_samples, _FEW_CHANNELS):
+        raise AudioError(
+            f"the waveform has shape {waveform.shape}, more channels than samples; "
+            "it must be (channels, samples): give waveform.T"
+        )
+
+
+def check_blocks(blocks: Iterable[FloatArray], n_channels: int) -> Iterator[FloatArray]:
+    """Yield `blocks`; raise an `AudioError` at the first that is not ``(n_channels, samples)``."""
+    for block in blocks:
+        if block.ndim != 2:
+            raise AudioError(f"a block has shape {block.shape}; it must be (channels, samples)")
+        if block.shape[0] != n_channels:
+            raise AudioError(f"a block has {block.shape[0]} channels, not {n_channels}")
+        yield block
 
 
 def regroup(blocks: Iterable[FloatArray], n_samples: int) -> Iterator[FloatArray]:

@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from stemsplit.errors import AudioError
+from stemsplit.blocks import check_blocks
 from stemsplit.resample import Resampler
 from stemsplit.types import FloatArray
 
@@ -75,8 +75,7 @@ def scan_blocks(
         return
     with tempfile.TemporaryFile(prefix="stemsplit-") as file:
         can_repeat = isinstance(blocks, Sequence)
-        for block in blocks:
-            check_channels(block, n_channels)
+        for block in check_blocks(blocks, n_channels):
             for scan in scans:
                 scan.process(block)
             if not can_repeat:
@@ -90,9 +89,3 @@ def _read_back(file: IO[bytes], n_channels: int) -> Iterator[FloatArray]:
     n_bytes = 4 * n_channels * _BLOCK_SAMPLES
     while content := file.read(n_bytes):
         yield np.frombuffer(content, dtype=np.float32).reshape(-1, n_channels).T
-
-
-def check_channels(block: FloatArray, n_channels: int) -> None:
-    """Raise an `AudioError` if a block has not `n_channels` channels."""
-    if block.shape[0] != n_channels:
-        raise AudioError(f"a block has {block.shape[0]} channels, not {n_channels}")

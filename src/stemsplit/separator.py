@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from stemsplit.blend import Blend
-from stemsplit.blocks import Fifo, regroup
+from stemsplit.blocks import MAX_CHANNELS, Fifo, check_blocks, check_waveform, regroup
 from stemsplit.catalog import bundled_models, open_blend, open_cheapest, resolve
 from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, SettingsError
@@ -21,7 +21,7 @@ from stemsplit.lanes import make_lanes
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
 from stemsplit.recipe import Signal, Stem, make_recipe
-from stemsplit.scan import Level, check_channels, scan_blocks
+from stemsplit.scan import Level, scan_blocks
 from stemsplit.settings import SeparationSettings
 from stemsplit.types import FloatArray
 
@@ -148,7 +148,7 @@ class Separator:
         sample_rate
             In Hz.
         n_channels
-            Of every block.
+            Of every block, at most `MAX_CHANNELS`.
 
         Yields
         ------
@@ -162,6 +162,8 @@ class Separator:
         """
         if sample_rate < 1 or n_channels < 1:
             raise AudioError(f"{n_channels} channels at {sample_rate} Hz are no audio")
+        if n_channels > MAX_CHANNELS:
+            raise AudioError(f"{n_channels} channels are no song; at most {MAX_CHANNELS} are separated")
         pieces = prefetch(self._read(blocks, sample_rate, n_channels))
         masked = prefetch(self._infer(pieces))
         return prefetch(self._finish(masked, sample_rate, n_channels))
@@ -184,10 +186,14 @@ class Separator:
         -------
         dict
             float32 ``(channels, samples)`` for each stem, as long as `waveform`.
+
+        Raises
+        ------
+        AudioError
+            If `waveform` is empty, holds NaN or infinity, or has its axes exchanged.
         """
         mixture = np.asarray(waveform, dtype=np.float32)
-        if mixture.ndim != 2:
-            raise AudioError(f"the waveform has shape {mixture.shape}; it must be (channels, samples)")
+        check_waveform(mixture)
         stems = {name: np.empty_like(mixture) for name in self.stems}
         done = 0
         for block in self.stream([mixture], sample_rate=sample_rate, n_channels=mixture.shape[0]):
@@ -236,8 +242,8 @@ class Separator:
             for lane, level in zip(self._lanes, levels, strict=True)
         ]
         n_samples = 0
-        for mixture in regroup(blocks, self._block_samples(sample_rate)):
-            _check_samples(mixture, n_channels, n_samples / sample_rate)
+        for mixture in regroup(check_blocks(blocks, n_channels), self._block_samples(sample_rate)):
+            _check_samples(mixture, n_samples / sample_rate)
             n_samples += mixture.shape[-1]
             yield _Piece(mixture, tuple(lane.process(mixture) for lane in inputs))
         if n_samples == 0:
@@ -305,7 +311,6 @@ def _check_counts(**counts: int | None) -> None:
             raise SettingsError(f"{name} is {count}; it must be 1 or more")
 
 
-def _check_samples(mixture: FloatArray, n_channels: int, start_s: float) -> None:
-    check_channels(mixture, n_channels)
+def _check_samples(mixture: FloatArray, start_s: float) -> None:
     if not np.isfinite(mixture).all():
         raise AudioError(f"the mixture holds NaN or infinity after {start_s:.1f} s; repair it first")
