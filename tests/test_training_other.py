@@ -191,6 +191,18 @@ def test_the_bus_cuts_what_belongs_to_the_bass() -> None:
         assert power_between(out, 25, 35) < 0.03 * power_between(out, 950, 1050)
 
 
+def test_buses_are_narrow_and_wide() -> None:
+    """Or all that is in the middle would be a voice, and all that is at the sides the accompaniment."""
+    rng = np.random.default_rng(0)
+    mixture = rng.normal(0, 0.1, (2, SAMPLE_RATE)).astype(np.float32)  # sides as loud as the middle
+    sides_db = []
+    for seed in range(40):
+        out = accompaniment_bus(np.random.default_rng(seed), mixture, [])
+        power = [np.square(out[0] + sign * out[1]).mean() for sign in (1, -1)]
+        sides_db.append(10 * np.log10(power[1] / power[0]))
+    assert np.mean(np.array(sides_db) < -5) > 0.1 and np.mean(np.array(sides_db) > 1) > 0.1
+
+
 def test_loudness_is_that_of_what_sounds() -> None:
     waveform = np.concatenate([tone(500), np.zeros((1, 3 * SAMPLE_RATE), np.float32)], axis=1).repeat(2, 0)
     out = at_loudness(waveform, -20)

@@ -180,6 +180,9 @@ def test_a_swept_filter_opens() -> None:
     [
         ("acoustic kit CL SH Hat 3", "percussion", "hihat_closed"),
         ("acoustic kit OP SH Hat 1", "percussion", "hihat_open"),
+        ("acoustic kit PL BELL ride 1", "ride", "ride_bell"),
+        ("acoustic kit RideLBell (mix_close)", "ride", "ride_bell"),
+        ("acoustic kit RideL (mix_close)", "ride", "ride"),
         ("drum machine CR-78 conga-l", "crash", "conga"),
         ("drum machine TR-808 cymbal/cy0000", "percussion", "crash"),
         ("acoustic kit snare-01", "snare", "snare"),

@@ -279,3 +279,11 @@ def test_a_maker_without_speech_sings_with_what_it_has(recorded: Library) -> Non
     items = [item for item in recorded.items if item.kind == "singing"]
     take = VocalMaker(recorded, items, []).render(_MELODY, length_s=4.0, rng=np.random.default_rng(0))
     assert take.ingredients == () and take.waveform.any()
+
+
+@pytest.mark.parametrize("spoken", [45.0, 52.0, 62.0])
+def test_singers_stay_where_songs_lie(spoken: float) -> None:
+    rng = np.random.default_rng(0)
+    middles = [Singer.drawn(rng, spoken, is_sung=False).middle for _ in range(300)]
+    assert min(middles) >= 45 and max(middles) <= 70  # 466 Hz
+    assert np.std(middles) > 2

@@ -89,11 +89,11 @@ class Band:
             source = str(rng.choice(["freedoom", "tannerhelland", "pop909"], p=[0.5, 0.2, 0.3]))
             name = str(rng.choice(self._names[source]))
             pattern = read_pattern(self._archives[source], name)
-            latest_s = max(0.0, pattern.length_s - self._length_s)
-            pattern = pattern.window(float(rng.uniform(0, latest_s)), self._length_s)
-            pattern = pattern.changed(
-                semitones=int(rng.integers(-5, 7)), stretch=float(rng.uniform(0.9, 1.12))
-            )
+            stretch = float(rng.uniform(0.9, 1.12))
+            length_s = self._length_s / stretch
+            latest_s = max(0.0, pattern.length_s - length_s)
+            pattern = pattern.window(float(rng.uniform(0, latest_s)), length_s)
+            pattern = pattern.changed(semitones=int(rng.integers(-5, 7)), stretch=stretch)
             others = [p for p in pattern.parts if not p.is_drums and p.program not in BASSES]
             if sum(len(part.notes) for part in others) >= 3 * _MIN_NOTES:
                 return self._arranged(pattern, others, rng)

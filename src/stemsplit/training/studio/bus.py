@@ -13,14 +13,17 @@ from stemsplit.types import FloatArray
 
 
 def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Leave the lows to the bass; tone, width, compression, saturation; seldom a hall, a tape, few bits."""
-    lowest_hz = float(rng.uniform(40, 140))
+    """Leave most lows to the bass; tone, width, compression, saturation; seldom a hall, a tape, few bits."""
+    lowest_hz = float(rng.uniform(40, 60) if rng.random() < 0.3 else rng.uniform(60, 140))
     out = apply(levelled(waveform), [pb.HighpassFilter(lowest_hz)] * 3)
     out = equalised(rng, out, 2.0)
     if rng.random() < 0.5:
         out = apply(out, [pb.HighShelfFilter(float(rng.uniform(3000, 8000)), float(rng.uniform(0, 7)))])
-    if rng.random() < 0.7:
+    draw = rng.random()
+    if draw < 0.4:
         out = widened(rng, out)
+    elif draw < 0.6:
+        out = narrowed(rng, out)
     if rng.random() < 0.12:
         out = in_room(rng, out, rooms, float(rng.uniform(0.15, 0.5)))
     if rng.random() < 0.45:
@@ -31,7 +34,7 @@ def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[Floa
         out = wow(rng, out)
     if rng.random() < 0.06:
         out = crushed(rng, out)
-    return apply(levelled(out), [pb.HighpassFilter(60)])
+    return apply(levelled(out), [pb.HighpassFilter(min(60.0, lowest_hz))])
 
 
 def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
@@ -43,6 +46,13 @@ def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
         lag = round(rng.uniform(0.008, 0.022) * SAMPLE_RATE)
         late = np.concatenate([np.zeros(lag), middle])[: middle.size].astype(np.float32)
         side = side + rng.uniform(0.25, 0.7) * apply(late[None], [pb.HighpassFilter(300)])[0]
+    return np.stack([middle + side, middle - side]).astype(np.float32)
+
+
+def narrowed(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Less stereo, down to almost none: not all that is in the middle of a record is the voice."""
+    middle, side = waveform.mean(0), (waveform[0] - waveform[1]) / 2
+    side = side * rng.uniform(0.05, 0.6)
     return np.stack([middle + side, middle - side]).astype(np.float32)
 
 

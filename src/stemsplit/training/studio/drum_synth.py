@@ -115,6 +115,7 @@ _RECIPES: dict[str, Callable[[Generator], Samples]] = {
     "hihat_closed": lambda rng: _metal(rng, 0.3, float(rng.uniform(0.015, 0.07))),
     "hihat_open": lambda rng: _metal(rng, 1.5, float(rng.uniform(0.15, 0.5))),
     "ride": lambda rng: _metal(rng, 2.5, float(rng.uniform(0.4, 0.8))),
+    "ride_bell": lambda rng: _metal(rng, 2.5, float(rng.uniform(0.1, 0.3))),
     "crash": lambda rng: _metal(rng, 3.5, float(rng.uniform(0.6, 1.2))),
     "shaker": lambda rng: _grains(rng, float(rng.uniform(0.06, 0.14)), 3500, 14000),
     "brush": lambda rng: _grains(rng, float(rng.uniform(0.15, 0.4)), 700, 9000),

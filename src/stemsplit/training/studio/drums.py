@@ -23,7 +23,7 @@ from stemsplit.types import FloatArray
 KICKS = (35, 36)
 _SOUNDFONT_KITS = (0, 8, 16, 24, 25, 32, 40)
 _BUSES = {"kick": "kick", "snare": "snare", "rim": "snare", "clap": "snare", "brush": "snare", "tom": "toms"}
-_CYMBALS = ("hihat_closed", "hihat_open", "crash", "ride")
+_CYMBALS = ("hihat_closed", "hihat_open", "crash", "ride", "ride_bell")
 # Places of the pieces as the audience sees them, -1 left to 1 right.
 _PLACES = {42: 0.45, 46: 0.45, 49: 0.55, 57: -0.6, 52: -0.35, 51: -0.5, 53: -0.5, 55: 0.1}
 _PLACES |= {50: 0.4, 48: 0.25, 47: 0.05, 45: -0.15, 43: -0.4, 41: -0.55, 54: 0.6, 56: -0.3, 70: -0.6, 62: 0.5}

@@ -27,7 +27,8 @@ _PIECES = {
     "hihat_open": (26, 46),
     "tom": (41, 43, 45, 47, 48, 50, 58),
     "crash": (49, 52, 55, 57),
-    "ride": (51, 53, 59),
+    "ride": (51, 59),
+    "ride_bell": (53,),
     "tambourine": (54,),
     "cowbell": (56,),
     "conga": (60, 61, 62, 63, 64),
@@ -46,6 +47,7 @@ _LEVELS_DB = {
     "tom": (-2.0, 2.5),
     "crash": (-9.0, 3.5),
     "ride": (-13.0, 4.0),
+    "ride_bell": (-12.0, 4.0),
     "tambourine": (-16.0, 4.0),
     "cowbell": (-13.0, 4.0),
     "conga": (-8.0, 4.0),
@@ -55,6 +57,7 @@ _LEVELS_DB = {
 }
 # What the index calls by another name: first match wins.
 _TRUE_PIECES = (
+    (r"ride[lr]?bell|bell ride", "ride_bell"),  # a tone, where an ordinary stroke is a noise
     (r"CL \w+ Hat|STMP Hat|-ch$|hat_|hihat-", "hihat_closed"),
     (r"OP \w+ Hat|-oh$", "hihat_open"),
     (r"symph", "percussion"),
@@ -68,7 +71,7 @@ _TRUE_PIECES = (
     (r"cymb", "crash"),
 )
 _N_STRENGTHS = 6
-_SHORTEST_S = {"crash": 0.5, "ride": 0.5, "hihat_open": 0.3, "kick": 0.15, "snare": 0.1}
+_SHORTEST_S = {"crash": 0.5, "ride": 0.5, "ride_bell": 0.5, "hihat_open": 0.3, "kick": 0.15, "snare": 0.1}
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,9 @@ class Drum:
 def true_piece(item: Item) -> str:
     """The piece of a kit that a hit is, whatever drawer the index keeps it in."""
     found = (piece for pattern, piece in _TRUE_PIECES if re.search(pattern, item.instrument, re.IGNORECASE))
-    if item.piece in ("hihat_closed", "hihat_open", "ride"):
-        return item.piece
-    return next(found, item.piece)
+    piece = next(found, item.piece)
+    is_sure = item.piece in ("hihat_closed", "hihat_open", "ride") and piece != "ride_bell"
+    return item.piece if is_sure else piece
 
 
 def is_machine(item: Item) -> bool:

@@ -58,11 +58,12 @@ class Singer:
     def drawn(cls, rng: Generator, spoken: float, *, is_sung: bool) -> "Singer":
         """A singer out of a voice whose own pitch is `spoken`; people sing higher than they speak."""
         formants = float(np.clip(np.exp(rng.normal(0, 0.1)), 0.8, 1.25))
-        higher = rng.normal(0, 4) if is_sung else rng.uniform(2, 13)
+        # a light voice has less room above it: few songs lie where its highest notes are
+        higher = rng.normal(0, 4) if is_sung else rng.uniform(2, 13 if spoken < 57 else 9)
         depth = 0.0 if rng.random() < 0.25 else float(rng.uniform(20, 80))
         is_tuned = bool(rng.random() < 0.18)
         return cls(
-            middle=float(np.clip(spoken + higher + 18 * np.log2(formants), 45, 76)),
+            middle=float(np.clip(spoken + higher + 18 * np.log2(formants), 45, 70)),
             formants=formants,
             vibrato=(
                 float(rng.uniform(5, 6.5)),
