@@ -167,7 +167,7 @@ def test_rounding_is_to_the_nearest_and_clipping_is_counted(value: float, bits: 
     else:
         assert abs(int(values[0]) - wanted) <= 0.5
     mirrored, _ = quantise(np.float32([-value]), bits, gain=gain)
-    assert mirrored[0] == -values[0] or abs(int(values[0])) >= scale - 1
+    assert mirrored[0] == -int(values[0]) or abs(int(values[0])) >= scale - 1
 
 
 @given(
