@@ -15,7 +15,10 @@ from stemsplit.batch import run_jobs, separate_file
 from stemsplit.cancel import Cancellation, Cancelled
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
+from stemsplit.output import StemSet
+from stemsplit.pending import PendingFile
 from stemsplit.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.report import WriteReport
 from stemsplit.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.song import SongWorker
 from tests.cli_support import STEMS, list_files, make_song
@@ -203,20 +206,100 @@ def test_a_kill_after_the_stems_appeared_is_resumed(
     separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     song = make_song(tmp_path / "a.wav")
-    delivery = Delivery(tmp_path / "out", resume=True)
-
-    def run() -> FileResult:
-        journal = Journal(tmp_path / "out")
-        (job,) = plan(separator, delivery, song, journal=journal)
-        worker = SongWorker(separator, delivery, journal)
-        return worker.attempt(job, step=worker.write_files)
-
+    out = tmp_path / "out"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Journal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        run()
-    assert len(list_files(tmp_path / "out")) == len(STEMS)
-    assert run().status is Status.DONE
-    assert run().status is Status.SKIPPED
+        attempt(separator, song, out)
+    assert len(list_files(out)) == len(STEMS)
+    assert attempt(separator, song, out).status is Status.DONE
+    assert attempt(separator, song, out).status is Status.SKIPPED
+
+
+def attempt(separator: Separator, song: Path, out: Path, **changes: Any) -> FileResult:
+    """Do what one run of the command with --resume does."""
+    journal, delivery = Journal(out), Delivery(out, resume=True, **changes)
+    (job,) = plan(separator, delivery, song, journal=journal)
+    worker = SongWorker(separator, delivery, journal)
+    return worker.attempt(job, step=worker.write_files)
+
+
+@pytest.mark.parametrize("bits", ["16", "24"])
+def test_a_kill_between_two_names_is_resumed(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: str
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    if bits == "24":  # the run that is killed replaces the stems of an earlier one
+        assert attempt(separator, song, out).status is Status.DONE
+    place = PendingFile.place
+
+    def place_or_die(pending: PendingFile) -> None:
+        place(pending)
+        if pending.path.name.startswith("drums"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PendingFile, "place", place_or_die)
+        patch.setattr(PendingFile, "withdraw", lambda _: None)
+        attempt(separator, song, out, bits=bits)
+    assert (out / "a/drums.wav").exists()
+    assert attempt(separator, song, out, bits=bits).status is Status.DONE
+    assert {soundfile.info(path).subtype for path in out.glob("a/*.wav")} == {f"PCM_{bits}"}
+    assert attempt(separator, song, out, bits=bits).status is Status.SKIPPED
+
+
+@pytest.mark.parametrize("text", ["mine", "m" * 44100])
+def test_resume_keeps_a_stem_that_was_edited(separator: Separator, tmp_path: Path, text: str) -> None:
+    song = make_song(tmp_path / "a.wav")
+    edited = tmp_path / "out/a/vocals.wav"
+    assert attempt(separator, song, tmp_path / "out").status is Status.DONE
+    edited.write_text(text)
+    result = attempt(separator, song, tmp_path / "out")
+    assert result.status is Status.FAILED
+    assert str(edited) in (result.error or "")
+    assert "move it away, or replace it with --overwrite" in (result.error or "")
+    assert edited.read_text() == text
+    assert attempt(separator, song, tmp_path / "out", overwrite=True).status is Status.DONE
+
+
+def test_resume_keeps_a_file_that_took_a_name_during_the_run_before(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    foreign = tmp_path / "out/a/bass.wav"
+    complete = StemSet.complete
+
+    def complete_and_meet(stems: StemSet) -> WriteReport:
+        foreign.write_text("mine")
+        return complete(stems)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StemSet, "complete", complete_and_meet)
+        assert attempt(separator, song, tmp_path / "out").status is Status.FAILED
+    assert attempt(separator, song, tmp_path / "out").status is Status.FAILED
+    assert foreign.read_text() == "mine"
+    assert list_files(tmp_path / "out") == ["a/bass.wav"]
+
+
+def test_resume_keeps_a_stem_that_is_edited_during_the_run(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    edited = tmp_path / "out/a/bass.wav"
+    assert attempt(separator, song, tmp_path / "out").status is Status.DONE
+    complete = StemSet.complete
+
+    def complete_and_meet(stems: StemSet) -> WriteReport:
+        edited.write_text("mine")
+        return complete(stems)
+
+    monkeypatch.setattr(StemSet, "complete", complete_and_meet)
+    result = attempt(separator, song, tmp_path / "out", bits="24")
+    assert "no longer, as stemsplit wrote it" in (result.error or "")
+    assert edited.read_text() == "mine"
+    assert {soundfile.info(tmp_path / f"out/a/{stem}.wav").subtype for stem in ("vocals", "other")} == {
+        "PCM_16"
+    }
 
 
 def test_resume_does_not_touch_what_it_did_not_make(separator: Separator, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The journal: what it says is done, is; a kill at any byte loses one song at most."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,44 @@ def test_a_finished_song_is_remembered(tmp_path: Path) -> None:
 
 
 def test_a_song_that_was_only_begun_is_not_done_but_ours(tmp_path: Path) -> None:
-    outputs = write(tmp_path, "vocals.wav")
-    Journal(tmp_path).begin("key", outputs)
+    parts = write(tmp_path, ".part")
+    outputs = {"vocals": tmp_path / "vocals.wav"}
+    Journal(tmp_path).begin("key", outputs, parts)
+    parts["vocals"].rename(outputs["vocals"])
     again = Journal(tmp_path)
     assert not again.is_done("key", outputs)
     assert again.owns(outputs["vocals"])
     assert not again.owns(tmp_path / "drums.wav")
+
+
+def test_a_name_that_was_only_begun_is_not_ours_when_another_file_has_it(tmp_path: Path) -> None:
+    outputs = write(tmp_path, "vocals.wav", size=4)
+    Journal(tmp_path).begin("key", outputs, write(tmp_path, ".part"))
+    assert not Journal(tmp_path).owns(outputs["vocals"])
+
+
+def test_the_stem_that_is_about_to_be_replaced_stays_ours(tmp_path: Path) -> None:
+    outputs = write(tmp_path, "vocals.wav")
+    Journal(tmp_path).finish("old", outputs)
+    Journal(tmp_path).begin("new", outputs, write(tmp_path, ".part", size=4))
+    assert Journal(tmp_path).owns(outputs["vocals"])
+    again = write(tmp_path, ".part", size=5)
+    Journal(tmp_path).begin("newer", outputs, again)
+    assert Journal(tmp_path).owns(outputs["vocals"])
+    again["vocals"].replace(outputs["vocals"])
+    assert Journal(tmp_path).owns(outputs["vocals"])
+
+
+@pytest.mark.parametrize("size", [3, 4])
+def test_a_stem_that_was_edited_is_no_longer_ours(tmp_path: Path, size: int) -> None:
+    outputs = write(tmp_path, "vocals.wav")
+    journal = Journal(tmp_path)
+    journal.finish("key", outputs)
+    assert journal.owns(outputs["vocals"])
+    write(tmp_path, "vocals.wav", size=size)
+    os.utime(outputs["vocals"], (1, 1))
+    assert not journal.owns(outputs["vocals"])
+    assert not Journal(tmp_path).owns(outputs["vocals"])
 
 
 def test_a_missing_or_changed_output_is_not_done(tmp_path: Path) -> None:
@@ -49,7 +82,7 @@ def test_the_last_word_on_a_file_counts(tmp_path: Path) -> None:
     journal.finish("old", outputs)
     journal.finish("new", outputs)
     assert not Journal(tmp_path).is_done("old", outputs)
-    journal.begin("newer", outputs)
+    journal.begin("newer", outputs, outputs)
     assert not Journal(tmp_path).is_done("new", outputs)
 
 

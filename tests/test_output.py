@@ -73,11 +73,13 @@ def save(
         n_channels=n_channels,
         encoding=encoding,
         tags=tags,
-        overwrite=overwrite,
+        replaceable=paths.values() if overwrite else (),
     ) as stem_set:
         for start in range(0, n_samples, block_samples):
             stem_set.write({name: stem[:, start : start + block_samples] for name, stem in stems.items()})
-        return stem_set.commit(), paths
+        report = stem_set.complete()
+        stem_set.place()
+        return report, paths
 
 
 def files_under(folder: Path) -> list[str]:
@@ -267,10 +269,11 @@ def test_float_wav_is_never_scaled(tmp_path: Path) -> None:
 def test_block_sizes_do_not_matter(tmp_path: Path, sizes: list[int], encoding: Encoding) -> None:
     whole = tones(sum(sizes) + 1)
     path = tmp_path / f"a.{encoding.extension}"
-    with StemSet({"a": path}, sample_rate=RATE, n_channels=2, encoding=encoding, overwrite=True) as stems:
+    with StemSet({"a": path}, sample_rate=RATE, n_channels=2, encoding=encoding, replaceable=[path]) as stems:
         for block in np.split(whole, np.cumsum(sizes), axis=1):
             stems.write({"a": block})
-        stems.commit()
+        stems.complete()
+        stems.place()
     in_blocks = path.read_bytes()
     save(tmp_path, {"a": whole}, encoding, block_samples=10**9, tags=None, overwrite=True)
     assert path.read_bytes() == in_blocks
@@ -338,9 +341,10 @@ def test_a_file_that_appears_meanwhile_is_kept_and_the_others_withdrawn(
     paths = {name: tmp_path / "out" / f"{name}.wav" for name in ("a", "b", "c")}
     with StemSet(paths, sample_rate=RATE, n_channels=2, encoding=PCM16) as stems:
         stems.write(dict.fromkeys(paths, tones(100)))
+        stems.complete()
         paths["b"].write_text("precious")
         with pytest.raises(OutputError, match=r"b\.wav"):
-            stems.commit()
+            stems.place()
     assert files_under(tmp_path) == ["out", "out/b.wav"]
     assert paths["b"].read_text() == "precious"
     paths["b"].unlink()
@@ -429,7 +433,7 @@ def test_ctrl_c_during_the_commit_stops_the_encoders(tmp_path: Path, monkeypatch
         thread = threading.Thread(target=interrupt)
         thread.start()
         try:
-            stems.commit()
+            stems.complete()
         finally:
             thread.join()
     assert files_under(tmp_path) == []
@@ -459,7 +463,7 @@ def test_names_and_folders_that_cannot_be(tmp_path: Path) -> None:
     ):
         with (
             pytest.raises(OutputError, match=words),
-            StemSet({"a": path}, sample_rate=RATE, n_channels=2, encoding=PCM16, overwrite=True),
+            StemSet({"a": path}, sample_rate=RATE, n_channels=2, encoding=PCM16, replaceable=[path]),
         ):
             pass
         assert files_under(tmp_path) == before

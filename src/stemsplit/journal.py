@@ -1,8 +1,10 @@
 """The journal of an output folder: which stems were finished, from what and how.
 
-One JSON object a line, only ever appended to. A song writes two: ``begun`` before its stems get their final
-names, ``done`` after. So a run that is killed in between leaves a witness that the stems are its own and
-may be replaced. A torn last line is passed over.
+One JSON object a line, only ever appended to. A song writes two: ``begun`` when its stems are whole but
+without their names, ``done`` when they have them. Both hold the size and the time of change of every stem,
+which a new name leaves as they are. So a run that is killed in between leaves a witness of which stems are
+its own and may be replaced, and a file that took the place of a stem is told from it. A torn last line is
+passed over.
 """
 
 import contextlib
@@ -10,8 +12,8 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +46,25 @@ def identify_file(path: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class _Mark:
+    """What tells a stem from another file of its name."""
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "_Mark":
+        state = path.lstat()
+        return cls(state.st_size, state.st_mtime_ns)
+
+
+@dataclass(frozen=True)
 class _Entry:
-    """The latest word on one stem file; `size` is None while only begun."""
+    """The latest word on one name: `marks` are of all files of ours that may stand there, the newest last."""
 
     key: str
-    size: int | None
+    is_done: bool
+    marks: tuple[_Mark, ...]
 
 
 class Journal:
@@ -64,43 +80,51 @@ class Journal:
         self.path = folder / FILE_NAME
         self._folder = folder
         self._lock = threading.Lock()
-        self._latest = dict(self._read())
+        self._latest: dict[str, _Entry] = {}
+        self._read()
 
     @property
     def files(self) -> set[Path]:
-        """Every file that stemsplit wrote here, whole or not."""
+        """Every file that stemsplit wrote here, or was about to."""
         return {self._folder / name for name in self._latest}
 
     def owns(self, path: Path) -> bool:
-        """Tell whether stemsplit wrote `path`, whole or not, so that it may be replaced."""
-        return self._name(path) in self._latest
+        """Tell whether `path` is as stemsplit wrote it, so that it may be replaced."""
+        entry = self._latest.get(self._name(path))
+        with contextlib.suppress(OSError):
+            return entry is not None and _Mark.of(path) in entry.marks
+        return False
 
     def is_done(self, key: str, outputs: Mapping[str, Path]) -> bool:
         """Tell whether all `outputs` were last finished under `key` and are still there at their size."""
         return all(self._is_current(key, path) for path in outputs.values())
 
-    def begin(self, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
-        """Note that `outputs` are about to appear, made by `models`."""
-        self._append("begun", key, {self._name(path): None for path in outputs.values()}, models)
+    def begin(
+        self, key: str, outputs: Mapping[str, Path], parts: Mapping[str, Path], models: Models = ()
+    ) -> None:
+        """Note that `parts`, made by `models`, are about to get the names of `outputs`."""
+        marks = {self._name(path): _Mark.of(parts[stem]) for stem, path in outputs.items()}
+        self._append("begun", key, marks, models)
 
     def finish(self, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
         """Note that `outputs` are complete, made by `models`."""
-        sizes = {self._name(path): path.stat().st_size for path in outputs.values()}
-        self._append("done", key, sizes, models)
+        marks = {self._name(path): _Mark.of(path) for path in outputs.values()}
+        self._append("done", key, marks, models)
 
     def _is_current(self, key: str, path: Path) -> bool:
         entry = self._latest.get(self._name(path))
-        if entry is None or entry.key != key:
+        if entry is None or not entry.is_done or entry.key != key:
             return False
         with contextlib.suppress(OSError):
-            return path.stat().st_size == entry.size
+            # not the time of change, which copying the folder may lose: nothing is replaced here
+            return path.stat().st_size == entry.marks[-1].size
         return False
 
     def _name(self, path: Path) -> str:
         """Name `path` from the folder, so that the folder can be moved."""
         return path.relative_to(self._folder).as_posix()
 
-    def _read(self) -> Iterator[tuple[str, _Entry]]:
+    def _read(self) -> None:
         try:
             lines = self.path.read_bytes().split(b"\n")
         except FileNotFoundError:
@@ -111,18 +135,26 @@ class Journal:
             # a line torn by a kill, or foreign, says nothing; its song is done again
             with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
                 record = json.loads(line)
-                for name, size in record["outputs"].items():
-                    yield name, _Entry(str(record["key"]), size)
+                marks = {name: _Mark(**mark) for name, mark in record["outputs"].items()}
+                self._note(record["event"], record["key"], marks)
 
-    def _append(self, event: str, key: str, sizes: Mapping[str, int | None], models: Models) -> None:
-        record = {"event": event, "key": key, "outputs": sizes, "models": list(models)}
+    def _note(self, event: str, key: str, marks: Mapping[str, _Mark]) -> None:
+        for name, mark in marks.items():
+            before = self._latest.get(name)
+            # until it is done, an earlier file may still be there
+            kept = before.marks if before is not None and event == "begun" else ()
+            self._latest[name] = _Entry(key, event == "done", (*kept, mark))
+
+    def _append(self, event: str, key: str, marks: Mapping[str, _Mark], models: Models) -> None:
+        outputs = {name: asdict(mark) for name, mark in marks.items()}
+        record = {"event": event, "key": key, "outputs": outputs, "models": list(models)}
         line = json.dumps(record) + "\n"
         with self._lock:
             try:
                 self._write(line.encode())
             except OSError as error:
                 raise OutputError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
-            self._latest |= {name: _Entry(key, size) for name, size in sizes.items()}
+            self._note(event, key, marks)
 
     def _write(self, line: bytes) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

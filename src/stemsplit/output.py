@@ -1,7 +1,8 @@
 """Writing the stems of a song: all of them or none, none clipped, and together still the mixture.
 
-While a song is being separated its stems exist only as temporary files; `StemSet.commit` encodes them, forces
-them to disk and then puts all in place. Leaving without it removes everything that was made.
+While a song is being separated its stems exist only as temporary files; `StemSet.complete` encodes them and
+forces them to disk, `StemSet.place` gives all of them their names. Leaving without it removes everything that
+was made.
 
 Float WAV is written directly. For the other encodings the stems are spilled as float32 to files without a
 name (a killed run leaves nothing), because whether a stem clips is known only at the end: then ONE gain goes
@@ -12,7 +13,7 @@ rounded, is one that the encoding can hold.
 import math
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -44,20 +45,23 @@ class StemSet:
         See `encoding.choose_encoding`.
     tags : Tags or None
         Of the song; each stem's title becomes "Title (stem)".
-    overwrite : bool
-        Whether existing files may be replaced. Without it a file that appears during the run is kept too.
+    replaceable : collection of Path
+        Those of the destinations where a file may be replaced. Elsewhere also one that appears during the run
+        is kept.
 
     Raises
     ------
     OutputError
         On construction: the encoding cannot hold this audio. On entering: a destination exists, or cannot be
-        made. On writing and committing: the disk is full, read-only, gone; nothing is left behind then.
+        made. On writing, completing and placing: the disk is full, read-only, gone; nothing is left
+        behind then.
 
     Examples
     --------
     >>> with StemSet(paths, sample_rate=44100, n_channels=2, encoding=encoding) as stems:  # doctest: +SKIP
     ...     stems.write({"vocals": vocals, "drums": drums})
-    ...     report = stems.commit()
+    ...     report = stems.complete()
+    ...     stems.place()
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class StemSet:
         n_channels: int,
         encoding: Encoding,
         tags: Tags | None = None,
-        overwrite: bool = False,
+        replaceable: Collection[Path] = (),
     ) -> None:
         assert paths
         check_encoding(encoding, sample_rate=sample_rate, n_channels=n_channels)
@@ -81,7 +85,7 @@ class StemSet:
         self._stems: dict[str, Stem] = {
             name: kind(
                 name,
-                PendingFile(path, overwrite=overwrite),
+                PendingFile(path, overwrite=path in replaceable),
                 encoding=encoding,
                 wav_format=WavFormat(sample_rate, n_channels, encoding.subtype),
                 tags=tags or Tags(),
@@ -126,8 +130,13 @@ class StemSet:
                 stem.write(np.ascontiguousarray(block.T))
         self._n_samples += n_samples
 
-    def commit(self) -> WriteReport:
-        """Encode what is not yet, force it to disk, and give every file its name.
+    @property
+    def parts(self) -> dict[str, Path]:
+        """The temporary file of each stem."""
+        return {name: stem.pending.part for name, stem in self._stems.items()}
+
+    def complete(self) -> WriteReport:
+        """Encode what is not yet, and force it to disk.
 
         Returns
         -------
@@ -136,7 +145,12 @@ class StemSet:
         if not self._n_samples:
             raise OutputError("no samples were written, so there is nothing to keep")
         gain = gain_to_fit(self._encoding, self._lowest, self._highest)
-        notes = self._complete(gain)
+        notes = self._encode(gain)
+        peak = max(self._highest, -self._lowest)
+        return WriteReport(gain, 0, peak, self._n_samples, notes)
+
+    def place(self) -> None:
+        """Give every file its name, or none."""
         placed: list[PendingFile] = []
         try:
             for stem in self._stems.values():
@@ -148,10 +162,8 @@ class StemSet:
             raise
         for folder in {stem.pending.path.parent for stem in self._stems.values()}:
             sync_folder(folder)
-        peak = max(self._highest, -self._lowest)
-        return WriteReport(gain, 0, peak, self._n_samples, notes)
 
-    def _complete(self, gain: float) -> tuple[str, ...]:
+    def _encode(self, gain: float) -> tuple[str, ...]:
         n_workers = min(len(self._stems), os.cpu_count() or 1)
         with ThreadPoolExecutor(n_workers, thread_name_prefix="encode") as pool:
             try:

@@ -33,7 +33,7 @@ class Delivery:
         Leave a song alone when all its files exist.
     resume
         Leave a song alone when the journal says that its files were made from the same song, with the same
-        settings and models; replace files that stemsplit made otherwise.
+        settings and models; replace files that stemsplit made otherwise and nobody has changed since.
     """
 
     output_dir: Path
@@ -88,11 +88,15 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Job:
-    """One song and the files it becomes. `settled` is its result when there is nothing left to do."""
+    """One song and the files it becomes.
+
+    `replaceable` are those of them that may take the place of a file. `settled` is the song's result when
+    there is nothing left to do.
+    """
 
     source: Source
     outputs: Mapping[str, Path]
-    overwrite: bool = False
+    replaceable: frozenset[Path] = frozenset()
     settled: FileResult | None = None
 
 
@@ -177,18 +181,33 @@ def _settle(job: Job, provenance: Provenance, delivery: Delivery, journal: Journ
     present = [path for path in job.outputs.values() if os.path.lexists(path)]
     if delivery.skip_existing and len(present) == len(job.outputs):
         return replace(job, settled=_skip(job, provenance, "all outputs exist"))
-    if delivery.resume and journal is not None:
-        if _is_done(job, provenance, journal):
-            return replace(
-                job, settled=_skip(job, provenance, "done before, with the same settings and models")
-            )
-        present = [path for path in present if not journal.owns(path)]
-    if present and not delivery.overwrite:
-        error = OutputError(
-            f"{present[0]} exists; use --overwrite, --skip-existing or another folder with --output"
-        )
+    if delivery.resume and journal is not None and _is_done(job, provenance, journal):
+        return replace(job, settled=_skip(job, provenance, "done before, with the same settings and models"))
+    replaceable = _find_replaceable(job, delivery, journal)
+    kept = [path for path in present if path not in replaceable]
+    if kept:
+        error = refuse(kept[0], delivery)
         return replace(job, settled=fail(job.source, error, outputs=job.outputs))
-    return replace(job, overwrite=delivery.overwrite or delivery.resume)
+    return replace(job, replaceable=replaceable)
+
+
+def _find_replaceable(job: Job, delivery: Delivery, journal: Journal | None) -> frozenset[Path]:
+    paths = job.outputs.values()
+    if delivery.overwrite:
+        return frozenset(paths)
+    if delivery.resume and journal is not None:
+        return frozenset(path for path in paths if journal.owns(path))
+    return frozenset()
+
+
+def refuse(path: Path, delivery: Delivery) -> OutputError:
+    """Return the error of a song that would replace a file which is to be kept."""
+    if delivery.resume:
+        return OutputError(
+            f"{path} is not, or no longer, as stemsplit wrote it; "
+            "move it away, or replace it with --overwrite"
+        )
+    return OutputError(f"{path} exists; use --overwrite, --skip-existing or another folder with --output")
 
 
 def _is_done(job: Job, provenance: Provenance, journal: Journal) -> bool:

@@ -17,7 +17,7 @@ from stemsplit.errors import OutputError, StemsplitError
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
 from stemsplit.output import StemSet
-from stemsplit.plan import Delivery, Job, Provenance, fail
+from stemsplit.plan import Delivery, Job, Provenance, fail, refuse
 from stemsplit.report import WriteReport
 from stemsplit.result import FileResult, Status
 from stemsplit.separator import Separator
@@ -109,7 +109,7 @@ class SongWorker:
                 n_channels=info.n_channels,
                 encoding=choose_encoding(self.delivery.format, self.delivery.bits, info),
                 tags=read_tags(job.source.path) if job.source.path else None,
-                overwrite=job.overwrite,
+                replaceable=job.replaceable,
             )
             with stems:
                 self._stream(job, reader, stems.write)
@@ -168,13 +168,24 @@ class SongWorker:
         self.cancellation.check()
 
     def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
+        report = stems.complete()
+        self._check_owned(job)
         if self.journal is None or key is None:
-            return stems.commit()
+            stems.place()
+            return report
         models = [asdict(model) for model in self._provenance.models]
-        self.journal.begin(key, job.outputs, models)
-        report = stems.commit()
+        self.journal.begin(key, job.outputs, stems.parts, models)
+        stems.place()
         self.journal.finish(key, job.outputs, models)
         return report
+
+    def _check_owned(self, job: Job) -> None:
+        """Keep a file that took the place of a stem since the run was planned."""
+        if self.delivery.overwrite or self.journal is None:
+            return
+        for path in job.outputs.values():
+            if path in job.replaceable and os.path.lexists(path) and not self.journal.owns(path):
+                raise refuse(path, self.delivery)
 
     def _journal_key(self, job: Job) -> str | None:
         """Identify the song before it is read: a change while it is being read is a change."""
