@@ -1,5 +1,6 @@
 """Foreign models of every kind: streamed, exact in length, summing to the mixture; contradictions refused."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from stemsplit import Separator
 from stemsplit.catalog import read_model, resolve
 from stemsplit.description import Description
 from stemsplit.device import Device
-from stemsplit.errors import AudioError, ModelError, SettingsError
+from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
 from stemsplit.foreign import WaveModel, open_foreign
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
@@ -158,6 +159,33 @@ def test_a_first_pass_refuses_what_the_second_would(tmp_path: Path) -> None:
     broken[0, 5000] = np.nan
     with pytest.raises(AudioError, match="NaN"):
         separator(broken, 44100)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1000])
+def test_a_song_that_cannot_be_kept_for_the_second_pass_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    class Full:
+        """A file on a disk with little room, whose every further word fails, the last one included."""
+
+        def __init__(self, **_: object) -> None:
+            self.write(b"")
+
+        def write(self, data: Any) -> None:
+            if len(data) >= n_bytes:
+                raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    separator = Separator(models=[write_waveform(tmp_path)], device="cpu", threads=1)
+    blocks = iter([make_noise(2, 9000)])
+    with pytest.raises(
+        OutputError, match=f"{re.escape(str(tmp_path))}: .* No space left on device; .*TMPDIR"
+    ):
+        list(separator.stream(blocks, sample_rate=44100, n_channels=2))
 
 
 def test_only_the_graphs_that_are_needed_run(tmp_path: Path) -> None:

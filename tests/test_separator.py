@@ -3,18 +3,21 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplit import Separator, separate
 from stemsplit.blocks import Fifo, regroup
-from stemsplit.errors import AudioError, SettingsError
+from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.lane import OVERLAP_S
 from stemsplit.layout import group_channels
 from stemsplit.types import ComplexArray, FloatArray
+from tests.cli_support import make_song
 from tests.conftest import make_noise
 from tests.tiny_models import TARGETS, make_spec, write_model
 
@@ -235,6 +238,25 @@ def test_blocks_of_other_shapes_are_refused(tiny_model: Path) -> None:
             list(separator.stream(blocks, sample_rate=44100, n_channels=2))
 
 
+def test_nothing_is_separated_once_it_is_closed(tiny_model: Path) -> None:
+    mixture = make_noise(2, 50_000)
+    with Separator(["drums"], models=[tiny_model], device="cpu") as separator:
+        whole = separator(mixture, 44100)
+        begun = separator.stream([mixture], sample_rate=44100, n_channels=2)
+    parts = [block["drums"] for block in begun]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole["drums"])
+    with pytest.raises(SettingsError, match="is closed"):
+        separator(mixture, 44100)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"stems": "vocals"}, {"models": "band"}, {"models": Path("x.onnx")}], ids=str
+)
+def test_a_single_name_is_no_list(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=r"give a list, as \w+=\['"):
+        Separator(**settings)
+
+
 def test_error_of_the_reader_comes_through(tiny_model: Path) -> None:
     def blocks() -> Iterator[FloatArray]:
         yield make_noise(2, 50_000)
@@ -266,6 +288,22 @@ def test_function_takes_arrays(tiny_model: Path) -> None:
 def test_array_without_a_rate_is_refused(tiny_model: Path) -> None:
     with pytest.raises(SettingsError, match="sample_rate"):
         separate(make_noise(1, 10), models=[tiny_model], device="cpu")  # type: ignore[call-overload]
+
+
+def test_function_takes_what_becomes_of_files(tiny_model: Path, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav", seconds=0.2)
+    settings: dict[str, Any] = {"models": [tiny_model], "device": "cpu", "stems": ["drums"]}
+    files: dict[str, Any] = {"output_dir": tmp_path, "name": "{stem}-of-{track}.{ext}", "format": "flac"}
+    for _ in range(2):
+        result = separate(song, **files, bits="24", overwrite=True, **settings)
+    assert result.outputs == {"drums": tmp_path / "drums-of-a.flac"}
+    assert soundfile.info(str(tmp_path / "drums-of-a.flac")).subtype == "PCM_24"
+    with pytest.raises(OutputError, match="exists"):
+        separate(song, **files, **settings)
+    with pytest.raises(SettingsError, match="leave sample_rate out"):
+        separate(song, 44100, **settings)  # type: ignore[call-overload]
+    with pytest.raises(SettingsError, match="leave overwrite out"):
+        separate(make_noise(2, 10), 44100, overwrite=True, **settings)
 
 
 def test_default_overlap_shrinks_with_the_chunk(tiny_model: Path) -> None:

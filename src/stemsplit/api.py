@@ -9,6 +9,8 @@ from stemsplit.result import FileResult
 from stemsplit.separator import Progress, Separator
 from stemsplit.types import FloatArray
 
+_OF_FILES = ("output_dir", "name", "format", "bits", "overwrite")
+
 
 @overload
 def separate(
@@ -16,13 +18,20 @@ def separate(
 ) -> dict[str, FloatArray]: ...
 @overload
 def separate(
-    source: Path | str, *, output_dir: Path | str = ..., progress: Progress | None = None, **settings: Any
+    source: Path | str,
+    *,
+    output_dir: Path | str = ...,
+    name: str = ...,
+    format: str = ...,
+    bits: str | None = ...,
+    overwrite: bool = ...,
+    progress: Progress | None = None,
+    **settings: Any,
 ) -> FileResult: ...
 def separate(
     source: FloatArray | Path | str,
     sample_rate: int | None = None,
     *,
-    output_dir: Path | str = "separated",
     progress: Progress | None = None,
     **settings: Any,
 ) -> dict[str, FloatArray] | FileResult:
@@ -33,13 +42,28 @@ def separate(
     source
         A waveform ``(channels, samples)``, which needs `sample_rate` in Hz, or the path of a file.
     output_dir
-        Where the files go, for a path.
+        Where the files go, for a path; ``separated`` in the working folder if it is left out.
+    name, format, bits, overwrite
+        For a path, as of `stemsplit.separate_file`: an existing file is an error unless `overwrite` is true.
     progress
         Called with the number of samples finished so far.
+
+    Raises
+    ------
+    StemsplitError
+        As of `Separator` and `stemsplit.separate_file`.
     """
+    delivery = {key: settings.pop(key) for key in _OF_FILES if key in settings}
+    if isinstance(source, Path | str):
+        if sample_rate is not None:
+            raise SettingsError(f"{source}: a file tells its sample rate; leave sample_rate out")
+        with Separator(**settings) as separator:
+            return separate_file(
+                separator, source, **{"output_dir": "separated", **delivery}, progress=progress
+            )
+    if delivery:
+        raise SettingsError(f"a waveform becomes no files; leave {', '.join(delivery)} out")
+    if sample_rate is None:
+        raise SettingsError("a waveform needs its sample_rate")
     with Separator(**settings) as separator:
-        if isinstance(source, Path | str):
-            return separate_file(separator, source, output_dir, progress=progress)
-        if sample_rate is None:
-            raise SettingsError("a waveform needs its sample_rate")
         return separator(source, sample_rate, progress=progress)

@@ -5,15 +5,16 @@ their sum over their number, as Demucs has it. A song that can be read once only
 meanwhile, so that memory does not grow with it.
 """
 
+import contextlib
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO
+from typing import Self
 
 import numpy as np
 
 from stemsplit.blocks import check_blocks
+from stemsplit.errors import OutputError
 from stemsplit.resample import Resampler
 from stemsplit.types import FloatArray
 
@@ -57,7 +58,7 @@ class Scan:
             self._sums[:, place] += mono.sum(), np.square(mono).sum()
 
 
-@contextmanager
+@contextlib.contextmanager
 def scan_blocks(
     blocks: Iterable[FloatArray], scans: Sequence[Scan], *, n_channels: int
 ) -> Iterator[Iterable[FloatArray]]:
@@ -67,25 +68,64 @@ def scan_blocks(
 
     Raises
     ------
-    OSError
+    AudioError
+        If a block has not `n_channels` channels.
+    OutputError
         If the temporary file cannot be written.
     """
     if not scans:
         yield blocks
         return
-    with tempfile.TemporaryFile(prefix="stemsplit-") as file:
-        can_repeat = isinstance(blocks, Sequence)
+    with contextlib.ExitStack() as stack:
+        kept = None if isinstance(blocks, Sequence) else stack.enter_context(_TemporaryBlocks(n_channels))
         for block in check_blocks(blocks, n_channels):
             for scan in scans:
                 scan.process(block)
-            if not can_repeat:
-                # (samples, channels) in the file, so that it can be cut anywhere
-                file.write(np.ascontiguousarray(block.T, dtype=np.float32).data)
-        file.seek(0)
-        yield blocks if can_repeat else _read_back(file, n_channels)
+            if kept is not None:
+                kept.write(block)
+        yield blocks if kept is None else kept.read()
 
 
-def _read_back(file: IO[bytes], n_channels: int) -> Iterator[FloatArray]:
-    n_bytes = 4 * n_channels * _BLOCK_SAMPLES
-    while content := file.read(n_bytes):
-        yield np.frombuffer(content, dtype=np.float32).reshape(-1, n_channels).T
+class _TemporaryBlocks:
+    """Blocks in a temporary file, ``(samples, channels)``, so that it can be cut anywhere."""
+
+    def __init__(self, n_channels: int) -> None:
+        self._n_channels = n_channels
+        with _explaining():
+            self._file = tempfile.TemporaryFile(prefix="stemsplit-")  # noqa: SIM115 - closed by __exit__
+
+    def write(self, block: FloatArray) -> None:
+        """Append ``(channels, samples)``."""
+        with _explaining():
+            self._file.write(np.ascontiguousarray(block.T, dtype=np.float32).data)
+
+    def read(self) -> Iterator[FloatArray]:
+        """Yield what was written, in other blocks."""
+        n_bytes = 4 * self._n_channels * _BLOCK_SAMPLES
+        with _explaining():
+            self._file.seek(0)
+        while content := self._read(n_bytes):
+            yield np.frombuffer(content, dtype=np.float32).reshape(-1, self._n_channels).T
+
+    def _read(self, n_bytes: int) -> bytes:
+        with _explaining():
+            return self._file.read(n_bytes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(OSError):  # what a full disk did not take is written once more, for nothing
+            self._file.close()
+
+
+@contextlib.contextmanager
+def _explaining() -> Iterator[None]:
+    """Raise every `OSError` of the body as an `OutputError` that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{tempfile.tempdir or 'a temporary file'}: the song cannot be kept there for a second pass: "
+            f"{error.strerror or error}; free some space, or name another folder in TMPDIR"
+        ) from error

@@ -17,13 +17,15 @@ from stemsplit.blocks import MAX_CHANNELS, Fifo, check_blocks, check_waveform, r
 from stemsplit.catalog import bundled_models, open_blend, open_cheapest, resolve
 from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, SettingsError
-from stemsplit.lanes import make_lanes
+from stemsplit.lane import LaneInput
+from stemsplit.lanes import AnyLane, make_lanes
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
 from stemsplit.recipe import Signal, Stem, make_recipe
-from stemsplit.scan import Level, scan_blocks
+from stemsplit.scan import scan_blocks
 from stemsplit.settings import SeparationSettings
 from stemsplit.types import FloatArray
+from stemsplit.wave_lane import WaveInput
 
 GPU_BATCH = 4
 OUTPUT_SAMPLES = 65536
@@ -96,6 +98,7 @@ class Separator:
         half: bool = False,
         shifts: int = 1,
     ) -> None:
+        _check_lists(stems=stems, models=models)
         wanted = None if stems is None else tuple(stems)
         blend = Blend(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
         self.settings = SeparationSettings(
@@ -158,15 +161,22 @@ class Separator:
         Raises
         ------
         AudioError
-            If the mixture is empty or holds NaN or infinity.
+            If the mixture is empty or holds NaN or infinity, or a block has another shape.
+        OutputError
+            If a model wants to hear all of the song first, and no temporary file can keep it meanwhile.
+        SettingsError
+            If the separator is closed.
         """
+        if not self._lanes:
+            raise SettingsError("the separator is closed; open another one")
         if sample_rate < 1 or n_channels < 1:
             raise AudioError(f"{n_channels} channels at {sample_rate} Hz are no audio")
         if n_channels > MAX_CHANNELS:
             raise AudioError(f"{n_channels} channels are no song; at most {MAX_CHANNELS} are separated")
-        pieces = prefetch(self._read(blocks, sample_rate, n_channels))
-        masked = prefetch(self._infer(pieces))
-        return prefetch(self._finish(masked, sample_rate, n_channels))
+        lanes = tuple(self._lanes)
+        pieces = prefetch(self._read(lanes, blocks, sample_rate, n_channels))
+        masked = prefetch(_infer(lanes, pieces))
+        return prefetch(self._finish(lanes, masked, sample_rate, n_channels))
 
     def __call__(
         self, waveform: FloatArray, sample_rate: int, *, progress: Progress | None = None
@@ -206,7 +216,7 @@ class Separator:
         return stems
 
     def close(self) -> None:
-        """Let go of the models."""
+        """Let go of the models; songs that have begun keep them to their end."""
         self._models.clear()
         self._lanes.clear()
 
@@ -218,50 +228,32 @@ class Separator:
     ) -> None:
         self.close()
 
-    def _block_samples(self, sample_rate: int) -> int:
-        """Samples of the mixture that make about one batch of chunks."""
-        step_s = min(lane.step_s for lane in self._lanes)
-        return max(1, int(step_s * self._batch_size * sample_rate))
-
-    def _read(self, blocks: Iterable[FloatArray], sample_rate: int, n_channels: int) -> Iterator[_Piece]:
-        scans = [lane.open_scan(sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes]
-        needed = [scan for scan in scans if scan is not None]
-        with scan_blocks(blocks, needed, n_channels=n_channels) as scanned:
-            levels = [None if scan is None else scan.finish() for scan in scans]
-            yield from self._cut(scanned, sample_rate, n_channels, levels)
-
-    def _cut(
-        self,
-        blocks: Iterable[FloatArray],
-        sample_rate: int,
-        n_channels: int,
-        levels: Sequence[tuple[Level, ...] | None],
+    def _read(
+        self, lanes: Sequence[AnyLane], blocks: Iterable[FloatArray], sample_rate: int, n_channels: int
     ) -> Iterator[_Piece]:
-        inputs = [
-            lane.open_input(sample_rate=sample_rate, n_channels=n_channels, levels=level)
-            for lane, level in zip(self._lanes, levels, strict=True)
-        ]
-        n_samples = 0
-        for mixture in regroup(check_blocks(blocks, n_channels), self._block_samples(sample_rate)):
-            _check_samples(mixture, n_samples / sample_rate)
-            n_samples += mixture.shape[-1]
-            yield _Piece(mixture, tuple(lane.process(mixture) for lane in inputs))
-        if n_samples == 0:
-            raise AudioError("the mixture has no samples")
-        nothing = np.zeros((n_channels, 0), dtype=np.float32)
-        yield _Piece(nothing, tuple(lane.flush() for lane in inputs))
-
-    def _infer(self, pieces: Iterable[_Piece]) -> Iterator[_Piece]:
-        for piece in pieces:
-            chunks = zip(self._lanes, piece.chunks, strict=True)
-            yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
+        scans = [lane.open_scan(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
+        needed = [scan for scan in scans if scan is not None]
+        # samples of the mixture that make about one batch of chunks
+        n_samples = max(1, int(min(lane.step_s for lane in lanes) * self._batch_size * sample_rate))
+        with scan_blocks(blocks, needed, n_channels=n_channels) as scanned:
+            inputs = [
+                lane.open_input(
+                    sample_rate=sample_rate,
+                    n_channels=n_channels,
+                    levels=None if scan is None else scan.finish(),
+                )
+                for lane, scan in zip(lanes, scans, strict=True)
+            ]
+            yield from _cut(
+                regroup(check_blocks(scanned, n_channels), n_samples), inputs, sample_rate, n_channels
+            )
 
     def _finish(
-        self, pieces: Iterable[_Piece], sample_rate: int, n_channels: int
+        self, lanes: Sequence[AnyLane], pieces: Iterable[_Piece], sample_rate: int, n_channels: int
     ) -> Iterator[dict[str, FloatArray]]:
-        outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in self._lanes]
+        outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
         mixture = Fifo(n_channels)
-        passes = [{signal: Fifo(n_channels) for signal in lane.signals} for lane in self._lanes]
+        passes = [{signal: Fifo(n_channels) for signal in lane.signals} for lane in lanes]
         for piece in pieces:
             mixture.put(piece.mixture)
             for made, output, chunks in zip(passes, outputs, piece.chunks, strict=True):
@@ -284,6 +276,26 @@ class Separator:
             yield {stem.name: _add_up(stem, whole, parts) for stem in self._recipe.stems}
 
 
+def _cut(
+    blocks: Iterable[FloatArray], inputs: Sequence[LaneInput | WaveInput], sample_rate: int, n_channels: int
+) -> Iterator[_Piece]:
+    n_samples = 0
+    for mixture in blocks:
+        _check_samples(mixture, n_samples / sample_rate)
+        n_samples += mixture.shape[-1]
+        yield _Piece(mixture, tuple(lane.process(mixture) for lane in inputs))
+    if n_samples == 0:
+        raise AudioError("the mixture has no samples")
+    nothing = np.zeros((n_channels, 0), dtype=np.float32)
+    yield _Piece(nothing, tuple(lane.flush() for lane in inputs))
+
+
+def _infer(lanes: Sequence[AnyLane], pieces: Iterable[_Piece]) -> Iterator[_Piece]:
+    for piece in pieces:
+        chunks = zip(lanes, piece.chunks, strict=True)
+        yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
+
+
 def _put_all(made: Mapping[Signal, Fifo], waveforms: Sequence[FloatArray]) -> None:
     for fifo, waveform in zip(made.values(), waveforms, strict=True):
         fifo.put(waveform)
@@ -303,6 +315,12 @@ def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Signal, FloatArray
     for signal, factor in stem.signals.items():
         total += signals[signal] if factor == 1 else float(factor) * signals[signal]
     return np.asarray(total, dtype=np.float32)
+
+
+def _check_lists(**lists: object) -> None:
+    for name, value in lists.items():
+        if isinstance(value, str | Path):
+            raise SettingsError(f"{name} is {str(value)!r}; give a list, as {name}=[{str(value)!r}]")
 
 
 def _check_counts(**counts: int | None) -> None:
