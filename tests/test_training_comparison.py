@@ -231,15 +231,15 @@ def work(songs: list[Song], tmp_path: Path) -> Path:
 
 
 def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
-    out, docs = work / "comparison", work / "docs"
+    out, docs = work / "first", work / "docs"
     command = ["compare", str(out), "--work", str(work), "--minutes", "1", "--publish", str(docs)]
     for row in ("oracle", "baseline"):  # a row a call
         result = CliRunner().invoke(app, [*command, "--rows", row])
         assert result.exit_code == 0, result.output
-    text = (docs / "comparison.md").read_text(encoding="utf-8")
+    text = (docs / "first.md").read_text(encoding="utf-8")
     assert text == (out / "comparison.md").read_text(encoding="utf-8")
     assert text.index("| `baseline` |") < text.index("| `oracle` |")
-    assert (docs / "comparison.csv").read_text() == (out / "comparison.csv").read_text()
+    assert (docs / "first.csv").read_text() == (out / "comparison.csv").read_text()
 
 
 def test_the_commands_judge_and_draw_a_model_file(work: Path, tiny_model: Path) -> None:

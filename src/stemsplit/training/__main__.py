@@ -176,7 +176,9 @@ def compare(  # noqa: PLR0917 - the command line names them
     rows: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 1,
-    publish: Annotated[Path | None, typer.Option(help="Folder that gets CSV and Markdown as well.")] = None,
+    publish: Annotated[
+        Path | None, typer.Option(help="Folder that gets CSV and Markdown as well, named like OUT.")
+    ] = None,
 ) -> None:
     """Train networks and leave ingredients out, each for the same minutes, and score them all.
 
@@ -188,8 +190,9 @@ def compare(  # noqa: PLR0917 - the command line names them
     comparison = Comparison(out, load_songs(work / "songs"), budget)
     for row in find_rows(rows):
         _say(f"row {row.name}: {comparison.run(row).training}")
-        for folder in filter(None, (out, publish)):
-            write_tables(comparison.results(), budget, folder)
+        write_tables(comparison.results(), budget, out)
+        if publish:
+            write_tables(comparison.results(), budget, publish, name=out.name)
     typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
 
 

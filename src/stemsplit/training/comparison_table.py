@@ -26,11 +26,13 @@ a processor's steps without taking its time: rows of one network are equals only
 last table, are about as many."""
 
 
-def write_tables(results: Sequence[Result], budget: Budget, folder: Path) -> None:
-    """Write ``comparison.csv`` and ``comparison.md``."""
+def write_tables(
+    results: Sequence[Result], budget: Budget, folder: Path, *, name: str = "comparison"
+) -> None:
+    """Write ``<name>.csv`` and ``<name>.md``."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_csv(results, folder / "comparison.csv")
-    (folder / "comparison.md").write_text(markdown(results, budget), encoding="utf-8")
+    write_csv(results, folder / f"{name}.csv")
+    (folder / f"{name}.md").write_text(markdown(results, budget), encoding="utf-8")
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
