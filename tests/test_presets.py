@@ -1,10 +1,12 @@
 """Presets: settings under a name; what is typed wins."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.cli_support import call, make_song
+from tests.foreign_models import write_ratio, write_waveform
 from tests.tiny_models import make_spec, write_model
 
 
@@ -110,6 +112,18 @@ def test_a_wrong_list_is_named(text: str, reason: str) -> None:
     assert done.code in {1, 2}
     assert reason in done.stderr
     assert not Path("separated").exists()
+
+
+@pytest.mark.parametrize("write_foreign", [write_waveform, write_ratio])
+def test_what_a_model_cannot_obey_names_the_preset(
+    write_foreign: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    model = write_foreign(tmp_path)
+    refused = call("a.wav", "-m", model, "--preset", "fast")
+    assert refused.code == 2
+    assert "leave --chunk out (the preset 'fast' sets --chunk)" in refused.stderr
+    typed = call("a.wav", "-m", model, "--preset", "best", "--chunk", "3", "--shifts", "1")
+    assert "leave --chunk out\n" in typed.stderr
 
 
 def test_a_list_without_a_name_is_a_mistake() -> None:

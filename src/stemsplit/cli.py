@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -79,16 +80,21 @@ def _separate(ctx: typer.Context, **given: Any) -> None:
 
     def command() -> ExitStatus:
         if given["preset"] is None:
-            flags = Flags(**given)
-        else:
-            from stemsplit.presets import apply_preset
+            return _run(given)
+        from stemsplit.presets import apply_preset, naming_preset
 
-            flags = Flags(**apply_preset(given, typed))
-        from stemsplit.command import separate
-
-        return separate(flags)
+        applied = apply_preset(given, typed)
+        with naming_preset(given, applied):
+            return _run(applied)
 
     run_command(command)
+
+
+def _run(values: Mapping[str, Any]) -> ExitStatus:
+    flags = Flags(**values)
+    from stemsplit.command import separate
+
+    return separate(flags)
 
 
 # the fields of Flags are the parameters of the command: neither is written twice

@@ -13,7 +13,8 @@ What is typed on the command line wins. Weights belong to their models: other mo
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,6 +94,18 @@ def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
     if "model" in typed:
         settled |= {"ensemble", "weights"}
     return {**given, **{flag: value for flag, value in preset.items() if flag not in settled}}
+
+
+@contextmanager
+def naming_preset(given: Mapping[str, Any], applied: Mapping[str, Any]) -> Iterator[None]:
+    """Have a `SettingsError` of the body tell what the preset set: it may be about what nobody typed."""
+    try:
+        yield
+    except SettingsError as error:
+        options = [f"--{flag.replace('_', '-')}" for flag in given if applied[flag] != given[flag]]
+        if not options:
+            raise
+        raise SettingsError(f"{error} (the preset {given['preset']!r} sets {', '.join(options)})") from error
 
 
 def read_preset(path: Path | None, name: str) -> dict[str, Any]:
