@@ -1,5 +1,6 @@
 """Batches: order, failures, cancellation; and one file through the Python interface."""
 
+import os
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,6 +16,7 @@ from stemsplit.batch import run_jobs, separate_file
 from stemsplit.cancel import Cancellation, Cancelled
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
+from stemsplit.naming import NameTemplate
 from stemsplit.output import StemSet
 from stemsplit.pending import PendingFile
 from stemsplit.plan import Delivery, Job, Provenance, plan_jobs
@@ -178,6 +180,17 @@ def test_tag_fields_come_from_the_tags(separator: Separator, tmp_path: Path) -> 
     delivery = Delivery(tmp_path, type(Delivery(tmp_path).template)(template))
     (job,) = plan(separator, delivery, song)
     assert job.outputs["bass"] == tmp_path / "A_B/Unknown album/03 .._T_ bass.wav"
+
+
+@pytest.mark.parametrize("template", ["{track}/{stem}.{ext}", "{title}/{stem}.{ext}"])
+def test_a_named_pipe_fails_and_is_not_waited_for(
+    separator: Separator, tmp_path: Path, template: str
+) -> None:
+    song = tmp_path / "a.wav"
+    os.mkfifo(song)
+    result = attempt(separator, song, tmp_path / "out", template=NameTemplate(template))
+    assert result.error_type == "AudioError"
+    assert "not a regular file" in (result.error or "")
 
 
 def test_resume_redoes_what_differs(separator: Separator, tmp_path: Path) -> None:

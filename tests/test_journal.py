@@ -143,5 +143,11 @@ def test_a_file_is_known_by_size_time_and_beginning(tmp_path: Path) -> None:
     assert identify_file(path) != first
 
 
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "song.wav")
+    with pytest.raises(OSError, match="not a regular file"):
+        identify_file(tmp_path / "song.wav")
+
+
 def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:
     assert hash_values({"a": 1, "b": 2}) == hash_values({"b": 2, "a": 1}) != hash_values({"a": 2, "b": 1})

@@ -8,9 +8,11 @@ passed over.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -37,8 +39,10 @@ def identify_file(path: Path) -> dict[str, Any]:
     Raises
     ------
     OSError
-        If the file cannot be read.
+        If the file cannot be read, or is none: to open a named pipe would wait for whoever writes to it.
     """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
     with path.open("rb") as file:
         state = os.fstat(file.fileno())
         head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()

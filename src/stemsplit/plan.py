@@ -141,7 +141,8 @@ def _describe(source: Source, delivery: Delivery) -> dict[str, str]:
     }
     if not delivery.template.fields & TAG_FIELDS:
         return values
-    tags = read_tags(path) if path else None
+    # what is no file is left to the reader, which says so; to open a named pipe would wait for its writer
+    tags = read_tags(path) if path and os.path.isfile(path) else None  # noqa: PTH113 - no error if forbidden
     number = "" if tags is None else str(tags.track_number or "").split("/")[0].strip()
     return values | {
         "title": (tags and tags.title) or source.track,
