@@ -9,6 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from stemsplit import __version__
+from stemsplit.console import open_missing_streams, settle_stdout, show
 from stemsplit.ending import run_command
 from stemsplit.flags import Flags
 from stemsplit.models_cli import Json, models
@@ -60,9 +61,12 @@ app = typer.Typer(
 
 
 def _show_version(wanted: bool) -> None:
+    def command() -> ExitStatus:
+        show(f"stemsplit {__version__}")
+        return ExitStatus.OK
+
     if wanted:
-        typer.echo(f"stemsplit {__version__}")
-        raise typer.Exit
+        run_command(command)
 
 
 @app.callback()
@@ -121,4 +125,8 @@ def _doctor(json: Json = False) -> None:
 
 def main() -> None:
     """Run the program."""
-    app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)
+    open_missing_streams()
+    try:
+        app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)
+    finally:
+        settle_stdout()

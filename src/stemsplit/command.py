@@ -9,7 +9,7 @@ from stemsplit.audio import AudioInfo
 from stemsplit.batch import run_jobs
 from stemsplit.cancel import Cancellation, catch_signals
 from stemsplit.catalog import resolve
-from stemsplit.console import Results, describe, summarise, warn
+from stemsplit.console import Results, describe, has_stdout, summarise, warn
 from stemsplit.display import make_display
 from stemsplit.encoding import choose_encoding
 from stemsplit.errors import OutputError, SettingsError
@@ -114,6 +114,8 @@ def _check_pipes(flags: Flags, sources: Sequence[Source]) -> None:
         return
     if len(sources) != 1:
         raise SettingsError(f"--output - takes one song; {len(sources)} were named")
+    if not has_stdout():
+        raise SettingsError("--output - writes a wav into a pipe, and standard output is closed")
     if sys.stdout.isatty() and not flags.dry_run:
         raise SettingsError("--output - writes a wav into a pipe, and standard output is a terminal")
 
@@ -142,7 +144,11 @@ def _run(
             if journal is not None:
                 display.show(results, result)
     _tell(flags, finished, len(jobs))
-    return cancellation.status if cancellation.requested else exit_status(finished)
+    if results.problem is not None:
+        warn(f"stemsplit: {results.problem}")
+    if cancellation.requested:
+        return cancellation.status
+    return exit_status(finished) if results.problem is None else ExitStatus.FAILED
 
 
 def _tell(flags: Flags, results: Sequence[FileResult], n_jobs: int) -> None:

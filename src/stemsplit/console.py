@@ -1,15 +1,82 @@
-"""What the command shows: results on standard output, everything else on standard error."""
+"""What the command shows: results on standard output, everything else on standard error.
 
+Either may be closed, full, or a pipe that nobody reads any more. The work is done all the same.
+"""
+
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
 
+from stemsplit.errors import OutputError
 from stemsplit.result import FileResult, Status
 
 
+def open_missing_streams() -> None:
+    """Lead nowhere what was closed before the program began (``>&-``), where Python has None for a stream.
+
+    Otherwise the next file to be opened would get the stream's number, and what others write there.
+    """
+    # the lowest free number is given first: in this order each stream gets its own
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+
+
+def has_stdout() -> bool:
+    """Tell whether the program began with a standard output."""
+    return sys.stdout.name != os.devnull
+
+
 def warn(text: str) -> None:
-    """Write one line to standard error."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the console
+    """Write one line to standard error; if that fails, there is nobody to be told."""
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the console
+    except OSError:
+        _drop(sys.stderr)
+
+
+def show(*lines: str) -> None:
+    """Write lines to standard output. A reader that goes away (``| head``) has seen enough.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written.
+    """
+    with _writing():
+        sys.stdout.writelines(line + "\n" for line in lines)
+        sys.stdout.flush()
+
+
+@contextlib.contextmanager
+def _writing() -> Iterator[None]:
+    """Writing to standard output: after a failure it leads nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop(sys.stdout)
+    except OSError as error:
+        _drop(sys.stdout)
+        raise OutputError(f"stdout: cannot be written ({error.strerror}); lead it elsewhere") from error
+
+
+def _drop(stream: TextIO) -> None:
+    """Lead a stream nowhere: what its buffer still holds would fail again when the program ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def settle_stdout() -> None:
+    """Empty standard output's buffer: at the very end a failure would take the place of the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
 
 
 def clock(seconds: float) -> str:
@@ -26,11 +93,13 @@ def clock(seconds: float) -> str:
 class Results:
     """Writes results to standard output: paths, or lines of JSON.
 
-    A reader that goes away (``| head``) loses the lines, not the songs.
+    What becomes of the lines does not touch the songs: a reader that goes away (``| head``) has seen enough,
+    and why lines could not be written is kept as `problem`.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
+        self.problem: str | None = None
 
     def write(self, result: FileResult) -> None:
         """Write the paths of a song that has its stems, or whatever came of it as JSON."""
@@ -42,17 +111,11 @@ class Results:
 
     def _write(self, data: bytes) -> None:
         try:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
-        except BrokenPipeError:
-            _drop_stdout()
-
-
-def _drop_stdout() -> None:
-    """Lead standard output nowhere: what its buffer still holds would fail again when the program ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+            with _writing():
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+        except OutputError as error:
+            self.problem = str(error)
 
 
 def describe(result: FileResult) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import platform
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplit import __version__
+from stemsplit.console import show
 from stemsplit.errors import DeviceError, ModelError, StemsplitError
 from stemsplit.result import ExitStatus
 
@@ -55,9 +55,9 @@ def run_doctor(*, as_json: bool) -> ExitStatus:
             "ok": healthy,
             "findings": [asdict(finding) for finding in findings],
         }
-        sys.stdout.write(json.dumps(report) + "\n")
+        show(json.dumps(report))
     else:
-        sys.stdout.writelines(f"{finding}\n" for finding in findings)
+        show(*map(str, findings))
     return ExitStatus.OK if healthy else ExitStatus.FAILED
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import typer
 
+from stemsplit.console import warn
 from stemsplit.errors import SettingsError, StemsplitError
 from stemsplit.result import ExitStatus
 
@@ -23,5 +24,5 @@ def run_command(command: Callable[[], ExitStatus]) -> None:
 
 
 def _fail(error: object, status: ExitStatus) -> None:
-    typer.echo(f"stemsplit: {error}", err=True)
+    warn(f"stemsplit: {error}")
     raise typer.Exit(int(status))

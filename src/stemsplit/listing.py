@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.catalog import bundled_models, read_model
-from stemsplit.console import warn
+from stemsplit.console import show, warn
 from stemsplit.description import Description, read_description
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.licence import UNKNOWN, say
@@ -177,8 +176,3 @@ def _plain(value: Any) -> str:
 def _runs(values: Sequence[Any]) -> list[tuple[Any, int]]:
     """Neighbours that are equal, counted."""
     return [(value, len(list(run))) for value, run in groupby(values)]
-
-
-def show(*lines: str) -> None:
-    """Write lines to standard output."""
-    sys.stdout.writelines(line + "\n" for line in lines)

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stemsplit.admission import add_model, find_candidate
-from stemsplit.console import warn
+from stemsplit.console import show, warn
 from stemsplit.description import read_description
 from stemsplit.display import showing_downloads
 from stemsplit.download import Limits
 from stemsplit.draft import draft_description
 from stemsplit.errors import ModelError
 from stemsplit.licence import note_licences
-from stemsplit.listing import describe_model, read_registered, show
+from stemsplit.listing import describe_model, read_registered
 from stemsplit.model_files import check_files
 from stemsplit.pending import explaining
 from stemsplit.pull import Pull, pull_model
