@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -247,13 +248,44 @@ def test_a_draft_is_valid_once_its_blanks_are_filled(
     assert call("models", "new-description", foreign.parent / "halves.onnx", "-o", draft).code == 1
 
 
-def test_a_draft_of_a_complex_network_asks_for_the_transform(tmp_path: Path) -> None:
-    path = tmp_path / "mdx.onnx"
-    shape = ["batch", 4, 2048, 256]
+def _write_identity(path: Path, shape: list[Any]) -> Path:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("input", "output")]
     node = helper.make_node("Identity", ["input"], ["output"])
-    graph = helper.make_graph([node], "mdx", ends[:1], ends[1:])
+    graph = helper.make_graph([node], "identity", ends[:1], ends[1:])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    return path
+
+
+@pytest.mark.parametrize("shape", [[7], [1, 7], [1, 2, 3, 4, 5]], ids=str)
+def test_a_graph_that_no_description_fits_gets_no_draft(tmp_path: Path, shape: list[Any]) -> None:
+    refused = call("models", "new-description", _write_identity(tmp_path / "x.onnx", shape))
+    assert refused.code == 1
+    assert "x.onnx: takes (" in refused.stderr and "(batch, channels, samples)" in refused.stderr
+
+
+def test_a_file_that_describes_itself_gets_no_draft(tiny_model: Path) -> None:
+    refused = call("models", "new-description", tiny_model)
+    assert (refused.code, refused.stdout) == (2, b"")
+    assert "needs no other description" in refused.stderr
+
+
+def test_a_draft_goes_where_it_is_asked_for(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = foreign.parent / "halves.onnx"
+    monkeypatch.chdir(tmp_path)
+    text = call("models", "new-description", graph).stdout
+    assert call("models", "new-description", graph, "-o", "-").stdout == text
+    assert listed(tmp_path) == ["foreign"]
+    refused = call("models", "new-description", graph, "-o", "gone/x.toml")
+    assert refused.code == 1 and "there is no folder gone; make it" in refused.stderr
+    (tmp_path / "x.toml").touch()
+    refused = call("models", "new-description", graph, "-o", "x.toml")
+    assert refused.code == 1 and "x.toml exists; choose another name" in refused.stderr
+
+
+def test_a_draft_of_a_complex_network_asks_for_the_transform(tmp_path: Path) -> None:
+    path = _write_identity(tmp_path / "mdx.onnx", ["batch", 4, 2048, 256])
     text = call("models", "new-description", path).text
     described = tmp_path / "mdx.toml"
     described.write_text(text.replace('[""]', '["vocals"]'), encoding="utf-8")

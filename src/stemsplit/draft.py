@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplit.device import Device
+from stemsplit.errors import ModelError, SettingsError
 from stemsplit.graph import Graph
+from stemsplit.metadata import read_metadata
 from stemsplit.model_files import check_graph_file
+from stemsplit.spec import PREFIX
 
 Shape = tuple[int | None, ...]
 
@@ -39,9 +42,17 @@ def draft_description(path: Path) -> str:
     ------
     ModelError
         If the graph cannot be opened, or is of no kind that can be run.
+    SettingsError
+        If the file describes itself.
     """
     check_graph_file(path)
+    if any(key.startswith(PREFIX) for key in read_metadata(path)):
+        raise SettingsError(
+            f"{path}: describes itself and needs no other description; name it with --model, "
+            "or keep it with `stemsplit models add`"
+        )
     graph = Graph(path, device=Device("cpu"), threads=1)
+    _check_axes(path, graph.input_shape, graph.output_shape)
     guess = _guess(graph.input_shape, graph.output_shape)
     return "\n".join(
         [
@@ -61,6 +72,16 @@ def draft_description(path: Path) -> str:
             "",
         ]
     )
+
+
+def _check_axes(path: Path, taken: Shape, given: Shape) -> None:
+    """Refuse a graph that no description fits: what it gives may have one axis more, of targets."""
+    if len(taken) not in {3, 4} or len(given) - len(taken) not in {0, 1}:
+        raise ModelError(
+            f"{path}: takes {_show(taken)}, gives {_show(given)}; a graph that can be run takes waveforms "
+            "(batch, channels, samples) or spectrograms (batch, channels, bins, frames) and gives the same, "
+            "or with an axis of targets"
+        )
 
 
 def _guess(taken: Shape, given: Shape) -> _Guess:

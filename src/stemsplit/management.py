@@ -1,6 +1,7 @@
 """What the ``models`` commands do that change or check the registry."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from stemsplit.description import read_description
 from stemsplit.display import showing_downloads
 from stemsplit.download import Limits
 from stemsplit.draft import draft_description
-from stemsplit.errors import ModelError
+from stemsplit.errors import ModelError, OutputError
 from stemsplit.licence import note_licences
 from stemsplit.listing import describe_model, read_registered
 from stemsplit.model_files import check_files
@@ -90,11 +91,19 @@ def _find_problem(path: Path) -> str | None:
 
 
 def draft(file: str, *, output: str | None) -> ExitStatus:
-    """Write the beginning of a description, to standard output or into a new file."""
+    """Write the beginning of a description, to standard output (``-`` too) or into a new file."""
     text = draft_description(Path(file))
-    if output is None:
+    if output in {None, "-"}:
         show(text.rstrip("\n"))
-        return ExitStatus.OK
-    with explaining(Path(output)), Path(output).open("x", encoding="utf-8") as written:
-        written.write(text)
+    else:
+        _write_new(Path(output), text)
     return ExitStatus.OK
+
+
+def _write_new(path: Path, text: str) -> None:
+    if os.path.lexists(path):
+        raise OutputError(f"{path} exists; choose another name, or move it away")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: there is no folder {path.parent}; make it, or choose another")
+    with explaining(path), path.open("x", encoding="utf-8") as written:
+        written.write(text)

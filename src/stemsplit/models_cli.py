@@ -175,7 +175,7 @@ def _draft(
     file: Annotated[str, typer.Argument(metavar="FILE", help="An .onnx file.")],
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="TOML", help="A new file. Default: standard output."),
+        typer.Option("--output", "-o", metavar="TOML", help="A new file; - or none: standard output."),
     ] = None,
 ) -> None:
     def command() -> ExitStatus:
