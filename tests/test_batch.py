@@ -147,7 +147,7 @@ def test_one_file_that_exists_is_an_error_and_kept(separator: Separator, tmp_pat
 def test_outputs_that_meet_are_refused(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav")
     with pytest.raises(SettingsError, match="both be written"):
-        separate_file(separator, song, tmp_path, name="{track}.{ext}")
+        separate_file(separator, song, tmp_path / "out", name="{track}.{ext}")
 
 
 def plan(separator: Separator, delivery: Delivery, *songs: Path, **options: Any) -> list[Job]:
@@ -167,6 +167,16 @@ def test_an_output_over_an_input_is_refused(separator: Separator, tmp_path: Path
         else:
             with pytest.raises(SettingsError, match="over the input"):
                 plan(separator, delivery, song)
+
+
+def test_an_output_over_an_input_stops_no_other_song(separator: Separator, tmp_path: Path) -> None:
+    songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav", "a - bass.wav")]
+    delivery = Delivery(tmp_path, NameTemplate("{track} - {stem}.{ext}"), overwrite=True)
+    over, *others = plan(separator, delivery, *songs)
+    assert over.settled is not None
+    assert over.settled.status is Status.FAILED
+    assert "over the input" in (over.settled.error or "")
+    assert [job.settled for job in others] == [None, None]
 
 
 def test_tag_fields_come_from_the_tags(separator: Separator, tmp_path: Path) -> None:

@@ -49,11 +49,20 @@ def test_stems_of_an_earlier_run_are_no_songs(model: Path) -> None:
 def test_a_glob_and_a_template(model: Path) -> None:
     make_song(Path("in/x.flac"), seconds=0.2)
     make_song(Path("in/x.wav"), seconds=0.2)
-    clash = call("in/*", "-m", model)
-    assert clash.code == 2
-    assert "{file}" in clash.stderr
     done = call("in/*", "-m", model, "--name", "{folder}/{file} - {stem}.{ext}", "-s", "bass", "-f", "flac")
     assert done.lines == ["separated/in/x.flac - bass.flac", "separated/in/x.wav - bass.flac"]
+
+
+def test_songs_whose_names_meet_stop_no_others(model: Path) -> None:
+    for name in ("a.wav", "x.flac", "x.wav", "z.wav"):
+        make_song(Path("in", name), seconds=0.2)
+    done = call("in", "-m", model, "--json")
+    assert done.code == 1
+    assert [record["status"] for record in done.records] == ["done", "done", "failed", "done"]
+    reason = done.records[2]["error"]
+    assert "the vocals of in/x.wav and the vocals of in/x.flac would both be written to" in reason
+    assert "{file}" in reason
+    assert list_files(Path("separated")) == expect("a", "x", "z")
 
 
 def test_stems_residual_and_karaoke(model: Path) -> None:

@@ -11,9 +11,9 @@ from stemsplit.errors import SettingsError
 from stemsplit.naming import (
     FIELDS,
     MAX_NAME_BYTES,
+    Claims,
     NameTemplate,
     clean_name,
-    find_collision,
     identity,
     shorten,
 )
@@ -154,10 +154,26 @@ def test_identity_folds_case_and_composition(text: str) -> None:
         assert identity(Path("d", composed)) == identity(Path("d", composed.upper()))
 
 
-def test_collisions_are_found() -> None:
-    paths = [Path("o/A.wav"), Path("o/b.wav")]
-    assert find_collision([(path, path.name) for path in paths]) is None
-    assert "both" in (find_collision([(Path("o/a"), "one"), (Path("o/A"), "two")]) or "")
-    assert "both" in (find_collision([(Path("o/a"), "one"), (Path("o/a"), "two")]) or "")
-    assert "both" in (find_collision([(Path("caf\u00e9"), "one"), (Path("cafe\u0301"), "two")]) or "")
-    assert "folder" in (find_collision([(Path("o/a.wav/b"), "one"), (Path("o/A.wav"), "two")]) or "")
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ("o/a", "o/A", "two and one would both be written to o/A"),
+        ("o/a", "o/a", "both"),
+        ("caf\u00e9", "cafe\u0301", "both"),
+        ("o/A.wav", "o/a.wav/b", "two needs a folder where one would be written: o/a.wav"),
+        ("o/a.wav/b", "o/A.wav", "one needs a folder where two would be written: o/A.wav"),
+    ],
+)
+def test_names_that_meet_are_refused(first: str, second: str, reason: str) -> None:
+    one, two = (Path(first), "one"), (Path(second), "two")
+    assert reason in (Claims().claim([one, two]) or "")
+    claims = Claims()
+    assert claims.claim([one]) is None
+    assert reason in (claims.claim([two]) or "")
+
+
+def test_who_is_refused_claims_nothing() -> None:
+    claims = Claims()
+    assert claims.claim([(Path("o/A.wav"), "one")]) is None
+    assert claims.claim([(Path("o/b/c.wav"), "two"), (Path("o/a.wav"), "two")])
+    assert claims.claim([(Path("o/b"), "three"), (Path("o/c.wav"), "three")]) is None

@@ -7,6 +7,7 @@ A template is a relative path with ``/`` between folders and ``{fields}`` in bra
 import hashlib
 import string
 import unicodedata
+from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -193,19 +194,39 @@ def identity(path: Path) -> str:
     return unicodedata.normalize("NFC", folded)
 
 
-def find_collision(outputs: Sequence[tuple[Path, str]]) -> str | None:
-    """Return why `outputs`, pairs of a path and what goes there, cannot all be written.
+class Claims:
+    """The files that songs are to become; each belongs to whoever claims it first.
 
-    Two of them may be one file on a file system that folds case or accents, and one may be a folder that
+    Two paths may be one file on a file system that folds case or accents, and one may be a folder that
     another needs.
     """
-    owners: dict[str, str] = {}
-    for path, owner in outputs:
-        other = owners.setdefault(identity(path), owner)
-        if other is not owner:
-            return f"{owner} and {other} would both be written to {path}"
-    for path, owner in outputs:
-        for folder in path.parents:
-            if identity(folder) in owners:
-                return f"{owner} needs a folder where {owners[identity(folder)]} would be written: {folder}"
-    return None
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+
+    def claim(self, outputs: Sequence[tuple[Path, str]]) -> str | None:
+        """Claim all `outputs`, pairs of a path and what goes there; or none of them, and return why.
+
+        >>> claims = Claims()
+        >>> claims.claim([(Path("x.wav"), "the vocals of one")])
+        >>> claims.claim([(Path("X.wav"), "the vocals of two")])
+        'the vocals of two and the vocals of one would both be written to X.wav'
+        """
+        files = ChainMap[str, str]({}, self._files)
+        folders = ChainMap[str, str]({}, self._folders)
+        for path, owner in outputs:
+            name = identity(path)
+            if name in files:
+                return f"{owner} and {files[name]} would both be written to {path}"
+            if name in folders:
+                return f"{folders[name]} needs a folder where {owner} would be written: {path}"
+            for folder in path.parents:
+                name_above = identity(folder)
+                if name_above in files:
+                    return f"{owner} needs a folder where {files[name_above]} would be written: {folder}"
+                folders[name_above] = owner
+            files[name] = owner
+        self._files |= files.maps[0]
+        self._folders |= folders.maps[0]
+        return None

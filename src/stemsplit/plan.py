@@ -9,7 +9,7 @@ from typing import Any
 from stemsplit.errors import OutputError, SettingsError
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal, hash_values, identify_file
-from stemsplit.naming import TAG_FIELDS, NameTemplate, clean_name, find_collision, identity
+from stemsplit.naming import TAG_FIELDS, Claims, NameTemplate, clean_name, identity
 from stemsplit.result import FileResult, ModelReference, Status
 from stemsplit.separator import Separator
 from stemsplit.tags import read_tags
@@ -113,14 +113,16 @@ def plan_jobs(
     Raises
     ------
     SettingsError
-        If two stems would be written to one file, or a stem over a song that is to be read.
+        If every song has two stems that would be written to one file, or a stem that would be written over a
+        song that is to be read. Where that is true of some songs only, they fail; so do those whose names
+        an earlier song has.
     """
     jobs = [
         Job(source, {} if source.problem else name_outputs(source, provenance.stems, delivery))
         for source in sources
     ]
-    _check_outputs(jobs)
-    return [_settle(job, provenance, delivery, journal) for job in jobs]
+    checked = _check_names(jobs)
+    return [job if job.settled else _settle(job, provenance, delivery, journal) for job in checked]
 
 
 def name_outputs(source: Source, stems: Sequence[str], delivery: Delivery) -> dict[str, Path]:
@@ -152,27 +154,37 @@ def _describe(source: Source, delivery: Delivery) -> dict[str, str]:
     }
 
 
-def _check_outputs(jobs: Sequence[Job]) -> None:
-    owners = [
-        (path, f"the {stem} of {job.source.label}") for job in jobs for stem, path in job.outputs.items()
-    ]
-    collision = find_collision(owners)
-    if collision is not None:
-        raise SettingsError(
-            f"{collision}; give --name a template that keeps them apart, with {{stem}} and {{track}}, "
-            "{file} (the name with its extension) or {folder}"
-        )
-    songs = {
-        identity(Path(os.path.realpath(job.source.path))): job.source.label
-        for job in jobs
-        if job.source.path is not None
-    }
-    for path, owner in owners:
-        song = songs.get(identity(Path(os.path.realpath(path))))
+def _check_names(jobs: Sequence[Job]) -> list[Job]:
+    """Settle the jobs that cannot have the names of their files."""
+    songs = {_locate(job.source.path): job.source.label for job in jobs if job.source.path is not None}
+    claims = Claims()
+    checked = [_claim_names(job, claims, songs) for job in jobs]
+    refused = [job.settled for job in checked if job.settled is not None]
+    if refused and len(refused) == sum(bool(job.outputs) for job in jobs):
+        raise SettingsError(refused[0].error)
+    return checked
+
+
+def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
+    outputs = [(path, f"the {stem} of {job.source.label}") for stem, path in job.outputs.items()]
+    for path, stem in outputs:
+        song = songs.get(_locate(path))
         if song is not None:
-            raise SettingsError(
-                f"{owner} would be written over the input {song}; choose another folder with --output"
-            )
+            reason = f"{stem} would be written over the input {song}; choose another folder with --output"
+            return replace(job, settled=fail(job.source, OutputError(reason)))
+    collision = claims.claim(outputs)
+    if collision is None:
+        return job
+    error = OutputError(
+        f"{collision}; give --name a template that keeps them apart, with {{stem}} and {{track}}, "
+        "{file} (the name with its extension) or {folder}"
+    )
+    return replace(job, settled=fail(job.source, error))
+
+
+def _locate(path: Path) -> str:
+    """Return what tells whether two paths lead to one file."""
+    return identity(Path(os.path.realpath(path)))
 
 
 def _settle(job: Job, provenance: Provenance, delivery: Delivery, journal: Journal | None) -> Job:
