@@ -8,6 +8,7 @@ import pytest
 
 from stemsplit.inputs import Source, expand_inputs
 from stemsplit.journal import Journal
+from tests.cli_support import call, make_song
 
 
 @pytest.fixture
@@ -221,3 +222,14 @@ def test_an_output_folder_named_alone_is_a_problem(folder: Path) -> None:
     (source,) = expand_inputs(["separated"], output_dir=Path("separated"))
     assert source.problem
     assert "there is no audio file in the folder" in source.problem
+
+
+@pytest.mark.parametrize("flags", [(), ("--dry-run",)])
+def test_standard_input_does_not_stand_in_for_a_missing_song(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_model: Path, flags: tuple[str, ...]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    piped = make_song(Path("piped.wav"), seconds=0.2).read_bytes()
+    done = call("gone.wav", "-o", "-", "-s", "bass", "-m", tiny_model, *flags, stdin=piped)
+    assert (done.code, done.stdout) == (1, b"")
+    assert "gone.wav: no such file" in done.stderr

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from stemsplit.audio import AudioInfo, AudioReader, open_audio
 from stemsplit.cancel import Cancellation, read_stdin
 from stemsplit.encoding import choose_encoding
-from stemsplit.errors import OutputError, StemsplitError
+from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
 from stemsplit.output import StemSet
@@ -150,6 +150,8 @@ class SongWorker:
         return fail(job.source, error, outputs=job.outputs)
 
     def _open(self, source: Source) -> AudioReader:
+        if source.problem:
+            raise AudioError(source.problem)
         return open_audio(read_stdin(self.cancellation) if source.path is None else source.path)
 
     def _stream(
