@@ -126,6 +126,12 @@ def test_resume_looks_at_the_settings(model: Path, vocals_model: Path) -> None:
     assert status("-m", vocals_model, "--residual", "--threads", "2", "--jobs", "2", "--quiet") == "skipped"
 
 
+def test_resume_does_not_mind_the_order_of_the_stems(model: Path) -> None:
+    make_song(Path("a.wav"), seconds=0.2)
+    for stems, status in (("vocals,drums", "done"), ("drums,vocals", "skipped"), ("drums", "done")):
+        assert call("a.wav", "-m", model, "--resume", "--json", "-s", stems).records[0]["status"] == status
+
+
 def test_a_dry_run_writes_nothing_and_tells_what_would_fail(model: Path) -> None:
     make_song(Path("a.wav"))
     done = call("a.wav", "-m", model, "--dry-run")

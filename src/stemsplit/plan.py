@@ -79,7 +79,8 @@ class Provenance:
         return hash_values(
             {
                 "models": [model.sha256 for model in self.models],
-                "settings": dict(self.settings),
+                # which stems is said below; in what order they were asked for changes nothing
+                "settings": {name: value for name, value in self.settings.items() if name != "stems"},
                 "song": identify_file(path),
                 "stems": sorted(outputs),
             }
