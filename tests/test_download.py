@@ -8,7 +8,7 @@ import pytest
 
 from stemsplit import download
 from stemsplit.download import Limits, fetch
-from stemsplit.errors import DownloadError, OutputError
+from stemsplit.errors import DownloadError, OutputError, SettingsError
 from tests.http_server import Behaviour, serve
 
 BODY = bytes(range(256)) * 400
@@ -143,6 +143,23 @@ def test_a_redirect_to_elsewhere_is_refused(url: str, told: Behaviour, tmp_path:
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("target", ["http://[", "http://localhost:abc/x", "http://a..b/x"])
+def test_a_redirect_to_no_address_is_not_called_a_cut(
+    url: str, told: Behaviour, tmp_path: Path, target: str
+) -> None:
+    told.redirect = target
+    with pytest.raises(DownloadError, match="what is no address"):
+        fetch(url, tmp_path / "m", sha256=None, limits=LIMITS)
+
+
+@pytest.mark.parametrize("number", [float("inf"), float("nan"), -1, 1e300], ids=str)
+def test_limits_are_numbers_that_can_be_kept(number: float) -> None:
+    with pytest.raises(SettingsError, match="--max-size"):
+        Limits(max_bytes=number)
+    with pytest.raises(SettingsError, match="--timeout"):
+        Limits(timeout_s=number)
+
+
 def test_a_proxy_of_the_environment_is_asked(
     url: str, told: Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +198,7 @@ def test_a_file_on_the_disk_is_no_network(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["ftp://x/a.onnx", "data:text/plain,x", "gopher://x/a.onnx"])
 def test_other_addresses_are_refused(address: str, tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="begins with https://"):
+    with pytest.raises(SettingsError, match="begins with https://"):
         fetch(address, tmp_path / "m", sha256=None, limits=LIMITS)
 
 

@@ -154,6 +154,39 @@ def test_a_wrong_entry_is_refused(entry: str, reason: str, tmp_path: Path) -> No
     assert Registry().names() == []
 
 
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("http://[", "Invalid IPv6"),
+        ("http://localhost:abc/x.onnx", "Port could not"),
+        ("http://localhost:99999/x.onnx", "Port out of range"),
+        ("http://exa mple/x.onnx", "holds ' '"),
+        ("http://example/é.onnx", "holds 'é'"),
+        ("http:///x.onnx", "names no server"),
+        ("https://:443/x.onnx", "names no server"),
+        ("ftp://example/x.onnx", "begins with https://"),
+    ],
+)
+def test_what_is_no_address_is_a_mistake_in_the_call(address: str, reason: str, tmp_path: Path) -> None:
+    refused = call("models", "pull", address, "--allow-unpinned")
+    assert refused.code == 2
+    assert f"{address}: " in refused.stderr and reason in refused.stderr
+    text = f'[x]\nurls = {{ "x.onnx" = ["http://example/x.onnx", "{address}"] }}\n'
+    (tmp_path / "list.toml").write_text(text, encoding="utf-8")
+    refused = call("models", "pull", "x", "--index", tmp_path / "list.toml", "--allow-unpinned")
+    assert refused.code == 2
+    assert "list.toml: x: " in refused.stderr and reason in refused.stderr
+
+
+@pytest.mark.parametrize("option", ["--max-size", "--timeout"])
+@pytest.mark.parametrize("number", ["inf", "nan", "-1"])
+def test_limits_out_of_range_are_refused(url: str, told: Behaviour, option: str, number: str) -> None:
+    refused = call("models", "pull", url, "--allow-unpinned", option, number)
+    assert refused.code == 2
+    assert f"{option} is {number}" in refused.stderr
+    assert told.paths == []
+
+
 def test_a_kill_after_the_download_leaves_no_half_model(url: str, told: Behaviour, pinned: str) -> None:
     code = (
         "import os, sys; from stemsplit import pull; from stemsplit.cli import app\n"

@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
-from stemsplit.errors import DownloadError
+from stemsplit.address import check_url
+from stemsplit.errors import DownloadError, SettingsError
 from stemsplit.pending import explaining
 
 OFFLINE_VARIABLE: Final = "STEMSPLIT_OFFLINE"
 MAX_BYTES: Final = 2 * 2**30
 TIMEOUT_S: Final = 30.0
+_MOST_BYTES: Final = 10**12  # a terabyte, and a day: beyond that a number is a slip
+_LONGEST_S: Final = 86400
 ATTEMPTS: Final = 5
 _BLOCK = 2**18
 _LEAST_BYTES_A_TIMEOUT = 2**14  # what comes slower has stalled
@@ -39,16 +42,29 @@ class Limits:
     Parameters
     ----------
     max_bytes
-        Of the whole file, whatever the server says of it.
+        Of the whole file, whatever the server says of it; up to `_MOST_BYTES`.
     timeout_s
-        Seconds without an answer, or with next to nothing coming.
+        Seconds without an answer, or with next to nothing coming; up to a day.
     offline
         Ask no server at all.
+
+    Raises
+    ------
+    SettingsError
+        If a number is out of its range.
     """
 
-    max_bytes: int = MAX_BYTES
+    max_bytes: float = MAX_BYTES
     timeout_s: float = TIMEOUT_S
     offline: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.max_bytes <= _MOST_BYTES:
+            raise SettingsError(
+                f"--max-size is {self.max_bytes / 1e6:g} MB; it must be from 0 to {_MOST_BYTES / 1e6:.0f} MB"
+            )
+        if not 0.1 <= self.timeout_s <= _LONGEST_S:
+            raise SettingsError(f"--timeout is {self.timeout_s:g} s; it must be from 0.1 to {_LONGEST_S} s")
 
 
 class _CutError(Exception):
@@ -64,11 +80,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if urlsplit(target).scheme not in {"https", urlsplit(req.full_url).scheme}:
             raise DownloadError(f"{req.full_url}: leads on to {target}, which is not safe; use that address")
         return super().redirect_request(req, *answer)
-
-
-def is_url(text: str) -> bool:
-    """Tell whether `text` is an address, of whatever kind."""
-    return "://" in text or text.startswith("file:")
 
 
 def fetch(
@@ -89,8 +100,12 @@ def fetch(
         If it cannot be fetched, is too large, or is another file.
     OutputError
         If it cannot be stored.
+    SettingsError
+        If `url` is no address.
     """
-    _check_url(url, limits)
+    check_url(url)
+    if limits.offline and urlsplit(url).scheme != "file":
+        raise DownloadError(f"{url}: not fetched, because --offline or {OFFLINE_VARIABLE} forbids it")
     download = _Download(url, path, sha256, limits, progress)
     for attempt in range(ATTEMPTS):
         before = download.size
@@ -101,14 +116,6 @@ def fetch(
             if attempt + 1 == ATTEMPTS or download.size <= before:
                 raise DownloadError(f"{url}: {cut}; call again to go on from there") from cut
     download.finish()
-
-
-def _check_url(url: str, limits: Limits) -> None:
-    scheme = urlsplit(url).scheme
-    if scheme not in {"http", "https", "file"}:
-        raise DownloadError(f"{url}: cannot be fetched; an address begins with https://, http:// or file://")
-    if limits.offline and scheme != "file":
-        raise DownloadError(f"{url}: not fetched, because --offline or {OFFLINE_VARIABLE} forbids it")
 
 
 class _Download:
@@ -140,11 +147,8 @@ class _Download:
         _CutError
             If the connection ended before the file.
         """
-        with self._explaining():
-            request = self._make_request()
-            opener = urllib.request.build_opener(_Redirects)
-            with opener.open(request, timeout=self._limits.timeout_s) as response:
-                self._receive(response)
+        with self._explaining(), self._open() as response:
+            self._receive(response)
 
     def finish(self) -> None:
         """Give the whole file its name.
@@ -167,6 +171,13 @@ class _Download:
             self._part.replace(self._path)
             self._origin.unlink(missing_ok=True)
 
+    def _open(self) -> Any:
+        opener = urllib.request.build_opener(_Redirects)
+        try:
+            return opener.open(self._make_request(), timeout=self._limits.timeout_s)
+        except (http.client.InvalidURL, ValueError) as error:  # of a redirect, or of a server's name
+            raise DownloadError(f"{self._url}: is, or leads on to, what is no address: {error}") from error
+
     def _make_request(self) -> urllib.request.Request:
         headers = {"User-Agent": "stemsplit", "Accept-Encoding": "identity"}
         size, origin = self.size, self._read_origin()
@@ -188,7 +199,7 @@ class _Download:
         total = None if length is None or not length.isdecimal() else start + int(length)
         if total is not None and total > self._limits.max_bytes:
             raise DownloadError(
-                f"{self._url}: has {total} bytes; {self._limits.max_bytes} are allowed, see --max-size"
+                f"{self._url}: has {total} bytes; {self._limits.max_bytes:.0f} are allowed, see --max-size"
             )
         with explaining(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -217,7 +228,7 @@ class _Download:
         if size > self._limits.max_bytes:
             self._discard()
             raise DownloadError(
-                f"{self._url}: does not end; {self._limits.max_bytes} bytes are allowed, see --max-size"
+                f"{self._url}: does not end; {self._limits.max_bytes:.0f} bytes are allowed, see --max-size"
             )
         if self._progress is not None:
             self._progress(size, total)

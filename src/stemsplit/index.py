@@ -19,9 +19,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from stemsplit import folders
+from stemsplit.address import check_url, name_of_url
 from stemsplit.description import Description, parse_description
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.toml_file import read_toml
@@ -53,27 +53,14 @@ class RemoteModel:
     stated: Mapping[str, Any]
 
 
-def name_of_url(url: str) -> str:
-    """Return the file name at the end of an address.
-
-    Raises
-    ------
-    SettingsError
-        If it is not that of an ``.onnx`` file.
-    """
-    name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if not name.endswith(".onnx") or "\\" in name or len(name) == len(".onnx"):
-        raise SettingsError(f"{url}: must end in the name of an .onnx file")
-    return name
-
-
 def find_remote(name: str, index: Path | None = None) -> RemoteModel:
     """Return the model `name` of a list (None: of the user's).
 
     Raises
     ------
     SettingsError
-        If there is no list, or no such model in it; the nearest name is proposed.
+        If there is no list, or no such model in it; the nearest name is proposed. Also if an address or a
+        hash is not written as it must be.
     ModelError
         If the list cannot be read, or what it says of the model makes no sense.
     """
@@ -90,8 +77,8 @@ def find_remote(name: str, index: Path | None = None) -> RemoteModel:
         raise SettingsError(f"{path} lists no model {name!r}; {hint}There are: {', '.join(tables) or 'none'}")
     try:
         return _parse(name, dict(tables[name]))
-    except ModelError as error:
-        raise ModelError(f"{path}: {name}: {error}") from error
+    except (ModelError, SettingsError) as error:
+        raise type(error)(f"{path}: {name}: {error}") from error
 
 
 def read_tables(path: Path) -> dict[str, dict[str, Any]]:
@@ -146,6 +133,8 @@ def _parse_addresses(name: str, value: Any) -> tuple[str, ...]:
     addresses = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
     if not addresses or not all(isinstance(each, str) for each in addresses):
         raise ModelError(f"{name}: {value!r} is no address, nor a list of them")
+    for each in addresses:
+        check_url(each)
     return addresses
 
 

@@ -120,10 +120,10 @@ def _pull(  # noqa: PLR0917 - as they are typed
         bool, typer.Option("--offline", help="Ask no server; also by STEMSPLIT_OFFLINE=1.")
     ] = False,
     max_size: Annotated[
-        float, typer.Option("--max-size", metavar="MB", min=0, help="Megabytes that a file may have.")
+        float, typer.Option("--max-size", metavar="MB", help="Megabytes that a file may have.")
     ] = 2147.0,
     timeout: Annotated[
-        float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds without an answer.")
+        float, typer.Option("--timeout", metavar="S", help="Seconds without an answer.")
     ] = 30.0,
     json: Json = False,
     models_dir: ModelsFolder = None,
@@ -137,7 +137,7 @@ def _pull(  # noqa: PLR0917 - as they are typed
 
         paths = [Path(text) if text else None for text in (index, describe)]
         request = Pull(what, paths[0], sha256, paths[1], allow_unpinned)
-        limits = Limits(int(max_size * 1e6), timeout, is_offline(offline))
+        limits = Limits(max_size * 1e6, timeout, is_offline(offline))
         return pull(registry, request, name=name, overwrite=overwrite, limits=limits, as_json=json)
 
     _run(command, models_dir)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from stemsplit.address import is_url, name_of_url
 from stemsplit.admission import Candidate, add_model
 from stemsplit.catalog import read_model
 from stemsplit.description import Description, read_description
-from stemsplit.download import OFFLINE_VARIABLE, Limits, Progress, fetch, is_url
+from stemsplit.download import OFFLINE_VARIABLE, Limits, Progress, fetch
 from stemsplit.errors import DownloadError, ModelError, SettingsError
-from stemsplit.index import RemoteFile, RemoteModel, check_sha256, find_remote, name_of_url
+from stemsplit.index import RemoteFile, RemoteModel, check_sha256, find_remote
 from stemsplit.registry import Registry
 
 DOWNLOADS = ".downloads"
@@ -50,7 +51,7 @@ class Pull:
         Raises
         ------
         SettingsError
-            If there is none of the name, or a file is not pinned and must be.
+            If there is none of the name, an address is none, or a file is not pinned and must be.
         """
         model = self._from_url() if is_url(self.what) else self._from_index()
         if self.sha256 is not None:
