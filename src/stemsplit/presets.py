@@ -121,7 +121,8 @@ def read_preset(path: Path | None, name: str) -> dict[str, Any]:
         known = list(dict.fromkeys(key for _, tables in lists for key in tables))
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"{lists[0][0]} has no preset {name!r}; {hint}There are: {', '.join(known)}")
+        where = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
+        raise SettingsError(f"{where}; {hint}There are: {', '.join(known)}")
     source, table = found
     flags: dict[str, Any] = {}
     for key, value in table.items():
