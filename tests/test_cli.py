@@ -76,6 +76,7 @@ def test_one_failure_is_1_and_stops_nothing(model: Path) -> None:
         (["--wiener", "some"], "wiener"),
         (["--jobs", "0"], "jobs"),
         (["--chunk", "-1"], "chunk"),
+        (["--chunk", "0"], "from 0.1 to 600 s"),
         (["--threads", "0"], "threads"),
         (["--nonsense"], "nonsense"),
         (["--skip-existing", "--resume"], "exclude"),
@@ -236,7 +237,9 @@ def test_the_help_names_every_option() -> None:
 
 
 def test_the_version() -> None:
-    assert call("--version").lines == [f"stemsplit {__version__}"]
+    for args in (["--version"], ["a.wav", "--version"], ["a.wav", "-o", "b", "--version", "-q"]):
+        assert call(*args).lines == [f"stemsplit {__version__}"]
+    assert "--version: no such file" in call("--dry-run", "--", "--version").stderr
 
 
 def test_separate_may_be_named_and_options_may_come_first(model: Path) -> None:
@@ -284,7 +287,8 @@ def test_completion_knows_options_and_stems(tiny_model: Path, monkeypatch: pytes
 
 
 def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplit.listing.bundled_models", lambda: [tiny_model])
+    for module in ("listing", "catalog"):
+        monkeypatch.setattr(f"stemsplit.{module}.bundled_models", lambda: [tiny_model])
     shown = call("models")
     assert shown.code == 0
     assert shown.lines[0].split() == ["NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256"]
@@ -297,6 +301,14 @@ def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     wrong = call("models", "info", "tinny")
     assert wrong.code == 2
     assert "did you mean 'tiny'" in wrong.stderr
+
+
+def test_a_model_that_is_not_there_is_the_same_mistake_everywhere(model: Path) -> None:
+    make_song(Path("a.wav"))
+    for name, code in (("./gone", 1), ("gone", 2), ("gone.onnx", 1)):
+        shown, used = call("models", "info", name), call("a.wav", "-d", "cpu", "-m", name)
+        assert (shown.code, shown.stderr) == (used.code, used.stderr)
+        assert shown.code == code
 
 
 def test_a_foreign_model_is_1(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
@@ -19,16 +20,19 @@ _ABOUT = "Split songs into stems: stemsplit song.mp3 --stems vocals,drums"
 
 
 class DefaultGroup(TyperGroup):
-    """A group whose first word may be left out: what is no subcommand is a song."""
+    """A group whose first word may be left out: what is no subcommand is a song.
+
+    Its own options end the program, wherever among songs and their options they stand.
+    """
 
     default = "separate"
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default subcommand in front where none is named."""
+        """Put the default subcommand in front where none is named, and behind options of the group."""
         own = {option for param in self.params for option in param.opts}
-        own.update(ctx.help_option_names)
-        if args and args[0].partition("=")[0] not in {*self.commands, *own}:
-            args = [self.default, *args]
+        if args and args[0].partition("=")[0] not in {*self.commands, *own, *ctx.help_option_names}:
+            options = takewhile(lambda word: word != "--", args)
+            args = [*(word for word in options if word in own), self.default, *args]
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:

@@ -1,17 +1,15 @@
 """What models there are, and what one says about itself."""
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
-from stemsplit.catalog import bundled_models, read_model
+from stemsplit.catalog import bundled_models, read_model, resolve
 from stemsplit.console import show, warn
 from stemsplit.description import Description, read_description
-from stemsplit.errors import ModelError, SettingsError
+from stemsplit.errors import ModelError
 from stemsplit.licence import UNKNOWN, say
 from stemsplit.model import ModelInfo
 from stemsplit.model_files import hash_model
@@ -76,28 +74,20 @@ def show_licence(model: str, registry: Registry, *, as_json: bool) -> ExitStatus
 
 
 def find_model(model: str, registry: Registry) -> tuple[ModelInfo, str]:
-    """Return the model that `model` names, a file or a name, and what it is called.
+    """Return the model that `model` names, see `stemsplit.catalog.resolve`, and what it is called.
 
     Raises
     ------
     SettingsError
-        If there is neither; the nearest name is proposed.
+        If there is no model of this name; the nearest is proposed.
     ModelError
-        If the file cannot be read.
+        If it is a file that is no model, or cannot be read.
     """
-    path = Path(model)
-    if path.suffix in {".onnx", ".toml"} or path.is_file():
-        info = read_model(path)
-        return info, info.name
-    bundled = {info.name: info for info in map(read_model, bundled_models())}
-    if model in registry:
+    path = resolve(model, registry)
+    if model in registry and path == registry.path(model):
         return read_registered(registry, model), model
-    if model not in bundled:
-        names = [*bundled, *registry.names()]
-        near = difflib.get_close_matches(model, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"there is no model {model!r}; {hint}There are: {', '.join(names)}")
-    return bundled[model], model
+    info = read_model(path)
+    return info, info.name
 
 
 def read_registered(registry: Registry, name: str) -> ModelInfo:

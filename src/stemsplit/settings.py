@@ -21,8 +21,8 @@ class SeparationSettings:
     wiener
         Iterations of the Wiener filter, 0 to 10; 0 leaves it out.
     chunk_s, overlap_s
-        Length of a chunk and of the cross-fade between two, in seconds; None for the model's chunk length
-        and half a second.
+        Length of a chunk (0.1 to 600) and of the cross-fade between two (0 to 600), in seconds; None for the
+        model's chunk length and half a second.
     blend
         What is whose where several models offer a stem.
     half
@@ -52,6 +52,7 @@ class SeparationSettings:
             raise SettingsError(f"wiener is {self.wiener}; it must be from 0 (off) to 10 iterations")
         if not 1 <= self.shifts <= 16:
             raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to 16")
-        for name, value in (("chunk", self.chunk_s), ("overlap", self.overlap_s)):
-            if value is not None and not 0 <= value <= 600:
-                raise SettingsError(f"{name} is {value} s; it must be from 0 to 600 s")
+        # a network that hears single frames has nothing to go by
+        for name, value, least in (("chunk", self.chunk_s, 0.1), ("overlap", self.overlap_s, 0)):
+            if value is not None and not least <= value <= 600:
+                raise SettingsError(f"{name} is {value} s; it must be from {least} to 600 s")
