@@ -13,22 +13,22 @@ from typing import Any, Self
 import numpy as np
 
 from stemsplit.blend import Blend
-from stemsplit.blocks import MAX_CHANNELS, Fifo, check_blocks, check_waveform, regroup
+from stemsplit.blocks import MAX_CHANNELS, check_blocks, check_waveform, regroup
 from stemsplit.catalog import bundled_models, open_blend, open_cheapest, resolve
 from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, SettingsError
 from stemsplit.lane import LaneInput
 from stemsplit.lanes import AnyLane, make_lanes
+from stemsplit.mixer import Mixer
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
-from stemsplit.recipe import Signal, Stem, make_recipe
+from stemsplit.recipe import make_recipe
 from stemsplit.scan import scan_blocks
 from stemsplit.settings import SeparationSettings
 from stemsplit.types import FloatArray
 from stemsplit.wave_lane import WaveInput
 
 GPU_BATCH = 4
-OUTPUT_SAMPLES = 65536
 
 Progress = Callable[[int], None]
 
@@ -252,28 +252,16 @@ class Separator:
         self, lanes: Sequence[AnyLane], pieces: Iterable[_Piece], sample_rate: int, n_channels: int
     ) -> Iterator[dict[str, FloatArray]]:
         outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
-        mixture = Fifo(n_channels)
-        passes = [{signal: Fifo(n_channels) for signal in lane.signals} for lane in lanes]
+        mixer = Mixer(self._recipe.stems, [lane.signals for lane in lanes], n_channels=n_channels)
         for piece in pieces:
-            mixture.put(piece.mixture)
-            for made, output, chunks in zip(passes, outputs, piece.chunks, strict=True):
+            mixer.put_mixture(piece.mixture)
+            for number, (output, chunks) in enumerate(zip(outputs, piece.chunks, strict=True)):
                 for chunk in chunks:
-                    _put_all(made, output.process(chunk))
-            n_ready = min([len(mixture), *(len(fifo) for made in passes for fifo in made.values())])
-            yield from self._mix(mixture, passes, n_ready)
-        for made, output in zip(passes, outputs, strict=True):
-            _put_all(made, output.flush())
-        yield from self._mix(mixture, passes, len(mixture))
-
-    def _mix(
-        self, mixture: Fifo, passes: Sequence[Mapping[Signal, Fifo]], n_samples: int
-    ) -> Iterator[dict[str, FloatArray]]:
-        """Take `n_samples` samples and make the stems of them, in blocks that cost little memory."""
-        for start in range(0, n_samples, OUTPUT_SAMPLES):
-            n_taken = min(OUTPUT_SAMPLES, n_samples - start)
-            whole = mixture.take(n_taken)
-            parts = _average([{s: fifo.take(n_taken) for s, fifo in made.items()} for made in passes])
-            yield {stem.name: _add_up(stem, whole, parts) for stem in self._recipe.stems}
+                    mixer.put_signals(number, output.process(chunk))
+            yield from mixer.process()
+        for number, output in enumerate(outputs):
+            mixer.put_signals(number, output.flush())
+        yield from mixer.flush()
 
 
 def _cut(
@@ -294,27 +282,6 @@ def _infer(lanes: Sequence[AnyLane], pieces: Iterable[_Piece]) -> Iterator[_Piec
     for piece in pieces:
         chunks = zip(lanes, piece.chunks, strict=True)
         yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
-
-
-def _put_all(made: Mapping[Signal, Fifo], waveforms: Sequence[FloatArray]) -> None:
-    for fifo, waveform in zip(made.values(), waveforms, strict=True):
-        fifo.put(waveform)
-
-
-def _average(passes: Sequence[Mapping[Signal, FloatArray]]) -> dict[Signal, FloatArray]:
-    """Each signal once: the mean of the passes that hold it."""
-    found: dict[Signal, list[FloatArray]] = {}
-    for made in passes:
-        for signal, waveform in made.items():
-            found.setdefault(signal, []).append(waveform)
-    return {s: each[0] if len(each) == 1 else np.mean(each, axis=0) for s, each in found.items()}
-
-
-def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
-    total = float(stem.mixture) * mixture if stem.mixture else np.zeros_like(mixture)
-    for signal, factor in stem.signals.items():
-        total += signals[signal] if factor == 1 else float(factor) * signals[signal]
-    return np.asarray(total, dtype=np.float32)
 
 
 def _check_lists(**lists: object) -> None:
