@@ -27,7 +27,7 @@ QUALITY = ("uSDR", "improvement", "SI-SDR", "baseline", "oracle mask")
 
 EXIT_CODES = {
     ExitStatus.OK: "everything is done",
-    ExitStatus.FAILED: "some or all songs failed, or a model or device cannot be used",
+    ExitStatus.FAILED: "some or all songs failed, or a model, a device or standard output cannot be used",
     ExitStatus.USAGE: "a mistake in the call; nothing was written",
     ExitStatus.INTERRUPTED: "stopped by Ctrl-C; finished songs are kept, nothing unfinished is left",
     ExitStatus.TERMINATED: "stopped by SIGTERM, likewise",
