@@ -159,8 +159,8 @@ def _quality(evaluation: Evaluation) -> str:
     behind = ", ".join(evaluation.behind_baseline()) or "nothing"
     return f"""## Quality on the validation set
 
-How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether a
-network of its own for each target pays: [one at a time or together](comparison-targets.md).
+How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether
+a network of its own for each target pays: [one at a time or together](comparison-targets.md).
 
 In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is a
 harmonic-percussive split with frequency bands; the oracle is the ratio mask of the true stems. Leakage:
