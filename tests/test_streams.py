@@ -82,7 +82,7 @@ def test_what_is_meant_for_standard_error_never_gets_into_a_stem(model: Path) ->
 def test_lists(args: list[str]) -> None:
     full = call_shell(*args, then=">/dev/full")
     assert full.code == 1
-    assert full.stderr == f"{FULL}; lead it elsewhere\n"
+    assert full.stderr == f"{FULL}; send it elsewhere\n"
     unread = call_shell(*args, then="| true")
     assert (unread.code, unread.stderr) == (0, "")
     closed = call_shell(*args, then=">&-")

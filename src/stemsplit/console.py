@@ -61,7 +61,7 @@ def _writing() -> Iterator[None]:
         _drop(sys.stdout)
     except OSError as error:
         _drop(sys.stdout)
-        raise OutputError(f"stdout: cannot be written ({error.strerror}); lead it elsewhere") from error
+        raise OutputError(f"stdout: cannot be written ({error.strerror}); send it elsewhere") from error
 
 
 def _drop(stream: TextIO) -> None:

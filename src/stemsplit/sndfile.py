@@ -105,4 +105,6 @@ def _explain_open(error: Exception, path: Path) -> str:
     reason = _reason(error)
     if "not recognised" in reason:
         return "is not audio in any format known here; check that the file is what its name says"
-    return f"cannot be read as audio ({reason}); the file is damaged or of an unknown kind, get another copy"
+    # libsndfile has these words for an mp3 without a single frame as well, and the file is there
+    detail = "" if reason.startswith("File does not exist") else f" ({reason})"
+    return f"cannot be read as audio{detail}; the file is damaged or of an unknown kind, get another copy"
