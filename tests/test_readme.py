@@ -104,7 +104,8 @@ def make_quality() -> str:
         values = dict(zip(("source", *columns), cells, strict=True))
         rows.append((values["target"], *(values[column] for column in QUALITY)))
     table = _table(("target", *(f"{column}, dB" for column in QUALITY)), rows)
-    return f"Trained for {training[1]} minutes ({training[2]} steps) on one CPU core.\n\n{table}"
+    start = ", from the weights of the version before" if "` were the start" in card else ""
+    return f"Trained for {training[1]} minutes ({training[2]} steps) on one CPU core{start}.\n\n{table}"
 
 
 def make_overhead() -> str:
