@@ -50,11 +50,13 @@ def test_ten_minutes_need_no_more_memory_than_ten_seconds(
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["magnitude", "waveform"])
 def test_foreign_models_obey_the_law_too(kind: str, tmp_path: Path) -> None:
-    """Their chunks are long: it takes two minutes until as many are on the way as ever will be."""
+    """Their chunks are long: it takes minutes until as many are on the way as ever will be, and until the
+    allocator has met every order of events. Then it stays: 1200 s need what 600 s need.
+    """
     model = WRITERS[kind](tmp_path)
     short_mb, long_mb = (
         _peak_mb(_write_tones(tmp_path / f"{length_s}.wav", length_s), tmp_path, "-m", model)
-        for length_s in (120, 300)
+        for length_s in (400, 1200)
     )
     assert long_mb < 1.05 * short_mb
 
