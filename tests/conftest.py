@@ -28,6 +28,13 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "tiny.onnx", make_spec())
 
 
+@pytest.fixture
+def model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model, and an empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tiny_model
+
+
 @pytest.fixture(scope="session")
 def vocals_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of one target whose mask leaves something over."""

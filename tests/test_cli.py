@@ -26,14 +26,6 @@ from tests.cli_support import (
     names_here,
 )
 
-
-@pytest.fixture
-def model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model, and an empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tiny_model
-
-
 # exit codes
 
 

@@ -19,13 +19,6 @@ from tests.cli_support import (
 from tests.tiny_models import make_spec, write_model
 
 
-@pytest.fixture
-def model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model, and an empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tiny_model
-
-
 def test_a_folder_is_mirrored(model: Path) -> None:
     for name in ("in/x.wav", "in/CD 2/y.wav", "in/CD 2/deep/z.wav", "in/.hidden/h.wav"):
         make_song(Path(name), seconds=0.2)

@@ -22,13 +22,6 @@ from tests.cli_support import STEMS, call, expect, list_files, make_command, mak
 FLOAT = ("--bits", "32f")
 
 
-@pytest.fixture
-def model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model, and an empty folder to work in."""
-    monkeypatch.chdir(tmp_path)
-    return tiny_model
-
-
 def wait_for(condition: Callable[[], object]) -> None:
     """Wait until `condition` holds."""
     end_s = time.monotonic() + 20

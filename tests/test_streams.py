@@ -13,12 +13,11 @@ pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a 
 
 
 @pytest.fixture
-def model(tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model, and an empty folder to work in, with two songs."""
-    monkeypatch.chdir(tmp_path)
+def model(model: Path) -> Path:
+    """A model, and a folder to work in with two songs."""
     for name in "ab":
         make_song(Path(f"{name}.wav"), seconds=0.2)
-    return tiny_model
+    return model
 
 
 def call_shell(*args: object, then: str) -> Call:

@@ -9,12 +9,12 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.augment import (
     AugmentSettings,
     at_speed,
+    at_width,
     augmented,
     faded,
     mastered,
     reverberated,
     saturated,
-    widened,
 )
 from stemsplit.types import FloatArray
 
@@ -63,7 +63,7 @@ def test_a_room_goes_on_after_the_sound_and_dies(stem: FloatArray) -> None:
 
 def test_width_changes_the_sides_and_no_power(stem: FloatArray) -> None:
     for width in (0.3, 1.7):
-        turned = widened(stem, width)
+        turned = at_width(stem, width)
         assert (side_share(turned) > side_share(stem)) == (width > 1)
         assert rms(turned) == pytest.approx(rms(stem), rel=1e-4)
 

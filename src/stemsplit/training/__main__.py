@@ -190,9 +190,10 @@ def compare(  # noqa: PLR0917 - the command line names them
     comparison = Comparison(out, load_songs(work / "songs"), budget)
     for row in find_rows(rows):
         _say(f"row {row.name}: {comparison.run(row).training}")
-        write_tables(comparison.results(), budget, out)
+        results = comparison.results()
+        write_tables(results, budget, out)
         if publish:
-            write_tables(comparison.results(), budget, publish, name=out.name)
+            write_tables(results, budget, publish, name=out.name)
     typer.echo((out / "comparison.md").read_text(encoding="utf-8"))
 
 

@@ -42,7 +42,7 @@ def augmented(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> Fl
     if draws[0] < settings.saturation:
         stem = saturated(stem, float(rng.uniform(3, 12)))
     if draws[1] < settings.width:
-        stem = widened(stem, float(np.exp(rng.uniform(np.log(0.1), np.log(1.8)))))
+        stem = at_width(stem, float(np.exp(rng.uniform(np.log(0.1), np.log(1.8)))))
     if draws[2] < settings.reverb:
         stem = reverberated(rng, stem)
     if draws[3] < settings.fade:
@@ -73,7 +73,7 @@ def reverberated(rng: Generator, stem: FloatArray) -> FloatArray:
     return np.asarray(stem + wet, np.float32)
 
 
-def widened(stem: FloatArray, width: float) -> FloatArray:
+def at_width(stem: FloatArray, width: float) -> FloatArray:
     """Scale the sides of a stem by `width`, at the power it had; 0 would be mono."""
     middle, side = (stem[0] + stem[1]) / 2, (stem[0] - stem[1]) * (width / 2)
     turned = np.stack([middle + side, middle - side])

@@ -132,9 +132,7 @@ class Remixer:
         self.settings, self.seed, self.n_songs = settings, seed, len(songs)
         barred = {_KINDS[name] for name in settings.without if name in _KINDS} | {"screened"}
         songs = [song for song in songs if song.kind not in barred]
-        whole = [s for s in songs if len(s.stems) >= 3 and all(self._allows(s, x) for x in s.stems)]
-        whole = [song for song in whole if min(song.levels_db) > DEAD_DB]
-        self._whole = Pool(whole, settings.maker)
+        self._whole = Pool([song for song in songs if self._is_whole(song)], settings.maker)
         self._pools = {target: self._pool(songs, target) for target in TARGETS}
         self._backing = Pool([song for song in songs if BACKING in song.stems])
         self._partial = Pool([song for song in songs if _partial_stem(song)])
@@ -221,6 +219,11 @@ class Remixer:
     def _allows(self, song: Song, stem: str) -> bool:
         """Whether nothing that is to be left out went into a stem."""
         return not set(song.ingredients.get(stem, ())) & set(self.settings.without)
+
+    def _is_whole(self, song: Song) -> bool:
+        """Whether a song can give all stems of an example."""
+        is_alive = len(song.stems) >= 3 and min(song.levels_db) > DEAD_DB
+        return is_alive and all(self._allows(song, stem) for stem in song.stems)
 
     def _pool(self, songs: Sequence[Song], target: str) -> "Pool":
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]

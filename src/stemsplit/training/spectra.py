@@ -132,11 +132,11 @@ def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int, n_bi
     """
     octaves = np.log2(np.maximum(np.arange(n_bins) / n_bins, 2e-3)) / 9 + 1  # 0 low, 1 high
     waves = np.stack([np.cos(np.pi * k * octaves) for k in range(1, 7)])
-    weights = rng.normal(0, 1, (n_examples, n_targets, 6)) * 2.5 / np.arange(1, 7) ** 0.5
-    weights *= rng.random((n_examples, n_targets, 1)) < 0.7
+    spread_db = 2.5 / np.arange(1, 7) ** 0.5
+    own = rng.normal(0, 1, (n_examples, n_targets, 6)) * (rng.random((n_examples, n_targets, 1)) < 0.7)
     # whole records differ in tone more than one curve on each stem makes them
-    weights = weights + rng.normal(0, 1, (n_examples, 1, 6)) * 2.5 / np.arange(1, 7) ** 0.5
-    gain_db = weights @ waves + rng.uniform(-14, 6, (n_examples, 1, 1))
+    shared = rng.normal(0, 1, (n_examples, 1, 6))
+    gain_db = (own + shared) * spread_db @ waves + rng.uniform(-14, 6, (n_examples, 1, 1))
     gain = 10 ** (gain_db / 20)
     for example in range(n_examples):
         if rng.random() < 0.15:  # as lossy files are

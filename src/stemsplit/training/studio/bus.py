@@ -7,6 +7,7 @@ import pedalboard as pb
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_width
 from stemsplit.training.studio.effects import apply, compressed, equalised, in_room, levelled, saturated
 from stemsplit.training.studio.modulation import wow
 from stemsplit.types import FloatArray
@@ -23,7 +24,7 @@ def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[Floa
     if draw < 0.4:
         out = widened(rng, out)
     elif draw < 0.6:
-        out = narrowed(rng, out)
+        out = at_width(out, float(rng.uniform(0.05, 0.6)))  # the middle of a record is not all voice
     if rng.random() < 0.12:
         out = in_room(rng, out, rooms, float(rng.uniform(0.15, 0.5)))
     if rng.random() < 0.45:
@@ -46,13 +47,6 @@ def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
         lag = round(rng.uniform(0.008, 0.022) * SAMPLE_RATE)
         late = np.concatenate([np.zeros(lag), middle])[: middle.size].astype(np.float32)
         side = side + rng.uniform(0.25, 0.7) * apply(late[None], [pb.HighpassFilter(300)])[0]
-    return np.stack([middle + side, middle - side]).astype(np.float32)
-
-
-def narrowed(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Less stereo, down to almost none: not all that is in the middle of a record is the voice."""
-    middle, side = waveform.mean(0), (waveform[0] - waveform[1]) / 2
-    side = side * rng.uniform(0.05, 0.6)
     return np.stack([middle + side, middle - side]).astype(np.float32)
 
 

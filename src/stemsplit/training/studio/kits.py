@@ -57,7 +57,6 @@ _LEVELS_DB = {
 }
 # What the index calls by another name: first match wins.
 _TRUE_PIECES = (
-    (r"ride[lr]?bell|bell ride", "ride_bell"),  # a tone, where an ordinary stroke is a noise
     (r"CL \w+ Hat|STMP Hat|-ch$|hat_|hihat-", "hihat_closed"),
     (r"OP \w+ Hat|-oh$", "hihat_open"),
     (r"symph", "percussion"),
@@ -70,6 +69,7 @@ _TRUE_PIECES = (
     (r"guiro|clave|CR-78 rim", "percussion"),
     (r"cymb", "crash"),
 )
+_RIDE_BELL = r"ride[lr]?bell|bell ride"  # a tone, where an ordinary stroke on a ride is a noise
 _N_STRENGTHS = 6
 _SHORTEST_S = {"crash": 0.5, "ride": 0.5, "ride_bell": 0.5, "hihat_open": 0.3, "kick": 0.15, "snare": 0.1}
 
@@ -89,10 +89,12 @@ class Drum:
 
 def true_piece(item: Item) -> str:
     """The piece of a kit that a hit is, whatever drawer the index keeps it in."""
+    if re.search(_RIDE_BELL, item.instrument, re.IGNORECASE):
+        return "ride_bell"
+    if item.piece in ("hihat_closed", "hihat_open", "ride"):
+        return item.piece
     found = (piece for pattern, piece in _TRUE_PIECES if re.search(pattern, item.instrument, re.IGNORECASE))
-    piece = next(found, item.piece)
-    is_sure = item.piece in ("hihat_closed", "hihat_open", "ride") and piece != "ride_bell"
-    return item.piece if is_sure else piece
+    return next(found, item.piece)
 
 
 def is_machine(item: Item) -> bool:
