@@ -29,6 +29,7 @@ from stemsplit.training.comparison_table import markdown, write_tables
 from stemsplit.training.contenders import open_contender
 from stemsplit.training.presets import find_preset
 from stemsplit.training.rows import ROWS, Row, find_rows
+from stemsplit.training.settings import OPTIMISERS, FitSettings
 from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
 from stemsplit.training.validation import Score, Separate, collect_cases, load_scores, network_estimates
@@ -133,6 +134,16 @@ def test_a_row_is_really_trained(songs: list[Song], tmp_path: Path) -> None:
     assert {score.target for score in result.scores} == set(TARGETS)
 
 
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_a_row_is_trained_by_its_optimiser(songs: list[Song], tmp_path: Path, optimiser: str) -> None:
+    row = replace(TINY, fit={"optimiser": optimiser})
+    train_row(row, tmp_path / "run", songs, BUDGET)
+    state = load_state(tmp_path / "run" / "checkpoint.pt")
+    assert state["settings"]["optimiser"] == optimiser
+    assert len(state["optimisers"]) == {"adamw": 1, "muon": 2}[optimiser]
+    assert f'"optimiser": "{optimiser}"' in markdown([Result(row, Training(), [])], BUDGET)
+
+
 @pytest.mark.parametrize(("share", "folders"), [(0.5, ["joint", *TARGETS]), (1.0, TARGETS)])
 def test_a_network_for_each_target_costs_the_same_minutes(
     songs: list[Song], tmp_path: Path, share: float, folders: Sequence[str]
@@ -168,7 +179,9 @@ def test_what_was_heard_once_stays_heard(songs: list[Song], tmp_path: Path) -> N
 def test_every_row_has_a_network_and_differs_from_the_others() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     settings = [
-        (row.preset, row.one_target, dict(row.options), dict(row.remix)) for row in ROWS if row.preset
+        (row.preset, row.one_target, dict(row.options), dict(row.remix), dict(row.fit))
+        for row in ROWS
+        if row.preset
     ]
     assert all(settings.count(each) == 1 for each in settings)
     for row in ROWS:
@@ -176,6 +189,7 @@ def test_every_row_has_a_network_and_differs_from_the_others() -> None:
             preset = find_preset(row.preset)
             assert preset.build(**row.options).options.items() >= dict(row.options).items()
             replace(preset.remix(), **row.remix)
+            FitSettings(budget_s=1, **row.fit)
     with pytest.raises(StemsplitError, match="nonsense"):
         find_rows("bandsplit,nonsense")
 

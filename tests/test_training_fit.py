@@ -38,7 +38,7 @@ from stemsplit.training.loop import Trainer
 from stemsplit.training.networks import SeparationNetwork, build
 from stemsplit.training.presets import find_preset, read_options
 from stemsplit.training.remix import Example, Remixer, RemixSettings
-from stemsplit.training.settings import CLOCKS, FitSettings
+from stemsplit.training.settings import CLOCKS, OPTIMISERS, FitSettings
 from stemsplit.training.songs import load_songs, save_song
 from stemsplit.training.take import Take
 
@@ -93,24 +93,26 @@ def weights(trainer: Trainer) -> list[torch.Tensor]:
     return [parameter.detach().clone() for parameter in trainer.network.parameters()]
 
 
-def test_training_lowers_the_loss(songs_folder: Path, tmp_path: Path) -> None:
-    trainer = make_trainer(songs_folder, tmp_path, learning_rate=5e-3)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_training_lowers_the_loss(songs_folder: Path, tmp_path: Path, optimiser: str) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, learning_rate=5e-3, optimiser=optimiser)
     losses = [trainer.step() for _ in range(20)]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.5
 
 
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("make", [small_bandsplit, small_openunmix])
 def test_a_resumed_run_goes_on_exactly(
-    songs_folder: Path, tmp_path: Path, make: Callable[[], SeparationNetwork]
+    songs_folder: Path, tmp_path: Path, make: Callable[[], SeparationNetwork], optimiser: str
 ) -> None:
-    straight = make_trainer(songs_folder, tmp_path / "straight", make())
+    straight = make_trainer(songs_folder, tmp_path / "straight", make(), optimiser=optimiser)
     for _ in range(4):
         straight.step()
-    first = make_trainer(songs_folder, tmp_path / "halted", make())
+    first = make_trainer(songs_folder, tmp_path / "halted", make(), optimiser=optimiser)
     for _ in range(2):
         first.step()
     first.save()
-    second = make_trainer(songs_folder, tmp_path / "halted", make(), n_workers=2)
+    second = make_trainer(songs_folder, tmp_path / "halted", make(), n_workers=2, optimiser=optimiser)
     assert second.step_number == 2
     for _ in range(2):
         second.step()
@@ -232,7 +234,7 @@ def test_a_loss_that_stays_bad_leads_back_once(
     assert trainer.step_number == 1 and len(said) == 1 and "half the learning rate" in said[0]
     assert all(torch.equal(a, b) for a, b in zip(kept, weights(trainer), strict=True))
     trainer.step()
-    assert trainer._optimiser.param_groups[0]["lr"] == 0.5 * trainer.settings.rate_at(0.0)
+    assert trainer._optimisers[0].param_groups[0]["lr"] == 0.5 * trainer.settings.rate_at(0.0)
     with pytest.raises(StemsplitError, match="in a row"):
         trainer.step()
 
@@ -395,6 +397,12 @@ def test_a_checkpoint_of_another_network_is_refused(songs_folder: Path, tmp_path
     remixer = Remixer(load_songs(songs_folder), RemixSettings(n_samples=3072 * 9), seed=1)
     with pytest.raises(StemsplitError, match="another network"):
         Trainer(BandSplit(n_features=16, n_layers=1), remixer, FitSettings(budget_s=1), tmp_path)
+
+
+def test_a_checkpoint_of_another_optimiser_is_refused(songs_folder: Path, tmp_path: Path) -> None:
+    make_trainer(songs_folder, tmp_path, optimiser="muon").save()
+    with pytest.raises(StemsplitError, match="trained by muon, not adamw"):
+        make_trainer(songs_folder, tmp_path, optimiser="adamw")
 
 
 def test_a_file_that_is_no_checkpoint_is_an_error(tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ class BandSplit(SeparationNetwork):
     """
 
     name = "bandsplit"
+    ends = ("encode", "decode")
     n_bins = SPEC.n_bins
     _widths: Tensor
 
@@ -216,12 +217,11 @@ class BandSplit(SeparationNetwork):
     def _decode(self, x: Tensor) -> Tensor:
         """``(batch, frames, bands, features) -> (batch, frames, compact, targets * channels)``."""
         hidden = torch.tanh(self.hidden(x.flatten(0, 1).transpose(0, 1)))
-        parts, start = [], 0
-        for (count, width), linear in zip(self.layout.bands, self.decode, strict=True):
-            part = linear(hidden[start : start + count]).transpose(
-                0, 1
-            )  # (batch * frames, count, width * out)
+        parts = []
+        # split, not slices: their gradients would each be as large as the whole
+        runs = torch.split(hidden, [count for count, _ in self.layout.bands])
+        for (_, width), run, linear in zip(self.layout.bands, runs, self.decode, strict=True):
+            part = linear(run).transpose(0, 1)  # (batch * frames, count, width * out)
             parts.append(torch.unflatten(part, 2, (width, -1)).flatten(1, 2))
-            start += count
         joined = torch.cat(parts, 1)
         return joined.reshape(x.shape[0], -1, *joined.shape[1:])

@@ -204,7 +204,7 @@ def _train(
         replace(preset.remix(), **row.remix),
         seed=budget.seed,
     )
-    settings = replace(settings, checkpoint_s=CHECKPOINT_S, clock="processor")
+    settings = replace(settings, checkpoint_s=CHECKPOINT_S, clock="processor", **row.fit)
     trainer = Trainer(network, remixer, settings, run, initial=initial.checkpoint if initial else None)
     if set(trainer.without) != set(row.without):
         raise StemsplitError(f"{run} was begun with other ingredients; delete it to train {row.name} again")

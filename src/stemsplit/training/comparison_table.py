@@ -9,6 +9,7 @@ from typing import Any
 
 from stemsplit.training import TARGETS
 from stemsplit.training.comparison import Budget, Result
+from stemsplit.training.presets import find_preset
 from stemsplit.training.validation import REAL_SOURCES, SOURCES, UNSEEN_SOURCE, average, by_target
 
 FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
@@ -117,10 +118,15 @@ def _place(pair: tuple[str, str]) -> tuple[int, int]:
 
 
 def _settings(result: Result) -> str:
-    """Preset, and what differs from it, as JSON."""
+    """Preset and optimiser, and what differs from the preset, as JSON."""
     row = result.row
+    if not row.preset:
+        return ""
     one_target = {"one_target": row.one_target} if row.one_target else {}
-    return json.dumps({"preset": row.preset, **row.options, **row.remix, **one_target}) if row.preset else ""
+    optimiser = {"optimiser": find_preset(row.preset).optimiser}
+    return json.dumps(
+        {"preset": row.preset, **optimiser, **row.fit, **row.options, **row.remix, **one_target}
+    )
 
 
 def _mean(values: Mapping[str, float]) -> float:

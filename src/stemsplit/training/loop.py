@@ -20,6 +20,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.checkpoint import load_initial, load_state, network_of, save_state
 from stemsplit.training.curves import CurveLog
 from stemsplit.training.feed import Feed
+from stemsplit.training.optimiser import make_optimisers
 from stemsplit.training.remix import Remixer
 from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.settings import FitSettings
@@ -64,9 +65,7 @@ class Trainer:
         self._warn, self._has_warned, self._is_stopped = warn, False, False
         self.network = network.to(settings.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
-        self._optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay
-        )
+        self._optimisers = make_optimisers(self.network, settings)
         self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
         self._without = set(remixer.settings.without)  # over all resumptions
         self._initial = initial.name if initial else ""
@@ -133,12 +132,13 @@ class Trainer:
     def step(self) -> float:
         """One update; returns the loss."""
         inputs = self._feed.take(self.step_number)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
         # what a network draws at random, such as dropout, is a function of the step too
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
         loss = self.network.loss(*inputs)
-        self._optimiser.zero_grad()
+        self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
         if torch.isfinite(loss) and torch.isfinite(norm):
@@ -161,7 +161,8 @@ class Trainer:
             self._has_warned = True
 
     def _update(self) -> None:
-        self._optimiser.step()
+        for optimiser in self._optimisers:
+            optimiser.step()
         # short memory at first, so that the random start is forgotten
         keep = min(1 - 1 / self.settings.ema_steps, (1 + self.step_number) / (10 + self.step_number))
         with torch.no_grad():
@@ -202,7 +203,7 @@ class Trainer:
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
-            "optimiser": self._optimiser.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
             "step_number": self.step_number,
             "elapsed_s": self.elapsed_s,
             "rate_factor": self._rate_factor,
@@ -232,9 +233,18 @@ class Trainer:
                 f"{self.checkpoint} holds another network ({found.name}, {found.options}); "
                 "name another folder, or the same preset, network and options"
             )
+        # the first checkpoints had one optimiser and did not name it
+        kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
+        name = state["settings"].get("optimiser", "adamw")
+        if name != self.settings.optimiser:
+            raise StemsplitError(
+                f"{self.checkpoint} was trained by {name}, not {self.settings.optimiser}; "
+                "name another folder, and the checkpoint as --init"
+            )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
-        self._optimiser.load_state_dict(state["optimiser"])
+        for optimiser, each in zip(self._optimisers, kept, strict=True):
+            optimiser.load_state_dict(each)
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
         self._without &= set(state.get("without", ()))  # what was heard once stays heard
         self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none

@@ -105,6 +105,7 @@ class OpenUnmix(SeparationNetwork):
     """
 
     name = "openunmix"
+    ends = ("encode", "decode")
     n_bins = OPENUNMIX_SPEC.n_bins
 
     def __init__(self, *, hidden_size: int = 512, n_layers: int = 3, max_bin: int = 1487) -> None:

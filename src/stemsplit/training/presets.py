@@ -32,7 +32,7 @@ class Preset:
         At its highest.
     n_workers : int
         Processes that cut examples.
-    clip_norm, weight_decay : float
+    clip_norm, weight_decay, optimiser
         Those of `FitSettings`.
     """
 
@@ -44,6 +44,7 @@ class Preset:
     n_workers: int = 0
     clip_norm: float = 2.0
     weight_decay: float = 1e-2
+    optimiser: str = "muon"
 
     def build(self, name: str = "", **options: Any) -> SeparationNetwork:
         """The preset's network, or the one called `name`; `options` go before the preset's."""
@@ -61,6 +62,7 @@ class Preset:
             n_workers=self.n_workers,
             clip_norm=self.clip_norm,
             weight_decay=self.weight_decay,
+            optimiser=self.optimiser,
             seed=seed,
             device=device,
         )
@@ -79,6 +81,7 @@ _OPENUNMIX = Preset(
     learning_rate=1e-3,
     clip_norm=math.inf,
     weight_decay=1e-5,
+    optimiser="adamw",
 )
 PRESETS = {
     "cpu": Preset(),

@@ -22,6 +22,8 @@ class Row:
         Options of the network, where they differ from the preset's.
     remix : dict
         Changes of `RemixSettings`.
+    fit : dict
+        Changes of `FitSettings`.
     one_target : float
         Share of the minutes that goes, in equal parts, into a network of its own for each target. What is
         left comes before: a network of all targets, whose weights those start from.
@@ -31,6 +33,7 @@ class Row:
     preset: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     remix: Mapping[str, Any] = field(default_factory=dict)
+    fit: Mapping[str, Any] = field(default_factory=dict)
     one_target: float = 0.0
 
     @property
@@ -50,6 +53,7 @@ ROWS = (
     Row("bandsplit-waveform", "cpu", {"loss": "log_energy+waveform"}),
     Row("bandsplit-wide", "cpu", {"n_features": 96}),
     Row("bandsplit-short", "cpu", {"dilations": [1, 2, 1, 2, 1, 2, 1, 2]}),
+    Row("bandsplit-adamw", "cpu", fit={"optimiser": "adamw"}),
     Row("fine-tuned", "cpu", one_target=0.5),
     Row("one-by-one", "cpu", one_target=1.0),
     *(Row(f"without-{name}", "cpu", remix={"without": (name,)}) for name in INGREDIENTS),

@@ -21,9 +21,12 @@ class SeparationNetwork(nn.Module, ABC):
         Bins of its STFT, those of the colours that it is trained with.
     options : dict
         What `networks.build` makes the same network of; plain values, as a checkpoint keeps them.
+    ends : tuple of str
+        Modules that read the input or write the output; what is between them is hidden.
     """
 
     name: ClassVar[str]
+    ends: ClassVar[tuple[str, ...]]
     n_bins: int
     options: dict[str, Any]
 

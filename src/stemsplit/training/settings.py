@@ -4,6 +4,7 @@ import math
 import time
 from dataclasses import dataclass
 
+OPTIMISERS = ("adamw", "muon")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 
@@ -26,7 +27,9 @@ class FitSettings:
     clip_norm : float
         Largest norm of a gradient.
     weight_decay : float
-        AdamW's.
+        Share of the weights that goes in a step, times the learning rate.
+    optimiser : str
+        One of `OPTIMISERS`.
     checkpoint_s, validate_s : float
         Seconds between checkpoints, and between validations.
     seed : int
@@ -42,7 +45,7 @@ class FitSettings:
     Raises
     ------
     ValueError
-        No such clock.
+        No such clock or optimiser.
     """
 
     budget_s: float
@@ -52,6 +55,7 @@ class FitSettings:
     ema_steps: float = 400.0
     clip_norm: float = 2.0
     weight_decay: float = 1e-2
+    optimiser: str = "adamw"
     checkpoint_s: float = 300.0
     validate_s: float = 600.0
     seed: int = 0
@@ -60,8 +64,12 @@ class FitSettings:
     clock: str = "wall"
 
     def __post_init__(self) -> None:
-        if self.clock not in CLOCKS:
-            raise ValueError(f"the clock is {' or '.join(CLOCKS)}, not {self.clock!r}")
+        for name, value, known in (
+            ("clock", self.clock, CLOCKS),
+            ("optimiser", self.optimiser, OPTIMISERS),
+        ):
+            if value not in known:
+                raise ValueError(f"the {name} is {' or '.join(known)}, not {value!r}")
 
     def now_s(self) -> float:
         """Seconds on the clock; only differences mean anything."""
