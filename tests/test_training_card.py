@@ -54,7 +54,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     torch.manual_seed(0)
     first = BandSplit(n_features=8, n_layers=1, mask="sigmoid", loss="l1")
     remixer = Remixer(load_songs(folder / "songs"), RemixSettings(n_samples=3072 * 5), seed=0)
-    settings = FitSettings(budget_s=600, batch_size=1)
+    settings = FitSettings(budget_s=600, batch_size=1, optimiser="muon")
     begun = Trainer(first, remixer, settings, folder / "begun")
     begun.save()
     trainer = Trainer(first, remixer, settings, folder / "run", initial=begun.checkpoint)
@@ -87,6 +87,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
 def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
     assert "A sigmoid for each target makes the masks." in card and "sum to one" not in card
     assert "`20 log10` of the summed magnitudes" in card
+    assert "Muon for hidden matrices, AdamW for the rest; warm-up" in card
     assert "x 8 features x\n1 layers" in card
 
 

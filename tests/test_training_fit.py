@@ -197,7 +197,7 @@ def test_a_budget_counts_on_the_clock_that_was_chosen(
     trainer = make_trainer(songs_folder, tmp_path, budget_s=3.0, clock="processor")
     trainer.fit()
     assert trainer.step_number == 3  # a second from the begin to the end of each
-    with pytest.raises(ValueError, match="sundial"):
+    with pytest.raises(StemsplitError, match="sundial"):
         FitSettings(budget_s=1, clock="sundial")
 
 
@@ -357,6 +357,7 @@ def test_options_of_the_command_line_are_typed() -> None:
         (["--option", 'n_features="wide"'], "wide"),
         (["--preset", "nonsense"], "nonsense"),
         (["--target", "nonsense"], "nonsense"),
+        (["--optimiser", "nonsense"], "nonsense"),
         (["--option", "n_features=8"], "holds no songs"),
     ],
 )
@@ -384,10 +385,11 @@ def test_the_command_trains_with_the_processes_asked_for(songs_folder: Path, tmp
     command = ["fit", str(tmp_path / "run"), "--work", str(tmp_path), "--minutes", "0.01", "--workers", "1"]
     for name, value in (("n_features", 8), ("n_layers", 1)):
         command += ["--option", f"{name}={value}"]
-    result = CliRunner().invoke(app, command)
+    result = CliRunner().invoke(app, [*command, "--optimiser", "adamw"])
     assert result.exit_code == 0, result.output
     state = load_state(tmp_path / "run" / "checkpoint.pt")
     assert state["settings"]["n_workers"] == 1 and state["step_number"] >= 1
+    assert state["settings"]["optimiser"] == "adamw" != find_preset("cpu").optimiser
     assert "render bass" in (tmp_path / "run" / "curve.csv").read_text(encoding="utf-8")
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from stemsplit.errors import StemsplitError
 from stemsplit.training.networks import build
 from stemsplit.training.optimiser import STEP_RMS, Muon, make_optimisers, orthogonal
 from stemsplit.training.settings import FitSettings
@@ -73,5 +74,5 @@ def test_every_weight_has_one_optimiser() -> None:
 
 
 def test_an_unknown_optimiser_is_refused() -> None:
-    with pytest.raises(ValueError, match="adamw or muon, not 'sgd'"):
+    with pytest.raises(StemsplitError, match="adamw or muon, not 'sgd'"):
         FitSettings(budget_s=1, optimiser="sgd")

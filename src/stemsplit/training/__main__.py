@@ -99,6 +99,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     without: Annotated[
         list[str] | None, typer.Option(help="Ingredient that is left out; may be repeated.")
     ] = None,
+    optimiser: Annotated[str, typer.Option(help="muon or adamw. Default: the preset's.")] = "",
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
@@ -114,9 +115,10 @@ def fit(  # noqa: PLR0917 - the command line names them
     chosen, options = find_preset(preset), read_options(option or ())
     torch.manual_seed(seed)
     net = chosen.build(network, **options | ({"target": target} if target else {}))
-    songs = load_songs(work / "songs")
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
     settings = settings if workers is None else replace(settings, n_workers=workers)
+    settings = replace(settings, optimiser=optimiser or settings.optimiser)
+    songs = load_songs(work / "songs")
     cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
     remix = chosen.remix(without=without or ())
     trainer = Trainer(

@@ -8,7 +8,7 @@ from typing import Any
 
 from stemsplit.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC
-from stemsplit.training.checkpoint import load_bandsplit, load_state
+from stemsplit.training.checkpoint import load_bandsplit, load_state, optimiser_of
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
 from stemsplit.training.remix import LAYER_CHANCES
@@ -37,6 +37,7 @@ SOURCE_NOTES = {
     "render": "virtual band with held-out MIDI, drum kit, bass, keys and singer",
     "album-unseen": "the album's other songs, which this training left out; in no mean",
 }
+OPTIMISER_NOTES = {"adamw": "AdamW", "muon": "Muon for hidden matrices, AdamW for the rest"}
 LOSS_NOTES = {
     "log_energy": "`10 log10(error energy + 0.001 mixture energy)` per stem and example",
     "l1": "`20 log10` of the summed magnitudes of the error, against the mixture's, per stem and example",
@@ -143,8 +144,9 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
   but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
   {layers}. Random levels, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band
   limits and missing stems. Left out: {without}.
-- Loss: {LOSS_NOTES[loss]}. AdamW, warm-up and cosine over
-  the clock, averaged weights (EMA), bfloat16.
+- Loss: {LOSS_NOTES[loss]}.
+  {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
+  (EMA), bfloat16.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
 
 
@@ -160,7 +162,8 @@ def _quality(evaluation: Evaluation) -> str:
     return f"""## Quality on the validation set
 
 How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether
-a network of its own for each target pays: [one at a time or together](comparison-targets.md).
+a network of its own for each target pays: [one at a time or together](comparison-targets.md). What the
+optimiser brings: [Muon or AdamW](comparison-optimisers.md).
 
 In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is a
 harmonic-percussive split with frequency bands; the oracle is the ratio mask of the true stems. Leakage:
@@ -245,6 +248,7 @@ def _plain(song: Song) -> str:
 def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
+    settings = f"--minutes {minutes:.0f} --seed {seed} --optimiser {optimiser_of(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
     return f"""## Reproduction
 
@@ -253,7 +257,7 @@ The clock sets the number of steps, so another machine gives another model of th
 ```
 pip install "stemsplit[train]"      # and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
-python -m stemsplit.training fit RUN --work WORK --minutes {minutes:.0f} --seed {seed} --threads 1{initial}
+python -m stemsplit.training fit RUN --work WORK {settings} --threads 1{initial}
 python -m stemsplit.training export RUN models/band.onnx
 python -m stemsplit.training evaluate RUN --work WORK --museval
 python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx --hardware "..."

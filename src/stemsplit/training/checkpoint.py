@@ -47,6 +47,11 @@ def network_of(state: dict[str, Any]) -> SeparationNetwork:
     return build(state.get("network_name", "bandsplit"), **state["network_options"])
 
 
+def optimiser_of(state: dict[str, Any]) -> str:
+    """What updated a checkpoint's weights; the first ones were AdamW's and did not say so."""
+    return str(state["settings"].get("optimiser", "adamw"))
+
+
 def load_average(checkpoint: Path) -> SeparationNetwork:
     """The averaged network of a checkpoint, ready for use, whichever it is."""
     state = load_state(checkpoint)

@@ -17,7 +17,13 @@ from torch import nn
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.checkpoint import load_initial, load_state, network_of, save_state
+from stemsplit.training.checkpoint import (
+    load_initial,
+    load_state,
+    network_of,
+    optimiser_of,
+    save_state,
+)
 from stemsplit.training.curves import CurveLog
 from stemsplit.training.feed import Feed
 from stemsplit.training.optimiser import make_optimisers
@@ -233,13 +239,13 @@ class Trainer:
                 f"{self.checkpoint} holds another network ({found.name}, {found.options}); "
                 "name another folder, or the same preset, network and options"
             )
-        # the first checkpoints had one optimiser and did not name it
+        # the first checkpoints had one optimiser
         kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
-        name = state["settings"].get("optimiser", "adamw")
+        name = optimiser_of(state)
         if name != self.settings.optimiser:
             raise StemsplitError(
                 f"{self.checkpoint} was trained by {name}, not {self.settings.optimiser}; "
-                "name another folder, and the checkpoint as --init"
+                f"add --optimiser {name}, or name another folder and the checkpoint as --init"
             )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])

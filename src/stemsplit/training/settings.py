@@ -4,6 +4,8 @@ import math
 import time
 from dataclasses import dataclass
 
+from stemsplit.errors import StemsplitError
+
 OPTIMISERS = ("adamw", "muon")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
@@ -44,7 +46,7 @@ class FitSettings:
 
     Raises
     ------
-    ValueError
+    StemsplitError
         No such clock or optimiser.
     """
 
@@ -69,7 +71,7 @@ class FitSettings:
             ("optimiser", self.optimiser, OPTIMISERS),
         ):
             if value not in known:
-                raise ValueError(f"the {name} is {' or '.join(known)}, not {value!r}")
+                raise StemsplitError(f"the {name} is {' or '.join(known)}, not {value!r}")
 
     def now_s(self) -> float:
         """Seconds on the clock; only differences mean anything."""
