@@ -29,7 +29,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.__main__ import app, main
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.checkpoint import load_average, load_initial, load_state
+from stemsplit.training.checkpoint import load_average, load_initial, load_state, save_state
 from stemsplit.training.curves import CurveLog, draw_curves, read_curves
 from stemsplit.training.feed import Feed
 from stemsplit.training.graph import store_halves, weight_names
@@ -405,6 +405,20 @@ def test_a_checkpoint_of_another_optimiser_is_refused(songs_folder: Path, tmp_pa
     make_trainer(songs_folder, tmp_path, optimiser="muon").save()
     with pytest.raises(StemsplitError, match="trained by muon, not adamw"):
         make_trainer(songs_folder, tmp_path, optimiser="adamw")
+
+
+def test_a_checkpoint_from_before_there_were_optimisers_goes_on(songs_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(songs_folder, tmp_path)
+    trainer.step()
+    trainer.save()
+    state = load_state(trainer.checkpoint)
+    (state["optimiser"],) = state.pop("optimisers")
+    del state["settings"]["optimiser"]
+    save_state(state, trainer.checkpoint)
+    resumed = make_trainer(songs_folder, tmp_path)
+    for each in (trainer, resumed):
+        each.step()
+    assert all(torch.equal(a, b) for a, b in zip(weights(trainer), weights(resumed), strict=True))
 
 
 def test_a_file_that_is_no_checkpoint_is_an_error(tmp_path: Path) -> None:
