@@ -1,7 +1,8 @@
 """Library, songs and examples: what may be trained on, and that a seed decides everything."""
 
 import csv
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -160,6 +161,42 @@ def test_wrong_index_is_an_error(tmp_path: Path, content: str) -> None:
 
 def test_no_songs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StemsplitError, match="prepare"):
+        load_songs(tmp_path)
+
+
+def _cut_description(folder: Path) -> None:
+    (folder / "song.json").write_text('{"split": "tr', encoding="utf-8")
+
+
+def _unknown_fact(folder: Path) -> None:
+    facts = json.loads((folder / "song.json").read_text(encoding="utf-8"))
+    (folder / "song.json").write_text(json.dumps(facts | {"mood": "blue"}), encoding="utf-8")
+
+
+def _list_description(folder: Path) -> None:
+    (folder / "song.json").write_text("[1, 2]", encoding="utf-8")
+
+
+def _cut_array(folder: Path) -> None:
+    whole = (folder / "song.npy").read_bytes()
+    (folder / "song.npy").write_bytes(whole[: len(whole) // 2])
+
+
+def _no_array(folder: Path) -> None:
+    (folder / "song.npy").unlink()
+
+
+@pytest.mark.parametrize(
+    "damage", [_cut_description, _unknown_fact, _list_description, _cut_array, _no_array]
+)
+def test_a_damaged_song_is_named_before_training_begins(
+    tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    take = Take(np.full((2, 4000), 0.5, np.float32))
+    save_song(tmp_path, "song", {"drums": take}, split="train", kind="render")
+    assert len(load_songs(tmp_path)) == 1
+    damage(tmp_path)
+    with pytest.raises(StemsplitError, match=r"song\.json describes no song .*delete it and run .*prepare"):
         load_songs(tmp_path)
 
 

@@ -136,18 +136,36 @@ def load_songs(folder: Path) -> list[Song]:
     Raises
     ------
     StemsplitError
-        There is none.
+        There is none, or one is damaged.
     """
-    songs = []
-    for path in sorted(folder.glob("*.json")):
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
-        made_of = facts.pop("ingredients", {})  # songs of an earlier version say nothing
-        facts["ingredients"] = {stem: tuple(names) for stem, names in made_of.items()}
-        songs.append(Song(path=path.with_suffix(".npy"), **facts))
+    songs = [_load_song(path) for path in sorted(folder.glob("*.json"))]
     if not songs:
         raise StemsplitError(f"{folder} holds no songs; run `python -m stemsplit.training prepare` first")
     return songs
+
+
+def _load_song(description: Path) -> Song:
+    array = description.with_suffix(".npy")
+    try:
+        facts = json.loads(description.read_text(encoding="utf-8"))
+        facts = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+        made_of = facts.pop("ingredients", {})  # songs of an earlier version say nothing
+        facts["ingredients"] = {stem: tuple(names) for stem, names in made_of.items()}
+        song = Song(path=array, **facts)
+        # an array that is cut off would be noticed only when training draws it
+        is_whole = array.stat().st_size >= len(song.stems) * 2 * song.n_samples * 2
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise _damaged(description, f"{error!r}") from error
+    if not is_whole:
+        raise _damaged(description, f"{array.name} is cut off")
+    return song
+
+
+def _damaged(description: Path, reason: str) -> StemsplitError:
+    return StemsplitError(
+        f"{description} describes no song that can be used ({reason}); "
+        "delete it and run `python -m stemsplit.training prepare` again"
+    )
 
 
 def set_kind(song: Song, kind: str) -> None:
