@@ -105,3 +105,10 @@ def test_another_speed_keeps_the_highs_and_adds_nothing(speed: float) -> None:
     place = round(12000 * speed / SAMPLE_RATE * 32000)
     assert 10 * np.log10(spectrum[place - 4 : place + 5].sum() / spectrum.sum()) > -0.001  # no images
     assert rms(played[:, 8000:40000]) == pytest.approx(rms(tone[:, 8000:40000]), rel=0.03)
+
+
+def test_a_sound_is_as_long_as_its_speed_says_also_where_that_is_nearly_one() -> None:
+    sound = np.zeros((1, 170_000), np.float32)
+    for speed in (1 + sign * change for sign in (1, -1) for change in (1e-6, 2e-5, 1e-4, 3e-4, 5.1e-4, 1e-3)):
+        n_samples = at_speed(sound, speed).shape[1]
+        assert n_samples == 170_000 if abs(speed - 1) < 5e-4 else abs(n_samples - 170_000 / speed) <= 1

@@ -66,6 +66,17 @@ def read_places(found: list[Reading]) -> set[tuple[str, str]]:
     return {place for places, _ in found for place in places}
 
 
+@pytest.mark.parametrize("exponent", [-0.12, -5.1e-4, -3e-4, -1e-4, -2e-5, 2e-5, 1e-4, 3e-4, 5.1e-4, 0.12])
+def test_a_stem_at_any_speed_is_long_enough(songs: list[Song], exponent: float) -> None:
+    class Drawn(np.random.Generator):
+        def uniform(self, low: float = 0.0, high: float = 1.0, size: object = None) -> float:  # type: ignore[override]
+            return exponent if (low, high) == (-0.12, 0.12) else 0.5 * (low + high)
+
+    remixer = Remixer(songs, RemixSettings(n_samples=40_000, speed=1.0), seed=3)
+    cut = remixer._cut(Drawn(np.random.PCG64(1)), songs[0], "drums")
+    assert cut.shape == (2, 40_000)
+
+
 def test_examples_depend_on_seed_and_number_alone(songs: list[Song]) -> None:
     remixer = make_remixer(songs)
     first = [remixer.example(number).stems for number in range(12)]

@@ -51,8 +51,11 @@ def augmented(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> Fl
 
 
 def at_speed(sound: FloatArray, speed: float) -> FloatArray:
-    """Play a sound faster, and higher by as much: ``(channels, samples) -> (channels, samples / speed)``."""
-    if abs(speed - 1) < 1e-4:
+    """Play a sound faster, and higher by as much: ``(channels, samples) -> (channels, samples / speed)``.
+
+    Less than a cent is no change: so near to one the resampler returns some samples too few.
+    """
+    if abs(speed - 1) < 5e-4:
         return sound
     return np.asarray(soxr.resample(sound.T, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").T, np.float32)
 

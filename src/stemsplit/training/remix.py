@@ -204,7 +204,8 @@ class Remixer:
         """Cut a stretch of a stem at the level it has in a record, more or less."""
         n_samples = self.settings.n_samples
         speed = float(np.exp(rng.uniform(-0.12, 0.12))) if rng.random() < self.settings.speed else 1.0
-        cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * speed) + 2)
+        # enough also where the speed is so near to one that nothing changes
+        cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * max(speed, 1.0)) + 2)
         cut = at_speed(cut, speed)[:, :n_samples]
         level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
         cut *= 10 ** (min(level_db - song.level_db(stem), MAX_GAIN_DB) / 20)
