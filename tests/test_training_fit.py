@@ -178,6 +178,23 @@ def test_a_process_that_fails_ends_the_run(
     assert set(multiprocessing.active_children()) <= set(before)
 
 
+def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path)
+    cut = Remixer.example
+
+    def broken(remixer: Remixer, number: int) -> Example:
+        if number == 7:
+            raise ValueError("a song of another length")
+        return cut(remixer, number)
+
+    monkeypatch.setattr(Remixer, "example", broken)
+    with pytest.raises(ValueError, match="another length"):
+        trainer.fit()
+    assert load_state(trainer.checkpoint)["step_number"] == 3  # of two examples each
+
+
 def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(songs_folder, tmp_path, budget_s=0.5)
     trainer.fit()

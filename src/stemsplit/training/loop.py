@@ -137,7 +137,11 @@ class Trainer:
 
     def step(self) -> float:
         """One update; returns the loss."""
-        inputs = self._feed.take(self.step_number)
+        try:
+            inputs = self._feed.take(self.step_number)
+        except Exception:
+            self._write(self.save)  # what was learned since the last checkpoint is kept
+            raise
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
