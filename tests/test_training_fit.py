@@ -190,9 +190,29 @@ def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
         return cut(remixer, number)
 
     monkeypatch.setattr(Remixer, "example", broken)
-    with pytest.raises(ValueError, match="another length"):
+    with pytest.raises(StemsplitError, match="step 3 cannot be cut: a song of another length"):
         trainer.fit()
     assert load_state(trainer.checkpoint)["step_number"] == 3  # of two examples each
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="POSIX signals")
+def test_a_process_that_dies_while_a_step_is_computed_costs_nothing(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, n_workers=1)
+    loss = trainer.network.loss
+
+    def lossy(*inputs: torch.Tensor) -> torch.Tensor:
+        if trainer.step_number == 2:
+            (worker,) = multiprocessing.active_children()
+            os.kill(worker.pid or 0, signal.SIGKILL)
+            worker.join()
+        return loss(*inputs)
+
+    monkeypatch.setattr(trainer.network, "loss", lossy)
+    with pytest.raises(StemsplitError, match="cannot be cut"):
+        trainer.fit()
+    assert load_state(trainer.checkpoint)["step_number"] >= 3
 
 
 def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -42,14 +44,16 @@ class Feed:
         Raises
         ------
         StemsplitError
-            A process died, or failed in a way that is not one of its own errors.
+            The examples cannot be cut: a song is damaged, or a process died.
         """
         if self._coming is None or step_number != self._next:
             self._coming = self._from(step_number)
         self._next = step_number + 1
         try:
             inputs = next(self._coming)
-        except RuntimeError as error:
+        except StemsplitError:
+            raise
+        except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise StemsplitError(f"the examples of step {step_number} cannot be cut: {error}") from error
         stems, known, colours = (x.to(self._settings.device, non_blocking=True) for x in inputs)
@@ -70,7 +74,8 @@ class Feed:
             worker_init_fn=_leave_interrupts,
             multiprocessing_context=_context() if n_workers else None,
         )
-        return iter(loader)
+        with _unsignalled():
+            return iter(loader)
 
 
 class _Steps(Dataset[Inputs]):
@@ -84,6 +89,23 @@ class _Steps(Dataset[Inputs]):
         stems = torch.from_numpy(np.stack([example.stems for example in examples]))
         known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))
         return stems, known, draw_colours(rng, size, stems.shape[1], self._n_bins)
+
+
+@contextmanager
+def _unsignalled() -> Iterator[None]:
+    """Have no handler of the signal that a process has died.
+
+    The loader's would raise wherever the training is, in the middle of an update too; the next `take` finds
+    the process dead by itself.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
 
 
 def _leave_interrupts(_: int) -> None:
