@@ -206,7 +206,7 @@ def test_a_process_that_dies_while_a_step_is_computed_costs_nothing(
         if trainer.step_number == 2:
             (worker,) = multiprocessing.active_children()
             os.kill(worker.pid or 0, signal.SIGKILL)
-            worker.join()
+            os.waitid(os.P_PID, worker.pid or 0, os.WEXITED | os.WNOWAIT)
         return loss(*inputs)
 
     monkeypatch.setattr(trainer.network, "loss", lossy)
