@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -182,12 +183,40 @@ def _cut_array(folder: Path) -> None:
     (folder / "song.npy").write_bytes(whole[: len(whole) // 2])
 
 
+def _array_without_its_last_sample(folder: Path) -> None:
+    whole = (folder / "song.npy").read_bytes()
+    (folder / "song.npy").write_bytes(whole[:-2])
+
+
+def _empty_array(folder: Path) -> None:
+    (folder / "song.npy").write_bytes(b"")
+
+
+def _array_of_floats(folder: Path) -> None:
+    np.save(folder / "song.npy", np.load(folder / "song.npy").astype(np.float32))
+
+
+def _array_of_two_stems(folder: Path) -> None:
+    np.save(folder / "song.npy", np.repeat(np.load(folder / "song.npy"), 2, axis=0))
+
+
 def _no_array(folder: Path) -> None:
     (folder / "song.npy").unlink()
 
 
 @pytest.mark.parametrize(
-    "damage", [_cut_description, _unknown_fact, _list_description, _cut_array, _no_array]
+    "damage",
+    [
+        _cut_description,
+        _unknown_fact,
+        _list_description,
+        _cut_array,
+        _array_without_its_last_sample,
+        _empty_array,
+        _array_of_floats,
+        _array_of_two_stems,
+        _no_array,
+    ],
 )
 def test_a_damaged_song_is_named_before_training_begins(
     tmp_path: Path, damage: Callable[[Path], None]
@@ -207,3 +236,22 @@ def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     assert np.abs(song.read("bass", 0, 5000) - waveform).max() < 2 / 32768
     assert song.read("bass", 4000, 2000)[:, 1000:].max() == 0
     assert song.ingredients == {"bass": ("slap",)}
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="the system does not list open files")
+def test_songs_that_were_read_keep_no_file_open(tmp_path: Path) -> None:
+    take = Take(np.full((2, 4000), 0.5, np.float32))
+    for number in range(20):
+        save_song(tmp_path, f"{number}", {"drums": take}, split="train", kind="render")
+    songs = load_songs(tmp_path)
+    open_before = len(list(Path("/dev/fd").iterdir()))
+    for song in songs:
+        song.read("drums", 100, 1000)
+    assert len(list(Path("/dev/fd").iterdir())) == open_before
+
+
+def test_a_song_that_was_read_goes_to_another_process_without_its_samples(tmp_path: Path) -> None:
+    save_song(tmp_path, "a", {"bass": Take(np.ones((2, 50_000), np.float32))}, split="train", kind="render")
+    (song,) = load_songs(tmp_path)
+    song.read("bass", 0, 100)
+    assert len(pickle.dumps(song)) < 5000 and pickle.loads(pickle.dumps(song)) == song

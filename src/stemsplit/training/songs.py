@@ -1,4 +1,4 @@
-"""Songs as training sees them: aligned stems in one memory-mapped array each.
+"""Songs as training sees them: aligned stems in one array on the disk each.
 
 A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``. A stem is one of `TARGETS`,
 or unseparated music, named by the targets it may hold: "bass+other" has no drums and no voice in it.
@@ -7,7 +7,6 @@ or unseparated music, named by the targets it may hold: "bass+other" has no drum
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -57,20 +56,21 @@ class Song:
     ingredients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     maker: str = ""
 
-    @cached_property
-    def _samples(self) -> NDArray[np.int16]:
-        samples: NDArray[np.int16] = np.load(self.path, mmap_mode="r")
-        return samples
-
     def level_db(self, stem: str) -> float:
         """Level of a stem while it sounds."""
         return self.levels_db[self.stems.index(stem)]
 
     def read(self, stem: str, start: int, n_samples: int) -> FloatArray:
         """Samples of one stem, ``(2, n_samples)``; silence beyond the end."""
-        row = self._samples[self.stems.index(stem), :, start : start + n_samples]
+        # mapped for this stretch only: a map that is kept costs a file descriptor for each song drawn
+        row = _mapped(self.path)[self.stems.index(stem), :, start : start + n_samples]
         waveform = row.astype(np.float32) / 32768
         return np.pad(waveform, ((0, 0), (0, n_samples - waveform.shape[1])))
+
+
+def _mapped(array: Path) -> NDArray[np.int16]:
+    samples: NDArray[np.int16] = np.load(array, mmap_mode="r")
+    return samples
 
 
 def targets_of(stem: str) -> tuple[str, ...]:
@@ -152,12 +152,15 @@ def _load_song(description: Path) -> Song:
         made_of = facts.pop("ingredients", {})  # songs of an earlier version say nothing
         facts["ingredients"] = {stem: tuple(names) for stem, names in made_of.items()}
         song = Song(path=array, **facts)
-        # an array that is cut off would be noticed only when training draws it
-        is_whole = array.stat().st_size >= len(song.stems) * 2 * song.n_samples * 2
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        # an array that is cut off cannot be mapped; else it would be noticed only when training draws it
+        samples = _mapped(array)
+    except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:
         raise _damaged(description, f"{error!r}") from error
-    if not is_whole:
-        raise _damaged(description, f"{array.name} is cut off")
+    expected = (len(song.stems), 2, song.n_samples)
+    if samples.dtype != np.int16 or samples.shape != expected:
+        raise _damaged(
+            description, f"{array.name} holds {samples.dtype} {samples.shape}, not int16 {expected}"
+        )
     return song
 
 
