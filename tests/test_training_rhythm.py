@@ -17,7 +17,7 @@ from stemsplit.training.studio.bass_synth import KINDS, control_line, synth_bass
 from stemsplit.training.studio.drum_mix import mixed_drums, room_impulse
 from stemsplit.training.studio.drum_synth import synthesised_hit
 from stemsplit.training.studio.drums import DrumMaker, choked
-from stemsplit.training.studio.effects import ducked, swept
+from stemsplit.training.studio.effects import compressed, ducked, swept
 from stemsplit.training.studio.groove_styles import CLOSED, KICK, OPEN, STYLES
 from stemsplit.training.studio.grooves import draw_groove, filled, fitted_tempo, with_breaks
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, true_piece
@@ -167,6 +167,16 @@ def test_ducking_follows_the_kick() -> None:
     out = ducked(np.ones((2, SAMPLE_RATE), np.float32), [0.5, 3.0], depth=0.8, release_s=0.1)
     assert out[0, round(0.5 * SAMPLE_RATE)] == pytest.approx(0.2, abs=0.01)
     assert out[0, round(0.45 * SAMPLE_RATE)] == 1 and out[0, round(0.95 * SAMPLE_RATE)] > 0.97
+
+
+def test_compression_moves_nothing_in_the_image() -> None:
+    time_s = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    sound = np.stack([np.sin(600 * np.pi * time_s), 0.1 * np.sin(600 * np.pi * time_s)]).astype(np.float32)
+    for seed in range(4):
+        out = compressed(np.random.default_rng(seed), sound, heavy=True)
+        assert np.abs(out[1] - 0.1 * out[0]).max() < 1e-3 * np.abs(out).max()
+        loud = np.abs(out[0]).reshape(-1, 441).max(1)
+        assert loud[0] > 1.5 * loud[-1]  # and yet it compresses
 
 
 def test_a_swept_filter_opens() -> None:

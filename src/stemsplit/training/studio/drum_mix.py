@@ -57,10 +57,10 @@ def mixed_drums(
 def room_picture(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """What overheads and room microphones give: late, wide, squeezed."""
     echo = oaconvolve(waveform, room_impulse(rng, rooms), axes=1)[:, : waveform.shape[1]]
-    squeezed = compressed(rng, np.asarray(echo, np.float32), heavy=True)
+    out = compressed(rng, np.asarray(echo, np.float32), heavy=True)
     if rng.random() < 0.4:
-        squeezed = saturated(squeezed, float(rng.uniform(3, 15)))
-    return apply(squeezed, [pb.HighpassFilter(float(rng.uniform(60, 300)))])
+        out = saturated(out, float(rng.uniform(3, 15)))
+    return apply(out, [pb.HighpassFilter(float(rng.uniform(60, 300)))])
 
 
 def room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:

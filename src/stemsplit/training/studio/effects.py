@@ -60,13 +60,29 @@ def in_room(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], w
     return apply(waveform, [reverb])
 
 
+def squeezed(waveform: FloatArray, curve: tuple[float, float], times_ms: tuple[float, float]) -> FloatArray:
+    """One compressor on both sides, led by the louder of them, so that nothing moves in the image.
+
+    Parameters
+    ----------
+    waveform : FloatArray, shape (channels, samples)
+        Any sound.
+    curve : tuple of float
+        Threshold in dB, and ratio.
+    times_ms : tuple of float
+        Attack and release in milliseconds.
+    """
+    # The key never is 0, so that what the compressor makes of it, divided by it, is the gain.
+    key = np.maximum(np.abs(waveform).max(0, keepdims=True), 1e-5)
+    return np.asarray(waveform * (apply(key, [pb.Compressor(*curve, *times_ms)]) / key), np.float32)
+
+
 def compressed(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> FloatArray:
     """A compressor at a random, musical setting."""
     threshold_db = float(rng.uniform(-32, -18) if heavy else rng.uniform(-22, -10))
     ratio = float(rng.uniform(4, 10) if heavy else rng.uniform(1.8, 4))
     attack_ms, release_ms = float(rng.uniform(1, 25)), float(rng.uniform(50, 250))
-    squeezed = apply(levelled(waveform), [pb.Compressor(threshold_db, ratio, attack_ms, release_ms)])
-    return levelled(squeezed)
+    return levelled(squeezed(levelled(waveform), (threshold_db, ratio), (attack_ms, release_ms)))
 
 
 def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:

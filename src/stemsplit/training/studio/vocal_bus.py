@@ -8,7 +8,15 @@ from numpy.random import Generator
 from scipy.ndimage import uniform_filter1d
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.studio.effects import apply, compressed, doubled, in_room, levelled, saturated
+from stemsplit.training.studio.effects import (
+    apply,
+    compressed,
+    doubled,
+    in_room,
+    levelled,
+    saturated,
+    squeezed,
+)
 from stemsplit.types import FloatArray
 
 
@@ -50,7 +58,7 @@ def de_essed(rng: Generator, waveform: FloatArray) -> FloatArray:
     out = levelled(waveform)
     high = apply(out, [pb.HighpassFilter(float(rng.uniform(4500, 7500)))])
     threshold_db = float(rng.uniform(-40, -26))
-    return out - high + apply(high, [pb.Compressor(threshold_db, float(rng.uniform(2, 6)), 0.5, 40)])
+    return out - high + squeezed(high, (threshold_db, float(rng.uniform(2, 6))), (0.5, 40))
 
 
 def telephone(rng: Generator, waveform: FloatArray) -> FloatArray:
