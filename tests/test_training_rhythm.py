@@ -17,7 +17,7 @@ from stemsplit.training.studio.bass_synth import KINDS, control_line, synth_bass
 from stemsplit.training.studio.drum_mix import mixed_drums, room_impulse
 from stemsplit.training.studio.drum_synth import synthesised_hit
 from stemsplit.training.studio.drums import DrumMaker, choked
-from stemsplit.training.studio.effects import compressed, ducked, swept
+from stemsplit.training.studio.effects import compressed, ducked, limited, swept
 from stemsplit.training.studio.groove_styles import CLOSED, KICK, OPEN, STYLES
 from stemsplit.training.studio.grooves import draw_groove, filled, fitted_tempo, with_breaks
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, true_piece
@@ -177,6 +177,17 @@ def test_compression_moves_nothing_in_the_image() -> None:
         assert np.abs(out[1] - 0.1 * out[0]).max() < 1e-3 * np.abs(out).max()
         loud = np.abs(out[0]).reshape(-1, 441).max(1)
         assert loud[0] > 1.5 * loud[-1]  # and yet it compresses
+
+
+@pytest.mark.parametrize("threshold_db", [-12.0, -5.0])
+def test_a_limiter_evens_out_without_clipping(threshold_db: float) -> None:
+    time_s = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
+    tone = (np.sin(160 * np.pi * time_s) * np.where(time_s < 1, 0.7, 0.2)).astype(np.float32)
+    out = limited(np.stack([tone, tone]), threshold_db)
+    loud, quiet = (np.abs(out[0, round(t * SAMPLE_RATE) :][:20_000]).max() for t in (0.5, 1.5))
+    assert loud < 0.9 and (quiet / loud > 0.5 or threshold_db > -6)
+    spectrum = np.abs(np.fft.rfft(out[0, 22_050:44_100] * np.hanning(22_050)))
+    assert np.square(spectrum[500:]).sum() < 1e-5 * np.square(spectrum).sum()  # above 1 kHz
 
 
 def test_a_swept_filter_opens() -> None:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pedalboard as pb
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
@@ -12,7 +11,14 @@ from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.bass_lines import HIGHEST, LOWEST
 from stemsplit.training.studio.bass_player import draw_fingers, play_bass
 from stemsplit.training.studio.bass_synth import KINDS, synth_bass, widened
-from stemsplit.training.studio.effects import apply, bass_amplifier, compressed, ducked, equalised, levelled
+from stemsplit.training.studio.effects import (
+    bass_amplifier,
+    compressed,
+    ducked,
+    equalised,
+    levelled,
+    limited,
+)
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.sampler import Instrument, collect_instruments
 from stemsplit.training.studio.soundfont import render_soundfont
@@ -101,8 +107,7 @@ def _blended(rng: Generator, dry: FloatArray) -> FloatArray:
     if rng.random() < 0.4:
         direct = compressed(rng, dry, heavy=True)
         amplified = amplified + float(rng.uniform(0.2, 1.0)) * direct
-    limiter = pb.Limiter(float(rng.uniform(-12, -5)), 100)
-    return apply(levelled(amplified, 0.7), [limiter]) if rng.random() < 0.4 else amplified
+    return limited(levelled(amplified, 0.7), float(rng.uniform(-12, -5))) if rng.random() < 0.4 else amplified
 
 
 def legato(notes: Sequence[Note], rng: Generator) -> list[Note]:

@@ -85,6 +85,11 @@ def compressed(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> 
     return levelled(squeezed(levelled(waveform), (threshold_db, ratio), (attack_ms, release_ms)))
 
 
+def limited(waveform: FloatArray, threshold_db: float) -> FloatArray:
+    """Held near a threshold by a fast compressor; what its attack lets through is rounded, not clipped."""
+    return saturated(levelled(squeezed(waveform, (threshold_db, 20.0), (1.0, 100.0)), 0.7), 0.0)
+
+
 def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Heavy compression, some grit, a cabinet: a bass as it sits in a record."""
     out = compressed(rng, waveform, heavy=True)
