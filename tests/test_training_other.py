@@ -54,6 +54,20 @@ def test_beat_and_chords_are_read_off_the_notes() -> None:
     assert {chord.tones for chord in find_chords([Part(0, tuple(notes))], pulse, length_s=6)} == {(0, 4, 7)}
 
 
+@pytest.mark.parametrize("beat_s", [0.3819, 0.4567, 0.5223, 0.6011, 0.7071])
+def test_a_beat_is_found_to_the_end_of_a_song(beat_s: float) -> None:
+    """Within a thousandth, as a grid that runs for 40 s must be; and bars begin where chords do."""
+    rng = np.random.default_rng(0)
+    notes = [
+        Note(0.13 + 0.5 * beat_s * i, 0.1, 60, 90) for i in range(round(70 / beat_s)) if rng.random() < 0.8
+    ]
+    chords = [Note(0.13 + beat_s * (1 + 4 * i), 4 * beat_s, 48, 90) for i in range(round(9 / beat_s))]
+    pulse = find_pulse([Part(0, tuple(notes)), Part(0, tuple(chords))])
+    assert pulse.beat_s == pytest.approx(beat_s, rel=1e-3)
+    away = (pulse.offset_s - 0.13 - beat_s) / (4 * beat_s)
+    assert away == pytest.approx(round(away), abs=0.02)
+
+
 def test_nothing_to_read_is_a_steady_beat_in_c() -> None:
     assert find_pulse([]) == Pulse(0.5)
     assert {chord.root for chord in find_chords([], Pulse(0.5), length_s=4)} == {0}
