@@ -53,7 +53,9 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
         writer.writerow(ROW)
     torch.manual_seed(0)
     first = BandSplit(n_features=8, n_layers=1, mask="sigmoid", loss="l1")
-    remixer = Remixer(load_songs(folder / "songs"), RemixSettings(n_samples=3072 * 5), seed=0)
+    remixer = Remixer(
+        load_songs(folder / "songs"), RemixSettings(n_samples=3072 * 5, without=("layers",)), seed=0
+    )
     settings = FitSettings(budget_s=600, batch_size=1, optimiser="muon")
     begun = Trainer(first, remixer, settings, folder / "begun")
     begun.save()
@@ -95,6 +97,14 @@ def test_where_the_weights_came_from_is_said(card: str) -> None:
     assert "The weights of `checkpoint.pt` were the start." in card
     assert "--threads 1 --init checkpoint.pt\n" in card
     assert "an abacus" in card and "It was fun." in card
+
+
+def test_the_commands_are_those_of_the_run(card: str) -> None:
+    (command,) = [line for line in card.splitlines() if " fit RUN" in line]
+    assert "--minutes 10 --seed 0 --optimiser muon" in command
+    for option in ("n_features=8", "n_layers=1", "dilations=[1, 2]", "mask=sigmoid", "loss=l1"):
+        assert f"--option '{option}'" in command
+    assert "target" not in command and "--without layers" in command
 
 
 def test_songs_data_and_figures_are_listed(card: str) -> None:

@@ -303,6 +303,51 @@ def test_a_full_disk_is_waited_for(
     assert not list(tmp_path.glob("*.part"))
 
 
+def test_a_step_that_is_passed_over_leaves_no_trace_in_running_statistics(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, small_openunmix())
+    trainer.step()
+    cut = Remixer.example
+
+    def spoilt(remixer: Remixer, number: int) -> Example:
+        example = cut(remixer, number)
+        return replace(example, stems=example.stems * np.float32(math.nan)) if number == 2 else example
+
+    monkeypatch.setattr(Remixer, "example", spoilt)
+    for _ in range(3):
+        trainer.step()
+    for network in (trainer.network, trainer.average):
+        assert all(torch.isfinite(buffer).all() for buffer in network.buffers())
+
+
+def test_weights_that_cannot_be_judged_are_trained_on(songs_folder: Path, tmp_path: Path) -> None:
+    def refuse(_: SeparationNetwork) -> dict[str, float]:
+        raise StemsplitError("the estimates are not finite")
+
+    said: list[str] = []
+    settings = FitSettings(budget_s=0.3, batch_size=2, validate_s=0.1)
+    trainer = Trainer(
+        small_bandsplit(), make_remixer(songs_folder), settings, tmp_path, refuse, warn=said.append
+    )
+    assert trainer.fit()
+    assert said and "could not be judged: the estimates are not finite" in said[0]
+
+
+def test_the_curve_of_a_killed_run_goes_on_from_its_checkpoint(songs_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(songs_folder, tmp_path)
+    trainer.save()
+    log = CurveLog(tmp_path / "curve.csv")
+    for step in (0, 3, 5):
+        log.add({"elapsed_s": float(step), "step": float(step)})
+    resumed = make_trainer(songs_folder, tmp_path, budget_s=0.05)
+    resumed.fit()
+    steps = [row["step"] for row in read_curves(tmp_path / "curve.csv")]
+    assert steps == [0, resumed.step_number]
+    make_trainer(songs_folder, tmp_path, budget_s=0.05).fit()  # there is nothing left to do
+    assert [row["step"] for row in read_curves(tmp_path / "curve.csv")] == steps
+
+
 def test_a_disk_that_stays_full_is_an_error_at_the_end(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +437,10 @@ def test_options_of_the_command_line_are_typed() -> None:
         (["--option", "nonsense=1"], "nonsense"),
         (["--option", "mask=nonsense"], "nonsense"),
         (["--option", 'n_features="wide"'], "wide"),
+        (["--option", "n_targets=2"], "n_targets"),
+        (["--option", "dilations=[0, 1, 1, 1, 1, 1, 1, 1]"], "at least 1"),
+        (["--option", "dilations=[1.5, 1, 1, 1, 1, 1, 1, 1]"], "whole frames"),
+        (["--preset", "openunmix", "--option", "hidden_size=7"], "even"),
         (["--preset", "nonsense"], "nonsense"),
         (["--target", "nonsense"], "nonsense"),
         (["--optimiser", "nonsense"], "nonsense"),

@@ -118,6 +118,12 @@ def test_metrics_have_their_meaning() -> None:
     assert sdr_improvement(reference, reference + 0.1 * noise, mixture) == pytest.approx(20, abs=0.01)
 
 
+def test_a_silent_estimate_is_worse_than_any_other() -> None:
+    reference = np.random.default_rng(0).normal(size=(2, 1000)).astype(np.float32)
+    wrong = 1e-3 * np.random.default_rng(1).normal(size=(2, 1000)).astype(np.float32)
+    assert si_sdr(reference, np.zeros_like(reference)) < si_sdr(reference, wrong) < 0
+
+
 def test_silent_references_are_said_openly() -> None:
     silence, mixture = np.zeros((2, 1000), np.float32), np.ones((2, 1000), np.float32)
     assert is_silent(silence) and math.isnan(sdr(silence, mixture)) and math.isnan(si_sdr(silence, mixture))

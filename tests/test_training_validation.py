@@ -1,5 +1,6 @@
 """Validation cases, baseline, oracle and the card's table."""
 
+import contextlib
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,44 @@ def test_references_are_made_once(cases: list[Case], tmp_path: Path) -> None:
     assert [s.sdr_db for s in first["oracle"]] == [s.sdr_db for s in again["oracle"]]
     reference_scores(cases[:1], path)
     assert {score.case for score in load_scores(path)["oracle"]} == {cases[0].name}
+
+
+def test_damaged_references_are_made_anew(cases: list[Case], tmp_path: Path) -> None:
+    path = tmp_path / "reference.json"
+    whole = reference_scores(cases[:1], path)
+    for damage in ('{"baseline": [', "{}", "[]", '{"oracle": [{"mood": 1}]}'):
+        path.write_text(damage, encoding="utf-8")
+        with contextlib.suppress(StemsplitError):
+            assert "model" not in load_scores(path)
+        assert reference_scores(cases[:1], path) == whole
+
+
+def test_estimates_that_are_no_numbers_are_no_scores(cases: list[Case]) -> None:
+    spoilt = cases[0].stems.copy()
+    spoilt[1, 0, 5] = np.nan
+    with pytest.raises(StemsplitError, match="not finite"):
+        score_cases(cases[:1], lambda _: spoilt)
+
+
+def test_a_short_song_is_one_case_however_many_are_wanted(tmp_path: Path) -> None:
+    stems = {target: Take(stem) for target, stem in make_stems(np.random.default_rng(0)).items()}
+    save_song(tmp_path, "valid", stems, split="valid", kind="multitrack")
+    assert len(collect_cases(load_songs(tmp_path), excerpt_s=1000, n_excerpts=3)) == 1
+    assert len(collect_cases(load_songs(tmp_path), excerpt_s=0.5, n_excerpts=3)) == 3
+
+
+def test_a_table_of_virtual_songs_alone_has_no_mean_of_real_ones(cases: list[Case]) -> None:
+    case = replace(cases[0], source="render")
+    scores = reference_scores_of(case)
+    table = Evaluation(scores | {"model": scores["oracle"]}).table()
+    assert "mean of all sources" in table and "real sources" not in table
+
+
+def reference_scores_of(case: Case) -> dict[str, list[Score]]:
+    return {
+        "baseline": score_cases([case], baseline_estimates),
+        "oracle": score_cases([case], oracle_estimates),
+    }
 
 
 def test_references_are_made_anew_for_other_songs_of_the_same_name(cases: list[Case], tmp_path: Path) -> None:

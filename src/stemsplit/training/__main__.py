@@ -43,7 +43,7 @@ from stemsplit.training.validation import (
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
-SeedOption = Annotated[int, typer.Option(help="Of renders, examples and weights.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of renders, examples and weights.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
 

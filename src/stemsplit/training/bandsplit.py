@@ -77,8 +77,6 @@ class BandSplit(SeparationNetwork):
 
     Parameters
     ----------
-    n_targets : int
-        Targets.
     n_features : int
         Width of each band's description.
     n_layers : int
@@ -91,8 +89,6 @@ class BandSplit(SeparationNetwork):
         What training lowers: "log_energy", "l1", or "log_energy+waveform" (the mean of both).
     target : str
         The one target whose loss counts, as in fine-tuning; "" counts all.
-    layout : BandLayout, optional
-        How bins become bands.
     """
 
     name = "bandsplit"
@@ -103,23 +99,23 @@ class BandSplit(SeparationNetwork):
     def __init__(
         self,
         *,
-        n_targets: int = len(TARGETS),
         n_features: int = 64,
         n_layers: int = 4,
         dilations: Sequence[int] = (1, 2, 4, 8, 1, 4, 2, 16),
         mask: str = "softmax",
         loss: str = "log_energy",
         target: str = "",
-        layout: BandLayout | None = None,
     ) -> None:
         super().__init__()
         for value, choices in ((mask, MASKS), (loss, LOSSES), (target, ("", *TARGETS))):
             if value not in choices:
                 raise ValueError(f"{value!r} is none of {', '.join(filter(None, choices))}")
-        self.n_targets, self.n_channels = n_targets, 2
-        self.layout = layout or BandLayout()
+        self.n_targets, self.n_channels = len(TARGETS), 2
+        self.layout = BandLayout()
         if len(dilations) < 2 * n_layers:
             raise ValueError(f"{n_layers} layers need {2 * n_layers} dilations, not {len(dilations)}")
+        if not all(isinstance(dilation, int) and dilation > 0 for dilation in dilations):
+            raise ValueError(f"dilations are whole frames, at least 1, not {dilations}")
         self.dilations = tuple(dilations[: 2 * n_layers])
         self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
         self.options |= {"mask": mask, "loss": loss, "target": target}
@@ -127,7 +123,7 @@ class BandSplit(SeparationNetwork):
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
         self.norm = nn.LayerNorm(n_features)
-        outputs = n_targets * self.n_channels
+        outputs = self.n_targets * self.n_channels
         self.hidden = BandLinear(self.layout.n_bands, n_features, 2 * n_features)
         self.decode = nn.ModuleList(BandLinear(n, 2 * n_features, outputs * w) for n, w in self.layout.bands)
         self.register_buffer("_widths", self.layout.widths().unsqueeze(-1), persistent=False)

@@ -1,5 +1,6 @@
 """What a model must beat, and what no mask can beat: the no-model baseline and the oracle ratio mask."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import librosa
 import numpy as np
 import torch
 
+from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.metrics import sdr
 from stemsplit.training.spectra import inverse, whole_transform
@@ -56,9 +58,9 @@ def reference_scores(
     cases: Sequence[Case], path: Path, *, framewise: Collection[str] = ()
 ) -> dict[str, list[Score]]:
     """Scores of baseline and oracle: those kept at `path` if they are of these cases, else made and kept."""
-    if path.exists():
+    with contextlib.suppress(StemsplitError):  # none are kept, or they are damaged
         scores = load_scores(path)
-        if _are_of(scores["oracle"], cases, framewise):
+        if scores.keys() >= {"baseline", "oracle"} and _are_of(scores["oracle"], cases, framewise):
             return scores
     scores = {
         "baseline": score_cases(cases, baseline_estimates, framewise=framewise),

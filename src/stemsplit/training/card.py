@@ -1,5 +1,6 @@
 """The card of a model: what it was trained on, how, how good it is and where it is weak."""
 
+import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from stemsplit.training import SAMPLE_RATE, SPEC
 from stemsplit.training.checkpoint import load_bandsplit, load_state, optimiser_of
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
+from stemsplit.training.presets import PRESETS
 from stemsplit.training.remix import LAYER_CHANCES
 from stemsplit.training.songs import Song, load_songs
 from stemsplit.training.validation import REAL_SOURCES
@@ -126,7 +128,7 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
     settings, remix = state["settings"], state["remix"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
-    speed = audio_h * 3600 / state["elapsed_s"]
+    speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
     partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
     initial, loss = state.get("initial"), state["network_options"]["loss"]
     start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
@@ -155,7 +157,10 @@ def _quality(evaluation: Evaluation) -> str:
     notes = "\n".join(f"- `{name}`: {note}." for name, note in SOURCE_NOTES.items() if name in judged)
     model = evaluation.by_target("model", sources=REAL_SOURCES)
     baseline = evaluation.by_target("baseline", sources=REAL_SOURCES)
-    weakest = min(model, key=lambda target: model[target])
+    weakest = min(model, key=lambda target: model[target], default="")
+    weakness = (
+        f"- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources).\n" if weakest else ""
+    )
     lost = [target for target in model if model[target] <= baseline[target]]
     against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
     behind = ", ".join(evaluation.behind_baseline()) or "nothing"
@@ -175,8 +180,7 @@ energy left in the estimate of a silent stem, against the mixture; silent stems 
 {_framewise(evaluation)}
 ## Known weaknesses
 
-- On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.
-- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources).
+- On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
 - Where a stem is much quieter than the mixture (see the improvement beside the uSDR), a little bleed costs
   many decibels, and the mean over excerpts suffers from it.
 - Few real songs with known stems were available: four of one band. Styles far from them and from the virtual
@@ -241,6 +245,20 @@ def _made(songs: Sequence[Song]) -> str:
 {listed}"""
 
 
+def _changes(state: dict[str, Any]) -> str:
+    """Options of `fit` by which a run differs from what it does by itself."""
+    size = state["settings"]["batch_size"]
+    alike = [name for name, each in PRESETS.items() if (each.network, each.batch_size) == ("bandsplit", size)]
+    name = next(iter(alike), "cpu")
+    usual = PRESETS[name].build().options
+    words = [f"--preset {name}"] if name != "cpu" else []
+    for key, value in state["network_options"].items():
+        if value != usual.get(key):
+            words.append(f"--option '{key}={value if isinstance(value, str) else json.dumps(value)}'")
+    words += [f"--without {each}" for each in state["remix"].get("without", ())]
+    return "".join(f" {word}" for word in words)
+
+
 def _plain(song: Song) -> str:
     return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"
 
@@ -248,7 +266,7 @@ def _plain(song: Song) -> str:
 def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
-    settings = f"--minutes {minutes:.0f} --seed {seed} --optimiser {optimiser_of(state)}"
+    settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
     return f"""## Reproduction
 

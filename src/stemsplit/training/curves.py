@@ -17,6 +17,10 @@ class CurveLog:
         self.path = path
         self.rows: list[dict[str, float]] = read_curves(path) if path.exists() else []
 
+    def forget_after(self, step: int) -> None:
+        """Leave out what is later than a step, which comes again; the file follows with the next row."""
+        self.rows = [row for row in self.rows if row.get("step", 0) <= step]
+
     def add(self, row: dict[str, float]) -> None:
         """Append one row and write the table anew; a row that could not be written comes with the next."""
         self.rows.append({key: round(value, 3) for key, value in row.items()})

@@ -109,6 +109,8 @@ class Evaluation:
     def _mean_lines(self, name: str, sources: Sequence[str]) -> list[str]:
         """A line for each target, and one for the mean of them."""
         columns = [self.by_target(way, column, sources=sources) for way, column in _COLUMNS]
+        if not columns[0]:
+            return []
         rows = {target: [each[target] for each in columns] for target in TARGETS if target in columns[0]}
         rows["mean"] = [sum(each.values()) / len(each) for each in columns]
         return [

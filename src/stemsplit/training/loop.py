@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
@@ -127,7 +127,7 @@ class Trainer:
                 saved = self.elapsed_s
         self._feed.close()
         self.save()
-        if not self._is_stopped:
+        if losses and not self._is_stopped:
             self._curves.add(self._row(losses))
         return not self._is_stopped
 
@@ -147,6 +147,7 @@ class Trainer:
                 group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
         # what a network draws at random, such as dropout, is a function of the step too
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
+        before = [each.clone() for each in self.network.buffers()]
         loss = self.network.loss(*inputs)
         self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -154,7 +155,7 @@ class Trainer:
         if torch.isfinite(loss) and torch.isfinite(norm):
             self._update()
         else:
-            self._pass_over()
+            self._pass_over(before)
         return float(loss.detach())
 
     def save(self) -> None:
@@ -185,8 +186,13 @@ class Trainer:
         self._bad_steps = 0
         self.step_number += 1
 
-    def _pass_over(self) -> None:
-        """Leave a step out whose gradient is not finite; after too many in a row go back, once."""
+    def _pass_over(self, before: list[Tensor]) -> None:
+        """Leave a step out whose gradient is not finite; after too many in a row go back, once.
+
+        `before` are the running statistics that the network had: they may not be finite any more either.
+        """
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)
         self._bad_steps += 1
         self.step_number += 1
         if self._bad_steps < MAX_BAD_STEPS:
@@ -205,7 +211,11 @@ class Trainer:
     def _row(self, losses: list[float]) -> dict[str, float]:
         """What the curves say about the steps since the last row."""
         self.average.eval()
-        figures = self._validate(self.average) if self._validate else {}
+        try:
+            figures = self._validate(self.average) if self._validate else {}
+        except StemsplitError as error:  # of estimates that are no numbers; training may mend them
+            self._warn(f"step {self.step_number} could not be judged: {error}")
+            figures = {}
         loss = {"loss": float(np.mean(losses))} if losses else {}
         return {"elapsed_s": self.elapsed_s, "step": self.step_number} | loss | figures
 
@@ -259,3 +269,4 @@ class Trainer:
         self._without &= set(state.get("without", ()))  # what was heard once stays heard
         self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none
         self._initial = state.get("initial", self._initial)
+        self._curves.forget_after(self.step_number)

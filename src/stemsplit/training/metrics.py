@@ -9,6 +9,7 @@ import numpy as np
 from stemsplit.types import FloatArray
 
 SILENCE = 1e-7  # mean power below which a reference counts as silent (-70 dB full scale)
+WORST_SI_SDR_DB = -120.0  # of an estimate that is silent: no gain brings it nearer
 
 
 def sdr(reference: FloatArray, estimate: FloatArray) -> float:
@@ -31,6 +32,8 @@ def si_sdr(reference: FloatArray, estimate: FloatArray) -> float:
     """SDR that forgives a wrong gain (Le Roux et al., "SDR - half-baked or well done?", 2019)."""
     if is_silent(reference):
         return float("nan")
+    if not estimate.any():
+        return WORST_SI_SDR_DB
     gain = float(np.vdot(reference, estimate)) / _energy(reference)
     scaled = gain * reference
     return _ratio_db(_energy(scaled), _energy(scaled - estimate))

@@ -110,6 +110,8 @@ class OpenUnmix(SeparationNetwork):
 
     def __init__(self, *, hidden_size: int = 512, n_layers: int = 3, max_bin: int = 1487) -> None:
         super().__init__()
+        if hidden_size % 2:
+            raise ValueError(f"hidden_size is shared by two directions, so it is even, not {hidden_size}")
         self.options = {"hidden_size": hidden_size, "n_layers": n_layers, "max_bin": max_bin}
         self.parts = nn.ModuleList(TargetNetwork(**self.options) for _ in TARGETS)
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
+from stemsplit.pending import whole_file
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import has_sound, take_apart
 from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
@@ -128,10 +129,18 @@ def framewise_names(cases: Iterable[Case]) -> frozenset[str]:
 
 
 def score_cases(cases: Iterable[Case], separate: Separate, *, framewise: Collection[str] = ()) -> list[Score]:
-    """Figures of every known target of every case; those of museval for the cases named in `framewise`."""
+    """Figures of every known target of every case; those of museval for the cases named in `framewise`.
+
+    Raises
+    ------
+    StemsplitError
+        An estimate is not a number somewhere.
+    """
     scores = []
     for case in cases:
         estimates = separate(case)
+        if not np.isfinite(estimates).all():
+            raise StemsplitError(f"the estimates of {case.name} are not finite: the weights are damaged")
         slow = _framewise_figures(case, estimates) if case.name in framewise else {}
         scores += [_score(case, target, estimates, slow.get(target, {})) for target in case.known]
     return scores
@@ -176,13 +185,25 @@ def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str,
 def save_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
     """Write scores, by the way they were reached, as JSON."""
     rows = {way: [asdict(score) for score in each] for way, each in scores.items()}
-    path.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+    with whole_file(path) as file:
+        file.write((json.dumps(rows, indent=1) + "\n").encode())
 
 
 def load_scores(path: Path) -> dict[str, list[Score]]:
-    """Read what `save_scores` wrote."""
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return {way: [Score(**row) for row in rows] for way, rows in found.items()}
+    """Read what `save_scores` wrote.
+
+    Raises
+    ------
+    StemsplitError
+        The file is missing or holds something else.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {way: [Score(**row) for row in rows] for way, rows in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise StemsplitError(
+            f"{path} holds no scores ({error}); run `python -m stemsplit.training evaluate` first"
+        ) from error
 
 
 def average(scores: Iterable[Score], column: str, *, source: str = "", target: str = "") -> float:
@@ -229,8 +250,9 @@ def _cut(song: Song, n_samples: int, n_excerpts: int) -> list[Case]:
     name = song.path.stem
     length = min(n_samples, song.n_samples)
     cases = []
-    for index in range(n_excerpts):
-        start = round((song.n_samples - length) * (index + 0.5) / n_excerpts)
+    # a song no longer than an excerpt is one, however many were asked for
+    starts = {round((song.n_samples - length) * (index + 0.5) / n_excerpts) for index in range(n_excerpts)}
+    for start in sorted(starts):
         stems = np.zeros((len(TARGETS), 2, length), np.float32)
         for target in song.stems:
             stems[TARGETS.index(target)] = song.read(target, start, length)
