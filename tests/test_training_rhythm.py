@@ -17,10 +17,11 @@ from stemsplit.training.studio.bass_synth import KINDS, control_line, synth_bass
 from stemsplit.training.studio.drum_mix import mixed_drums, room_impulse
 from stemsplit.training.studio.drum_synth import synthesised_hit
 from stemsplit.training.studio.drums import DrumMaker, choked
-from stemsplit.training.studio.effects import compressed, ducked, limited, swept
+from stemsplit.training.studio.effects import compressed, ducked, limited
 from stemsplit.training.studio.groove_styles import CLOSED, KICK, OPEN, STYLES
 from stemsplit.training.studio.grooves import draw_groove, filled, fitted_tempo, with_breaks
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, true_piece
+from stemsplit.training.studio.ladder import swept
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.sampler import collect_instruments
 
@@ -194,6 +195,29 @@ def test_a_swept_filter_opens() -> None:
     noise = np.random.default_rng(0).normal(size=(2, SAMPLE_RATE)).astype(np.float32) * 0.1
     out = swept(noise, np.geomspace(100, 16_000, SAMPLE_RATE), resonance=0.1)
     assert np.std(out[:, -4000:]) > 5 * np.std(out[:, :4000])
+
+
+def test_a_filter_opens_as_fast_as_its_envelope() -> None:
+    noise = np.random.default_rng(0).normal(size=(2, SAMPLE_RATE)).astype(np.float32) * 0.1
+    step = np.where(np.arange(SAMPLE_RATE) < SAMPLE_RATE // 2, 100.0, 8000.0)
+    opened = swept(noise, step, resonance=0.2)[:, SAMPLE_RATE // 2 :]
+    assert np.std(opened[:, 200:600]) > 0.8 * np.std(opened[:, -4000:])
+
+
+@pytest.mark.parametrize("resonance", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("cutoff_hz", [5.0, 300.0, 3000.0, 30_000.0])
+def test_a_filter_is_what_its_cutoff_says(resonance: float, cutoff_hz: float) -> None:
+    impulse = np.zeros((1, 30_000), np.float32)
+    impulse[0, 0] = 1e-3
+    out = swept(impulse, np.full(30_000, cutoff_hz), resonance=resonance)
+    response_db = 20 * np.log10(np.abs(np.fft.rfft(out[0]) / 1e-3) + 1e-9)
+    at_hz = np.fft.rfftfreq(30_000, 1 / SAMPLE_RATE)
+    corner_hz = min(18_000.0, max(20.0, cutoff_hz))
+    assert np.abs(response_db[at_hz < 0.2 * corner_hz]).max() < 5
+    if corner_hz < 4000:
+        assert response_db[at_hz > 4 * corner_hz].max() < -34
+        peak_hz = at_hz[np.argmax(response_db)]
+        assert resonance < 0.4 or peak_hz == pytest.approx(corner_hz, rel=0.25)
 
 
 @pytest.mark.parametrize(

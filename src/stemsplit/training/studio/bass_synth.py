@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.studio.effects import apply, doubled, levelled, saturated, swept
+from stemsplit.training.studio.effects import apply, doubled, levelled, saturated
+from stemsplit.training.studio.ladder import swept
 from stemsplit.training.studio.midi import Note
 from stemsplit.types import FloatArray
 

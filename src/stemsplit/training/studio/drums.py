@@ -10,9 +10,10 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.drum_mix import mixed_drums
-from stemsplit.training.studio.effects import drum_bus, levelled, panned, swept
+from stemsplit.training.studio.effects import drum_bus, levelled, panned
 from stemsplit.training.studio.groove_styles import STYLES
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, Drum, Kits
+from stemsplit.training.studio.ladder import swept
 from stemsplit.training.studio.loops import loop_items, play_loop
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.sampler import add_at

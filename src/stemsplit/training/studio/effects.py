@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import pedalboard as pb
 from numpy.random import Generator
-from numpy.typing import NDArray
 from scipy.signal import oaconvolve
 
 from stemsplit.training import SAMPLE_RATE
@@ -138,21 +137,6 @@ def ducked(waveform: FloatArray, times_s: Sequence[float], *, depth: float, rele
         piece = gain[start : start + curve.size]
         np.minimum(piece, curve[: piece.size], out=piece)
     return np.asarray(waveform * gain, np.float32)
-
-
-def swept(
-    waveform: FloatArray, cutoff_hz: NDArray[np.float64], *, resonance: float, drive: float = 1.0
-) -> FloatArray:
-    """A ladder filter that moves: `cutoff_hz` per sample, in steps of 3 ms; `resonance` 0 to 1."""
-    ladder = pb.LadderFilter(pb.LadderFilter.Mode.LPF24, 1000.0, resonance, drive)
-    samples, size = np.ascontiguousarray(waveform, np.float32), 128
-    out = np.empty_like(samples)
-    for start in range(0, samples.shape[1], size):
-        ladder.cutoff_hz = float(np.clip(cutoff_hz[start], 20, 18_000))
-        out[:, start : start + size] = ladder.process(
-            samples[:, start : start + size], SAMPLE_RATE, reset=False
-        )
-    return out
 
 
 def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:

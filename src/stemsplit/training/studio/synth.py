@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.studio.effects import swept
+from stemsplit.training.studio.ladder import swept
 from stemsplit.training.studio.midi import Note
 from stemsplit.training.studio.sampler import add_at
 from stemsplit.types import FloatArray
