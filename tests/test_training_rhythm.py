@@ -365,6 +365,14 @@ def test_the_pitch_of_a_synthesiser_glides_without_a_jump() -> None:
     assert np.abs(np.diff(line.gate)).max() < 0.02
 
 
+def test_a_gate_is_closed_where_the_envelope_jumps() -> None:
+    notes = [Note(0.1 + 0.2 * i, 0.3, 33, 100) for i in range(4)]  # held until the next
+    line = control_line(notes, length_s=1.0, glide_s=0.004, release_s=0.1)
+    jumps = np.flatnonzero(np.diff(line.decay(0.3)) > 0.01)
+    assert len(jumps) == 4 and np.abs(line.gate[jumps + 1]).max() < 0.01
+    assert line.gate[round(0.11 * SAMPLE_RATE)] > 0.99 and line.gate[round(0.29 * SAMPLE_RATE)] > 0.99
+
+
 @pytest.mark.parametrize(
     "notes", [(), (Note(0.0, 0.02, 90, 1),), (Note(9.0, 3.0, 5, 127), Note(9.0, 1, 5, 1))]
 )

@@ -16,6 +16,7 @@ from stemsplit.training.studio.midi import Note
 from stemsplit.types import FloatArray
 
 Samples = NDArray[np.float64]
+_CORNER = 90  # samples over which the corners of a gate are rounded
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,12 @@ def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, rele
         before = pitch[last - 1]
         gate[first:last] = np.clip(time_s / 0.003, 0, 1)
         gate[first:last] *= np.clip(1 - (time_s - note.length_s) / release_s, 0, 1)
-        gate[max(first, last - 130) : last] *= np.linspace(1, 0, last - max(first, last - 130))
+        fall, end = (max(first, last - early) for early in (130 + _CORNER, _CORNER))
+        gate[fall:end] *= np.linspace(1, 0, end - fall)
+        gate[end:last] = 0
         age_s[first:last] = time_s
-    return Line(pitch, uniform_filter1d(gate, 180), age_s)  # without corners, that would click
+    # Without corners, that would click, and closed where the next note begins: there the envelope jumps.
+    return Line(pitch, uniform_filter1d(gate, _CORNER, origin=_CORNER // 2 - 1, mode="constant"), age_s)
 
 
 def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: str) -> FloatArray:
