@@ -16,14 +16,8 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
-from stemsplit.training.songs import (
-    collect_recordings,
-    load_songs,
-    recordings,
-    save_song,
-    stem_of,
-    targets_of,
-)
+from stemsplit.training.recordings import collect_recordings, recordings
+from stemsplit.training.songs import amend_song, load_songs, save_song, stem_of, targets_of
 from stemsplit.training.studio import band
 from stemsplit.training.take import Take
 
@@ -56,18 +50,31 @@ def make_rows() -> list[dict[str, str]]:
 
 @pytest.fixture
 def library(tmp_path: Path) -> Library:
-    folder = tmp_path / "library"
+    folder, rows = tmp_path / "library", make_rows()
     folder.mkdir()
-    rows = make_rows()
-    with (folder / "index.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_index(folder, rows)
     rng = np.random.default_rng(0)
     for row in rows:
         waveform = rng.normal(0, 0.1, (round(SECONDS * 48000), 2))
         soundfile.write(folder / row["file"], waveform, 48000)
     return Library(folder, tmp_path / "cache")
+
+
+def write_index(folder: Path, rows: Sequence[dict[str, str]]) -> None:
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def changed(library: Library, changes: dict[str, dict[str, str]]) -> Library:
+    """The library after columns of some items, by name, were changed in its index."""
+    write_index(library.folder, [row | changes.get(row["name"], {}) for row in make_rows()])
+    return Library(library.folder, library.cache)
+
+
+def collect(library: Library, folder: Path) -> int:
+    return collect_recordings(library, folder, lambda _: None)
 
 
 def test_no_validation_item_may_be_trained_on(library: Library) -> None:
@@ -80,10 +87,13 @@ def test_no_validation_item_may_be_trained_on(library: Library) -> None:
 
 
 def test_no_validation_audio_reaches_a_training_song(library: Library, tmp_path: Path) -> None:
-    assert collect_recordings(library, tmp_path / "songs") == 8
-    songs = load_songs(tmp_path / "songs")
+    assert collect(library, tmp_path / "songs") == 8
+    assert_splits_are_apart(library, tmp_path / "songs")
+
+
+def assert_splits_are_apart(library: Library, folder: Path) -> None:
     held_out = [library.audio(item)[:, :4000] for item in library.select(split="valid")]
-    for song in songs:
+    for song in load_songs(folder):
         starts = [song.read(stem, 0, 4000) for stem in song.stems]
         similar = [abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) > 0.9 for a in starts for b in held_out]
         assert any(similar) == (song.split == "valid"), song.path
@@ -92,8 +102,8 @@ def test_no_validation_audio_reaches_a_training_song(library: Library, tmp_path:
 def test_no_maker_of_training_stems_reads_held_out_audio(library: Library) -> None:
     """The index says it: no item of training shares audio with one that is held out."""
     train, valid = library.select(split="train"), library.select(split="valid")
-    for name, _, made_of in recordings(library, "train"):
-        assert not any(is_held_out(item) for _, item in made_of), name
+    for name, recording in recordings(library).items():
+        assert {is_held_out(item) for _, item in recording.parts} == {recording.split == "valid"}, name
     assert not [(a.name, b.name) for a in train for b in valid if shares_audio(a, b)]
 
 
@@ -119,12 +129,76 @@ def shares_audio(a: Item, b: Item) -> bool:
 
 
 def test_recordings_are_collected_once(library: Library, tmp_path: Path) -> None:
-    collect_recordings(library, tmp_path / "songs")
-    assert collect_recordings(library, tmp_path / "songs") == 0
+    collect(library, tmp_path / "songs")
+    assert collect(library, tmp_path / "songs") == 0
+
+
+def test_what_is_held_out_now_leaves_the_songs_for_training(library: Library, tmp_path: Path) -> None:
+    """Recordings have running numbers: without the first of them each name is another's."""
+    folder, said = tmp_path / "songs", list[str]()
+    collect(library, folder)
+    later = changed(library, {"tune": {"split": "valid"}, "one-bass": {"licence": "CC-BY-SA-4.0"}})
+    # the tune, and pad, solo and Hustle under numbers that were others'; a song that is held out in part
+    assert collect_recordings(later, folder, said.append) == 5
+    assert_splits_are_apart(later, folder)
+    assert {song.path.stem: song.origin for song in load_songs(folder)} == {
+        name: recording.origin for name, recording in recordings(later).items()
+    }
+    assert any(line.startswith("removed backing-train-002, ") for line in said)
+    assert collect(later, folder) == 0
+
+
+def test_passages_leave_with_their_recording(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "songs"
+    collect(library, folder)
+    silence = {"other": Take(np.zeros((2, 4000), np.float32))}
+    for number in (0, 2):
+        name = f"passage-backing-train-{number:03}-000-008-other"
+        save_song(folder, name, silence, split="train", kind="passage")
+    collect(library, folder)
+    assert len(list(folder.glob("passage-*"))) == 4
+    collect(changed(library, {"solo": {"start_s": "0.5"}}), folder)
+    assert [path.name for path in sorted(folder.glob("passage-*"))] == [
+        "passage-backing-train-000-000-008-other.json",
+        "passage-backing-train-000-000-008-other.npy",
+    ]
+
+
+def test_what_was_screened_stays_screened(library: Library, tmp_path: Path) -> None:
+    collect(library, tmp_path / "songs")
+    amend_song(load_songs(tmp_path / "songs")[0], kind="screened")
+    assert collect(library, tmp_path / "songs") == 0
+    assert load_songs(tmp_path / "songs")[0].kind == "screened"
+
+
+def test_songs_of_an_earlier_version_are_kept_where_they_fit(library: Library, tmp_path: Path) -> None:
+    folder = tmp_path / "songs"
+    collect(library, folder)
+    for path in folder.glob("*.json"):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        del facts["origin"]
+        path.write_text(json.dumps(facts), encoding="utf-8")
+    arrays = {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npy")}
+    later = changed(library, {"solo": {"duration_s": "6.5"}})
+    assert collect(later, folder) == 1 and collect(later, folder) == 0
+    stored = {path.name for path in folder.glob("*.npy") if path.stat().st_mtime_ns != arrays[path.name]}
+    assert stored == {"backing-train-002.npy"}
+    assert {song.path.stem: song.origin for song in load_songs(folder)} == {
+        name: recording.origin for name, recording in recordings(later).items()
+    }
+
+
+def test_audio_that_changed_is_decoded_again(library: Library) -> None:
+    item = library.items[0]
+    before = library.audio(item)
+    soundfile.write(library.folder / item.file, np.zeros((300_000, 2)), SAMPLE_RATE)
+    assert np.abs(before).max() > 0.1 and library.audio(item).max() == 0
+    (library.folder / item.file).unlink()
+    assert library.audio(item).shape == (2, 300_000)
 
 
 def test_backing_is_named_by_what_it_may_hold(library: Library, tmp_path: Path) -> None:
-    collect_recordings(library, tmp_path / "songs")
+    collect(library, tmp_path / "songs")
     songs = [song for song in load_songs(tmp_path / "songs") if song.kind == "backing"]
     found = {(song.split, song.stems, song.maker) for song in songs}
     assert found == {

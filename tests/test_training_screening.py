@@ -1,6 +1,7 @@
 """Passages and voices in unseparated music, heard by a made-up model in made-up songs."""
 
 import csv
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,11 +13,13 @@ import soundfile
 
 pytest.importorskip("torch")
 
+from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import Item, Library
 from stemsplit.training.passages import Passage, VoiceReport, find_passages, share_heard
+from stemsplit.training.recordings import collect_recordings
 from stemsplit.training.screening import Finding, Screening, minutes_of_music, write_report
-from stemsplit.training.songs import Song, collect_recordings, load_songs
+from stemsplit.training.songs import Song, load_songs
 from stemsplit.training.traces import STEP_S, Trace, trace
 from stemsplit.types import FloatArray
 
@@ -78,7 +81,7 @@ def make_library(
         writer.writeheader()
         writer.writerows(rows)
     library = Library(folder / "library", folder / "cache")
-    collect_recordings(library, folder / "songs")
+    collect_recordings(library, folder / "songs", lambda _: None)
     return library
 
 
@@ -250,3 +253,30 @@ def test_a_second_run_hears_nothing_again_and_another_model_undoes_the_first(scr
     assert {finding.verdict for finding in other.run(lambda _: None)} == {"kept"}
     found = load_songs(copied / "songs")
     assert len(found) == 5 and {song.kind for song in found} == {"backing"}
+
+
+def test_what_prepare_has_not_checked_is_not_screened(parts: dict[str, FloatArray], tmp_path: Path) -> None:
+    """Songs have running numbers: after a change of the index a name may be another recording's."""
+    full, model = "drums;bass;other", FakeModel(parts)
+    make_library(tmp_path, {"first": (mixed(parts), full, "train"), "second": (mixed(parts), full, "train")})
+    index, songs = tmp_path / "library" / "index.csv", tmp_path / "songs"
+    lines = index.read_text().splitlines()
+    index.write_text("\n".join((lines[0], lines[2])))
+    library = Library(tmp_path / "library", tmp_path / "cache")
+    screening = Screening(library, songs, tmp_path / "traces", model, voice_share=0.2)
+    with pytest.raises(StemsplitError, match=r"backing-train-000\.npy .*prepare"):
+        screening.run(lambda _: None)
+    collect_recordings(library, songs, lambda _: None)
+    assert [finding.item for finding in screening.run(lambda _: None)] == ["second"]
+
+
+def test_a_song_that_was_stored_anew_is_heard_anew(parts: dict[str, FloatArray], tmp_path: Path) -> None:
+    library = make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
+    model, songs = FakeModel(parts), tmp_path / "songs"
+    screening = Screening(library, songs, tmp_path / "traces", model, voice_share=0.2)
+    screening.run(lambda _: None)
+    (trace_file,) = (tmp_path / "traces").iterdir()
+    later = trace_file.stat().st_mtime + 10
+    os.utime(songs / "backing-train-000.npy", (later, later))
+    screening.run(lambda _: None)
+    assert model.n_calls == 2

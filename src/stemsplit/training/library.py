@@ -82,7 +82,8 @@ class Library:
     folder : Path
         Where ``index.csv`` lies. Only read.
     cache : Path
-        Where decoded audio is kept, 16-bit at 44,100 Hz, one array per file.
+        Where decoded audio is kept, 16-bit at 44,100 Hz, one array per file, beside it the size and time of
+        the file that it was decoded from.
 
     Raises
     ------
@@ -107,13 +108,19 @@ class Library:
 
     def audio(self, item: Item) -> FloatArray:
         """Decoded audio of an item, ``(channels, samples)``; mono stays mono."""
+        return np.divide(self._stretch(item), 32768, dtype=np.float32)
+
+    def length(self, item: Item) -> int:
+        """Samples of an item in its file, where less may be left of it than the index says."""
+        return int(self._stretch(item).shape[1])
+
+    def _stretch(self, item: Item) -> NDArray[np.int16]:
         start = round(item.start_s * SAMPLE_RATE)
         stop = start + round(item.duration_s * SAMPLE_RATE)
-        samples = self._decoded(item.file)[:, start:stop]
-        return np.divide(samples, 32768, dtype=np.float32)
+        return self._decoded(item.file)[:, start:stop]
 
     def decode(self) -> Iterator[str]:
-        """Decode every file that is not in the cache yet; yields their names."""
+        """Decode every file that is not in the cache as it is now; yields their names."""
         for name in self.files:
             self._decoded(name)
             yield name
@@ -124,9 +131,14 @@ class Library:
         return sorted({item.file for item in self.items})
 
     def _decoded(self, name: str) -> NDArray[np.int16]:
-        path = self.cache / f"{name}.npy"
-        if not path.exists():
+        path, state = self.cache / f"{name}.npy", _state(self.folder / name)
+        decoded_from = path.with_suffix(".source")
+        # a library whose audio is away is served from the cache
+        is_current = path.exists() and (not state or _read(decoded_from) == state)
+        if not is_current:
             _save(path, _decode(self.folder / name))
+            with whole_file(decoded_from) as file:
+                file.write(state)
         samples: NDArray[np.int16] = np.load(path, mmap_mode="r")
         return samples
 
@@ -142,6 +154,19 @@ def _read_index(path: Path) -> list[Item]:
     if not items:
         raise StemsplitError(f"{path} lists nothing")
     return items
+
+
+def _state(path: Path) -> bytes:
+    """Size and time of a file, by which another one under its name is noticed; nothing if there is none."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        return b""
+    return f"{facts.st_size} {facts.st_mtime_ns}\n".encode()
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""
 
 
 def _decode(path: Path) -> NDArray[np.int16]:

@@ -7,7 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from stemsplit.training.library import Library
-from stemsplit.training.songs import collect_recordings, save_song
+from stemsplit.training.recordings import collect_recordings
+from stemsplit.training.songs import save_song
 from stemsplit.training.studio.band import Band
 
 Progress = Callable[[str], None]
@@ -34,6 +35,8 @@ class Workplace:
 def prepare(place: Workplace, *, n_songs: int, seed: int, n_jobs: int, progress: Progress) -> None:
     """Do all that training needs; what is already there is kept, so an interrupted run goes on.
 
+    Recordings that the library no longer lists as they were stored are removed.
+
     Parameters
     ----------
     place : Workplace
@@ -50,7 +53,7 @@ def prepare(place: Workplace, *, n_songs: int, seed: int, n_jobs: int, progress:
     library = place.open_library()
     for name in library.decode():
         progress(f"decoded {name}")
-    progress(f"stored {collect_recordings(library, place.songs)} recordings")
+    progress(f"stored {collect_recordings(library, place.songs, progress)} recordings")
     wanted = [("train", number) for number in range(n_songs)] + [("valid", i) for i in range(N_VALID)]
     missing = [job for job in wanted if not (place.songs / f"{song_name(*job)}.json").exists()]
     with ProcessPoolExecutor(n_jobs) as pool:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.library import Library
 from stemsplit.training.passages import Passage, VoiceReport, find_passages, share_heard
-from stemsplit.training.songs import Song, load_songs, recordings, save_song, set_kind, targets_of
+from stemsplit.training.recordings import recordings
+from stemsplit.training.songs import Song, amend_song, load_songs, remove_song, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.training.traces import STEP, Separate, Trace, trace
 
@@ -87,17 +89,21 @@ class Screening:
     ) -> None:
         self._songs, self._traces, self._separate = songs_folder, traces_folder, separate
         self._voice_share = voice_share
-        self._items = {
-            name: (kind, items)
-            for split in ("train", "valid")
-            for name, kind, items in recordings(library, split)
-        }
+        self._recordings = recordings(library)
 
     def run(self, progress: Callable[[str], None]) -> list[Finding]:
-        """Hear every recording, then write passages and kinds; a second run changes nothing."""
-        findings, wanted = [], set()
-        for song in load_songs(self._songs):
-            stem = _stem_to_hear(song) if song.path.stem in self._items else None
+        """Hear every recording, then write passages and kinds; a second run changes nothing.
+
+        Raises
+        ------
+        StemsplitError
+            A song is another recording than the library lists under its name.
+        """
+        findings, wanted, songs = [], set(), load_songs(self._songs)
+        for song in songs:
+            self._check(song)
+        for song in songs:
+            stem = _stem_to_hear(song) if song.path.stem in self._recordings else None
             if stem is not None:
                 heard = self._trace(song, stem)
                 verdict, passages = self._judge(song, stem, heard)
@@ -106,21 +112,29 @@ class Screening:
                 progress(f"{song.path.stem}: {verdict}, {findings[-1].passages_s:.0f} s of passages")
         for path in self._songs.glob("passage-*.json"):
             if path.stem not in wanted:
-                path.unlink()
-                path.with_suffix(".npy").unlink(missing_ok=True)
+                remove_song(path.with_suffix(".npy"))
         return findings
+
+    def _check(self, song: Song) -> None:
+        recording = self._recordings.get(song.path.stem)
+        if recording and song.origin != recording.origin:
+            raise StemsplitError(
+                f"{song.path} is not known to be what the library lists under this name; "
+                "run `python -m stemsplit.training prepare` again"
+            )
 
     def _trace(self, song: Song, stem: str) -> Trace:
         path = self._traces / f"{song.path.stem}.npz"
-        if not path.exists():
+        # a song that was stored anew may be another recording
+        if not path.exists() or path.stat().st_mtime_ns < song.path.stat().st_mtime_ns:
             trace(song.read(stem, 0, song.n_samples), self._separate).save(path)
         return Trace.load(path)
 
     def _judge(self, song: Song, stem: str, heard: Trace) -> tuple[str, list[Passage]]:
         """The verdict on a recording, and its passages; its kind in training is set by it."""
-        kind, items = self._items[song.path.stem]
-        held = targets_of(stem)
-        is_believed = items[0][1].kind == "phrase"
+        recording = self._recordings[song.path.stem]
+        kind, held = recording.kind, targets_of(stem)
+        is_believed = recording.parts[0][1].kind == "phrase"
         if kind == "multitrack":  # its other stems say what is in this one
             return _verdict(heard, held), []
         verdict = "kept"
@@ -129,16 +143,16 @@ class Screening:
         elif not is_believed and _verdict(heard, held) == "doubtful":
             verdict, held = "doubtful", MIXED
         # what is held out for validation stays as it is, so that figures can be compared
-        set_kind(song, "screened" if verdict != "kept" and song.split == "train" else kind)
+        amend_song(song, kind="screened" if verdict != "kept" and song.split == "train" else kind)
         return verdict, [] if verdict == "voice" else find_passages(heard, held)
 
     def _finding(
         self, song: Song, stem: str, heard: Trace, verdict: str, passages: Iterable[Passage]
     ) -> Finding:
-        voice, (_, items) = VoiceReport.of(heard), self._items[song.path.stem]
+        voice, parts = VoiceReport.of(heard), self._recordings[song.path.stem].parts
         return Finding(
             song=song.path.stem,
-            item=next(item.name for held, item in items if held == stem),
+            item=next(item.name for held, item in parts if held == stem),
             split=song.split,
             stem=stem,
             vocals_db=round(voice.level_db, 1),

@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 from stemsplit.errors import StemsplitError
 from stemsplit.pending import whole_file
 from stemsplit.training import TARGETS
-from stemsplit.training.library import Item, Library, to_int16
+from stemsplit.training.library import to_int16
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 SHORTEST_S = 6.0  # of a recording that is worth a song
+Origin = tuple[tuple[str, str, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Song:
         What an ablation may leave out, by stem.
     maker : str
         Whose music it is, where it is real: songs of one maker sound alike.
+    origin : tuple of (str, str, float, float)
+        What of the library a recording is: stem, file, start and duration in seconds of each of its items.
     """
 
     path: Path
@@ -55,6 +57,7 @@ class Song:
     n_samples: int
     ingredients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     maker: str = ""
+    origin: Origin = ()
 
     def level_db(self, stem: str) -> float:
         """Level of a stem while it sounds."""
@@ -113,7 +116,14 @@ def active_level_db(waveform: FloatArray) -> float:
 
 
 def save_song(
-    folder: Path, name: str, takes: Mapping[str, Take], *, split: str, kind: str, maker: str = ""
+    folder: Path,
+    name: str,
+    takes: Mapping[str, Take],
+    *,
+    split: str,
+    kind: str,
+    maker: str = "",
+    origin: Origin = (),
 ) -> None:
     """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
     stems = [take.waveform for take in takes.values()]
@@ -124,10 +134,12 @@ def save_song(
     levels = [round(active_level_db(stem), 2) for stem in samples]
     facts = {"split": split, "kind": kind, "stems": list(takes), "levels_db": levels, "n_samples": n_samples}
     facts |= {"ingredients": {stem: take.ingredients for stem, take in takes.items()}, "maker": maker}
+    facts |= {"origin": origin} if origin else {}
     with whole_file(folder / f"{name}.npy") as file:
         np.save(file, to_int16(samples))
     # the description comes last: a song without one is not there
-    _describe(folder / f"{name}.json", facts)
+    with whole_file(folder / f"{name}.json") as file:
+        file.write(_as_text(facts))
 
 
 def load_songs(folder: Path) -> list[Song]:
@@ -138,10 +150,15 @@ def load_songs(folder: Path) -> list[Song]:
     StemsplitError
         There is none, or one is damaged.
     """
-    songs = [_load_song(path) for path in sorted(folder.glob("*.json"))]
+    songs = find_songs(folder)
     if not songs:
         raise StemsplitError(f"{folder} holds no songs; run `python -m stemsplit.training prepare` first")
     return songs
+
+
+def find_songs(folder: Path) -> list[Song]:
+    """Every song of a folder that may be empty, by name; `StemsplitError` if one is damaged."""
+    return [_load_song(path) for path in sorted(folder.glob("*.json"))]
 
 
 def _load_song(description: Path) -> Song:
@@ -151,6 +168,7 @@ def _load_song(description: Path) -> Song:
         facts = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
         made_of = facts.pop("ingredients", {})  # songs of an earlier version say nothing
         facts["ingredients"] = {stem: tuple(names) for stem, names in made_of.items()}
+        facts["origin"] = tuple(tuple(part) for part in facts.get("origin", ()))
         song = Song(path=array, **facts)
         # an array that is cut off cannot be mapped; else it would be noticed only when training draws it
         samples = _mapped(array)
@@ -171,60 +189,21 @@ def _damaged(description: Path, reason: str) -> StemsplitError:
     )
 
 
-def set_kind(song: Song, kind: str) -> None:
-    """Write another kind into the description of a song."""
-    if kind == song.kind:
-        return
+def amend_song(song: Song, **facts: object) -> None:
+    """Write other facts into the description of a song; what says them already is left alone."""
     path = song.path.with_suffix(".json")
-    _describe(path, json.loads(path.read_text(encoding="utf-8")) | {"kind": kind})
+    written = path.read_bytes()
+    amended = _as_text(json.loads(written) | facts)
+    if amended != written:
+        with whole_file(path) as file:
+            file.write(amended)
 
 
-def _describe(path: Path, facts: Mapping[str, Any]) -> None:
-    with whole_file(path) as file:
-        file.write((json.dumps(facts) + "\n").encode())
+def _as_text(facts: Mapping[str, object]) -> bytes:
+    return (json.dumps(facts) + "\n").encode()
 
 
-def collect_recordings(library: Library, folder: Path) -> int:
-    """Store everything of the library that is real music as it stands; returns how many are new."""
-    n_new = 0
-    for split in ("train", "valid"):
-        for name, kind, items in recordings(library, split):
-            if not (folder / f"{name}.json").exists():
-                maker = items[0][1].attribution
-                save_song(folder, name, _sum_stems(library, items), split=split, kind=kind, maker=maker)
-                n_new += 1
-    return n_new
-
-
-def recordings(library: Library, split: str) -> list[tuple[str, str, list[tuple[str, Item]]]]:
-    """(name, kind, [(stem, item)]) of every real piece of music in the library."""
-    found: dict[str, tuple[str, list[tuple[str, Item]]]] = {}
-    for item in library.select(split=split, kinds=("multitrack",)):
-        found.setdefault(f"multitrack-{item.instrument}", ("multitrack", []))[1].append((item.category, item))
-    for number, item in enumerate(library.select(split=split, category="backing")):
-        # what it is only guessed to hold it may hold
-        stem = stem_of(item.contains.replace("?", "").split(";"))
-        found[f"backing-{split}-{number:03}"] = ("backing", [(stem, item)])
-    for item in library.select(split=split, category="vocals", kinds=("singing",)):
-        if split == "valid" and item.duration_s >= SHORTEST_S:
-            found[f"singing-{Path(item.name).stem}"] = ("singing", [("vocals", item)])
-    kinds = ("performance", "phrase", "loop")
-    for category in ("other", "drums"):
-        for number, item in enumerate(library.select(split=split, category=category, kinds=kinds)):
-            if item.duration_s >= SHORTEST_S:
-                found[f"performance-{category}-{split}-{number:03}"] = ("performance", [(category, item)])
-    return [(name, kind, items) for name, (kind, items) in found.items()]
-
-
-def _sum_stems(library: Library, items: list[tuple[str, Item]]) -> dict[str, Take]:
-    stems: dict[str, FloatArray] = {}
-    for stem, item in items:
-        audio = library.audio(item)
-        audio = audio if audio.shape[0] == 2 else np.repeat(audio, 2, axis=0)
-        if stem in stems:
-            n_samples = max(stems[stem].shape[1], audio.shape[1])
-            both = [np.pad(x, ((0, 0), (0, n_samples - x.shape[1]))) for x in (stems[stem], audio)]
-            stems[stem] = both[0] + both[1]
-        else:
-            stems[stem] = audio
-    return {stem: Take(waveform) for stem, waveform in stems.items()}
+def remove_song(array: Path) -> None:
+    """Remove a song; its description goes first, so that no song is left without its array."""
+    array.with_suffix(".json").unlink()
+    array.unlink(missing_ok=True)
