@@ -487,10 +487,16 @@ def test_a_checkpoint_of_another_network_is_refused(songs_folder: Path, tmp_path
         Trainer(BandSplit(n_features=16, n_layers=1), remixer, FitSettings(budget_s=1), tmp_path)
 
 
-def test_a_checkpoint_of_another_optimiser_is_refused(songs_folder: Path, tmp_path: Path) -> None:
-    make_trainer(songs_folder, tmp_path, optimiser="muon").save()
-    with pytest.raises(StemsplitError, match="trained by muon, not adamw"):
-        make_trainer(songs_folder, tmp_path, optimiser="adamw")
+@pytest.mark.parametrize(
+    "change", [{"optimiser": "muon"}, {"seed": 3}, {"batch_size": 3}], ids=lambda change: str(*change)
+)
+def test_a_run_goes_on_as_it_was_begun_or_not_at_all(
+    songs_folder: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    make_trainer(songs_folder, tmp_path, **change).save()
+    ((name, value),) = change.items()
+    with pytest.raises(StemsplitError, match=f"begun with {name} {value}, not"):
+        make_trainer(songs_folder, tmp_path)
 
 
 def test_a_checkpoint_from_before_there_were_optimisers_goes_on(songs_folder: Path, tmp_path: Path) -> None:

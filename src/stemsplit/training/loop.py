@@ -255,12 +255,13 @@ class Trainer:
             )
         # the first checkpoints had one optimiser
         kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
-        name = optimiser_of(state)
-        if name != self.settings.optimiser:
-            raise StemsplitError(
-                f"{self.checkpoint} was trained by {name}, not {self.settings.optimiser}; "
-                f"add --optimiser {name}, or name another folder and the checkpoint as --init"
-            )
+        begun = {key: state["settings"][key] for key in ("seed", "batch_size")}
+        for name, value in (begun | {"optimiser": optimiser_of(state)}).items():
+            if value != (wanted := getattr(self.settings, name)):
+                raise StemsplitError(
+                    f"{self.checkpoint} was begun with {name} {value}, not {wanted}; "
+                    "ask for the same, or name another folder and the checkpoint as --init"
+                )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
         for optimiser, each in zip(self._optimisers, kept, strict=True):
