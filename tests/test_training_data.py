@@ -234,6 +234,31 @@ def test_wrong_index_is_an_error(tmp_path: Path, content: str) -> None:
         Library(tmp_path, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("split", ["Valid", "test", "", "train "])
+def test_a_split_that_is_not_known_is_not_trained_on(tmp_path: Path, split: str) -> None:
+    write_index(tmp_path, [make_row("tune", "bass", "loop"), make_row("air", "bass", "loop", split=split)])
+    with pytest.raises(StemsplitError, match=rf"index\.csv, line 3: the split of 'air' is '{split}'"):
+        Library(tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    "licence",
+    [
+        *("CC-BY-SA-4.0", "CC BY-SA 4.0", "CC-BY-SA", "cc-by-nc-sa", "CC-BY-NC-SA 3.0", "CC BY SA", "BY_SA"),
+        *("CCBYSA", "CC-BYSA-4.0", "Attribution-ShareAlike 4.0", "Creative Commons share alike", "CC-SA4.0"),
+    ],
+)
+def test_share_alike_is_held_out_however_it_is_spelled(licence: str) -> None:
+    assert is_held_out(Item.from_row(make_row("tune", "bass", "loop", licence=licence)))
+
+
+@pytest.mark.parametrize(
+    "licence", ["CC0-1.0", "CC-BY-4.0", "Public Domain (declared)", "USA-PD", "Sam's own"]
+)
+def test_other_licences_are_not_taken_for_share_alike(licence: str) -> None:
+    assert not is_held_out(Item.from_row(make_row("tune", "bass", "loop", licence=licence)))
+
+
 def test_no_songs_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(StemsplitError, match="prepare"):
         load_songs(tmp_path)

@@ -5,6 +5,7 @@ Which items may be trained on is decided here and nowhere else, by `is_held_out`
 """
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -26,7 +27,9 @@ HELD_OUT_INSTRUMENTS = frozenset({"Wurlitzer EP200 e-piano", "sitar"})
 HELD_OUT_BACKING = frozenset(
     {"Hustle", "Motorway", "Winter Blues", "Happy Lofi Day (rhodes)", "Firefly", "Local Forecast (Elevator)"}
 )
-SHARE_ALIKE = "-SA-"
+# CC-BY-SA-4.0, CC BY-NC-SA 3.0, ccbysa, Attribution-ShareAlike
+SHARE_ALIKE = re.compile(r"(?<![a-z])((cc)?(by)?(nc)?sa|share[\W_]*alike)(?![a-z])", re.IGNORECASE)
+SPLITS = ("train", "valid")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ def is_held_out(item: Item) -> bool:
     """
     return (
         item.split == "valid"
-        or SHARE_ALIKE in item.licence.upper()
+        or SHARE_ALIKE.search(item.licence) is not None
         or item.source in HELD_OUT_SOURCES
         or item.instrument in HELD_OUT_INSTRUMENTS
         or (item.category == "backing" and item.name in HELD_OUT_BACKING)
@@ -88,7 +91,7 @@ class Library:
     Raises
     ------
     StemsplitError
-        The folder or its index is missing, or the index is not one.
+        The folder or its index is missing, or the index is not one, or an item's split is not known.
     """
 
     def __init__(self, folder: Path, cache: Path) -> None:
@@ -147,13 +150,24 @@ def _read_index(path: Path) -> list[Item]:
     if not path.exists():
         raise StemsplitError(f"{path} does not exist; name the folder of the training library")
     with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
         try:
-            items = [Item.from_row(row) for row in csv.DictReader(file)]
-        except (KeyError, ValueError) as error:
+            items = [_read_row(row, f"{path}, line {rows.line_num}") for row in rows]
+        except (KeyError, ValueError, csv.Error) as error:
             raise StemsplitError(f"{path} is not the index of a training library: {error!r}") from error
     if not items:
         raise StemsplitError(f"{path} lists nothing")
     return items
+
+
+def _read_row(row: dict[str, str], place: str) -> Item:
+    item = Item.from_row(row)
+    # what is not marked as held out would be trained on
+    if item.split not in SPLITS:
+        raise StemsplitError(
+            f"{place}: the split of {item.name!r} is {item.split!r}; write one of {', '.join(SPLITS)}"
+        )
+    return item
 
 
 def _state(path: Path) -> bytes:
