@@ -365,6 +365,34 @@ def test_the_pitch_of_a_synthesiser_glides_without_a_jump() -> None:
     assert np.abs(np.diff(line.gate)).max() < 0.02
 
 
+def share_below(waveform: np.ndarray, corner_hz: float) -> float:
+    """Of the power of a sound."""
+    power = np.square(np.abs(np.fft.rfft(waveform, axis=1))).sum(0)
+    return float(power[np.fft.rfftfreq(waveform.shape[1], 1 / SAMPLE_RATE) < corner_hz].sum() / power.sum())
+
+
+def test_a_growl_keeps_to_its_octave() -> None:
+    for seed in range(12):
+        out = synth_bass(np.random.default_rng(seed), [Note(0.0, 2.0, 40, 100)], length_s=2.0, kind="growl")
+        assert share_below(out, 70) < 0.1  # the note has 82 Hz
+
+
+def test_drums_and_basses_have_nothing_that_cannot_be_heard(
+    kit: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_s = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    rumble = (0.5 * np.sin(28 * np.pi * time_s) + 0.05 * np.sin(500 * np.pi * time_s))[None].repeat(2, 0)
+    maker, basses = DrumMaker(kit, kit.items, []), BassMaker(kit, [])
+    monkeypatch.setattr("stemsplit.training.studio.drums.mixed_drums", lambda *_: rumble.astype(np.float32))
+    monkeypatch.setattr(
+        "stemsplit.training.studio.bass.synth_bass", lambda *_, **__: rumble.astype(np.float32)
+    )
+    for seed in range(4):
+        part, rng = Part(33, (Note(0.0, 1.0, 36, 100),)), np.random.default_rng(seed)
+        for each in (maker, basses):
+            assert share_below(each.render(part, length_s=3.0, rng=rng).waveform, 20) < 0.5
+
+
 def test_a_gate_is_closed_where_the_envelope_jumps() -> None:
     notes = [Note(0.1 + 0.2 * i, 0.3, 33, 100) for i in range(4)]  # held until the next
     line = control_line(notes, length_s=1.0, glide_s=0.004, release_s=0.1)

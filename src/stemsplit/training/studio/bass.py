@@ -18,6 +18,7 @@ from stemsplit.training.studio.effects import (
     equalised,
     levelled,
     limited,
+    without_infrasound,
 )
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.sampler import Instrument, collect_instruments
@@ -58,7 +59,8 @@ class BassMaker:
         if not notes:
             return Take(np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32))
         if draw < _SYNTHETIC.get(part.name, 0.22) or not self._instruments:
-            return Take(self._synthesised(part.name, notes, length_s, rng, kicks))
+            out = self._synthesised(part.name, notes, length_s, rng, kicks)
+            return Take(without_infrasound(rng, out))
         if draw > 0.95:
             program = int(rng.choice(_SOUNDFONT_BASSES))
             dry = render_soundfont([Part(program, tuple(notes))], length_s=length_s, pans=[64])
@@ -71,7 +73,7 @@ class BassMaker:
                 length_s=length_s,
                 rng=rng,
             )
-        return Take(_centred(_blended(rng, dry), rng))
+        return Take(without_infrasound(rng, _centred(_blended(rng, dry), rng)))
 
     def _draw_instrument(self, rng: Generator) -> Instrument:
         shares = [

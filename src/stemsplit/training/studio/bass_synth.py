@@ -16,6 +16,7 @@ from stemsplit.training.studio.midi import Note
 from stemsplit.types import FloatArray
 
 Samples = NDArray[np.float64]
+_GROWLS = ((1, 1), (1, 2), (1, 3), (2, 1))
 _CORNER = 90  # samples over which the corners of a gate are rounded
 
 
@@ -102,7 +103,7 @@ def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: 
     line = control_line(notes, length_s=length_s, glide_s=glide_s, release_s=float(rng.uniform(0.02, 0.12)))
     mono = np.asarray(KINDS[kind](rng, line)[None], np.float32)
     out = saturated(levelled(mono, 0.8), float(rng.uniform(0, 14)))
-    out = np.repeat(apply(out, [pb.HighpassFilter(25)]), 2, axis=0)
+    out = np.repeat(out, 2, axis=0)
     return widened(rng, out) if rng.random() < 0.45 else out
 
 
@@ -161,12 +162,14 @@ def _reese(rng: Generator, line: Line) -> Samples:
 
 
 def _growl(rng: Generator, line: Line) -> Samples:
-    ratio = float(rng.choice([1, 2, 3, 0.5]))
+    # In whole numbers: with half a period of either, the note would lie an octave beneath what is written.
+    carrier, modulator = _GROWLS[int(rng.integers(len(_GROWLS)))]
     depth = float(rng.uniform(1, 5)) * (0.3 + line.decay(float(rng.uniform(0.1, 0.6))))
     if rng.random() < 0.5:  # a wobble in steps of a rate, as in dubstep
         depth = depth * (1 + np.sin(2 * np.pi * float(rng.uniform(2, 8)) * line.age_s))
     turns = line.turns()
-    return np.asarray(np.sin(2 * np.pi * turns + depth * np.sin(2 * np.pi * ratio * turns)) * line.gate)
+    swing = depth * np.sin(2 * np.pi * modulator * turns)
+    return np.asarray(np.sin(2 * np.pi * carrier * turns + swing) * line.gate)
 
 
 def _acid(rng: Generator, line: Line) -> Samples:

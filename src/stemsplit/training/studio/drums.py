@@ -10,7 +10,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.augment import at_speed
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.drum_mix import mixed_drums
-from stemsplit.training.studio.effects import drum_bus, levelled, panned
+from stemsplit.training.studio.effects import drum_bus, levelled, panned, without_infrasound
 from stemsplit.training.studio.groove_styles import STYLES
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, Drum, Kits
 from stemsplit.training.studio.ladder import swept
@@ -75,7 +75,8 @@ class DrumMaker:
             loop = self._loops[int(rng.integers(len(self._loops)))]
             played = play_loop(self._library, loop, part, length_s=length_s, rng=rng)
             out += float(rng.uniform(0.2, 0.9)) * levelled(drum_bus(rng, played, self._rooms))
-        return Take(_filtered(rng, out) if rng.random() < 0.06 else out)
+        out = _filtered(rng, out) if rng.random() < 0.06 else out
+        return Take(without_infrasound(rng, out))
 
     def _kit_take(self, part: Part, rng: Generator, length_s: float) -> FloatArray:
         machine = bool(rng.random() < (STYLES[part.name].machine if part.name in STYLES else 0.25))

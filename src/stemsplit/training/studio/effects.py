@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pedalboard as pb
 from numpy.random import Generator
-from scipy.signal import oaconvolve
+from scipy.signal import butter, oaconvolve, sosfilt
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.types import FloatArray
@@ -106,6 +106,12 @@ def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
         pb.LowpassFilter(float(rng.uniform(3000, 12000))),
     ]
     return apply(out, tone)
+
+
+def without_infrasound(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Four poles at 24 to 32 Hz: what lies beneath is room that a record gives to what can be heard."""
+    sos = butter(4, float(rng.uniform(24, 32)), "highpass", fs=SAMPLE_RATE, output="sos")
+    return np.asarray(sosfilt(sos, waveform, axis=1), np.float32)
 
 
 def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
