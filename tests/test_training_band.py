@@ -1,6 +1,7 @@
 """The virtual band: MIDI, instruments, effects; the same seed plays the same song."""
 
 import zipfile
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +17,10 @@ import mido
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.library import Item, Library, to_int16
+from stemsplit.training.studio import band as band_module
+from stemsplit.training.studio.band import Band
 from stemsplit.training.studio.bass import HIGHEST, LOWEST, BassMaker, legato
-from stemsplit.training.studio.drums import looped
+from stemsplit.training.studio.clock import on_one_clock
 from stemsplit.training.studio.effects import (
     bass_amplifier,
     drum_bus,
@@ -25,12 +28,14 @@ from stemsplit.training.studio.effects import (
     levelled,
     panned,
 )
-from stemsplit.training.studio.midi import Note, Part, is_held_out_midi, pattern_names, read_pattern
+from stemsplit.training.studio.grooves import looped
+from stemsplit.training.studio.midi import Note, Part, Pattern, is_held_out_midi, pattern_names, read_pattern
 from stemsplit.training.studio.sampler import collect_instruments, play
 from stemsplit.training.studio.soundfont import check_soundfont
 from stemsplit.training.studio.synth import SHAPES, Voice, play_voice
 from stemsplit.training.studio.vocal_bus import vocal_chain
 from stemsplit.training.studio.vocals import detected_pitch
+from stemsplit.training.take import Take
 
 
 def tone(frequency_hz: float, length_s: float = 1.0) -> np.ndarray:
@@ -187,10 +192,105 @@ def test_noise_has_no_pitch() -> None:
     assert detected_pitch(np.random.default_rng(0).normal(size=(1, 22050)).astype(np.float32)) is None
 
 
-def test_a_short_drum_part_is_repeated() -> None:
+def test_a_short_drum_part_is_repeated_in_whole_bars() -> None:
     part = Part(-1, (Note(0.0, 0.1, 36, 90), Note(0.75, 0.1, 38, 90)))
-    starts = [note.start_s for note in looped(part, 4.0).notes]
+    starts = [note.start_s for note in looped(part, 4.0, bar_s=1.0).notes]
     assert starts == pytest.approx([0, 0.75, 1, 1.75, 2, 2.75, 3, 3.75])
+    ending_on_a_bar = Part(-1, (*part.notes, Note(2.01, 0.1, 49, 90)))
+    starts = [note.start_s for note in looped(ending_on_a_bar, 4.0, bar_s=1.0).notes]
+    assert starts == pytest.approx([0, 0.75, 2, 2.75])
+
+
+def placed(parts: Sequence[Part], step_s: float) -> complex:
+    """Mean place of the notes within a step: near 1 where they stand on a grid that begins at zero."""
+    starts = np.array([note.start_s for part in parts for note in part.notes])
+    return complex(np.exp(2j * np.pi * starts / step_s).mean())
+
+
+def piece(beat_s: float, late_s: float, *, beats_s: Sequence[float] = ()) -> Pattern:
+    """Eighths for 200 beats, a chord on every fourth: a bar."""
+    rng = np.random.default_rng(0)
+    eighths = [Note(late_s + beat_s * i / 2, 0.1, 72, 90) for i in range(400) if rng.random() < 0.8]
+    chords = [Note(late_s + beat_s * i, 4 * beat_s, 48, 90) for i in range(0, 200, 4)]
+    return Pattern("p", (Part(0, tuple(eighths)), Part(48, tuple(chords))), 60 / beat_s, tuple(beats_s))
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.21])
+def test_a_piece_begins_with_a_bar_at_an_even_tempo(late_s: float) -> None:
+    """As written where it is sequenced, by its notes where it was played late, to a click or without."""
+    for beats_s in (0.53 * np.arange(201), [2.0 * i for i in range(60)], []):
+        pattern, pulse = on_one_clock(piece(0.53, late_s, beats_s=list(beats_s)).window(31.3, 60), 40.0)
+        assert pulse.beat_s == pytest.approx(0.53, rel=1e-3) and pulse.offset_s == 0
+        assert placed(pattern.parts, pulse.beat_s / 2).real > 0.9
+        assert placed(pattern.parts[1:], 4 * pulse.beat_s).real > 0.9
+        assert 38 < pattern.length_s < 40
+
+
+def test_changes_of_tempo_are_evened_out() -> None:
+    track = np.cumsum([0.0] + [0.5 if 8 <= i < 120 else 0.8 for i in range(200)])
+    even = piece(1.0, 0.0)
+    parts = tuple(
+        Part(
+            part.program,
+            tuple(Note(float(np.interp(n.start_s, range(201), track)), 0.2, n.pitch, 90) for n in part.notes),
+        )
+        for part in even.parts
+    )
+    pattern, pulse = on_one_clock(Pattern("p", parts, 120, tuple(track.tolist())).window(20, 70), 40.0)
+    assert pulse.beat_s == pytest.approx(0.5, rel=1e-6) and placed(pattern.parts, 0.25).real > 0.99
+
+
+@pytest.fixture
+def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
+    """A band whose makers play clicks at what they are given; its pieces begin off the beat."""
+    clip = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=571_000, time=0)])
+    clip.append(mido.Message("program_change", channel=0, program=5, time=37))
+    for step in range(600):
+        clip.append(mido.Message("note_on", channel=0, note=60 + step % 7, velocity=80, time=0))
+        clip.append(mido.Message("note_off", channel=0, note=60 + step % 7, time=24))
+    mido.MidiFile(ticks_per_beat=96, tracks=[clip]).save(tmp_path / "a.mid")
+    (tmp_path / "midi").mkdir()
+    for name in ("freedoom", "tannerhelland", "pop909", "groove"):
+        with zipfile.ZipFile(tmp_path / "midi" / f"{name}.zip", "w") as file:
+            for number in range(20):
+                file.write(tmp_path / "a.mid", f"{number}_105_beat_4-4.mid")
+    (tmp_path / "index.csv").write_text(
+        ",".join(Item.__dataclass_fields__) + "\nx.wav,0,1,1,other,note,thing,,60,other,train,n,me,CC0-1.0,me"
+    )
+
+    class Clicks:
+        def __init__(self, *_: object) -> None: ...
+
+        def render(self, parts: Part | Sequence[Part], *_: object, length_s: float, **__: object) -> Take:
+            out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
+            for note in (n for part in ([parts] if isinstance(parts, Part) else parts) for n in part.notes):
+                out[:, round(note.start_s * SAMPLE_RATE) : round(note.start_s * SAMPLE_RATE) + 1] = 1
+            return Take(out)
+
+    monkeypatch.setattr(band_module, "check_soundfont", lambda _: None)
+    for name in ("DrumMaker", "BassMaker", "OtherMaker", "VocalMaker"):
+        monkeypatch.setattr(band_module, name, Clicks)
+    return Band(Library(tmp_path, tmp_path), split="train", seed=0, length_s=20.0)
+
+
+def test_all_of_a_song_goes_by_one_clock(musicians: Band, monkeypatch: pytest.MonkeyPatch) -> None:
+    tempos: list[float] = []
+
+    def groove(rng: np.random.Generator, *, tempo: float, length_s: float) -> Part:
+        tempos.append(tempo)
+        return Part(-1, tuple(Note(60 / tempo * i, 0.1, 36, 90) for i in range(int(length_s * tempo / 60))))
+
+    monkeypatch.setattr(band_module, "draw_groove", groove)
+    for number in range(12):
+        stems, count = musicians.song(number), len(tempos)
+        if not count:
+            continue
+        step_s = 15 / tempos.pop()
+        for name in ("drums", "vocals", "other"):
+            starts = np.flatnonzero(stems[name].waveform[0]) / SAMPLE_RATE
+            assert np.exp(2j * np.pi * starts / step_s).mean().real > 0.99, (number, name)
+        starts = np.flatnonzero(stems["bass"].waveform[0]) / SAMPLE_RATE
+        assert np.exp(2j * np.pi * starts / step_s).mean().real > 0.9
 
 
 def test_a_missing_soundfont_is_an_error_with_the_fix(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.library import Library, to_int16
 from stemsplit.training.studio import vocals as vocals_module
 from stemsplit.training.studio.backing import Arrangement, Phrase, another_take, harmonised, with_refrains
+from stemsplit.training.studio.harmony import Pulse
 from stemsplit.training.studio.melody import interval, one_voice, phrased, pitch_curve, quantised, scale_of
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.sampler import Instrument
@@ -188,17 +189,18 @@ def test_melodies_fit_the_voice_and_rest() -> None:
     notes = one_voice([*melody, replace(melody[0], pitch=60)], 57.0)
     assert all(46 <= note.pitch <= 68 for note in notes)
     assert all(a.start_s + a.length_s <= b.start_s + 1e-6 for a, b in pairwise(notes))
-    phrases = phrased(notes, np.random.default_rng(0))
+    phrases = phrased(notes, 0.6, np.random.default_rng(0))
     assert len(phrases) > 4 and all(0 < len(phrase) <= 16 for phrase in phrases)
     assert sum(map(len, phrases)) < len(notes)
-    assert phrased([], np.random.default_rng(0)) == [] == one_voice([], 60.0)
+    assert phrased([], 0.6, np.random.default_rng(0)) == [] == one_voice([], 60.0)
 
 
 def test_long_rests_are_filled_without_overlap() -> None:
     phrases = [Phrase(0, vowel()), Phrase(60 * SAMPLE_RATE, vowel())]
-    filled = with_refrains(phrases, 61 * SAMPLE_RATE, np.random.default_rng(0))
+    filled = with_refrains(phrases, 61 * SAMPLE_RATE, 0.5, np.random.default_rng(0))
     assert len(filled) > 2
     assert all(a.stop <= b.start for a, b in pairwise(filled))
+    assert all(phrase.start % round(0.5 * SAMPLE_RATE) == 0 for phrase in filled)
 
 
 def test_echoes_alternate_sides_and_a_telephone_is_narrow() -> None:
@@ -265,7 +267,7 @@ def test_every_kind_is_rendered_tagged_and_the_same_by_seed(
     monkeypatch.setattr(vocals_module, "_SHARES", {kind: 1.0})
     maker, again = (VocalMaker(recorded, recorded.items, []) for _ in range(2))
     first, second, other = (
-        each.render(_MELODY, length_s=3.0, rng=np.random.default_rng(seed))
+        each.render(_MELODY, Pulse(0.5), length_s=3.0, rng=np.random.default_rng(seed))
         for each, seed in ((maker, 3), (again, 3), (maker, 4))
     )
     assert first.waveform.shape == (2, 3 * SAMPLE_RATE) and first.waveform.dtype == np.float32
@@ -277,7 +279,8 @@ def test_every_kind_is_rendered_tagged_and_the_same_by_seed(
 
 def test_a_maker_without_speech_sings_with_what_it_has(recorded: Library) -> None:
     items = [item for item in recorded.items if item.kind == "singing"]
-    take = VocalMaker(recorded, items, []).render(_MELODY, length_s=4.0, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    take = VocalMaker(recorded, items, []).render(_MELODY, Pulse(0.5), length_s=4.0, rng=rng)
     assert take.ingredients == () and take.waveform.any()
 
 

@@ -54,8 +54,8 @@ def laid(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
     return out
 
 
-def with_refrains(phrases: Sequence[Phrase], n_samples: int, rng: Generator) -> list[Phrase]:
-    """Phrases come again in most of the rests of more than eight seconds, as far as they fit."""
+def with_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng: Generator) -> list[Phrase]:
+    """Phrases come again in most of the rests of more than eight seconds, beats later, as far as they fit."""
     if not phrases:
         return []
     out = list(phrases)
@@ -63,7 +63,9 @@ def with_refrains(phrases: Sequence[Phrase], n_samples: int, rng: Generator) -> 
     for following in [*phrases, Phrase(n_samples, phrases[0].waveform)]:
         while following.start - at > rest and rng.random() < 0.8:
             again = phrases[int(rng.integers(len(phrases)))]
-            start = at + round(float(rng.uniform(0.2, 2)) * SAMPLE_RATE)
+            earliest = at + float(rng.uniform(0.2, 2)) * SAMPLE_RATE
+            n_beats = np.ceil((earliest - again.start) / (beat_s * SAMPLE_RATE))
+            start = again.start + round(n_beats * beat_s * SAMPLE_RATE)
             if start + again.waveform.shape[1] > following.start:
                 break
             out.append(replace(again, start=start))

@@ -1,7 +1,7 @@
 """The virtual band: songs of four stems, played from MIDI by the makers of each stem.
 
-A song is a function of (seed, number). Drums, bass, accompaniment and melody share tempo, key and bars
-where the MIDI has them; drums otherwise come from a human performance stretched to the tempo.
+A song is a function of (seed, number). Drums, bass, accompaniment and melody share one beat, bars and key:
+the piece is brought to an even tempo and begins with a bar, and all that is drawn for it goes by its clock.
 """
 
 import re
@@ -14,9 +14,11 @@ from numpy.random import Generator
 from stemsplit.training.library import Library
 from stemsplit.training.studio.bass import BassMaker
 from stemsplit.training.studio.bass_lines import draw_line, harmony, locked
-from stemsplit.training.studio.drums import KICKS, DrumMaker, looped
+from stemsplit.training.studio.clock import on_one_clock
+from stemsplit.training.studio.drums import KICKS, DrumMaker
 from stemsplit.training.studio.effects import levelled
-from stemsplit.training.studio.grooves import draw_groove, fitted_tempo, with_breaks
+from stemsplit.training.studio.grooves import draw_groove, fitted_tempo, looped, with_breaks
+from stemsplit.training.studio.harmony import Pulse
 from stemsplit.training.studio.midi import Part, Pattern, pattern_names, read_pattern
 from stemsplit.training.studio.other import BASSES, VOICES, OtherMaker
 from stemsplit.training.studio.soundfont import SOUNDFONT, check_soundfont
@@ -28,12 +30,13 @@ _MIN_NOTES = 12
 
 @dataclass(frozen=True)
 class Score:
-    """Who plays what in one song."""
+    """Who plays what in one song, and the beat they share."""
 
     drums: Part
     bass: Part
     others: tuple[Part, ...]
     melody: Part
+    pulse: Pulse
 
 
 class Band:
@@ -73,10 +76,10 @@ class Band:
         score = self._score(rng)
         length_s = self._length_s
         takes = {
-            "vocals": self._vocals.render(score.melody, length_s=length_s, rng=rng),
+            "vocals": self._vocals.render(score.melody, score.pulse, length_s=length_s, rng=rng),
             "drums": self._drums.render(score.drums, length_s=length_s, rng=rng),
             "bass": self._bass.render(score.bass, length_s=length_s, rng=rng, kicks=kick_times(score.drums)),
-            "other": self._other.render(score.others, length_s=length_s, rng=rng),
+            "other": self._other.render(score.others, score.pulse, length_s=length_s, rng=rng),
         }
         peaks = {name: 0.45 * 10 ** (rng.normal(0, 2) / 20) for name in takes}
         return {
@@ -92,21 +95,23 @@ class Band:
             stretch = float(rng.uniform(0.9, 1.12))
             length_s = self._length_s / stretch
             latest_s = max(0.0, pattern.length_s - length_s)
-            pattern = pattern.window(float(rng.uniform(0, latest_s)), length_s)
+            spare_s = 0.25 * length_s + 4
+            pattern = pattern.window(float(rng.uniform(0, latest_s)), length_s + spare_s)
+            pattern, pulse = on_one_clock(pattern, length_s)
             pattern = pattern.changed(semitones=int(rng.integers(-5, 7)), stretch=stretch)
             others = [p for p in pattern.parts if not p.is_drums and p.program not in BASSES]
             if sum(len(part.notes) for part in others) >= 3 * _MIN_NOTES:
-                return self._arranged(pattern, others, rng)
+                return self._arranged(pattern, others, Pulse(pulse.beat_s * stretch), rng)
 
-    def _arranged(self, pattern: Pattern, others: list[Part], rng: Generator) -> Score:
+    def _arranged(self, pattern: Pattern, others: list[Part], pulse: Pulse, rng: Generator) -> Score:
         own_drums = [p for p in pattern.parts if p.is_drums and len(p.notes) > 4 * _MIN_NOTES]
         basses = [p for p in pattern.parts if p.program in BASSES and len(p.notes) > _MIN_NOTES]
         melodies = [part for part in others if part.name == "MELODY" or part.program in VOICES]
         melody = melodies[0] if melodies else max(others, key=_height)
         rest = [part for part in others if part not in melodies[:1]] or others
-        drums = self._drum_part(own_drums, pattern.tempo, rng)
-        bass = self._bass_part(basses, others, drums, pattern.tempo, rng)
-        return Score(drums, bass, tuple(rest), melody)
+        drums = self._drum_part(own_drums, 60 / pulse.beat_s, rng)
+        bass = self._bass_part(basses, others, drums, 60 / pulse.beat_s, rng)
+        return Score(drums, bass, tuple(rest), melody, pulse)
 
     def _drum_part(self, own: list[Part], tempo: float, rng: Generator) -> Part:
         """The song's own drums, a human performance, or a groove in one of the styles."""
@@ -114,7 +119,7 @@ class Band:
         if draw < 0.55:
             return draw_groove(rng, tempo=tempo, length_s=self._length_s)
         part = own[0] if own and draw < 0.75 else self._performance(tempo, rng)
-        part = looped(part, self._length_s)
+        part = looped(part, self._length_s, bar_s=240 / tempo)
         return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.5 else part
 
     def _bass_part(
@@ -134,7 +139,7 @@ class Band:
 
     def _performance(self, tempo: float, rng: Generator) -> Part:
         """A human drum performance, brought to the tempo where it is not too far."""
-        names = [name for name in self._names["groove"] if "_beat_" in name]
+        names = [name for name in self._names["groove"] if name.endswith("_4-4.mid") and "_beat_" in name]
         name = names[int(rng.integers(len(names)))]
         found = re.search(r"_(\d+)_beat", Path(name).name)
         stretch = float(found.group(1)) / tempo if found else 1.0

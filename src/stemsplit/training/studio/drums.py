@@ -1,7 +1,7 @@
 """Drum stems: parts played on kits of the library's hits, mixed as on a record."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -111,19 +111,6 @@ def _play(
         bus = "cymbals" if piece in _CYMBALS else _BUSES.get(piece, "percussion")
         add_at(buses[bus], panned(sound * gain, touch.pan(note.pitch)), round(note.start_s * SAMPLE_RATE))
     return buses
-
-
-def looped(part: Part, length_s: float) -> Part:
-    """A part repeated until it fills `length_s`; one without notes stays so."""
-    if not part.notes:
-        return part
-    end_s = part.notes[-1].start_s + 0.25
-    notes = [
-        replace(note, start_s=note.start_s + turn * end_s)
-        for turn in range(int(length_s / end_s) + 1)
-        for note in part.notes
-    ]
-    return replace(part, notes=tuple(note for note in notes if note.start_s < length_s))
 
 
 def choked(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray:

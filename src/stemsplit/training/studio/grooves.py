@@ -148,6 +148,21 @@ def _layer(rng: Generator) -> list[Stroke]:
     return [(float(place), pitch, 90 if place % 4 == 0 else 62) for place in range(0, 16, step)]
 
 
+def looped(part: Part, length_s: float, *, bar_s: float) -> Part:
+    """A part of whole bars repeated until it fills `length_s`; one without notes stays so."""
+    if not part.notes:
+        return part
+    # A stroke that ends the part on a bar's line is the first of the next turn.
+    turn_s = bar_s * max(1, np.ceil(part.notes[-1].start_s / bar_s - 0.05))
+    once = [note for note in part.notes if note.start_s < turn_s - 0.02 * bar_s]
+    notes = [
+        replace(note, start_s=note.start_s + turn * turn_s)
+        for turn in range(int(length_s / turn_s) + 1)
+        for note in once
+    ]
+    return replace(part, notes=tuple(note for note in notes if note.start_s < length_s))
+
+
 def with_breaks(part: Part, rng: Generator, *, bar_s: float) -> Part:
     """A part that drops out for a bar or two now and then, as songs do."""
     if not part.notes:

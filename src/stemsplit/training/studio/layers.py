@@ -18,7 +18,7 @@ from stemsplit.training.studio.figures import (
     strummed,
     sustained,
 )
-from stemsplit.training.studio.harmony import Chord, Pulse, find_chords, find_pulse
+from stemsplit.training.studio.harmony import Chord, Pulse, find_chords
 from stemsplit.training.studio.midi import Note, Part
 
 DRIVEN = range(29, 31)
@@ -123,11 +123,10 @@ class Score:
     length_s: float
 
 
-def read_score(parts: Sequence[Part], length_s: float, rng: Generator) -> Score:
-    """Beat and chords of the parts, and sections drawn for them; bass notes go up by octaves."""
+def read_score(parts: Sequence[Part], pulse: Pulse, length_s: float, rng: Generator) -> Score:
+    """Chords of the parts over a beat, and sections drawn for them; bass notes go up by octaves."""
     usable = [part for part in parts if part.program not in EFFECT_SOUNDS and part.program not in VOICES]
     chosen = [replace(part, notes=raised(part.notes)) for part in usable or parts if part.notes]
-    pulse = find_pulse(chosen)
     chords = find_chords(chosen, pulse, length_s=length_s, beats=int(rng.choice([2, 4, 4])))
     sections = draw_sections(rng, pulse, length_s)
     return Score(tuple(chosen), pulse, tuple(chords), tuple(sections), length_s)

@@ -37,24 +37,11 @@ def one_voice(notes: Sequence[Note], middle: float) -> list[Note]:
     return out
 
 
-def beat_s(notes: Sequence[Note]) -> float:
-    """Length of a beat, guessed from the distance between notes, 0.36 to 0.72 s (83 to 167 a minute)."""
-    gaps = np.diff(sorted({round(note.start_s, 2) for note in notes}))
-    gaps = gaps[gaps > 0.08]
-    beat = float(np.median(gaps)) if gaps.size else 0.5
-    while beat < 0.36:
-        beat *= 2
-    while beat > 0.72:
-        beat /= 2
-    return beat
-
-
-def phrased(notes: Sequence[Note], rng: Generator) -> list[list[Note]]:
+def phrased(notes: Sequence[Note], beat_s: float, rng: Generator) -> list[list[Note]]:
     """Phrases of 4 to 16 notes with rests between, now a breath, now some bars.
 
-    A rest eats the notes that it covers; it is a musical length, in beats of the melody.
+    A rest eats the notes that it covers; it is a musical length, in beats of the song.
     """
-    beat = beat_s(notes)
     out: list[list[Note]] = []
     resumed_s, remaining = 0.0, 0
     for note in notes:
@@ -68,7 +55,7 @@ def phrased(notes: Sequence[Note], rng: Generator) -> list[list[Note]]:
         remaining -= 1
         if remaining == 0:
             rest_beats = float(rng.choice([0.5, 1, 2, 4, 8, 20], p=[0.2, 0.22, 0.28, 0.18, 0.08, 0.04]))
-            resumed_s = note.start_s + note.length_s + rest_beats * beat
+            resumed_s = note.start_s + note.length_s + rest_beats * beat_s
     return out
 
 

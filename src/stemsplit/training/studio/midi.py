@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mido
+import numpy as np
 
 from stemsplit.errors import StemsplitError
 
@@ -61,11 +62,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A piece of music: its parts, its tempo in beats per minute, its length in seconds."""
+    """A piece of music: its parts, its first tempo in beats per minute, the times of its written beats."""
 
     name: str
     parts: tuple[Part, ...]
     tempo: float
+    beats_s: tuple[float, ...] = ()
 
     @property
     def length_s(self) -> float:
@@ -75,12 +77,32 @@ class Pattern:
     def window(self, start_s: float, length_s: float) -> "Pattern":
         """A stretch of the piece; parts without notes in it are left out."""
         parts = (part.window(start_s, length_s) for part in self.parts)
-        return replace(self, parts=tuple(part for part in parts if part.notes))
+        beats_s = tuple(beat_s - start_s for beat_s in self.beats_s)
+        return replace(self, parts=tuple(part for part in parts if part.notes), beats_s=beats_s)
 
     def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "Pattern":
         """Transposed and stretched."""
         parts = tuple(part.changed(semitones=semitones, stretch=stretch) for part in self.parts)
-        return replace(self, parts=parts, tempo=self.tempo / stretch)
+        beats_s = tuple(beat_s * stretch for beat_s in self.beats_s)
+        return replace(self, parts=parts, tempo=self.tempo / stretch, beats_s=beats_s)
+
+    def steadied(self) -> "Pattern":
+        """At one tempo, as to a click: the one that is usual among its notes; zero stays where it is."""
+        starts = np.array([note.start_s for part in self.parts for note in part.notes])
+        beats = np.array(self.beats_s)
+        if beats.size < 2 or not starts.size:
+            return self
+        lengths = np.diff(beats)
+        beat_s = float(np.median(lengths[np.clip(np.searchsorted(beats, starts) - 1, 0, lengths.size - 1)]))
+        places = np.arange(beats.size)
+        even = beat_s * (places - np.interp(0.0, beats, places))
+
+        def moved(note: Note) -> Note:
+            start_s, end_s = np.interp([note.start_s, note.start_s + note.length_s], beats, even)
+            return replace(note, start_s=float(start_s), length_s=max(0.03, float(end_s - start_s)))
+
+        parts = tuple(replace(part, notes=tuple(moved(note) for note in part.notes)) for part in self.parts)
+        return replace(self, parts=parts, tempo=60 / beat_s, beats_s=tuple(even.tolist()))
 
 
 def is_held_out_midi(name: str) -> bool:
@@ -113,7 +135,8 @@ def read_pattern(archive: Path, name: str) -> Pattern:
     tracks = [(track.name, list(_timed(track))) for track in midi.tracks]
     clock = _Clock(midi.ticks_per_beat, (event for _, events in tracks for event in events))
     parts = [part for title, events in tracks for part in _parts(title, events, clock)]
-    return Pattern(name, tuple(parts), clock.tempo)
+    last = max((tick for _, events in tracks for tick, _ in events), default=0)
+    return Pattern(name, tuple(parts), clock.tempo, clock.beats(last))
 
 
 class _Clock:
@@ -131,6 +154,11 @@ class _Clock:
         """Time of a tick."""
         mark = max((mark for mark in self._marks if mark[0] <= tick), key=lambda each: each[:2])
         return mark[1] + (tick - mark[0]) * mark[2] / 1e6 / self._ticks_per_beat
+
+    def beats(self, last: int) -> tuple[float, ...]:
+        """Times of the quarters from the first tick to the one after `last`."""
+        step = self._ticks_per_beat
+        return tuple(self.seconds(tick) for tick in range(0, last + 2 * step, step))
 
 
 def _timed(track: Iterable[mido.Message]) -> Iterable[tuple[int, mido.Message]]:

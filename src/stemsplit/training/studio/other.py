@@ -13,6 +13,7 @@ from stemsplit.training.studio.bus import accompaniment_bus
 from stemsplit.training.studio.effects import ducked
 from stemsplit.training.studio.ensemble import Ensemble, riser
 from stemsplit.training.studio.guitars import Guitarist, Tone
+from stemsplit.training.studio.harmony import Pulse
 from stemsplit.training.studio.layers import (
     STYLES,
     VOICES,
@@ -52,9 +53,9 @@ class OtherMaker:
         self._guitarist = Guitarist(library, items, rooms)
         self._ensemble = Ensemble(library, items, rooms)
 
-    def render(self, parts: Sequence[Part], *, length_s: float, rng: Generator) -> Take:
-        """Arrange and play the parts, as they leave the accompaniment's bus."""
-        score = read_score(parts, length_s, rng)
+    def render(self, parts: Sequence[Part], pulse: Pulse, *, length_s: float, rng: Generator) -> Take:
+        """Arrange and play the parts to the beat of the song, as they leave the accompaniment's bus."""
+        score = read_score(parts, pulse, length_s, rng)
         style = draw_style(rng)
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         ingredients: set[str] = set()

@@ -13,7 +13,8 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.library import Item, Library
 from stemsplit.training.studio.backing import Arrangement, Phrase, laid, with_refrains
 from stemsplit.training.studio.effects import levelled
-from stemsplit.training.studio.melody import beat_s, one_voice, phrased
+from stemsplit.training.studio.harmony import Pulse
+from stemsplit.training.studio.melody import one_voice, phrased
 from stemsplit.training.studio.midi import Part
 from stemsplit.training.studio.sampler import Instrument, collect_instruments, play, trimmed
 from stemsplit.training.studio.singer import Singer, midi_pitch, monotone, tuned
@@ -47,16 +48,20 @@ class VocalMaker:
         # the analysis costs more than all else; a second holds 2 MB
         self._frames = lru_cache(maxsize=24)(self._analysed)
 
-    def render(self, melody: Part, *, length_s: float, rng: Generator) -> Take:
-        """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it."""
+    def render(self, melody: Part, pulse: Pulse, *, length_s: float, rng: Generator) -> Take:
+        """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it.
+
+        What is not sung to the melody begins on the beat of the song.
+        """
         kinds = [kind for kind in _SHARES if self._sources(kind)]
         shares = np.array([_SHARES[kind] for kind in kinds])
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
         n_samples = round(length_s * SAMPLE_RATE)
         ingredients = ("sung-speech",) if kind in ("sung", "whisper") else ()
         if kind in ("syllable", "choir"):
-            return Take(vocal_chain(rng, levelled(self._played(kind, melody, length_s, rng)), self._rooms))
-        phrases = self._phrases(kind, melody, length_s, rng)
+            played = self._played(kind, melody, pulse, length_s, rng)
+            return Take(vocal_chain(rng, levelled(played), self._rooms))
+        phrases = self._phrases(kind, melody, pulse, length_s, rng)
         lead = laid(phrases, n_samples)
         out = vocal_chain(rng, levelled(lead), self._rooms)
         backing = Arrangement(rng).voices(phrases, n_samples)
@@ -82,16 +87,18 @@ class VocalMaker:
             return item
         return replace(item, pitch=steady_pitch(self._library.audio(item)))
 
-    def _phrases(self, kind: str, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
+    def _phrases(
+        self, kind: str, melody: Part, pulse: Pulse, length_s: float, rng: Generator
+    ) -> list[Phrase]:
         """The lead as phrases at an even level, one after another."""
         if kind == "sung":
-            phrases = self._sung(melody, rng)
+            phrases = self._sung(melody, pulse, rng)
         elif kind == "rap":
-            phrases = self._rapped(melody, length_s, rng)
+            phrases = self._rapped(pulse, length_s, rng)
         else:
-            phrases = self._recorded(kind, melody, length_s, rng)
+            phrases = self._recorded(kind, pulse, length_s, rng)
         even = [replace(phrase, waveform=_even(phrase.waveform, rng)) for phrase in phrases]
-        return with_refrains(even, round(length_s * SAMPLE_RATE), rng)
+        return with_refrains(even, round(length_s * SAMPLE_RATE), pulse.beat_s, rng)
 
     def _pack(self, kinds: Sequence[str], rng: Generator) -> list[Item]:
         """The recordings of one voice."""
@@ -101,7 +108,7 @@ class VocalMaker:
         weights = np.array([sum(item.duration_s for item in packs[name]) ** 0.5 for name in names])
         return packs[str(rng.choice(names, p=weights / weights.sum()))]
 
-    def _recorded(self, kind: str, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
+    def _recorded(self, kind: str, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
         """Phrases of one singer or speaker, one after another; some come again, as in a song."""
         pack = self._pack(["speech" if kind == "whisper" else kind], rng)
         change = _drawn_change(kind, rng)
@@ -111,19 +118,20 @@ class VocalMaker:
             frames = change(self._frames(item)) if change else None
             sounds[item] = (trimmed(self._mono(item)) if frames is None else frames.waveform(), frames)
         out: list[Phrase] = []
-        beat = beat_s(melody.notes)
+        step_s = pulse.beat_s / 2
         at_s = length_s * float(rng.uniform(0, 0.07) if rng.random() < 0.8 else rng.uniform(0.1, 0.3))
         while at_s < length_s:
+            at_s = float(np.ceil(at_s / step_s)) * step_s
             sound, frames = sounds[chosen[int(rng.integers(len(chosen)))]]
             out.append(Phrase(round(at_s * SAMPLE_RATE), sound, frames))
             rest = rng.choice([0.25, 1, 2, 4, 8, 20], p=[0.42, 0.24, 0.18, 0.09, 0.04, 0.03])
-            at_s = out[-1].stop / SAMPLE_RATE + beat * float(rest * rng.uniform(0.8, 1.2))
+            at_s = out[-1].stop / SAMPLE_RATE + pulse.beat_s * float(rest * rng.uniform(0.8, 1.2))
         return out
 
     def _mono(self, item: Item) -> FloatArray:
         return np.asarray(self._library.audio(item).mean(0, keepdims=True), np.float32)
 
-    def _sung(self, melody: Part, rng: Generator) -> list[Phrase]:
+    def _sung(self, melody: Part, pulse: Pulse, rng: Generator) -> list[Phrase]:
         """The melody, sung with the syllables of a voice that spoke or sang something else."""
         kinds = self._sources("sung")
         kind = str(rng.choice(kinds))
@@ -133,7 +141,7 @@ class VocalMaker:
         singer = Singer.drawn(rng, spoken, is_sung=kind == "syllable")
         out: list[Phrase] = []
         first = 0
-        for notes in phrased(one_voice(melody.notes, singer.middle), rng):
+        for notes in phrased(one_voice(melody.notes, singer.middle), pulse.beat_s, rng):
             # the next words, or the first ones again as in a refrain
             first = 0 if rng.random() < 0.2 else (first + len(notes)) % len(words)
             frames, start_s = singer.sing(words[first:] + words[:first], notes, rng)
@@ -161,10 +169,10 @@ class VocalMaker:
         heard = np.concatenate(pitches)
         return words, float(np.median(heard)) if heard.size else 60.0
 
-    def _rapped(self, melody: Part, length_s: float, rng: Generator) -> list[Phrase]:
+    def _rapped(self, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
         """Speech, a little faster, its words on the grid of the beat, with a bar of rest now and then."""
         pack = self._pack(["speech"], rng)
-        step_s = beat_s(melody.notes) / float(rng.choice([2, 4]))
+        step_s = pulse.beat_s / float(rng.choice([2, 4]))
         speed = float(rng.uniform(1.0, 1.3))
         out: list[Phrase] = []
         at_s = length_s * float(rng.uniform(0, 0.1))
@@ -176,13 +184,14 @@ class VocalMaker:
             at_s += step_s * float(rng.choice([0, 2, 4, 8, 16, 32], p=[0.3, 0.25, 0.2, 0.15, 0.06, 0.04]))
         return out
 
-    def _played(self, kind: str, melody: Part, length_s: float, rng: Generator) -> FloatArray:
+    def _played(self, kind: str, melody: Part, pulse: Pulse, length_s: float, rng: Generator) -> FloatArray:
         """The melody on a voicebank or a choir, as a sampler plays it, alone or with thirds and octaves."""
         voices = self._sampled[kind]
         voice = voices[int(rng.integers(len(voices)))]
+        line = one_voice(melody.notes, float(np.median(sorted(voice.notes))))
         notes = [
             replace(note, velocity=int(rng.integers(95, 121)))
-            for phrase in phrased(one_voice(melody.notes, float(np.median(sorted(voice.notes)))), rng)
+            for phrase in phrased(line, pulse.beat_s, rng)
             for note in phrase
         ]
         draw = rng.random()
