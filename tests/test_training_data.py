@@ -197,6 +197,28 @@ def test_audio_that_changed_is_decoded_again(library: Library) -> None:
     assert library.audio(item).shape == (2, 300_000)
 
 
+def test_excerpts_of_one_name_are_songs_of_their_own(tmp_path: Path) -> None:
+    sung = [
+        make_row(name, "vocals", "singing", split="valid", start_s=start, file="all.wav")
+        for name, start in (
+            ("a/one", "0"),
+            ("a/two", "7"),
+            ("a/one", "14"),
+            ("a/three", "21"),
+            ("a/one", "28"),
+        )
+    ]
+    write_index(tmp_path, sung)
+    found = recordings(Library(tmp_path, tmp_path / "cache"))
+    assert {name: recording.origin[0][2] for name, recording in found.items()} == {
+        "singing-one": 0,
+        "singing-two": 7,
+        "singing-one_2": 14,
+        "singing-three": 21,
+        "singing-one_3": 28,
+    }
+
+
 def test_backing_is_named_by_what_it_may_hold(library: Library, tmp_path: Path) -> None:
     collect(library, tmp_path / "songs")
     songs = [song for song in load_songs(tmp_path / "songs") if song.kind == "backing"]

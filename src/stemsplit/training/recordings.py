@@ -5,6 +5,7 @@ description of a song keeps the stretches of files that it was made of: a song t
 the library lists under its name is stored anew, one whose name the library does not list is removed.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +73,26 @@ def _recordings_of(library: Library, split: str) -> Iterator[Recording]:
         # what it is only guessed to hold it may hold
         stem = stem_of(item.contains.replace("?", "").split(";"))
         yield Recording(f"backing-{split}-{number:03}", split, "backing", ((stem, item),))
-    for item in library.select(split=split, category="vocals", kinds=("singing",)):
-        if split == "valid" and item.duration_s >= SHORTEST_S:
-            yield Recording(f"singing-{Path(item.name).stem}", split, "singing", (("vocals", item),))
+    if split == "valid":
+        yield from _singing(library)
     kinds = ("performance", "phrase", "loop")
     for category in ("other", "drums"):
         for number, item in enumerate(library.select(split=split, category=category, kinds=kinds)):
             if item.duration_s >= SHORTEST_S:
                 name = f"performance-{category}-{split}-{number:03}"
                 yield Recording(name, split, "performance", ((category, item),))
+
+
+def _singing(library: Library) -> Iterator[Recording]:
+    """Excerpts of held-out singers; several may be of one file, the first of them has its name."""
+    taken: set[str] = set()
+    for item in library.select(split="valid", category="vocals", kinds=("singing",)):
+        if item.duration_s >= SHORTEST_S:
+            plain = f"singing-{Path(item.name).stem}"
+            numbered = (f"{plain}_{number}" for number in itertools.count(2))
+            name = next(name for name in itertools.chain((plain,), numbered) if name not in taken)
+            taken.add(name)
+            yield Recording(name, "valid", "singing", (("vocals", item),))
 
 
 def collect_recordings(library: Library, folder: Path, progress: Callable[[str], None]) -> int:
