@@ -264,7 +264,7 @@ def song(lowest: int = 48, n_notes: int = 16) -> list[Part]:
 def test_the_same_seed_plays_the_same_accompaniment(maker: OtherMaker) -> None:
     for seed in range(6):
         first, second = (
-            maker.render(song(), PULSE, length_s=4.0, rng=np.random.default_rng(seed)) for _ in range(2)
+            maker.render(song(), length_s=4.0, rng=np.random.default_rng(seed)) for _ in range(2)
         )
         assert first.waveform.shape == (2, 4 * SAMPLE_RATE) and first.waveform.dtype == np.float32
         assert np.array_equal(first.waveform, second.waveform) and first.ingredients == second.ingredients
@@ -272,9 +272,7 @@ def test_the_same_seed_plays_the_same_accompaniment(maker: OtherMaker) -> None:
 
 def test_lows_are_left_to_the_bass(maker: OtherMaker) -> None:
     for seed in range(8):
-        waveform = maker.render(
-            song(lowest=28), PULSE, length_s=4.0, rng=np.random.default_rng(seed)
-        ).waveform
+        waveform = maker.render(song(lowest=28), length_s=4.0, rng=np.random.default_rng(seed)).waveform
         assert power_between(waveform, 0, 60) < 0.01 * power_between(waveform, 60, 20000)
 
 
@@ -286,7 +284,7 @@ def test_distortion_is_named_where_it_is(
 ) -> None:
     monkeypatch.setattr("stemsplit.training.studio.other.STYLES", {name: {kind: 1.0} for name in STYLES})
     monkeypatch.setattr("stemsplit.training.studio.layers._CONFUSERS", ("solo",))
-    take = maker.render(song(), PULSE, length_s=4.0, rng=np.random.default_rng(0))
+    take = maker.render(song(), length_s=4.0, rng=np.random.default_rng(0))
     assert take.ingredients == tags and np.abs(take.waveform).max() > 0.01
 
 
@@ -302,5 +300,5 @@ def test_distortion_is_named_where_it_is(
 def test_odd_parts_are_finite(maker: OtherMaker, parts: list[Part]) -> None:
     for seed in range(4):
         for length_s in (0.3, 3.0):
-            waveform = maker.render(parts, PULSE, length_s=length_s, rng=np.random.default_rng(seed)).waveform
+            waveform = maker.render(parts, length_s=length_s, rng=np.random.default_rng(seed)).waveform
             assert waveform.shape == (2, round(length_s * SAMPLE_RATE)) and np.isfinite(waveform).all()

@@ -35,7 +35,8 @@ def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[Floa
         out = wow(rng, out)
     if rng.random() < 0.06:
         out = crushed(rng, out)
-    return apply(levelled(out), [pb.HighpassFilter(min(60.0, lowest_hz))])
+    out = apply(levelled(out), [pb.HighpassFilter(min(60.0, lowest_hz))])
+    return in_phase(out, float(rng.uniform(0.5, 1.0)))
 
 
 def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
@@ -48,6 +49,14 @@ def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
         late = np.concatenate([np.zeros(lag), middle])[: middle.size].astype(np.float32)
         side = side + rng.uniform(0.25, 0.7) * apply(late[None], [pb.HighpassFilter(300)])[0]
     return np.stack([middle + side, middle - side]).astype(np.float32)
+
+
+def in_phase(waveform: FloatArray, most: float) -> FloatArray:
+    """Sides of at most `most` times the power of the middle: added up to mono, a mix must not go."""
+    both = float(np.vdot(waveform, waveform)) / 2
+    across = float(np.vdot(waveform[0], waveform[1]))
+    middle, side = both + across, both - across
+    return at_width(waveform, float(np.sqrt(most * middle / side))) if side > most * middle else waveform
 
 
 def crushed(rng: Generator, waveform: FloatArray) -> FloatArray:
