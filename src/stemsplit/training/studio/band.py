@@ -19,6 +19,7 @@ from stemsplit.training.studio.drums import KICKS, DrumMaker
 from stemsplit.training.studio.effects import levelled
 from stemsplit.training.studio.grooves import draw_groove, fitted_tempo, looped, with_breaks
 from stemsplit.training.studio.harmony import Pulse
+from stemsplit.training.studio.layers import UNPITCHED
 from stemsplit.training.studio.midi import Part, Pattern, pattern_names, read_pattern
 from stemsplit.training.studio.other import BASSES, VOICES, OtherMaker
 from stemsplit.training.studio.soundfont import SOUNDFONT, check_soundfont
@@ -26,6 +27,7 @@ from stemsplit.training.studio.vocals import VocalMaker
 from stemsplit.training.take import Take
 
 _MIN_NOTES = 12
+_OF_OTHER_STEMS = UNPITCHED.union(BASSES)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Band:
             pattern = pattern.window(float(rng.uniform(0, latest_s)), length_s + spare_s)
             pattern, pulse = on_one_clock(pattern, length_s)
             pattern = pattern.changed(semitones=int(rng.integers(-5, 7)), stretch=stretch)
-            others = [p for p in pattern.parts if not p.is_drums and p.program not in BASSES]
+            others = [p for p in pattern.parts if not p.is_drums and p.program not in _OF_OTHER_STEMS]
             if sum(len(part.notes) for part in others) >= 3 * _MIN_NOTES:
                 return self._arranged(pattern, others, Pulse(pulse.beat_s * stretch), rng)
 

@@ -23,7 +23,8 @@ from stemsplit.training.studio.midi import Note, Part
 
 DRIVEN = range(29, 31)
 VOICES = frozenset({52, 53, 54, 85, 91})
-EFFECT_SOUNDS = range(119, 128)
+# General-MIDI programs that are drums or noises for all that they have pitches: timpani, bells, taiko, ...
+UNPITCHED = frozenset({47, *range(112, 128)})
 
 # How often each kind of layer is drawn in a style; "parts" are MIDI parts as they are.
 STYLES: dict[str, dict[str, float]] = {
@@ -125,8 +126,9 @@ class Score:
 
 def read_score(parts: Sequence[Part], pulse: Pulse, length_s: float, rng: Generator) -> Score:
     """Chords of the parts over a beat, and sections drawn for them; bass notes go up by octaves."""
-    usable = [part for part in parts if part.program not in EFFECT_SOUNDS and part.program not in VOICES]
-    chosen = [replace(part, notes=raised(part.notes)) for part in usable or parts if part.notes]
+    pitched = [part for part in parts if part.program not in UNPITCHED]
+    usable = [part for part in pitched if part.program not in VOICES]
+    chosen = [replace(part, notes=raised(part.notes)) for part in usable or pitched if part.notes]
     chords = find_chords(chosen, pulse, length_s=length_s, beats=int(rng.choice([2, 4, 4])))
     sections = draw_sections(rng, pulse, length_s)
     return Score(tuple(chosen), pulse, tuple(chords), tuple(sections), length_s)
