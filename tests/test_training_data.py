@@ -4,8 +4,10 @@ import csv
 import json
 import pickle
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.library import HELD_OUT_SOURCES, Item, Library, is_held_out
+from stemsplit.training.prepare import Workplace, prepare
 from stemsplit.training.recordings import collect_recordings, recordings
 from stemsplit.training.songs import amend_song, load_songs, save_song, stem_of, targets_of
 from stemsplit.training.studio import band
@@ -242,6 +245,34 @@ def test_a_stem_says_its_targets() -> None:
 def test_decoded_audio_has_the_length_and_rate_of_the_index(library: Library) -> None:
     audio = library.audio(library.items[0])
     assert audio.shape == (2, round(SECONDS * SAMPLE_RATE)) and audio.dtype == np.float32
+
+
+def test_renders_that_have_not_begun_end_with_one_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_index(tmp_path, [make_row("piano", "other", "note")])
+    soundfile.write(tmp_path / "piano.wav", np.zeros((400_000, 2)), SAMPLE_RATE)
+    ending, rendered = Event(), list[int]()
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            ending.set()
+            super().shutdown(wait=wait)
+
+    def render(place: Workplace, split: str, number: int, seed: int) -> str:
+        if not number:
+            raise StemsplitError("no soundfont")
+        assert ending.wait(60)  # until the failure is known
+        rendered.append(number)
+        return str(number)
+
+    monkeypatch.setattr("stemsplit.training.prepare.ProcessPoolExecutor", Pool)
+    monkeypatch.setattr("stemsplit.training.prepare._render", render)
+    place = Workplace(tmp_path, tmp_path / "work")
+    with pytest.raises(StemsplitError, match="soundfont"):
+        prepare(place, n_songs=20, seed=0, n_jobs=1, progress=lambda _: None)
+    assert len(rendered) <= 1
 
 
 def test_missing_library_is_an_error_that_names_it(tmp_path: Path) -> None:

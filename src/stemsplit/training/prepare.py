@@ -58,8 +58,13 @@ def prepare(place: Workplace, *, n_songs: int, seed: int, n_jobs: int, progress:
     missing = [job for job in wanted if not (place.songs / f"{song_name(*job)}.json").exists()]
     with ProcessPoolExecutor(n_jobs) as pool:
         jobs = [pool.submit(_render, place, split, number, seed) for split, number in missing]
-        for job in as_completed(jobs):
-            progress(f"rendered {job.result()}")
+        try:
+            for job in as_completed(jobs):
+                progress(f"rendered {job.result()}")
+        except BaseException:
+            # what one song fails at the next fails at too, an hour later
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def song_name(split: str, number: int) -> str:
