@@ -287,6 +287,28 @@ def test_wrong_index_is_an_error(tmp_path: Path, content: str) -> None:
         Library(tmp_path, tmp_path / "cache")
 
 
+def test_a_row_that_is_too_short_is_named(tmp_path: Path) -> None:
+    write_index(tmp_path, [make_row("tune", "bass", "loop"), make_row("air", "bass", "loop")])
+    whole = (tmp_path / "index.csv").read_text().splitlines()
+    for n_values in (1, 3, 14):
+        cut = ",".join(whole[2].split(",")[:n_values])
+        (tmp_path / "index.csv").write_text("\n".join((*whole[:2], cut)))
+        with pytest.raises(StemsplitError, match=r"line 3: not a row of the index .*fewer values"):
+            Library(tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("stretch", [{"start_s": "7.5"}, {"duration_s": "0"}, {"start_s": "-1"}])
+def test_an_item_outside_its_file_is_named(library: Library, tmp_path: Path, stretch: dict[str, str]) -> None:
+    with pytest.raises(StemsplitError, match=r"one-bass .*one-bass\.wav, 7\.00 s long"):
+        collect(changed(library, {"one-bass": stretch}), tmp_path / "songs")
+
+
+def test_an_item_of_many_channels_is_named(library: Library, tmp_path: Path) -> None:
+    soundfile.write(library.folder / "solo.wav", np.zeros((320_000, 4)), SAMPLE_RATE)
+    with pytest.raises(StemsplitError, match=r"solo .*solo\.wav has 4 channels"):
+        collect(library, tmp_path / "songs")
+
+
 @pytest.mark.parametrize("split", ["Valid", "test", "", "train "])
 def test_a_split_that_is_not_known_is_not_trained_on(tmp_path: Path, split: str) -> None:
     write_index(tmp_path, [make_row("tune", "bass", "loop"), make_row("air", "bass", "loop", split=split)])

@@ -54,7 +54,9 @@ class Item:
 
     @classmethod
     def from_row(cls, row: dict[str, str]) -> "Item":
-        """Read one row of ``index.csv``; `KeyError` or `ValueError` where a column is wrong."""
+        """Read one row of ``index.csv``; `KeyError` or `ValueError` where a column is wrong or missing."""
+        if None in row.values():
+            raise ValueError("fewer values than columns")
         values: dict[str, object] = {field.name: row[field.name] for field in fields(cls)}
         values["start_s"], values["duration_s"] = float(row["start_s"]), float(row["duration_s"])
         values["channels"] = int(row["channels"])
@@ -110,7 +112,13 @@ class Library:
         ]
 
     def audio(self, item: Item) -> FloatArray:
-        """Decoded audio of an item, ``(channels, samples)``; mono stays mono."""
+        """Decoded audio of an item, ``(channels, samples)``; mono stays mono.
+
+        Raises
+        ------
+        StemsplitError
+            The file cannot be decoded, has more than two channels, or holds nothing of the item.
+        """
         return np.divide(self._stretch(item), 32768, dtype=np.float32)
 
     def length(self, item: Item) -> int:
@@ -120,7 +128,17 @@ class Library:
     def _stretch(self, item: Item) -> NDArray[np.int16]:
         start = round(item.start_s * SAMPLE_RATE)
         stop = start + round(item.duration_s * SAMPLE_RATE)
-        return self._decoded(item.file)[:, start:stop]
+        decoded = self._decoded(item.file)
+        n_channels, n_samples = decoded.shape
+        named = f"{item.name} of the training library: {item.file}"
+        if n_channels > 2:
+            raise StemsplitError(f"{named} has {n_channels} channels; mix it down to stereo")
+        if not 0 <= start < min(stop, n_samples):
+            raise StemsplitError(
+                f"{named}, {n_samples / SAMPLE_RATE:.2f} s long, has nothing of the {item.duration_s} s from "
+                f"{item.start_s} s on; correct the row in index.csv"
+            )
+        return decoded[:, start:stop]
 
     def decode(self) -> Iterator[str]:
         """Decode every file that is not in the cache as it is now; yields their names."""
@@ -153,7 +171,7 @@ def _read_index(path: Path) -> list[Item]:
         rows = csv.DictReader(file)
         try:
             items = [_read_row(row, f"{path}, line {rows.line_num}") for row in rows]
-        except (KeyError, ValueError, csv.Error) as error:
+        except (csv.Error, UnicodeError) as error:
             raise StemsplitError(f"{path} is not the index of a training library: {error!r}") from error
     if not items:
         raise StemsplitError(f"{path} lists nothing")
@@ -161,7 +179,10 @@ def _read_index(path: Path) -> list[Item]:
 
 
 def _read_row(row: dict[str, str], place: str) -> Item:
-    item = Item.from_row(row)
+    try:
+        item = Item.from_row(row)
+    except (KeyError, ValueError) as error:
+        raise StemsplitError(f"{place}: not a row of the index of a training library: {error!r}") from error
     # what is not marked as held out would be trained on
     if item.split not in SPLITS:
         raise StemsplitError(
