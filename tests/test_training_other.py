@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.signal import hilbert
 
 pytest.importorskip("mido")
 pytest.importorskip("pedalboard")
@@ -25,6 +26,7 @@ from stemsplit.training.studio.figures import LOWEST, arpeggio, line, power_chor
 from stemsplit.training.studio.harmony import Chord, Pulse, find_chords, find_pulse
 from stemsplit.training.studio.layers import STYLES, draw_layers, read_score
 from stemsplit.training.studio.midi import Note, Part
+from stemsplit.training.studio.modulation import bent
 from stemsplit.training.studio.other import OtherMaker, at_loudness
 from stemsplit.training.studio.plucked import PluckedString, draw_string, pluck
 from stemsplit.types import FloatArray
@@ -321,3 +323,21 @@ def test_drums_with_pitches_are_no_accompaniment(program: int) -> None:
     for parts, programs in (([drum, piano], [0]), ([drum], [])):
         score = read_score(parts, PULSE, 4.0, np.random.default_rng(0))
         assert [part.program for part in score.parts] == programs
+
+
+def test_a_bent_note_is_in_tune_afterwards_and_the_next_one_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    still = "stemsplit.training.studio.modulation.vibrato_curve"
+    monkeypatch.setattr(still, lambda _, n_samples, *__, **___: np.zeros(n_samples))
+    first, second = Note(0.5, 1.3, 69, 90), Note(2.0, 0.5, 69, 90)
+    dry = np.zeros((1, 3 * SAMPLE_RATE), np.float32)
+    for note in (first, second):
+        start = round(note.start_s * SAMPLE_RATE)
+        dry[:, start : start + round(note.length_s * SAMPLE_RATE)] += tone(440, note.length_s)
+    bends = [bent(dry, [first, second], np.random.default_rng(seed)) for seed in range(12)]
+    assert any(np.abs(out[:, : 2 * SAMPLE_RATE] - dry[:, : 2 * SAMPLE_RATE]).max() > 0.1 for out in bends)
+    for out in bends:
+        after = np.angle(hilbert(out[0])[round(0.9 * SAMPLE_RATE) : round(1.7 * SAMPLE_RATE)])
+        found_hz = np.median(np.diff(np.unwrap(after))) * SAMPLE_RATE / (2 * np.pi)
+        assert abs(1200 * np.log2(found_hz / 440)) < 3
+        onset = 2 * SAMPLE_RATE
+        assert not out[:, onset - 50 : onset].any() and np.abs(out[:, onset : onset + 40]).max() > 0.3

@@ -14,9 +14,9 @@ from stemsplit.types import FloatArray
 
 
 def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Leave most lows to the bass; tone, width, compression, saturation; seldom a hall, a tape, few bits."""
-    lowest_hz = float(rng.uniform(40, 60) if rng.random() < 0.3 else rng.uniform(60, 140))
-    out = apply(levelled(waveform), [pb.HighpassFilter(lowest_hz)] * 3)
+    """Leave lows to the bass, mostly; tone, width, compression, saturation; seldom a hall, tape, few bits."""
+    lowest_hz, poles = _low_cut(rng)
+    out = apply(levelled(waveform), [pb.HighpassFilter(lowest_hz)] * poles)
     out = equalised(rng, out, 2.0)
     if rng.random() < 0.5:
         out = apply(out, [pb.HighShelfFilter(float(rng.uniform(3000, 8000)), float(rng.uniform(0, 7)))])
@@ -37,6 +37,14 @@ def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[Floa
         out = crushed(rng, out)
     out = apply(levelled(out), [pb.HighpassFilter(min(60.0, lowest_hz))])
     return in_phase(out, float(rng.uniform(0.5, 1.0)))
+
+
+def _low_cut(rng: Generator) -> tuple[float, int]:
+    """Where the lows end, and the poles of the filter: in one song of four nothing is cut on purpose."""
+    if rng.random() < 0.27:
+        return float(rng.uniform(18, 32)), 1
+    lowest_hz = float(rng.uniform(35, 60) if rng.random() < 0.45 else rng.uniform(60, 140))
+    return lowest_hz, int(rng.integers(1, 4))
 
 
 def widened(rng: Generator, waveform: FloatArray) -> FloatArray:

@@ -146,9 +146,9 @@ def ducked(waveform: FloatArray, times_s: Sequence[float], *, depth: float, rele
 
 
 def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Tone, modulation, delay and room of one accompanying instrument; its lows are cut."""
-    low_cut = pb.HighpassFilter(float(rng.uniform(60, 200)))
-    out = equalised(rng, apply(levelled(waveform), [low_cut, low_cut]), 3.0)
+    """Tone, modulation, delay and room of one accompanying instrument; its lows are often cut."""
+    low_cut = pb.HighpassFilter(float(np.exp(rng.uniform(np.log(35), np.log(200)))))
+    out = equalised(rng, apply(levelled(waveform), [low_cut] * int(rng.integers(0, 3))), 3.0)
     if rng.random() < 0.25:
         out = apply(out, [pb.Chorus(float(rng.uniform(0.3, 2)), float(rng.uniform(0.1, 0.4)), mix=0.4)])
     if rng.random() < 0.2:

@@ -1,7 +1,7 @@
 """What an accompanying instrument plays over the chords of a piece: strums, riffs, arpeggios, pads.
 
-Every figure takes chords and returns notes in the order of their starts. No figure goes below `LOWEST`:
-what is lower belongs to the bass.
+Every figure takes chords and returns notes in the order of their starts. No figure goes below `LOWEST`,
+since what is lower belongs to the bass, but for the left hand under held chords, now and then.
 """
 
 from collections.abc import Sequence
@@ -48,12 +48,13 @@ def humanised(notes: Sequence[Note], rng: Generator, spread_s: float = 0.008) ->
 
 
 def sustained(chords: Sequence[Chord], rng: Generator) -> tuple[Note, ...]:
-    """Chords held from one to the next, in three to five parts."""
+    """Chords held from one to the next, in three to five parts; now and then over their deep roots."""
     lowest, n_notes = int(rng.integers(52, 61)), int(rng.integers(3, 6))
+    deepest, is_deep = int(rng.integers(28, LOWEST)), rng.random() < 0.25
     return tuple(
         Note(chord.start_s, chord.length_s * 0.99, pitch, 90)
         for chord in chords
-        for pitch in chord.voiced(lowest, n_notes)
+        for pitch in [deepest + (chord.root - deepest) % 12] * is_deep + [*chord.voiced(lowest, n_notes)]
     )
 
 
