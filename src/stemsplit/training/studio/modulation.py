@@ -12,7 +12,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.studio.midi import Note
 from stemsplit.types import FloatArray
 
-_RECOVERY_S = 0.7
+_RETURN_S = 0.004
 _BLOCK_SAMPLES = 256
 
 
@@ -23,10 +23,20 @@ def delayed(waveform: FloatArray, delay_samples: NDArray[np.float64]) -> FloatAr
     return np.stack([np.interp(places, known, row) for row in waveform]).astype(np.float32)
 
 
-def at_pitch_curve(waveform: FloatArray, semitones: NDArray[np.float64]) -> FloatArray:
-    """Bend by a curve of semitones around zero; time that is lost or won comes back within a second."""
-    lag = lfilter([1.0], [1.0, -float(np.exp(-1 / (_RECOVERY_S * SAMPLE_RATE)))], 1 - 2 ** (semitones / 12))
-    return delayed(waveform, np.asarray(lag))
+def at_pitch_curve(waveform: FloatArray, semitones: NDArray[np.float64], notes: Sequence[Note]) -> FloatArray:
+    """Bend by a curve of semitones around zero.
+
+    Time that a bend loses stays lost until the next note, whose beginning is in time again: the two are
+    faded into each other. Were it won back before, the bent note would be sharp.
+    """
+    n_samples = waveform.shape[1]
+    lost = np.cumsum(1 - 2 ** (semitones / 12))
+    starts = np.unique([0, *(round(note.start_s * SAMPLE_RATE) for note in notes)])
+    starts = starts[starts < n_samples]
+    lag = lost - np.repeat(lost[starts], np.diff(starts, append=n_samples))
+    to_next = np.repeat(np.append(starts[1:], 2 * n_samples), np.diff(starts, append=n_samples))
+    share = np.minimum(1, (to_next - np.arange(n_samples)) / (_RETURN_S * SAMPLE_RATE))
+    return np.asarray(share * delayed(waveform, lag) + (1 - share) * waveform, np.float32)
 
 
 def vibrato_curve(
@@ -55,7 +65,7 @@ def bent(waveform: FloatArray, notes: Sequence[Note], rng: Generator) -> FloatAr
             rise = -rng.choice([1.0, 2.0]) * np.cos(np.linspace(0, np.pi / 2, n_bend)) ** 2
             stop = min(curve.size, start + n_bend)
             curve[start:stop] += rise[: max(0, stop - start)]
-    return at_pitch_curve(waveform, curve)
+    return at_pitch_curve(waveform, curve, notes)
 
 
 def tremolo(rng: Generator, waveform: FloatArray) -> FloatArray:
