@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from stemsplit.training.library import Item, Library, to_int16
 from stemsplit.training.studio import band as band_module
 from stemsplit.training.studio.band import Band
 from stemsplit.training.studio.bass import HIGHEST, LOWEST, BassMaker, legato
+from stemsplit.training.studio.bass_player import Fingers, play_bass
 from stemsplit.training.studio.clock import on_one_clock
 from stemsplit.training.studio.effects import (
     bass_amplifier,
@@ -44,8 +46,8 @@ def tone(frequency_hz: float, length_s: float = 1.0) -> np.ndarray:
 
 
 def strongest_hz(waveform: np.ndarray) -> float:
-    spectrum = np.abs(np.fft.rfft(waveform.mean(0), 1 << 17))
-    return float(np.argmax(spectrum)) * SAMPLE_RATE / (1 << 17)
+    spectrum = np.abs(np.fft.rfft(waveform.mean(0), 1 << 20))
+    return float(np.argmax(spectrum)) * SAMPLE_RATE / (1 << 20)
 
 
 @pytest.fixture
@@ -120,6 +122,27 @@ def test_an_instrument_plays_the_pitch_asked_for(sampled: Library) -> None:
     assert out.shape == (2, SAMPLE_RATE)
     assert not out[:, : round(0.09 * SAMPLE_RATE)].any() and not out[:, round(0.7 * SAMPLE_RATE) :].any()
     assert strongest_hz(out) == pytest.approx(440 * 2 ** ((40 - 69) / 12), rel=0.02)
+
+
+@pytest.mark.parametrize(("instrument", "sharp"), [("thing", 0.0), ("6-string banjo", 0.396)])
+@pytest.mark.parametrize("listed", [40.0, 40.45, 39.6])
+def test_samples_are_in_tune_to_the_cent(
+    tmp_path: Path, sampled: Library, instrument: str, sharp: float, listed: float
+) -> None:
+    """Fractions of a listed pitch count, and instruments known to be sharp of it are corrected."""
+    sound = tone(440 * 2 ** ((listed + sharp - 69) / 12), 2.0)
+    np.save(tmp_path / "cache" / "x.wav.npy", to_int16(sound))
+    item = replace(
+        sampled.items[0], file="x.wav", start_s=0, duration_s=2, instrument=instrument, pitch=listed
+    )
+    (found,) = collect_instruments([item], min_pitches=1)
+    notes = [Note(0.0, 1.5, 40, 100)]
+    rng = np.random.default_rng(0)
+    plain = play(sampled, found, notes, length_s=1.5, rng=rng)
+    fingered = play_bass(sampled, found, notes, Fingers(sustain=0.0), length_s=1.5, rng=rng)
+    for out in (plain, fingered):
+        cents = 1200 * np.log2(strongest_hz(out * np.hanning(out.shape[1])) / 440) - 100 * (40 - 69)
+        assert abs(cents) < 4
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -81,14 +81,14 @@ def play_bass(
     FloatArray, shape (2, samples)
     """
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
-    ringing: dict[tuple[int, int], FloatArray] = {}
+    ringing: dict[tuple[int, int], tuple[FloatArray, float]] = {}
     for chain in chains(notes, fingers, rng):
         key = (chain[0].pitch, int(rng.integers(2)))
         if key not in ringing:
             ringing[key] = _string(library, instrument, chain[0].pitch, fingers, rng)
         curve = pitch_curve(chain, rng, slides=fingers.slides)
-        sound = glided(ringing[key], curve, instrument_offset(instrument, chain[0].pitch))
-        sound = _stopped(sound, chain, fingers, rng)
+        recorded, offset = ringing[key]
+        sound = _stopped(glided(recorded, curve, offset), chain, fingers, rng)
         level = (chain[0].velocity / 110) * 10 ** (rng.normal(0, 0.7) / 20)
         add_at(out, sound * level, round(chain[0].start_s * SAMPLE_RATE))
     for time_s in _dead_places(notes, fingers, rng):
@@ -132,22 +132,19 @@ def glided(sound: FloatArray, semitones: NDArray[np.float64], offset: float = 0.
     return np.stack([np.interp(places, grid, row) for row in sound]).astype(np.float32)
 
 
-def instrument_offset(instrument: Instrument, pitch: int) -> float:
-    """Semitones from the nearest note that was recorded."""
-    return float(pitch - min(instrument.notes, key=lambda each: (abs(each - pitch), each)))
-
-
 def _string(
     library: Library, instrument: Instrument, pitch: int, fingers: Fingers, rng: Generator
-) -> FloatArray:
-    """The recording for a pitch, brought to the common level, its decay evened out."""
-    sound = trimmed(library.audio(instrument.nearest(rng, pitch)[0]))
+) -> tuple[FloatArray, float]:
+    """The recording for a pitch at the common level, its decay evened out; and semitones up to the pitch."""
+    item, found = instrument.nearest(rng, pitch)
+    sound = trimmed(library.audio(item))
     if fingers.sustain:
         power = uniform_filter1d(np.square(sound).mean(0), 4410, mode="nearest")
-        level = np.sqrt(power / max(1e-9, float(power[: SAMPLE_RATE // 2].max(initial=0.0))) + 1e-4)
-        sound = sound * np.minimum(level**-fingers.sustain, 2.5)
+        envelope = np.sqrt(power / max(1e-9, float(power[: SAMPLE_RATE // 2].max(initial=0.0))) + 1e-4)
+        sound = sound * np.minimum(envelope**-fingers.sustain, 2.5)
     body = sound[:, 1000 : SAMPLE_RATE // 2] if sound.shape[1] > 4000 else sound
-    return np.asarray(0.25 * sound / (np.sqrt(np.square(body).mean()) + 1e-6), np.float32)
+    level = np.sqrt(np.square(body).mean()) + 1e-6
+    return np.asarray(0.25 * sound / level, np.float32), pitch - found
 
 
 def _stopped(sound: FloatArray, chain: Sequence[Note], fingers: Fingers, rng: Generator) -> FloatArray:

@@ -14,20 +14,28 @@ from stemsplit.training.studio.midi import Note
 from stemsplit.types import FloatArray
 
 RELEASE_S = 0.06
+# Instruments whose notes sound higher than the index says, in cents: the median over all notes of each, of
+# what the first four partials lie above the listed pitch.
+_SHARP_CENTS = {
+    "6-string banjo": 39.6,
+    "bassoon": 24.4,
+    "baritone/low sax short": 25.8,
+    "steel acoustic guitar": -11.9,
+}
 
 
 @dataclass(frozen=True)
 class Instrument:
-    """Notes of one instrument, by pitch."""
+    """Notes of one instrument, by the nearest key; each may be out of tune with it."""
 
     name: str
     notes: dict[int, list[Item]]
 
-    def nearest(self, rng: Generator, pitch: int) -> tuple[Item, int]:
-        """A note at the nearest pitch there is, and that pitch."""
-        found = min(self.notes, key=lambda each: (abs(each - pitch), each))
-        choices = self.notes[found]
-        return choices[int(rng.integers(len(choices)))], found
+    def nearest(self, rng: Generator, pitch: int) -> tuple[Item, float]:
+        """A note at the nearest pitch there is, and the pitch at which it really sounds."""
+        choices = self.notes[min(self.notes, key=lambda each: (abs(each - pitch), each))]
+        item = choices[int(rng.integers(len(choices)))]
+        return item, true_pitch(item)
 
     @property
     def n_pitches(self) -> int:
@@ -35,12 +43,18 @@ class Instrument:
         return len(self.notes)
 
 
+def true_pitch(item: Item) -> float:
+    """The pitch of a note as measured, where the index knows no better than its key."""
+    assert item.pitch is not None
+    return item.pitch + _SHARP_CENTS.get(item.instrument, 0.0) / 100
+
+
 def collect_instruments(items: Sequence[Item], *, min_pitches: int = 5) -> list[Instrument]:
     """Group pitched notes by source and instrument; what has too few pitches is left out."""
     grouped: dict[str, dict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if item.pitch is not None:
-            grouped[f"{item.source} {item.instrument}"][round(item.pitch)].append(item)
+            grouped[f"{item.source} {item.instrument}"][round(true_pitch(item))].append(item)
     instruments = [Instrument(name, dict(notes)) for name, notes in sorted(grouped.items())]
     return [each for each in instruments if each.n_pitches >= min_pitches]
 
