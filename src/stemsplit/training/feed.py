@@ -114,5 +114,5 @@ def _leave_interrupts(_: int) -> None:
 
 
 def _context() -> str | None:
-    # a fork shares the songs' memory maps, which would be copied to a process that starts afresh
+    # a fork shares the list of songs, which would be copied to a process that starts afresh
     return "fork" if "fork" in multiprocessing.get_all_start_methods() else None
