@@ -79,6 +79,20 @@ def test_midi_is_read_in_seconds_through_changes_of_tempo(archive: Path) -> None
     assert pattern.tempo == pytest.approx(120)
 
 
+def test_a_tempo_that_is_set_at_the_beginning_counts(tmp_path: Path) -> None:
+    track = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=600_000, time=0)])
+    for _ in range(3):
+        track.append(mido.Message("note_on", channel=0, note=60, velocity=80, time=0))
+        track.append(mido.Message("note_off", channel=0, note=60, time=100))
+    mido.MidiFile(ticks_per_beat=100, tracks=[track]).save(tmp_path / "a.mid")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.write(tmp_path / "a.mid", "a.mid")
+    pattern = read_pattern(tmp_path / "a.zip", "a.mid")
+    assert pattern.tempo == pytest.approx(100)
+    assert [note.start_s for note in pattern.parts[0].notes] == pytest.approx([0, 0.6, 1.2])
+    assert pattern.beats_s[:3] == pytest.approx((0, 0.6, 1.2))
+
+
 def test_midi_files_are_split_by_name_without_overlap(archive: Path) -> None:
     train, valid = pattern_names(archive, split="train"), pattern_names(archive, split="valid")
     assert not set(train) & set(valid) and len(train) + len(valid) == 40

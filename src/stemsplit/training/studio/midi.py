@@ -4,6 +4,7 @@ import io
 import re
 import zipfile
 import zlib
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -152,7 +153,8 @@ class _Clock:
 
     def seconds(self, tick: int) -> float:
         """Time of a tick."""
-        mark = max((mark for mark in self._marks if mark[0] <= tick), key=lambda each: each[:2])
+        # of several at one tick the last is in force: the default is the first at zero
+        mark = self._marks[bisect_right(self._marks, tick, key=lambda each: each[0]) - 1]
         return mark[1] + (tick - mark[0]) * mark[2] / 1e6 / self._ticks_per_beat
 
     def beats(self, last: int) -> tuple[float, ...]:
