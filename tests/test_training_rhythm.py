@@ -17,7 +17,7 @@ from stemsplit.training.studio.bass_synth import KINDS, control_line, synth_bass
 from stemsplit.training.studio.drum_mix import mixed_drums, room_impulse
 from stemsplit.training.studio.drum_synth import synthesised_hit
 from stemsplit.training.studio.drums import DrumMaker, choked
-from stemsplit.training.studio.effects import compressed, ducked, limited
+from stemsplit.training.studio.effects import compressed, drum_bus, ducked, limited
 from stemsplit.training.studio.groove_styles import CLOSED, KICK, OPEN, STYLES
 from stemsplit.training.studio.grooves import draw_groove, filled, fitted_tempo, with_breaks
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, true_piece
@@ -189,6 +189,18 @@ def test_a_limiter_evens_out_without_clipping(threshold_db: float) -> None:
     assert loud < 0.9 and (quiet / loud > 0.5 or threshold_db > -6)
     spectrum = np.abs(np.fft.rfft(out[0, 22_050:44_100] * np.hanning(22_050)))
     assert np.square(spectrum[500:]).sum() < 1e-5 * np.square(spectrum).sum()  # above 1 kHz
+
+
+def test_drums_are_mostly_narrow_and_not_all_bright() -> None:
+    middle, side = np.random.default_rng(0).normal(0, 0.1, (2, SAMPLE_RATE))
+    bright = np.stack([middle + 0.5 * side, middle - 0.5 * side]).astype(np.float32)  # sides 6 dB beneath
+    sides_db, highs_db = [], []
+    for seed in range(40):
+        left, right = drum_bus(np.random.default_rng(seed), bright, [])
+        sides_db.append(10 * np.log10(np.square(left - right).sum() / np.square(left + right).sum()))
+        highs_db.append(10 * np.log10(1 - share_below((left + right)[None], 5000)))
+    assert np.median(sides_db) < -7.5 and np.ptp(np.quantile(sides_db, [0.1, 0.9])) > 7
+    assert np.median(highs_db) < -2 and np.ptp(np.quantile(highs_db, [0.1, 0.9])) > 3
 
 
 def test_a_swept_filter_opens() -> None:

@@ -76,7 +76,7 @@ def room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
         impulse = np.asarray(room * np.exp(-time_s[: room.shape[1]] / (1.5 * decay_s)), np.float64)
     else:
         both, sides = rng.normal(size=n_samples), rng.normal(size=(2, n_samples))
-        noise = both + rng.uniform(0.5, 2) * sides
+        noise = both + np.exp(rng.uniform(np.log(0.1), np.log(1.5))) * sides
         sos = butter(1, float(rng.uniform(2500, 12000)), "lowpass", fs=SAMPLE_RATE, output="sos")
         impulse = sosfilt(sos, noise * np.exp(-time_s / decay_s) * (rng.random(n_samples) < 0.3), axis=1)
     late = np.pad(impulse, ((0, 0), (round(rng.uniform(0.001, 0.02) * SAMPLE_RATE), 0)))

@@ -8,6 +8,7 @@ from numpy.random import Generator
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.augment import at_width
 from stemsplit.types import FloatArray
 
 
@@ -115,7 +116,7 @@ def without_infrasound(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Parallel compression, clipping and tone of a whole kit, now and then in a room."""
+    """Parallel compression, clipping and tone of a whole kit, now and then in a room; narrow, mostly."""
     out = levelled(waveform, 0.7)
     if rng.random() < 0.3:
         out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.15)))
@@ -128,7 +129,10 @@ def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) 
         out = saturated(levelled(out, 0.8), float(rng.uniform(0, 7)))
     elif rng.random() < 0.2:
         out = apply(levelled(out, 1.0), [pb.Clipping(float(rng.uniform(-9, -1)))])
-    return equalised(rng, out, 2.5)
+    out = at_width(out, float(np.exp(rng.uniform(np.log(0.35), np.log(1.4)))))
+    # Single hits are recorded closer, and so are brighter, than kits on records.
+    corner_hz = float(np.exp(rng.uniform(np.log(1500), np.log(7000))))
+    return equalised(rng, apply(out, [pb.HighShelfFilter(corner_hz, float(rng.uniform(-13, 2)))]), 2.5)
 
 
 def ducked(waveform: FloatArray, times_s: Sequence[float], *, depth: float, release_s: float) -> FloatArray:
