@@ -22,6 +22,7 @@ from stemsplit.training.studio.groove_styles import CLOSED, KICK, OPEN, STYLES
 from stemsplit.training.studio.grooves import draw_groove, filled, fitted_tempo, with_breaks
 from stemsplit.training.studio.kits import PIECE_OF_PITCH, true_piece
 from stemsplit.training.studio.ladder import swept
+from stemsplit.training.studio.loops import pulse_s
 from stemsplit.training.studio.midi import Note, Part
 from stemsplit.training.studio.sampler import collect_instruments
 
@@ -437,3 +438,14 @@ def test_the_same_seed_plays_the_same_line(bass: Library) -> None:
             takes.append(BassMaker(bass, bass.items).render(part, length_s=4.0, rng=rng, kicks=[0.0, 1.0]))
         assert np.array_equal(takes[0].waveform, takes[1].waveform)
         assert np.abs(takes[0].waveform).max() > 0.01
+
+
+def test_a_loop_keeps_the_time_of_a_human_part_to_the_end() -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        starts = 0.26 * np.arange(150) + rng.normal(0, 0.008, 150)
+        notes = (
+            Note(max(0.0, float(start_s)), 0.1, 38 if index % 4 == 2 else 42, 100)
+            for index, start_s in enumerate(starts)
+        )
+        assert pulse_s(Part(-1, tuple(notes))) == pytest.approx(1.04, rel=6e-4)
