@@ -10,7 +10,7 @@ pytest.importorskip("pedalboard")
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.library import Item, Library, to_int16
 from stemsplit.training.studio.band import kick_times
-from stemsplit.training.studio.bass import BassMaker, in_register
+from stemsplit.training.studio.bass import BassMaker, in_register, legato
 from stemsplit.training.studio.bass_lines import HIGHEST, LINES, LOWEST, Chord, draw_line, harmony, locked
 from stemsplit.training.studio.bass_player import Fingers, chains, glided, pitch_curve, play_bass
 from stemsplit.training.studio.bass_synth import KINDS, control_line, synth_bass
@@ -307,6 +307,33 @@ def test_a_line_far_away_keeps_its_shape() -> None:
     assert [note.pitch - notes[0].pitch for note in notes] == [0, 2, -5]
 
 
+def test_basses_are_played_with_different_force_and_length() -> None:
+    written = [Note(0.5 * i, 0.45, 33, 60 + 40 * (i % 2)) for i in range(32)]
+    lines = [legato(written, np.random.default_rng(seed)) for seed in range(40)]
+    accents = [np.diff([note.velocity for note in line])[::2].mean() for line in lines]
+    assert np.ptp(np.quantile(accents, [0.1, 0.9])) > 15 and np.median(accents) > 8
+    lengths_s = [np.mean([note.length_s for note in line]) for line in lines]
+    assert min(lengths_s) < 0.3 and max(lengths_s) > 0.45
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_a_synthesiser_plays_softly_where_it_is_written(kind: str) -> None:
+    loud, soft = Note(0.0, 0.5, 40, 110), Note(0.6, 0.5, 40, 35)
+    out = synth_bass(np.random.default_rng(5), [loud, soft], length_s=1.2, kind=kind)
+    halves = [np.square(half).sum() for half in np.array_split(out, 2, axis=1)]
+    assert halves[1] < 0.7 * halves[0]
+
+
+def test_some_basses_keep_their_dynamics(bass: Library) -> None:
+    line = Part(33, tuple(Note(0.5 * i, 0.3, 33, 100) for i in range(12)), "held")
+    spreads_db = []
+    for seed in range(24):
+        out = BassMaker(bass, bass.items).render(line, length_s=6.0, rng=np.random.default_rng(seed)).waveform
+        power = np.square(out[:, : 60 * 4410]).mean(0).reshape(60, 4410).mean(1)
+        spreads_db.append(10 * np.log10((np.quantile(power, 0.9) + 1e-9) / (np.quantile(power, 0.3) + 1e-9)))
+    assert np.mean(np.array(spreads_db) > 3) > 0.5
+
+
 def test_the_bass_is_locked_to_the_kick() -> None:
     drums = draw_groove(np.random.default_rng(2), tempo=110, length_s=20, style="rock")
     kicks = kick_times(drums)
@@ -394,7 +421,7 @@ def test_drums_and_basses_have_nothing_that_cannot_be_heard(
     kit: Library, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     time_s = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
-    rumble = (0.5 * np.sin(28 * np.pi * time_s) + 0.05 * np.sin(500 * np.pi * time_s))[None].repeat(2, 0)
+    rumble = (0.5 * np.sin(28 * np.pi * time_s) + 0.2 * np.sin(500 * np.pi * time_s))[None].repeat(2, 0)
     maker, basses = DrumMaker(kit, kit.items, []), BassMaker(kit, [])
     monkeypatch.setattr("stemsplit.training.studio.drums.mixed_drums", lambda *_: rumble.astype(np.float32))
     monkeypatch.setattr(
@@ -407,7 +434,7 @@ def test_drums_and_basses_have_nothing_that_cannot_be_heard(
 
 
 def test_a_gate_is_closed_where_the_envelope_jumps() -> None:
-    notes = [Note(0.1 + 0.2 * i, 0.3, 33, 100) for i in range(4)]  # held until the next
+    notes = [Note(0.1 + 0.2 * i, 0.3, 33, 104) for i in range(4)]  # held until the next
     line = control_line(notes, length_s=1.0, glide_s=0.004, release_s=0.1)
     jumps = np.flatnonzero(np.diff(line.decay(0.3)) > 0.01)
     assert len(jumps) == 4 and np.abs(line.gate[jumps + 1]).max() < 0.01

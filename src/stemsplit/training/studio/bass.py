@@ -92,7 +92,7 @@ class BassMaker:
                 replace(note, pitch=note.pitch - 12 if note.pitch > 35 else note.pitch) for note in notes
             ]
         out = synth_bass(rng, notes, length_s=length_s, kind=kind)
-        if rng.random() < 0.5:
+        if rng.random() < 0.35:
             out = compressed(rng, out)
         if kicks and rng.random() < 0.35:
             out = ducked(
@@ -102,20 +102,28 @@ class BassMaker:
 
 
 def _blended(rng: Generator, dry: FloatArray) -> FloatArray:
-    """Amplifier and direct sound in some proportion, as basses are mixed."""
-    if rng.random() < 0.2:  # hardly touched
-        return compressed(rng, equalised(rng, dry, 2.5))
+    """Amplifier and direct sound in some proportion, as basses are mixed; now flattened, now left alone."""
+    draw = rng.random()
+    if draw < 0.35:  # hardly touched
+        plain = equalised(rng, dry, 2.5)
+        return compressed(rng, plain) if draw < 0.15 else levelled(plain)
     amplified = levelled(bass_amplifier(rng, dry))
     if rng.random() < 0.4:
-        direct = compressed(rng, dry, heavy=True)
+        direct = compressed(rng, dry, heavy=bool(rng.random() < 0.5))
         amplified = amplified + float(rng.uniform(0.2, 1.0)) * direct
-    return limited(levelled(amplified, 0.7), float(rng.uniform(-12, -5))) if rng.random() < 0.4 else amplified
+    return limited(levelled(amplified, 0.7), float(rng.uniform(-12, -5))) if rng.random() < 0.3 else amplified
 
 
 def legato(notes: Sequence[Note], rng: Generator) -> list[Note]:
-    """One note at a time in the register of a bass, some of them held until the next."""
+    """One note at a time in the register of a bass, as forceful as written or as a hand is uneven.
+
+    In some lines notes are held until the next, in some they are cut short.
+    """
     ordered = in_register(sorted(notes, key=lambda note: (note.start_s, note.pitch)), rng)
-    held = rng.random() < 0.5
+    held = rng.random() < 0.35
+    shortened = float(rng.uniform(0.25, 0.95) if rng.random() < 0.6 else 1.0)
+    written, uneven = float(rng.uniform(0, 1)), float(np.exp(rng.uniform(np.log(3), np.log(22))))
+    middle = float(np.median([note.velocity for note in ordered])) if ordered else 0.0
     out: list[Note] = []
     for index, note in enumerate(ordered):
         if out and note.start_s - out[-1].start_s < 0.04:
@@ -124,8 +132,10 @@ def legato(notes: Sequence[Note], rng: Generator) -> list[Note]:
             each.start_s for each in ordered[index + 1 : index + 8] if each.start_s > note.start_s + 0.04
         ]
         gap_s = later[0] - note.start_s if later else 1.0
-        length_s = min(gap_s, 2.5) if held and gap_s < 4 * note.length_s else min(note.length_s, gap_s)
-        velocity = int(np.clip(104 + rng.normal(0, 6), 60, 127))
+        is_held = held and gap_s < 4 * note.length_s
+        length_s = min(gap_s, 2.5) if is_held else min(note.length_s, gap_s) * shortened
+        force = 100 + written * (note.velocity - middle) + rng.normal(0, uneven)
+        velocity = int(np.clip(force, 35, 127))
         out.append(replace(note, length_s=max(0.03, length_s), velocity=velocity))
     return out
 

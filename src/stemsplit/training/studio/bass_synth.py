@@ -29,7 +29,7 @@ class Line:
     pitch : array
         MIDI pitch, through its glides.
     gate : array
-        0 to 1, one while a note is held.
+        Loudness, that of the velocity while a note is held and 0 between notes.
     age_s : array
         Time since the note began.
     """
@@ -71,6 +71,7 @@ def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, rele
         fall, end = (max(first, last - early) for early in (130 + _CORNER, _CORNER))
         gate[fall:end] *= np.linspace(1, 0, end - fall)
         gate[end:last] = 0
+        gate[first:last] *= note.velocity / 104
         age_s[first:last] = time_s
     # Without corners, that would click, and closed where the next note begins: there the envelope jumps.
     return Line(pitch, uniform_filter1d(gate, _CORNER, origin=_CORNER // 2 - 1, mode="constant"), age_s)
@@ -101,7 +102,8 @@ def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: 
         else float(rng.uniform(0.03, 0.2))
     )
     line = control_line(notes, length_s=length_s, glide_s=glide_s, release_s=float(rng.uniform(0.02, 0.12)))
-    mono = np.asarray(KINDS[kind](rng, line)[None], np.float32)
+    falling = line.decay(float(np.exp(rng.uniform(np.log(0.12), np.log(1.2))))) if rng.random() < 0.4 else 1
+    mono = np.asarray((KINDS[kind](rng, line) * falling)[None], np.float32)
     out = saturated(levelled(mono, 0.8), float(rng.uniform(0, 14)))
     out = np.repeat(out, 2, axis=0)
     return widened(rng, out) if rng.random() < 0.45 else out

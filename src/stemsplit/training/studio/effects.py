@@ -91,13 +91,14 @@ def limited(waveform: FloatArray, threshold_db: float) -> FloatArray:
 
 
 def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Heavy compression, some grit, a cabinet: a bass as it sits in a record."""
-    out = compressed(rng, waveform, heavy=True)
+    """Compression, heavy or light or none, some grit, a cabinet: a bass as it sits in a record."""
+    draw = rng.random()
+    out = compressed(rng, waveform, heavy=bool(draw < 0.45)) if draw < 0.8 else levelled(waveform)
     if rng.random() < 0.6:
         grit = apply(out, [pb.HighpassFilter(150), pb.Distortion(float(rng.uniform(5, 30)))])
         grit = apply(grit, [pb.LowpassFilter(float(rng.uniform(1500, 5000)))])
         out = out + float(rng.uniform(0.05, 0.5)) * levelled(grit)
-    out = saturated(levelled(out, 0.7), float(rng.uniform(0, 10)))
+    out = saturated(levelled(out, 0.7), float(min(10, rng.exponential(4))))
     tone = [
         pb.HighpassFilter(float(rng.uniform(25, 45))),
         pb.LowShelfFilter(float(rng.uniform(70, 140)), float(rng.uniform(-1, 7))),
