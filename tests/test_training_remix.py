@@ -10,7 +10,8 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.remix import INGREDIENTS, TARGET_LEVELS_DB, Example, Pool, Remixer, RemixSettings
+from stemsplit.training.pool import Pool
+from stemsplit.training.remix import INGREDIENTS, TARGET_LEVELS_DB, Example, Remixer, RemixSettings
 from stemsplit.training.songs import Song, load_songs, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray

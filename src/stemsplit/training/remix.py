@@ -4,7 +4,6 @@ An example is a function of (seed, number), so a training that resumes sees what
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,6 +13,7 @@ from numpy.random import Generator
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.augment import AugmentSettings, at_speed, augmented, mastered
+from stemsplit.training.pool import Pool
 from stemsplit.training.songs import Song, stem_of, targets_of
 from stemsplit.types import FloatArray
 
@@ -226,7 +226,7 @@ class Remixer:
         is_alive = len(song.stems) >= 3 and min(song.levels_db) > DEAD_DB
         return is_alive and all(self._allows(song, stem) for stem in song.stems)
 
-    def _pool(self, songs: Sequence[Song], target: str) -> "Pool":
+    def _pool(self, songs: Sequence[Song], target: str) -> Pool:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
         pool = Pool([song for song in having if self._allows(song, target)], self.settings.maker)
         if not pool:
@@ -235,40 +235,6 @@ class Remixer:
                 f"no song has {target}{without}; run `python -m stemsplit.training prepare` first"
             )
         return pool
-
-
-class Pool:
-    """Songs to draw from: renders alike, real ones so that no maker drowns the others.
-
-    A maker comes as often as the root of the minutes there are, a song of theirs as often as its minutes.
-
-    Parameters
-    ----------
-    songs : sequence of Song
-        Renders and recordings.
-    maker : float
-        Chance at most of one maker, where there are renders instead.
-    """
-
-    def __init__(self, songs: Sequence[Song], maker: float = 1.0) -> None:
-        self._rendered = [song for song in songs if song.kind == "render"]
-        self._real = [song for song in songs if song.kind != "render"]
-        lengths: dict[str, int] = defaultdict(int)
-        for song in self._real:
-            lengths[_maker(song)] += song.n_samples
-        weights = np.array([song.n_samples / lengths[_maker(song)] ** 0.5 for song in self._real])
-        self._steps = np.cumsum(weights) / max(1e-9, weights.sum())
-        roots = [length**0.5 for length in lengths.values()]
-        self._most_real = maker * sum(roots) / max(roots, default=1.0)
-
-    def __bool__(self) -> bool:
-        return bool(self._real or self._rendered)
-
-    def draw(self, rng: Generator, real: float = 1.0) -> Song:
-        """A song; where there are both, a recording with chance `real`, or less as makers are few."""
-        if self._real and (not self._rendered or rng.random() < min(real, self._most_real)):
-            return self._real[min(len(self._real) - 1, int(np.searchsorted(self._steps, rng.random())))]
-        return self._rendered[int(rng.integers(len(self._rendered)))]
 
 
 def record_level_db(stem: str) -> float:
@@ -295,10 +261,6 @@ def _coherent_gain_db(rng: Generator, song: Song, target: str) -> float:
     if song.kind == "render":
         return min(record_level_db(target) + rng.normal(0, 3) - song.level_db(target), MAX_GAIN_DB)
     return TARGET_LEVELS_DB["other"] + rng.normal(0, 2) - max(song.levels_db)
-
-
-def _maker(song: Song) -> str:
-    return song.maker or song.path.stem
 
 
 def _turned(rng: Generator, stems: FloatArray, *, together: bool) -> FloatArray:
