@@ -16,6 +16,7 @@ from stemsplit.training.studio.effects import (
     levelled,
     saturated,
     squeezed,
+    without_infrasound,
 )
 from stemsplit.types import FloatArray
 
@@ -50,7 +51,8 @@ def vocal_chain(
         out = doubled(rng, out)
     out = _echoed(rng, out)
     wet = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.07 else float(min(0.5, rng.exponential(0.13)))
-    return in_room(rng, out, rooms, min(1.0, wet * distance))
+    # a voice is not symmetric: what rounds or holds down its peaks shifts it off zero
+    return without_infrasound(rng, in_room(rng, out, rooms, min(1.0, wet * distance)))
 
 
 def de_essed(rng: Generator, waveform: FloatArray) -> FloatArray:
