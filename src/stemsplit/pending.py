@@ -11,9 +11,10 @@ import contextlib
 import errno
 import hashlib
 import itertools
+import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -167,6 +168,12 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             part.unlink()
         raise
+
+
+def write_json(path: Path, content: Mapping[str, object]) -> None:
+    """Write JSON for a program and a reader alike, as `whole_file` does."""
+    with whole_file(path) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())
 
 
 def _part_name(name: str) -> str:

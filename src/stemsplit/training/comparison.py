@@ -5,16 +5,15 @@ A comparison is a folder: ``plan.json`` (what must be equal), a run's folder for
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.pending import whole_file
+from stemsplit.pending import write_json
 from stemsplit.training import TARGETS
 from stemsplit.training.baseline import baseline_estimates, oracle_estimates
 from stemsplit.training.loop import Trainer
@@ -119,7 +118,7 @@ class Comparison:
             without=row.without,
         )
         result = Result(row, training, score_cases(cases, separate))
-        _write_json(run / "result.json", asdict(result))
+        write_json(run / "result.json", asdict(result))
         return result
 
     def find(self, row: Row) -> Result | None:
@@ -150,7 +149,7 @@ class Comparison:
         songs = {song.path.stem: [song.n_samples, *song.levels_db] for song in self._songs}
         plan = asdict(self.budget) | {"songs": songs}
         if not path.exists():
-            _write_json(path, plan)
+            write_json(path, plan)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
         for key in plan:
@@ -220,8 +219,3 @@ def _training(trainers: Sequence[Trainer]) -> Training:
         n_parameters=sum(p.numel() for trainer in trainers for p in trainer.network.parameters()),
         audio_h=sum(trainer.audio_s for trainer in trainers) / 3600,
     )
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with whole_file(path) as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())

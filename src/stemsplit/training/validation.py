@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.pending import whole_file
+from stemsplit.pending import write_json
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import has_sound, take_apart
 from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
@@ -185,8 +185,7 @@ def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str,
 def save_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
     """Write scores, by the way they were reached, as JSON."""
     rows = {way: [asdict(score) for score in each] for way, each in scores.items()}
-    with whole_file(path) as file:
-        file.write((json.dumps(rows, indent=1) + "\n").encode())
+    write_json(path, rows)
 
 
 def load_scores(path: Path) -> dict[str, list[Score]]:
