@@ -20,8 +20,6 @@ import pytest
 
 pytest.importorskip("torch")
 
-import onnx
-import onnxruntime
 import torch
 from typer.testing import CliRunner
 
@@ -29,10 +27,9 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.__main__ import app, main
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.checkpoint import load_average, load_initial, load_state, save_state
+from stemsplit.training.checkpoint import load_average, load_state, save_state
 from stemsplit.training.curves import CurveLog, draw_curves, read_curves
 from stemsplit.training.feed import Feed
-from stemsplit.training.graph import store_halves, weight_names
 from stemsplit.training.interrupt import on_interrupt
 from stemsplit.training.loop import Trainer
 from stemsplit.training.networks import SeparationNetwork, build
@@ -396,30 +393,6 @@ def test_a_run_starts_from_the_weights_of_another(songs_folder: Path, tmp_path: 
         make_trainer(songs_folder, tmp_path / "third", other, source)
     with pytest.raises(StemsplitError, match="does not fit"):
         make_trainer(songs_folder, tmp_path / "fourth", small_openunmix(), source)
-
-
-@pytest.mark.parametrize(("halved", "tolerance"), [(False, 1e-4), (True, 1e-2)])
-def test_the_bundled_model_can_be_trained_on(tmp_path: Path, halved: bool, tolerance: float) -> None:
-    bundled = Path(__file__).parents[1] / "models" / "band.onnx"
-    model, path = onnx.load(bundled), tmp_path / "model.onnx"
-    onnx.save(store_halves(model, weight_names(model)) if halved else model, path)
-    network = BandSplit().eval()
-    load_initial(network, path)
-    session = onnxruntime.InferenceSession(bundled, providers=["CPUExecutionProvider"])
-    mixture = 10 * torch.randn(1, 4, SPEC.n_bins, 7, generator=torch.Generator().manual_seed(2))
-    (mask,) = session.run(None, {"mixture": mixture.numpy()})
-    with torch.inference_mode():
-        expected = network.masks(network.powers(mixture))
-    assert np.abs(mask - expected.numpy()).max() < tolerance
-
-
-def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "x.onnx"
-    with pytest.raises(StemsplitError, match="can be read"):
-        load_initial(BandSplit(n_features=8, n_layers=1), path)
-    path.write_bytes(b"no graph at all")
-    with pytest.raises(StemsplitError, match="can be read"):
-        load_initial(BandSplit(n_features=8, n_layers=1), path)
 
 
 def test_options_of_the_command_line_are_typed() -> None:

@@ -147,6 +147,17 @@ class BandSplit(SeparationNetwork):
         loss = log_energy_loss(masks, batch)
         return loss if wanted == "log_energy" else 0.5 * (loss + waveform_loss(masks, batch, self.layout))
 
+    def deepened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a network with fewer layers; what this one has more adds nothing to its input yet."""
+        held = {tuple(name.split(".")[:2]) for name in weights}
+        n_held = {kind: len([each for each in held if each[0] == kind]) for kind in ("time", "band")}
+        more = {}
+        for name, value in self.state_dict().items():
+            kind, *place = name.split(".")
+            if 0 < n_held.get(kind, 0) <= int(place[0]):
+                more[name] = torch.zeros_like(value) if "out" in place else value
+        return weights | more
+
     @torch.inference_mode()
     def estimates(self, mixture: Tensor) -> Tensor:
         """Waveforms of all targets in a song; they sum to the mixture where the masks sum to one."""

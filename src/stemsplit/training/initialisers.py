@@ -6,6 +6,7 @@ and their gates are in the order of ONNX.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,20 +24,25 @@ GATES = (0, 2, 3, 1)  # input, forget, cell, output, as torch has them; ONNX: in
 
 
 def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    """What ``network.load_state_dict`` takes, from the file of a network of the same architecture.
+    """What ``network.load_state_dict`` takes: all that the file holds where the export would have put it.
+
+    Weights that the network has not are there too, if the export kept their names.
 
     Raises
     ------
     ModelError
-        The file is missing, is no ONNX, or does not hold a weight where the export would have put it.
+        The file is missing or is no ONNX.
     """
     try:
-        weights = _Weights(onnx.load(path).graph)
-        return {name: torch.from_numpy(weights.find(name).copy()) for name in network.state_dict()}
+        held = _Weights(onnx.load(path).graph)
     except (OSError, DecodeError) as error:
         raise ModelError(f"{path} is no ONNX file that can be read: {error}") from error
-    except KeyError as error:
-        raise ModelError(f"{path} holds no weight {error} as this network has; it is another one") from error
+    weights = {}
+    computed = {name for name, _ in network.named_buffers()} - set(network.state_dict())
+    for name in {*network.state_dict(), *held.names()} - computed:
+        with suppress(KeyError):
+            weights[name] = torch.from_numpy(held.find(name).copy())
+    return weights
 
 
 class _Weights:
@@ -48,9 +54,15 @@ class _Weights:
         }
         for node in graph.node:  # weights that are stored in halves
             if node.op_type == "Cast" and node.input[0] in self._constants:
-                self._constants[node.output[0]] = self._constants[node.input[0]].astype(np.float32)
+                self._constants[node.output[0]] = self._constants.pop(node.input[0]).astype(np.float32)
         self._nodes: list[NodeProto] = list(graph.node)
         self._makers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
+
+    def names(self) -> Iterator[str]:
+        """Parameters that the export kept by name."""
+        for name in self._constants:
+            if name.startswith(PREFIX):
+                yield name.removeprefix(PREFIX)
 
     def find(self, name: str) -> NDArray[np.float32]:
         """The parameter that torch calls `name`; `KeyError` if there is none."""

@@ -52,6 +52,13 @@ class SeparationNetwork(nn.Module, ABC):
     def estimates(self, mixture: Tensor) -> Tensor:
         """Separate a song, without gradients: ``(2, samples) -> (targets, 2, samples)``."""
 
+    def deepened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a network with fewer layers, as those of this one that does the same.
+
+        A network that cannot grow returns them as they are, whatever they are.
+        """
+        return weights
+
     def adapt(self, mixtures: Iterable[Tensor]) -> None:
         """Take the statistics that a fresh network starts from out of mixtures ``(2, samples)``.
 

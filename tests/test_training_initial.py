@@ -1,0 +1,75 @@
+"""Weights that a training starts from: those of a checkpoint or of an exported model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import onnx
+import onnxruntime
+import torch
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SPEC
+from stemsplit.training.bandsplit import BandSplit
+from stemsplit.training.checkpoint import load_initial, save_state
+from stemsplit.training.graph import store_halves, weight_names
+from stemsplit.training.presets import find_preset
+
+BUNDLED = Path(__file__).parents[1] / "models" / "band.onnx"
+
+
+def deeper(network: BandSplit, n_more: int) -> BandSplit:
+    n_layers, dilations = network.options["n_layers"] + n_more, [*network.dilations, *[1] * 2 * n_more]
+    return BandSplit(**network.options | {"n_layers": n_layers, "dilations": dilations})
+
+
+@pytest.mark.parametrize("n_more", [0, 2])
+@pytest.mark.parametrize(("halved", "tolerance"), [(False, 1e-4), (True, 1e-2)])
+def test_the_bundled_model_can_be_trained_on(
+    tmp_path: Path, halved: bool, tolerance: float, n_more: int
+) -> None:
+    model, path = onnx.load(BUNDLED), tmp_path / "model.onnx"
+    onnx.save(store_halves(model, weight_names(model)) if halved else model, path)
+    network = deeper(find_preset("cpu").build(), n_more).eval()
+    load_initial(network, path)
+    session = onnxruntime.InferenceSession(BUNDLED, providers=["CPUExecutionProvider"])
+    mixture = 10 * torch.randn(1, 4, SPEC.n_bins, 7, generator=torch.Generator().manual_seed(2))
+    (mask,) = session.run(None, {"mixture": mixture.numpy()})
+    with torch.inference_mode():
+        expected = network.masks(network.powers(mixture))
+    assert np.abs(mask - expected.numpy()).max() < tolerance
+
+
+@pytest.mark.parametrize("changes", [{"n_features": 72}, {"n_layers": 3}])
+def test_a_bundled_model_of_another_width_or_of_more_layers_is_refused(changes: dict[str, int]) -> None:
+    network = BandSplit(**find_preset("cpu").build().options | changes)
+    with pytest.raises(StemsplitError, match="does not fit"):
+        load_initial(network, BUNDLED)
+
+
+def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.onnx"
+    with pytest.raises(StemsplitError, match="can be read"):
+        load_initial(BandSplit(n_features=8, n_layers=1), path)
+    path.write_bytes(b"no graph at all")
+    with pytest.raises(StemsplitError, match="can be read"):
+        load_initial(BandSplit(n_features=8, n_layers=1), path)
+
+
+def test_a_network_may_begin_as_a_shallower_one(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    shallow, initial = BandSplit(n_features=8, n_layers=2), tmp_path / "initial.pt"
+    save_state(
+        {"average": shallow.state_dict(), "network_options": shallow.options, "step_number": 1}, initial
+    )
+    network = deeper(shallow, 4)
+    load_initial(network, initial)
+    mixture = 10 * torch.randn(1, 4, SPEC.n_bins, 7)
+    with torch.no_grad():
+        assert (network(mixture) - shallow(mixture)).abs().max() < 1e-6
+    network(mixture)[:, 0].sum().backward()
+    for layer in (*network.time[4:], *network.band[2:]):  # they add nothing yet, but learn
+        assert torch.any(layer.out.weight.grad)
