@@ -21,6 +21,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from stemsplit.errors import StemsplitError
@@ -269,6 +270,7 @@ def test_a_loss_that_stays_bad_leads_back_once(
     assert all(torch.equal(a, b) for a, b in zip(kept, weights(trainer), strict=True))
     trainer.step()
     assert trainer._optimisers[0].param_groups[0]["lr"] == 0.5 * trainer.settings.rate_at(0.0)
+    assert load_state(trainer.checkpoint)["rate_factor"] == 0.5  # a run that ends here goes on with it
     with pytest.raises(StemsplitError, match="in a row"):
         trainer.step()
 
@@ -375,6 +377,13 @@ def test_a_stopped_run_has_a_checkpoint_and_goes_on(songs_folder: Path, tmp_path
         os.kill(os.getpid(), signal.SIGINT)
         assert not trainer.fit()
     trainer = make_trainer(songs_folder, tmp_path, budget_s=0.3)
+    assert trainer.step_number == 0 and trainer.fit()
+
+
+def test_a_folder_is_trained_in_by_one_at_a_time(songs_folder: Path, tmp_path: Path) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, budget_s=0.3)
+    with FileLock(tmp_path / "lock"), pytest.raises(StemsplitError, match="another training writes"):
+        trainer.fit()
     assert trainer.step_number == 0 and trainer.fit()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from stemsplit.errors import StemsplitError
@@ -107,10 +108,19 @@ class Trainer:
         Raises
         ------
         StemsplitError
-            The loss is not finite again and again.
+            The loss is not finite again and again, or another training writes into the folder.
         OSError
             The last checkpoint or curve cannot be written.
         """
+        try:
+            with FileLock(self.folder / "lock", blocking=False):
+                return self._fit()
+        except Timeout as error:
+            raise StemsplitError(
+                f"another training writes into {self.folder}; let it end, or name another folder"
+            ) from error
+
+    def _fit(self) -> bool:
         saved = validated = self.elapsed_s
         losses: list[float] = []
         if not self.checkpoint.exists():  # a run that fails early has weights to go back to
@@ -206,6 +216,7 @@ class Trainer:
         self._resume()
         # the clock goes on: the budget is one of time
         self.elapsed_s, self._bad_steps, self._rate_factor = elapsed_s, 0, 0.5
+        self._write(self.save)
         self._warn(f"{trouble}; back to step {self.step_number} with half the learning rate")
 
     def _row(self, losses: list[float]) -> dict[str, float]:
