@@ -42,6 +42,14 @@ def vocals_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_model(tmp_path_factory.mktemp("models") / "voice.onnx", spec, complete=False, seed=1)
 
 
+@pytest.fixture(scope="session")
+def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two songs to train on."""
+    from tests.tiny_trainings import write_songs  # torch is there only where training is tested
+
+    return write_songs(tmp_path_factory.mktemp("songs"))
+
+
 def make_noise(n_channels: int, n_samples: int, *, seed: int = 0) -> FloatArray:
     """White noise at -20 dBFS, ``(channels, samples)``."""
     rng = np.random.default_rng(seed)
