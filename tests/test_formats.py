@@ -34,7 +34,7 @@ N_SAMPLES = 50_001
 
 
 def encode(path: Path, waveform: FloatArray, codec: str, sample_rate: int, *, options: Any = None) -> None:
-    layout = {1: "mono", 2: "stereo", 6: "5.1"}[waveform.shape[0]]
+    layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[waveform.shape[0]]
     with av.open(str(path), "w", options=options or {}) as container:
         if path.suffix == ".mp4":
             video = container.add_stream("mpeg4", rate=25)
@@ -45,7 +45,8 @@ def encode(path: Path, waveform: FloatArray, codec: str, sample_rate: int, *, op
         resampler = av.AudioResampler(
             stream.format.name, layout, sample_rate, frame_size=stream.frame_size or 1024
         )
-        frame = av.AudioFrame.from_ndarray(waveform, format="fltp", layout=layout)
+        # packed: PyAV takes eight planes for endless ones
+        frame = av.AudioFrame.from_ndarray(waveform.T.reshape(1, -1).copy(), format="flt", layout=layout)
         frame.sample_rate, frame.pts = sample_rate, 0
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(piece))
@@ -89,7 +90,7 @@ def test_lossless_codecs_give_back_the_samples(tmp_path: Path, name: str) -> Non
         np.testing.assert_array_equal(read(tmp_path / name, block_samples)[1], waveform)
 
 
-@pytest.mark.parametrize("n_channels", [1, 6])
+@pytest.mark.parametrize("n_channels", [1, 6, 8])
 def test_other_channel_counts(tmp_path: Path, n_channels: int) -> None:
     waveform = (np.round(tones(9001, n_channels) * 32_768) / 32_768).astype(np.float32)
     for name, codec in (("a.mkv", "flac"), ("a.mka", "pcm_s16le"), ("b.mka", "pcm_f32le")):

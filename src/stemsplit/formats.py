@@ -97,12 +97,10 @@ class AvDecoder:
                 self._rate: int = frame.sample_rate
             if shape != (frame.sample_rate, frame.layout.name):
                 raise self._damage("the audio changes its rate or channels")
-            if frame.format.name == "fltp":
-                yield frame.to_ndarray()
-                continue
-            resampler = resampler or av.AudioResampler("fltp", frame.layout, frame.sample_rate)
+            # packed: of eight planes and more PyAV runs past the last, out of the process's memory
+            resampler = resampler or av.AudioResampler("flt", frame.layout, frame.sample_rate)
             for converted in resampler.resample(frame):
-                yield converted.to_ndarray()
+                yield converted.to_ndarray().reshape(-1, frame.layout.nb_channels).T  # (channels, samples)
 
     def _intact_frames(self) -> Iterator[Any]:
         for packet in self._container.demux(self._stream):
