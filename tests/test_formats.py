@@ -1,5 +1,6 @@
 """What PyAV adds: exact lengths where the container tells, and the same errors as everywhere."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,16 @@ def test_a_wrong_name_does_not_matter(tmp_path: Path) -> None:
     for name in ("a.mp3", "a.wav", "a"):
         (tmp_path / name).write_bytes((tmp_path / "a.m4a").read_bytes())
         assert read(tmp_path / name)[1].shape == (2, 5000)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no colons in names")
+@pytest.mark.parametrize("name", ["Live: 1.m4a", "12:30.m4a", "http:song.m4a", "pipe:0.m4a", "file:a.m4a"])
+def test_a_name_with_a_colon_is_no_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    encode(tmp_path / name, tones(5000), "aac", 44_100)
+    assert read(Path(name))[1].shape == (2, 5000)
 
 
 def test_no_audio_inside(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ class AvDecoder:
     def __init__(self, path: Path) -> None:
         self._path = path
         with self._decoding():
-            self._container = av.open(str(path))
+            self._container = _open(path)
         try:
             with self._decoding():
                 self._stream: Any = self._container.streams.best("audio")
@@ -164,9 +164,14 @@ class AvDecoder:
             ) from error
 
 
+def _open(path: Path) -> Any:
+    """Open a file, whatever its name: what stands before a colon would be a protocol to FFmpeg."""
+    return av.open(f"file:{path}")
+
+
 def _end_of_packets(path: Path, index: int) -> int:
     """Return where the last packet ends, in samples; reads the packets, decodes nothing."""
-    with av.open(str(path)) as container:
+    with _open(path) as container:
         packets = container.demux(container.streams[index])
         return max(
             (packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None), default=0
