@@ -1,6 +1,7 @@
 """The separator: stream equals offline, exact lengths, conservation, seamless chunks, clear refusals."""
 
 import itertools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from stemsplit import Separator, separate
 from stemsplit.blocks import Fifo, regroup
-from stemsplit.errors import AudioError, OutputError, SettingsError
+from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
 from stemsplit.lane import OVERLAP_S
 from stemsplit.layout import group_channels
 from stemsplit.types import ComplexArray, FloatArray
@@ -264,6 +265,31 @@ def test_error_of_the_reader_comes_through(tiny_model: Path) -> None:
 
     with pytest.raises(AudioError, match="torn tape"):
         list(Separator(models=[tiny_model], device="cpu").stream(blocks(), sample_rate=44100, n_channels=2))
+
+
+@pytest.mark.parametrize("stage", ["Lane.infer", "LaneOutput.process"])
+def test_a_stage_that_fails_stops_those_before_it(
+    stage: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+
+    def blocks() -> Iterator[FloatArray]:
+        try:
+            while True:
+                yield make_noise(2, 50_000)
+        finally:
+            closed.append(True)
+
+    def fail(*_: object, **__: object) -> None:
+        raise ModelError("out of order")
+
+    monkeypatch.setattr(f"stemsplit.lane.{stage}", fail)
+    n_threads = threading.active_count()
+    with pytest.raises(ModelError, match="out of order") as raised:
+        list(Separator(models=[tiny_model], device="cpu").stream(blocks(), sample_rate=44100, n_channels=2))
+    assert raised.value.__traceback__ is not None  # the error holds on to what raised it
+    assert closed
+    assert threading.active_count() == n_threads
 
 
 @pytest.mark.parametrize(

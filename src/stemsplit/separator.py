@@ -5,10 +5,11 @@ each arrow a thread of its own with a bounded buffer: memory does not grow with 
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 
@@ -39,6 +40,11 @@ class _Piece:
 
     mixture: FloatArray
     chunks: tuple[list[Any], ...]  # of a kind that the lane knows
+
+
+# closed by the stage that draws from them, also when it fails: or else the stages before it would work on,
+# and read from a song that the caller has closed, for as long as somebody holds the error
+_Pieces: TypeAlias = Generator[_Piece, None, None]
 
 
 class Separator:
@@ -249,19 +255,20 @@ class Separator:
             )
 
     def _finish(
-        self, lanes: Sequence[AnyLane], pieces: Iterable[_Piece], sample_rate: int, n_channels: int
+        self, lanes: Sequence[AnyLane], pieces: _Pieces, sample_rate: int, n_channels: int
     ) -> Iterator[dict[str, FloatArray]]:
-        outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
-        mixer = Mixer(self._recipe.stems, [lane.signals for lane in lanes], n_channels=n_channels)
-        for piece in pieces:
-            mixer.put_mixture(piece.mixture)
-            for number, (output, chunks) in enumerate(zip(outputs, piece.chunks, strict=True)):
-                for chunk in chunks:
-                    mixer.put_signals(number, output.process(chunk))
-            yield from mixer.process()
-        for number, output in enumerate(outputs):
-            mixer.put_signals(number, output.flush())
-        yield from mixer.flush()
+        with closing(pieces):
+            outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
+            mixer = Mixer(self._recipe.stems, [lane.signals for lane in lanes], n_channels=n_channels)
+            for piece in pieces:
+                mixer.put_mixture(piece.mixture)
+                for number, (output, chunks) in enumerate(zip(outputs, piece.chunks, strict=True)):
+                    for chunk in chunks:
+                        mixer.put_signals(number, output.process(chunk))
+                yield from mixer.process()
+            for number, output in enumerate(outputs):
+                mixer.put_signals(number, output.flush())
+            yield from mixer.flush()
 
 
 def _cut(
@@ -278,10 +285,11 @@ def _cut(
     yield _Piece(nothing, tuple(lane.flush() for lane in inputs))
 
 
-def _infer(lanes: Sequence[AnyLane], pieces: Iterable[_Piece]) -> Iterator[_Piece]:
-    for piece in pieces:
-        chunks = zip(lanes, piece.chunks, strict=True)
-        yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
+def _infer(lanes: Sequence[AnyLane], pieces: _Pieces) -> Iterator[_Piece]:
+    with closing(pieces):
+        for piece in pieces:
+            chunks = zip(lanes, piece.chunks, strict=True)
+            yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
 
 
 def _check_lists(**lists: object) -> None:
