@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemsplit import Separator
 from stemsplit.catalog import (
     bundled_models,
     choose_cheapest,
@@ -21,6 +22,8 @@ from stemsplit.device import Device
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.metadata import read_metadata
 from stemsplit.spec import ModelSpec
+from tests.conftest import make_noise
+from tests.foreign_models import write_complex, write_magnitude, write_waveform
 from tests.tiny_models import TARGETS, make_spec, write_model
 
 CPU = Device("cpu")
@@ -74,6 +77,17 @@ def test_unknown_stem_gets_a_proposal(
 def test_a_model_with_nothing_new_is_left_closed(tiny_model: Path, vocals_model: Path) -> None:
     opened = open_models([vocals_model, vocals_model, tiny_model], ["vocals", "drums"], device=CPU)
     assert [model.info.name for model in opened] == ["voice", "tiny"]
+
+
+@pytest.mark.parametrize("write", [write_magnitude, write_complex, write_waveform])
+def test_a_model_whose_stems_others_provide_is_not_run(write: Callable[..., Path], tmp_path: Path) -> None:
+    paths = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        paths.append(write(tmp_path / name))
+    with Separator(models=paths, device="cpu") as separator:
+        assert [model.path for model in separator.models] == paths[:1]
+        assert separator(make_noise(2, 10_000), 44100).keys() == set(separator.stems)
 
 
 def test_the_cheaper_models_are_taken() -> None:

@@ -128,7 +128,7 @@ def read_spec(path: Path) -> ModelSpec:
 def open_models(
     paths: Sequence[Path], stems: Sequence[str] | None, *, device: Device, threads: int | None = None
 ) -> list[Model]:
-    """Open the models that offer `stems` (all of `paths` for None), each once.
+    """Open the models that offer `stems` (all stems there are for None), each once.
 
     Where two models offer the same target, the one named first provides it.
 
@@ -144,7 +144,7 @@ def open_models(
             break
         model = open_model(path, device=device, threads=threads)
         targets = set(model.info.spec.targets) - offered
-        if stems is None or targets & set(stems):
+        if targets if stems is None else targets & set(stems):
             opened.append(model)
         offered |= targets
     for stem in stems or ():
