@@ -56,6 +56,25 @@ def test_karaoke_is_a_stem_and_the_rest(stem: str) -> None:
     assert sums_to_mixture(recipe)
 
 
+@pytest.mark.parametrize(
+    ("stems", "residual", "karaoke", "name"),
+    [
+        (None, False, None, "residual"),
+        (["vocals", "residual"], True, None, "residual"),
+        (None, False, "residual", None),
+    ],
+)
+def test_a_target_of_the_name_of_what_is_left_over_is_never_lost(
+    stems: list[str] | None, residual: bool, karaoke: str | None, name: str | None
+) -> None:
+    model = make_spec(targets=("vocals", "residual"), complete=False, remainder="")
+    if name is None:
+        assert names(make_recipe([model], karaoke=karaoke)) == ["residual", "no_residual"]
+        return
+    with pytest.raises(SettingsError, match=r"has a stem 'residual' of its own.* leave 'residual' out"):
+        make_recipe([model], stems, residual=residual)
+
+
 def test_subset_alone_is_what_it_is_in_the_whole() -> None:
     whole = {stem.name: stem for stem in make_recipe([FOUR]).stems}
     (drums,) = make_recipe([FOUR], ["drums"]).stems

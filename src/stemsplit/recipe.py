@@ -101,6 +101,11 @@ def make_recipe(
     if residual and is_whole:
         raise SettingsError("the stems already sum to the mixture, nothing is left; leave --residual out")
     if karaoke or residual or (stems is None and not is_whole):
+        if rest.name in names:
+            raise SettingsError(
+                f"a model has a stem {rest.name!r} of its own, and what is left over would be called so; "
+                f"name the stems, and leave {rest.name!r} out"
+            )
         made.append(rest)
     return Recipe(tuple(made))
 
