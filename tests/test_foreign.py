@@ -14,6 +14,8 @@ from stemsplit.description import Description
 from stemsplit.device import Device
 from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
 from stemsplit.foreign import WaveModel, open_foreign
+from stemsplit.resample import Resampler
+from stemsplit.scan import Scan
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
 from tests.foreign_models import (
@@ -134,6 +136,18 @@ def test_the_level_of_the_song_is_taken_and_given_back(tmp_path: Path) -> None:
     assert abs(inner.mean(axis=0).std() - 1) < 0.02
     mean = mixture.mean()
     np.testing.assert_allclose(stems["vocals"], 0.5 * (mixture - mean) + mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_samples", [20, 500, 5000])
+def test_the_level_of_a_song_is_that_of_all_of_it_however_short(n_samples: int) -> None:
+    mixture = make_noise(2, n_samples)
+    scan = Scan([[0, 1]], sample_rate=48000, model_rate=44100)
+    scan.process(mixture)
+    (level,) = scan.finish()
+    resampler = Resampler(from_hz=48000, to_hz=44100)
+    whole = np.concatenate([resampler.process(mixture), resampler.flush()], axis=1).mean(axis=0)
+    assert level.mean == pytest.approx(whole.mean(), abs=1e-6)
+    assert level.deviation == pytest.approx(whole.std(ddof=1), rel=1e-4)
 
 
 def test_a_song_that_can_be_read_once_is_kept_for_the_second_pass(tmp_path: Path) -> None:

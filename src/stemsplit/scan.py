@@ -37,14 +37,17 @@ class Scan:
         self._resampler = Resampler(from_hz=sample_rate, to_hz=model_rate)
         self._sums = np.zeros((2, len(self._groups)))
         self._n_samples = 0
+        self._has_begun = False
 
     def process(self, mixture: FloatArray) -> None:
         """Take ``(channels, samples)``."""
+        self._has_begun = True
         self._add(self._resampler.process(mixture))
 
     def finish(self) -> tuple[Level, ...]:
         """Return the level of each group."""
-        if self._n_samples:
+        if self._has_begun:
+            # all of a short song may still be in the resampler
             self._add(self._resampler.flush())
         n_samples = self._n_samples
         mean, square = self._sums / max(1, n_samples)
