@@ -162,3 +162,4 @@ def test_no_room_for_one_item_is_an_error(tiny_model: Path) -> None:
 def test_only_memory_errors_count_as_such() -> None:
     assert is_out_of_memory(RuntimeError("Failed to allocate memory for requested buffer of size 1"))
     assert not is_out_of_memory(RuntimeError("invalid argument"))
+    assert not is_out_of_memory(RuntimeError("CUDA failure 209: no kernel image is available ; GPU=0"))

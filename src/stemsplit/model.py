@@ -119,7 +119,7 @@ class DeviceMemoryError(Exception):
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether onnxruntime's `error` means that memory ran out."""
     text = str(error).lower()
-    signs = ("out of memory", "failed to allocate memory", "cuda failure 2", "bad_alloc", "bad allocation")
+    signs = ("out of memory", "failed to allocate memory", "cuda failure 2:", "bad_alloc", "bad allocation")
     return any(sign in text for sign in signs)
 
 
