@@ -62,6 +62,7 @@ def test_open_unmix_covers_all_music_with_several_networks_only() -> None:
     [
         (UNMIX, {"famly": "mdx"}, "unknown field 'famly'; did you mean 'family'"),
         (UNMIX, {"family": "umx"}, "unknown family 'umx'"),
+        (UNMIX, {"family": ["mdx"]}, r"family is \['mdx'\], which is not of the right kind"),
         (UNMIX, {"name": ""}, "name is empty"),
         (UNMIX, {"name": 3}, "name is 3, which is not of the right kind"),
         (UNMIX, {"graphs": {}}, "no targets"),
@@ -106,7 +107,12 @@ def test_without_a_family_everything_must_be_said() -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"name = ", "not a TOML file"), (b"\xff\xfe", "not a TOML file"), (b"# " + b"x" * 2**20, "too large")],
+    [
+        (b"name = ", "not a TOML file"),
+        (b"\xff\xfe", "not a TOML file"),
+        (b"# " + b"x" * 2**20, "too large"),
+        (b"name = " + b"[" * 10**5, "not a TOML file"),
+    ],
 )
 def test_files_that_are_no_description_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "model.toml"

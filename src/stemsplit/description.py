@@ -52,6 +52,7 @@ KINDS_OF = {
     "masking": ("magnitude",),
 }
 MAX_SIZE = 2**26  # of a transform, a segment or a rate: about 25 minutes at 44,100 Hz
+MAX_CHUNK_S = 600
 
 
 @dataclass(frozen=True)
@@ -187,8 +188,8 @@ class Description:
             **dict.fromkeys(sizes, (0, MAX_SIZE)),
             "n_bins": (0, self.n_fft // 2 + 1),
             "zeroed_bins": (0, self.n_fft // 2),
-            "chunk_s": (0.1, 600),
-            "context_s": (0, 600),
+            "chunk_s": (0.1, MAX_CHUNK_S),
+            "context_s": (0, MAX_CHUNK_S),
             "overlap": (0, 0.99),
             "compensate": (-1e6, 1e6),
             "regularisation": (0, 1),
@@ -264,7 +265,7 @@ def parse_description(values: Mapping[str, Any]) -> Description:
     ModelError
         If a field is missing, unknown or makes no sense; it is named.
     """
-    family = values.get("family", "")
+    family = _check("family", values.get("family", ""), str)
     if family and family not in FAMILIES:
         raise ModelError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
     given = {"exhaustive": False, **(FAMILIES[family] if family else {}), **values}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stemsplit.description import MAX_CHUNK_S, MAX_SIZE
 from stemsplit.errors import ModelError
 from stemsplit.licence import Commercial, allows_commercial
 from stemsplit.stft import StftSpec
@@ -66,15 +67,16 @@ class ModelSpec:
         checks: dict[str, bool] = {
             "name": bool(self.name),
             "targets": len(set(self.targets)) == len(self.targets) > 0 and all(self.targets),
-            "sample_rate": self.sample_rate > 0,
+            "sample_rate": 0 < self.sample_rate <= MAX_SIZE,
             "n_channels": self.n_channels in (1, 2),
+            "n_fft": self.n_fft <= MAX_SIZE,
             "features": self.features in FEATURES,
             "output_kind": self.output_kind in OUTPUT_KINDS,
             "mask_widths": not self.mask_widths
             or (min(self.mask_widths) > 0 and sum(self.mask_widths) == self.n_fft // 2 + 1),
             "remainder": self.remainder == "" or self.remainder in self.targets,
-            "chunk_s": self.chunk_s > 0,
-            "context_s": self.context_s >= 0,
+            "chunk_s": 0 < self.chunk_s <= MAX_CHUNK_S,
+            "context_s": 0 <= self.context_s <= MAX_CHUNK_S,
             "band_limit_hz": 0 < self.band_limit_hz <= self.sample_rate / 2,
             "cost_macs_per_s": self.cost_macs_per_s is None or self.cost_macs_per_s >= 0,
         }
@@ -183,5 +185,5 @@ def _read_value(metadata: Mapping[str, str], field: "Field[Any]") -> Any:
         raise ModelError(f"the metadata key {PREFIX}{key} is missing")
     try:
         return _READERS[field.type](text)
-    except (ValueError, KeyError) as error:
-        raise ModelError(f"metadata {PREFIX}{key} is {text!r}, which cannot be read") from error
+    except (ValueError, KeyError, RecursionError) as error:
+        raise ModelError(f"metadata {PREFIX}{key} is {text[:100]!r}, which cannot be read") from error

@@ -30,5 +30,5 @@ def read_toml(path: Path, *, about: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: {about} cannot be read: {error.strerror}") from error
-    except ValueError as error:  # of TOML, or of UTF-8
+    except (ValueError, RecursionError) as error:  # of TOML, or of UTF-8; of brackets in brackets
         raise ModelError(f"{path}: not a TOML file: {error}") from error
