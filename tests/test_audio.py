@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stemsplit.audio import AudioInfo, is_audio, open_audio
+from stemsplit.containers import has_vorbis_order
 from stemsplit.errors import AudioError
 from stemsplit.wav import WavFormat, build_header, read_header
 from tests.audio_files import KINDS, FloatArray, read_whole, song_bytes, tones, write_song
@@ -88,6 +89,14 @@ def test_rates_and_channels_are_kept(tmp_path: Path, sample_rate: int, n_channel
         info, waveform = read_blocks(tmp_path / kind)
         assert (info.sample_rate, info.n_channels, info.n_samples) == (sample_rate, n_channels, 1234)
         np.testing.assert_array_equal(waveform, whole)
+
+
+@pytest.mark.parametrize(("family", "is_usual"), [(1, True), (255, False)])
+def test_channels_of_opus_without_a_layout_have_no_order(tmp_path: Path, family: int, is_usual: bool) -> None:
+    data = bytearray(song_bytes("song.opus", tones(5000, 6)))
+    data[data.index(b"OpusHead") + 18] = family
+    (tmp_path / "a.opus").write_bytes(data)
+    assert has_vorbis_order(tmp_path / "a.opus") == is_usual
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -12,6 +12,7 @@ from stemsplit import wav
 from stemsplit.audio import AudioInfo, open_audio
 from stemsplit.encoding import (
     FORMATS,
+    LOSSY,
     Encoding,
     check_encoding,
     choose_encoding,
@@ -173,6 +174,33 @@ def test_wav_of_odd_shapes(tmp_path: Path, subtype: str, n_channels: int) -> Non
     assert int.from_bytes(data[4:8], "little") == len(data) - 8
     assert soundfile.info(paths["a"]).subtype == subtype
     assert np.abs(read_whole(paths["a"]) - stem).max() < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "names"),
+    [
+        (3, "FL FC FR"),
+        (4, "FL FR BL BR"),
+        (5, "FL FC FR BL BR"),
+        (6, "FL FC FR BL BR LFE"),
+        (7, "FL FC FR SL SR BC LFE"),
+        (8, "FL FC FR SL SR BL BR LFE"),
+    ],
+)
+@pytest.mark.parametrize("format", ["ogg", "opus"])
+def test_vorbis_and_opus_have_their_channels_in_their_own_order(
+    tmp_path: Path, format: str, n_channels: int, names: str
+) -> None:
+    usual = sorted(names.split(), key=["FL", "FR", "FC", "LFE", "BL", "BR", "BC", "SL", "SR"].index)
+    frequencies = 30 + 20 * np.arange(n_channels)  # low, as the low-frequency channel is filtered
+    song = (0.2 * np.sin(2 * np.pi * frequencies[:, None] * np.arange(RATE) / RATE)).astype(np.float32)
+    _, paths = save(tmp_path, {"stem": song}, Encoding(format, LOSSY[format]))
+    stored = read_whole(paths["stem"])
+    with open_audio(paths["stem"]) as reader:
+        read = np.concatenate(list(reader.blocks()), axis=1)
+    likeness = np.abs(stored @ song.T)
+    assert [usual[place] for place in likeness.argmax(axis=1)] == names.split()
+    assert list(np.abs(read @ song.T).argmax(axis=1)) == list(range(n_channels))
 
 
 @pytest.mark.parametrize("encoding", [PCM16, Encoding("flac", "PCM_24"), Encoding("ogg", "VORBIS")], ids=str)

@@ -15,6 +15,7 @@ from stemsplit.wav import is_placeholder
 _W64_RIFF: Final = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _W64_DATA: Final = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _MAX_CHUNKS: Final = 10_000
+_OGG_START_BYTES: Final = 2**16
 _OGG_TAIL_BYTES: Final = 2**17
 _OGG_LAST_PAGE: Final = 4
 
@@ -118,6 +119,14 @@ def _find_ogg_truncation(file: BinaryIO, size: int) -> str | None:
     if not tail[at + 5] & _OGG_LAST_PAGE:
         return "the page that ends the stream is missing"
     return None
+
+
+def has_vorbis_order(path: Path) -> bool:
+    """Tell whether the channels of an Ogg have the order of Vorbis; those of Opus may have none at all."""
+    with path.open("rb") as file:
+        start = file.read(_OGG_START_BYTES)
+    at = start.find(b"OpusHead")
+    return at < 0 or start[at + 18 : at + 19] == b"\1"
 
 
 def declares_mp3_length(path: Path) -> bool:

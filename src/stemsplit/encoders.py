@@ -16,6 +16,7 @@ import numpy.typing as npt
 import soundfile
 
 from stemsplit.encoding import Encoding, quantise
+from stemsplit.layout import VORBIS_PLACES
 from stemsplit.sndfile import PlainSoundFile
 from stemsplit.types import FloatArray
 from stemsplit.wav import WavFormat, build_header, encode_samples
@@ -154,6 +155,8 @@ class SndfileEncoder:
         self._sink = _Sink(file)
         self._bits = encoding.bits
         self._gain = gain
+        places = VORBIS_PLACES.get(n_channels) if encoding.format in ("ogg", "opus") else None
+        self._order = None if places is None else np.argsort(places)
         self._sound: PlainSoundFile | None = None
         try:
             with _raising_errors_of(self._sink):
@@ -173,6 +176,8 @@ class SndfileEncoder:
     def write(self, samples: FloatArray) -> None:
         """Encode some samples."""
         data: npt.NDArray[Any]
+        if self._order is not None:
+            samples = samples[:, self._order]
         if self._bits is None:
             data = samples if self._gain == 1.0 else samples * np.float32(self._gain)
         else:

@@ -1,8 +1,19 @@
 """Channel layouts: which channels of a file a network hears together.
 
-Left and right partners form a pair, centre and low-frequency channels stand alone (the channel order of
-WAVE_FORMAT_EXTENSIBLE and of libsndfile).
+Left and right partners form a pair, centre and low-frequency channels stand alone. The order is that of
+WAVE_FORMAT_EXTENSIBLE everywhere; Vorbis and Opus have one of their own, which libsndfile leaves as it is.
 """
+
+from typing import Final
+
+# where each channel stands in a stream of Vorbis or Opus (RFC 7845, 5.1.1.2), by the number of channels
+VORBIS_PLACES: Final[dict[int, tuple[int, ...]]] = {
+    3: (0, 2, 1),
+    5: (0, 2, 1, 3, 4),
+    6: (0, 2, 1, 5, 3, 4),
+    7: (0, 2, 1, 6, 5, 3, 4),
+    8: (0, 2, 1, 7, 5, 6, 3, 4),
+}
 
 _SURROUND: dict[int, tuple[tuple[int, ...], ...]] = {
     3: ((0, 1), (2,)),

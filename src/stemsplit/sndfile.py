@@ -11,8 +11,9 @@ import numpy as np
 import soundfile
 
 from stemsplit.audio import AudioInfo, os_path
-from stemsplit.containers import declares_mp3_length, find_truncation
+from stemsplit.containers import declares_mp3_length, find_truncation, has_vorbis_order
 from stemsplit.errors import AudioError
+from stemsplit.layout import VORBIS_PLACES
 from stemsplit.types import FloatArray
 
 _UNKNOWN_LENGTH: Final = 2**62
@@ -41,6 +42,7 @@ class SndfileDecoder:
         try:
             self._check_whole()
             self.info = self._read_info()
+            self._places = self._find_places()
         except BaseException:
             self.close()
             raise
@@ -63,6 +65,13 @@ class SndfileDecoder:
             n_samples = None
         return AudioInfo(file.samplerate, file.channels, n_samples, file.format, file.subtype)
 
+    def _find_places(self) -> list[int] | None:
+        """Return where each channel stands in the file, None if in their usual order."""
+        places = VORBIS_PLACES.get(self.info.n_channels)
+        if places is None or self.info.subtype not in ("VORBIS", "OPUS") or not has_vorbis_order(self._path):
+            return None
+        return list(places)
+
     def read(self, n_samples: int) -> FloatArray:
         """Decode the next block.
 
@@ -83,6 +92,8 @@ class SndfileDecoder:
                 f"({_reason(error)}); get a whole copy of the file"
             ) from error
         self._n_read += len(interleaved)
+        if self._places is not None:
+            interleaved = interleaved[:, self._places]
         return np.ascontiguousarray(interleaved.T)
 
     def close(self) -> None:
