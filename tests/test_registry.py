@@ -1,5 +1,7 @@
 """The registry: a model is there whole or not at all, and is what it was when it was added."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from stemsplit import registry as registry_module
 from stemsplit.admission import add_model, find_candidate
 from stemsplit.catalog import read_model, resolve
 from stemsplit.description import Description, parse_description, read_description
@@ -137,6 +140,35 @@ def test_a_failure_while_a_model_is_replaced_leaves_the_old_one(
             registry, find_candidate(write_wave_model(tmp_path, factor=np.nan)), name="x", overwrite=True
         )
     assert read_model(resolve("x")).name == "tiny"
+    assert listed(registry.folder) == ["x"]
+
+
+def test_a_model_that_cannot_be_put_in_place_leaves_the_old_one(
+    tiny_model: Path, foreign: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model(registry, find_candidate(tiny_model), name="x")
+    rename = Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError(errno.EIO, "broken")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    with pytest.raises(OutputError, match="reports an error"):
+        add_model(registry, find_candidate(foreign), name="x", overwrite=True)
+    assert read_model(resolve("x")).name == "tiny"
+    assert listed(registry.folder) == ["x"]
+
+
+def test_what_a_killed_run_of_the_same_number_left_is_in_nobodys_way(
+    tiny_model: Path, registry: Registry
+) -> None:
+    """In a container every run may have the number 1."""
+    number = next(registry_module._counter)
+    for ahead in range(1, 4):
+        (registry.folder / f".{os.getpid()}-{number + ahead}.part").mkdir(parents=True)
+    add_model(registry, find_candidate(tiny_model), name="x")
     assert listed(registry.folder) == ["x"]
 
 

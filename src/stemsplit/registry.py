@@ -23,6 +23,7 @@ from stemsplit.record import FILE_NAME
 
 _HIDDEN = re.compile(r"\.(\d+)-\d+\.part")
 _counter = itertools.count()
+_in_use: set[str] = set()
 
 
 def check_model_name(name: str) -> str:
@@ -121,9 +122,15 @@ class Registry:
             fill(made)
             assert (made / FILE_NAME).is_file()
             with self._hidden() as old, explaining(place):
+                replaced = old / "replaced"
                 if overwrite and os.path.lexists(place):
-                    place.rename(old / "replaced")
-                self._place(made, place)
+                    place.rename(replaced)
+                try:
+                    self._place(made, place)
+                except BaseException:
+                    with contextlib.suppress(OSError):  # there was none
+                        replaced.rename(place)
+                    raise
         return place / FILE_NAME
 
     def remove(self, name: str) -> None:
@@ -154,15 +161,23 @@ class Registry:
         with explaining(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             self._sweep()
-            hidden.mkdir()
+        _in_use.add(hidden.name)
         try:
+            with explaining(self.folder):
+                hidden.mkdir()
             yield hidden
         finally:
             shutil.rmtree(hidden, ignore_errors=True)
+            _in_use.discard(hidden.name)
 
     def _sweep(self) -> None:
         """Remove hidden folders that killed runs left."""
         for leftover in self.folder.iterdir():
             match = _HIDDEN.fullmatch(leftover.name)
-            if match and os.name != "nt" and not is_running(int(match[1])):
+            if match and leftover.name not in _in_use and self._is_left(int(match[1])):
                 shutil.rmtree(leftover, ignore_errors=True)
+
+    @staticmethod
+    def _is_left(pid: int) -> bool:
+        """Tell whether the run of this number is over; in a container the next one may have it again."""
+        return pid == os.getpid() or (os.name != "nt" and not is_running(pid))
