@@ -201,6 +201,19 @@ def test_a_single_missing_sample_is_noticed(tmp_path: Path, name: str) -> None:
     refused(tmp_path / name, "truncated", "bytes of audio")
 
 
+@pytest.mark.parametrize(
+    ("container", "endian"), [("WAV", "BIG"), ("CAF", "BIG"), ("CAF", "LITTLE"), ("SVX", "BIG")]
+)
+def test_a_single_missing_sample_is_noticed_in_older_containers(
+    tmp_path: Path, container: str, endian: str
+) -> None:
+    path = tmp_path / "a.bin"
+    soundfile.write(path, tones(1001, 1).T, 44_100, "PCM_16", endian, container)
+    assert read_blocks(path)[1].shape == (1, 1001)
+    path.write_bytes(path.read_bytes()[:-4])
+    refused(path, "truncated", "bytes of audio")
+
+
 @pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
 def test_an_ogg_that_ends_between_two_pages(tmp_path: Path, name: str) -> None:
     data = song_bytes(name, tones(200_000))

@@ -1,8 +1,8 @@
 """What a container's own header promises, held against the size of the file.
 
 libsndfile silently shortens a file whose header promises more than there is, so the promise is checked
-here. Covered: WAV, RF64, AIFF/AIFC, W64, AU (sizes of the audio chunk) and Ogg (the mark of the last page).
-FLAC and mp3 are checked while decoding, by their declared count of samples; CAF by libsndfile itself.
+here. Covered: WAV, RF64, RIFX, AIFF/AIFC, 8SVX, CAF, W64, AU (sizes of the audio chunk) and Ogg (the mark of
+the last page). FLAC and mp3 are checked while decoding, by their declared count of samples.
 """
 
 import os
@@ -46,10 +46,12 @@ def find_truncation(path: Path) -> str | None:
 def _find_audio_chunk(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
     """Return start and promised size of the audio in bytes, None if the header does not tell."""
     kind = head[:4]
-    if kind in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
-        return _find_riff_data(file)
-    if kind == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return _find_chunk(file, b"SSND", ">")
+    if kind in (b"RIFF", b"RF64", b"RIFX") and head[8:12] == b"WAVE":
+        return _find_riff_data(file, ">" if kind == b"RIFX" else "<")
+    if kind == b"FORM":
+        return _find_chunk(file, b"SSND" if head[8:12] in (b"AIFF", b"AIFC") else b"BODY", ">")
+    if kind == b"caff":
+        return _find_caf_data(file)
     if head[:16] == _W64_RIFF:
         return _find_w64_data(file)
     if kind in (b".snd", b"dns.") and len(head) >= 12:
@@ -58,8 +60,8 @@ def _find_audio_chunk(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _find_riff_data(file: BinaryIO) -> tuple[int, int] | None:
-    found = _find_chunk(file, b"data", "<")
+def _find_riff_data(file: BinaryIO, order: str) -> tuple[int, int] | None:
+    found = _find_chunk(file, b"data", order)
     if found is None:
         return None
     start, promised = found
@@ -86,6 +88,23 @@ def _find_chunk(file: BinaryIO, wanted: bytes, order: str) -> tuple[int, int] | 
         if name == wanted:
             return position + 8, size
         position += 8 + size + size % 2
+    return None
+
+
+def _find_caf_data(file: BinaryIO) -> tuple[int, int] | None:
+    position = 8
+    for _ in range(_MAX_CHUNKS):
+        file.seek(position)
+        header = file.read(12)
+        if len(header) < 12:
+            return None
+        name, size = struct.unpack(">4sq", header)
+        if size < 0:  # only of the audio, and then it goes on to the end
+            return None
+        position += 12
+        if name == b"data":
+            return position, size
+        position += size
     return None
 
 
