@@ -20,7 +20,8 @@ from stemsplit.errors import ModelError, OutputError, SettingsError
 from stemsplit.record import FILE_NAME, format_description
 from stemsplit.registry import Registry
 from tests.cli_support import call, make_environment, make_song
-from tests.foreign_graphs import write_wave_model
+from tests.foreign_graphs import SAMPLES, write_wave_model
+from tests.foreign_models import write_graph
 
 
 @pytest.fixture
@@ -70,6 +71,16 @@ def test_what_is_stored_is_read_back_the_same(foreign: Path) -> None:
     assert again.sha256 == {"halves.onnx": "ab"}
     fields = set(Description.__dataclass_fields__) - {"sha256"}
     assert all(getattr(again, name) == getattr(described, name) for name in fields)
+
+
+def test_a_file_of_two_targets_beside_another_keeps_both(foreign: Path, registry: Registry) -> None:
+    write_graph(foreign.parent / "more.onnx", ["n", 2, SAMPLES], [0.1])
+    graphs = '{ half = "halves.onnx", third = "halves.onnx", tenth = "more.onnx" }'
+    lines = foreign.read_text(encoding="utf-8").splitlines()
+    kept = [line for line in lines if not line.startswith(("graph", "targets"))]
+    foreign.write_text("\n".join([*kept, f"graphs = {graphs}"]), encoding="utf-8")
+    add_model(registry, find_candidate(foreign))
+    assert read_model(resolve("halves")).spec.targets == ("half", "third", "tenth")
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def format_description(description: Description, sha256: Mapping[str, str]) -> s
     if len(graphs) == 1:
         values |= {"graph": graphs[0].file, "targets": graphs[0].targets}
     else:
-        values["graphs"] = {graph.targets[0]: graph.file for graph in graphs}
+        values["graphs"] = {target: graph.file for graph in graphs for target in graph.targets}
     return format_toml({**values, "sha256": dict(sha256)})
 
 
