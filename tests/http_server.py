@@ -22,6 +22,7 @@ class Behaviour:
     pause_s: float = 0.0
     redirect: str | None = None
     status: int = 200
+    length: str = ""  # said in place of the true one
     ranges: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
@@ -52,7 +53,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(told.status)
             return
         told.ranges.append(self.headers.get("Range"))
-        self._send(told, self._find_start(told))
+        start = self._find_start(told)
+        if start >= len(told.body) > 0:
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(told.body)}")
+            self.end_headers()
+            return
+        self._send(told, start)
 
     def _find_start(self, told: Behaviour) -> int:
         asked = self.headers.get("Range")
@@ -68,7 +75,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if told.etag:
             self.send_header("ETag", told.etag)
         if told.says_length and not told.endless:
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", told.length or str(len(body)))
         self.end_headers()
         if told.cuts:
             body = body[: told.cuts.pop(0)]

@@ -94,6 +94,53 @@ def test_nothing_tells_whether_parts_fit_so_it_is_begun_anew(
     assert (tmp_path / "m").read_bytes() == BODY
 
 
+@pytest.mark.parametrize("sha256", [SHA256, None])
+def test_a_call_that_was_killed_at_the_end_goes_on_there(
+    sha256: str | None, url: str, told: Behaviour, tmp_path: Path
+) -> None:
+    (tmp_path / "m.part").write_bytes(BODY)
+    (tmp_path / "m.from").write_text(told.etag, encoding="ascii")
+    fetch(url, tmp_path / "m", sha256=sha256, limits=LIMITS)
+    assert (tmp_path / "m").read_bytes() == BODY
+    assert told.ranges == [f"bytes={len(BODY)}-"]
+    assert names(tmp_path) == ["m"]
+
+
+def test_more_than_the_server_has_is_thrown_away(url: str, tmp_path: Path) -> None:
+    (tmp_path / "m.part").write_bytes(BODY + b"x")
+    with pytest.raises(DownloadError, match="thrown away; call again"):
+        fetch(url, tmp_path / "m", sha256=SHA256, limits=LIMITS)
+    fetch(url, tmp_path / "m", sha256=SHA256, limits=LIMITS)
+    assert (tmp_path / "m").read_bytes() == BODY
+
+
+def test_a_length_of_endless_digits_is_no_length(url: str, told: Behaviour, tmp_path: Path) -> None:
+    told.length = 5000 * "9"
+    fetch(url, tmp_path / "m", sha256=SHA256, limits=LIMITS)
+    assert (tmp_path / "m").read_bytes() == BODY
+
+
+def test_the_part_of_an_old_file_is_never_taken_for_one_of_the_new(
+    url: str, told: Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told.cuts = [1000, 0]
+    with pytest.raises(DownloadError, match="cut off"):
+        fetch(url, tmp_path / "m", sha256=None, limits=LIMITS)
+    told.body, told.etag = BODY[::-1], '"two"'
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", _fail_to_open)
+        with pytest.raises(OutputError, match="disk is full"):
+            fetch(url, tmp_path / "m", sha256=None, limits=LIMITS)
+    fetch(url, tmp_path / "m", sha256=None, limits=LIMITS)
+    assert (tmp_path / "m").read_bytes() == BODY[::-1]
+
+
+def _fail_to_open(path: Path, mode: str = "r", *rest: object, **named: object) -> object:
+    if path.suffix == ".part":
+        raise OSError(28, "No space left on device")
+    return open(path, mode, *rest, **named)  # type: ignore[call-overload]  # noqa: PTH123 - it stands for that
+
+
 def test_another_file_is_refused_and_not_kept(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=f"SHA-256 is {SHA256}, not 0000"):
         fetch(url, tmp_path / "m", sha256="0" * 64, limits=LIMITS)

@@ -30,7 +30,10 @@ _LONGEST_S: Final = 86400
 ATTEMPTS: Final = 5
 _BLOCK = 2**18
 _LEAST_BYTES_A_TIMEOUT = 2**14  # what comes slower has stalled
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+# numbers of more digits are no sizes, and Python refuses to read them
+_LENGTH = re.compile(r"[0-9]{1,15}")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]+/([0-9]+|\*)")
+_WHOLE_RANGE = re.compile(r"bytes \*/([0-9]{1,15})")
 
 Progress = Callable[[int, int | None], None]
 
@@ -196,16 +199,18 @@ class _Download:
     def _receive(self, response: Any) -> None:
         start = self._find_start(response)
         length = response.headers.get("Content-Length")
-        total = None if length is None or not length.isdecimal() else start + int(length)
+        total = start + int(length) if length and _LENGTH.fullmatch(length) else None
         if total is not None and total > self._limits.max_bytes:
             raise DownloadError(
                 f"{self._url}: has {total} bytes; {self._limits.max_bytes:.0f} are allowed, see --max-size"
             )
         with explaining(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._origin.write_text(_find_origin(response.headers), encoding="ascii", errors="ignore")
             file = self._part.open("ab" if start else "wb")
         with file:
+            # not before the old part is gone: it would be taken for one of the new file
+            with explaining(self._path):
+                self._origin.write_text(_find_origin(response.headers), encoding="ascii", errors="ignore")
             for block in self._blocks(response):
                 with explaining(self._path):
                     file.write(block)
@@ -222,6 +227,15 @@ class _Download:
             self._discard()
             raise DownloadError(f"{self._url}: the server sent another part than was asked for; try again")
         return int(told[1])
+
+    def _check_whole(self, headers: Any) -> None:
+        """Make sure that there is nothing left to ask for because all of it is here."""
+        told = _WHOLE_RANGE.fullmatch(headers.get("Content-Range", ""))
+        if told is None or int(told[1]) != self.size:
+            self._discard()
+            raise DownloadError(
+                f"{self._url}: the server cannot go on from what was here, which was thrown away; call again"
+            )
 
     def _check_size(self, file: BinaryIO, total: int | None) -> None:
         size = file.tell()
@@ -250,7 +264,8 @@ class _Download:
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == http.client.REQUESTED_RANGE_NOT_SATISFIABLE:
-                self._discard()
+                self._check_whole(error.headers)
+                return
             raise DownloadError(f"{self._url}: the server says {error.code} {error.reason}") from error
         except TimeoutError as error:
             raise DownloadError(
