@@ -121,6 +121,14 @@ def test_a_wav_that_was_piped_into_a_file_is_read_to_its_end(tmp_path: Path, siz
     assert read_blocks(tmp_path / "piped.wav")[1].shape == (2, 5000)
 
 
+def test_a_w64_that_was_piped_into_a_file_is_read_to_its_end(tmp_path: Path) -> None:
+    data = song_bytes("sony.w64", tones(5000))
+    known = struct.pack("<Q", 24 + 5000 * 4)
+    assert data.count(known) == 1
+    (tmp_path / "piped.w64").write_bytes(data.replace(known, struct.pack("<Q", 2**63 - 1)))  # ffmpeg
+    assert read_blocks(tmp_path / "piped.w64")[1].shape == (2, 5000)
+
+
 def test_flac_of_unknown_length_and_flac_with_a_trailing_tag(tmp_path: Path) -> None:
     data = bytearray(song_bytes("pcm16.flac", tones(70_000)))
     (tmp_path / "tagged.flac").write_bytes(data + b"TAG" + b" " * 125)

@@ -116,10 +116,10 @@ def _find_w64_data(file: BinaryIO) -> tuple[int, int] | None:
         if len(header) < 24:
             return None
         size = int.from_bytes(header[16:], "little")
+        if not 24 <= size < 2**62:  # damage, or the length was not known
+            return None
         if header[:16] == _W64_DATA:
             return position + 24, size - 24
-        if not 24 <= size < 2**62:
-            return None
         position += -(-size // 8) * 8
     return None
 
