@@ -72,6 +72,25 @@ def test_a_call_after_a_cut_goes_on(url: str, told: Behaviour, pinned: str) -> N
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_a_download_that_was_damaged_meanwhile_is_fetched_again(url: str, told: Behaviour) -> None:
+    told.body = told.body[:-9]  # of the right hash, and no model
+    cut = hashlib.sha256(told.body).hexdigest()
+    assert call("models", "pull", url, "--sha256", cut).code == 1
+    (kept,) = (Registry().folder / ".downloads").glob("*/*.onnx")
+    kept.write_bytes(told.body[:100])
+    told.paths.clear()
+    call("models", "pull", url, "--sha256", cut)
+    assert len(told.paths) == 1
+    assert kept.read_bytes() == told.body
+
+
+@pytest.mark.parametrize("name", ["a%00.onnx", "a%0A.onnx"])
+def test_an_address_of_a_name_that_no_file_can_have_is_refused(name: str) -> None:
+    refused = call("models", "pull", f"http://127.0.0.1:9/{name}", "--allow-unpinned")
+    assert refused.code == 2
+    assert "name of an .onnx file" in refused.stderr
+
+
 def test_a_terminal_sees_how_much_has_come(url: str, told: Behaviour, pinned: str) -> None:
     terminal, end = os.openpty()
     command = [sys.executable, "-m", "stemsplit", "models", "pull", url, "--sha256", pinned]
@@ -139,6 +158,12 @@ def test_a_list_that_contradicts_the_file_is_refused(url: str, pinned: str, tmp_
         ('urls = { "../x.onnx" = "http://a/x.onnx" }', "leads out"),
         ('urls = { "/x.onnx" = "http://a/x.onnx" }', "leads out"),
         ('url = "http://a/x.onnx"\nsha256 = "12"', "no SHA-256"),
+        (f'url = "http://a/x.onnx"\nsha256 = {{ "y.onnx" = "{64 * "0"}" }}', "sha256 names 'y.onnx'"),
+        (
+            f'urls = {{ "x.onnx" = "http://a/x.onnx" }}\nsha256 = {{ "x.onx" = "{64 * "0"}" }}',
+            "names 'x.onx'",
+        ),
+        ('urls = { "x\\u0000.onnx" = "http://a/x.onnx" }', "leads out"),
         ('url = "http://a/x"', "name of an .onnx file"),
         ("url = 3", "no address"),
         ('licence = "MIT"', "say where"),

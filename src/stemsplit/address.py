@@ -50,6 +50,6 @@ def name_of_url(url: str) -> str:
     """
     check_url(url)
     name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if not name.endswith(".onnx") or "\\" in name or len(name) == len(".onnx"):
+    if not name.endswith(".onnx") or "\\" in name or len(name) == len(".onnx") or not name.isprintable():
         raise SettingsError(f"{url}: must end in the name of an .onnx file")
     return name

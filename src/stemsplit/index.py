@@ -15,7 +15,7 @@ A model of one file may have ``url`` and a plain ``sha256``.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -114,9 +114,11 @@ def _parse_files(url: Any, urls: Any, sha256: Any) -> tuple[RemoteFile, ...]:
         (first, *_) = addresses = _parse_addresses("url", url)
         name = name_of_url(first)
         hashes = {name: sha256} if isinstance(sha256, str) else sha256 or {}
+        _check_hashed(hashes, {name})
         return (RemoteFile(name, addresses, _parse_hash(hashes, name)),)
     if not isinstance(urls, dict) or not urls or not isinstance(sha256 or {}, dict):
         raise ModelError("urls and sha256 must be tables, of files and addresses, of files and hashes")
+    _check_hashed(sha256 or {}, urls)
     return tuple(
         RemoteFile(_check_file(name), _parse_addresses(name, each), _parse_hash(sha256 or {}, name))
         for name, each in urls.items()
@@ -124,7 +126,8 @@ def _parse_files(url: Any, urls: Any, sha256: Any) -> tuple[RemoteFile, ...]:
 
 
 def _check_file(name: str) -> str:
-    if PurePosixPath(name).name != name or "\\" in name or name in {"", ".", ".."} or ":" in name:
+    is_plain = PurePosixPath(name).name == name and name not in {"", ".", ".."} and name.isprintable()
+    if not is_plain or "\\" in name or ":" in name:
         raise ModelError(f"the file name {name!r} leads out of the model's folder; use a plain name")
     return name
 
@@ -136,6 +139,15 @@ def _parse_addresses(name: str, value: Any) -> tuple[str, ...]:
     for each in addresses:
         check_url(each)
     return addresses
+
+
+def _check_hashed(hashes: Any, names: Collection[str]) -> None:
+    """Refuse a hash of a file that there is not: the file that it was meant for would come unpinned."""
+    unknown = next((name for name in hashes if name not in names), None) if isinstance(hashes, dict) else None
+    if unknown is not None:
+        raise ModelError(
+            f"sha256 names {unknown!r}, which is no file to be fetched; there are {', '.join(names)}"
+        )
 
 
 def _parse_hash(hashes: Any, name: str) -> str | None:

@@ -16,6 +16,7 @@ from stemsplit.description import Description, read_description
 from stemsplit.download import OFFLINE_VARIABLE, Limits, Progress, fetch
 from stemsplit.errors import DownloadError, ModelError, SettingsError
 from stemsplit.index import RemoteFile, RemoteModel, check_sha256, find_remote
+from stemsplit.model import hash_file
 from stemsplit.registry import Registry
 
 DOWNLOADS = ".downloads"
@@ -132,7 +133,7 @@ def _key(model: RemoteModel) -> str:
 
 def _fetch_one(file: RemoteFile, folder: Path, limits: Limits, progress: Progress | None) -> None:
     path = folder / file.name
-    if path.is_file():
+    if path.is_file() and file.sha256 in {None, hash_file(path)}:
         return  # whole: it has its name
     problems = []
     for url in file.urls:
