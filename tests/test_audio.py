@@ -229,6 +229,13 @@ def test_an_ogg_that_ends_between_two_pages(tmp_path: Path, name: str) -> None:
     refused(tmp_path / name, "the page that ends the stream is missing")
 
 
+@pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
+def test_an_ogg_of_which_only_the_first_stream_would_be_read(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(song_bytes(name, tones(5000)) + song_bytes(name, tones(9000)))
+    assert read_whole(tmp_path / name).shape[1] == 5000
+    refused(tmp_path / name, "several streams", "ffmpeg")
+
+
 @pytest.mark.parametrize("damage", ["noise", "zeros", "hole"])
 @pytest.mark.parametrize("name", ["pcm16.flac", "pcm24.flac", "song.mp3", "song.ogg", "song.opus"])
 def test_damage_in_the_middle(tmp_path: Path, name: str, damage: str) -> None:

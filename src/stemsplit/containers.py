@@ -17,6 +17,7 @@ _W64_DATA: Final = bytes.fromhex("64617461f3acd3118cd100c04f8edb8a")
 _MAX_CHUNKS: Final = 10_000
 _OGG_START_BYTES: Final = 2**16
 _OGG_TAIL_BYTES: Final = 2**17
+_OGG_FIRST_PAGE: Final = 2
 _OGG_LAST_PAGE: Final = 4
 
 
@@ -138,6 +139,26 @@ def _find_ogg_truncation(file: BinaryIO, size: int) -> str | None:
     if not tail[at + 5] & _OGG_LAST_PAGE:
         return "the page that ends the stream is missing"
     return None
+
+
+def is_chained_ogg(path: Path) -> bool:
+    """Tell whether streams follow one another in an Ogg (RFC 3533): libsndfile reads the first of them only.
+
+    Streams side by side, of a video for example, all begin before any of them goes on.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(_OGG_START_BYTES)
+        file.seek(max(0, size - _OGG_TAIL_BYTES))
+        tail = file.read()
+    serials = set()
+    position = 0
+    while len(start) >= position + 27 and start[position + 5] & _OGG_FIRST_PAGE:
+        serials.add(start[position + 14 : position + 18])
+        n_segments = start[position + 26]
+        position += 27 + n_segments + sum(start[position + 27 : position + 27 + n_segments])
+    at = tail.rfind(b"OggS\0")
+    return tail[at + 14 : at + 18] not in serials
 
 
 def has_vorbis_order(path: Path) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from stemsplit.audio import AudioInfo, os_path
-from stemsplit.containers import declares_mp3_length, find_truncation, has_vorbis_order
+from stemsplit.containers import declares_mp3_length, find_truncation, has_vorbis_order, is_chained_ogg
 from stemsplit.errors import AudioError
 from stemsplit.layout import VORBIS_PLACES
 from stemsplit.types import FloatArray
@@ -53,10 +53,16 @@ class SndfileDecoder:
     def _check_whole(self) -> None:
         try:
             problem = find_truncation(self._path)
+            is_chained = self._file.format == "OGG" and is_chained_ogg(self._path)
         except OSError as error:
             raise AudioError(f"{self._path}: cannot be read ({error.strerror}); check the disk") from error
         if problem:
             raise AudioError(f"{self._path}: truncated: {problem}; get a whole copy of the file")
+        if is_chained:
+            raise AudioError(
+                f"{self._path}: holds several streams one after another, and only the first could be read; "
+                "make one of them, for example with `ffmpeg -i song.ogg song.flac`"
+            )
 
     def _read_info(self) -> AudioInfo:
         file = self._file
