@@ -1,5 +1,6 @@
 """The doctor: every finding from a machine that has it, and the fix where it has not."""
 
+import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -86,7 +87,15 @@ def test_a_missing_package_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_pyav_may_be_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "version", pretend(av=None))
     assert find("PyAV").health is Health.MISSING
-    assert find("PyAV").fix == "pip install 'stemsplit[formats]'"
+    assert find("PyAV").fix == "pip install '.[formats]' (in your clone of stemsplit)"
+
+
+def test_no_advice_installs_the_other_program_that_has_this_name_on_pypi() -> None:
+    root = Path(__file__).parent.parent
+    pages = [*root.glob("*.md"), *root.glob("docs/*.md"), *root.glob("models/*.md")]
+    for path in [*pages, *root.glob("src/stemsplit/**/*.py")]:
+        advice = re.findall(r"pip install[^\n`(#]*", path.read_text(encoding="utf-8"))
+        assert not [line for line in advice if "stemsplit" in line.partition("&&")[0]], path
 
 
 def test_two_onnxruntimes_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -229,7 +229,7 @@ def _open_decoder(path: Path, head: bytes) -> Decoder:
     except AudioError as error:
         if wants_av:
             raise AudioError(
-                f"{path}: this format needs PyAV; install it with `pip install 'stemsplit[formats]'`"
+                f"{path}: this format needs PyAV; run `pip install '.[formats]'` in your clone of stemsplit"
             ) from error
         raise
 

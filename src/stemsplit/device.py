@@ -19,7 +19,7 @@ from typing import Any, Final
 from stemsplit.errors import DeviceError, ModelError, SettingsError
 from stemsplit.halves import read_halved
 
-CUDA_FIX = "install the CUDA libraries with: pip install 'stemsplit[cuda]'"
+CUDA_FIX = "install the CUDA libraries: run `pip install '.[cuda]'` in your clone of stemsplit"
 _SWAP = "pip uninstall onnxruntime onnxruntime-gpu, pip install"
 
 # an ONNX model of one Identity node, from `a` to `b`

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from stemsplit.device import Device
 
 _PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "librosa", "mutagen", "typer", "rich")
-_REINSTALL = "pip install --force-reinstall stemsplit"
+# never by name: the stemsplit of PyPI is another program
+_REINSTALL = "pip install --force-reinstall . (in your clone of stemsplit)"
 
 
 class Health(StrEnum):
@@ -98,7 +99,7 @@ def _examine_pyav() -> Finding:
     if found is not None:
         return Finding("PyAV", Health.OK, f"{found}, reads m4a, aac, wma and video containers")
     detail = "not installed; m4a, aac, wma and video containers cannot be read"
-    return Finding("PyAV", Health.MISSING, detail, "pip install 'stemsplit[formats]'")
+    return Finding("PyAV", Health.MISSING, detail, "pip install '.[formats]' (in your clone of stemsplit)")
 
 
 def _examine_onnxruntime() -> Finding:

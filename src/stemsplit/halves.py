@@ -35,7 +35,8 @@ def read_halved(path: Path) -> bytes:
         import onnx
     except ImportError as error:
         raise DeviceError(
-            "half precision needs the package onnx: pip install 'stemsplit[half]', or leave --half out"
+            "half precision needs the package onnx; run `pip install '.[half]'` in your clone of stemsplit, "
+            "or leave --half out"
         ) from error
     try:
         model = onnx.shape_inference.infer_shapes(onnx.load(path))

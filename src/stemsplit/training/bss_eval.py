@@ -94,7 +94,9 @@ def _museval() -> ModuleType:
     """Only the metrics of museval: the package itself also wants ffmpeg, to read a data set."""
     package = importlib.util.find_spec("museval")
     if package is None or not package.submodule_search_locations:
-        raise StemsplitError('museval is not installed; run `pip install "stemsplit[train]"`')
+        raise StemsplitError(
+            "museval is not installed; run `pip install '.[train]'` in your clone of stemsplit"
+        )
     path = Path(package.submodule_search_locations[0]) / "metrics.py"
     spec = importlib.util.spec_from_file_location("museval_metrics", path)
     assert spec is not None and spec.loader is not None

@@ -273,7 +273,7 @@ def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> st
 The clock sets the number of steps, so another machine gives another model of the same kind. {note}
 
 ```
-pip install "stemsplit[train]"      # and fluidsynth with the FluidR3 soundfont
+pip install ".[train]"      # in a clone; and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
 python -m stemsplit.training fit RUN --work WORK {settings} --threads 1{initial}
 python -m stemsplit.training export RUN models/band.onnx
