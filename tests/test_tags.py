@@ -117,6 +117,10 @@ def test_m4a(tmp_path: Path) -> None:
     song["----:com.apple.iTunes:initialkey"] = [MP4FreeForm(b"F#m")]
     song.save()
     assert read_tags(path) == Tags(title="Song", track_number="3/12", bpm="174", key="F#m")
+    song["trkn"] = [(0, 12)]
+    song["disk"] = [(2, 0)]
+    song.save()
+    assert read_tags(path) == Tags(title="Song", disc_number="2", bpm="174", key="F#m")
 
 
 def test_several_values_and_cover_art(tmp_path: Path) -> None:

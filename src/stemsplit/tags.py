@@ -143,8 +143,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace").strip()
-    if isinstance(value, tuple):
-        return "/".join(str(number) for number in value if number)
+    if isinstance(value, tuple):  # a number and of how many; 0 for what is not known
+        return "/".join(str(number) for number in value if number) if value[0] else ""
     if isinstance(value, list):
         return "; ".join(filter(None, map(_text, value)))
     inner = getattr(value, "text", None)
