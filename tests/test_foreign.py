@@ -53,6 +53,13 @@ def test_stems_have_the_mixtures_shape_and_sum_to_it(
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
 
 
+def test_a_song_may_be_shorter_than_a_sample_of_the_model(foreign: Path) -> None:
+    mixture = make_noise(2, 1)
+    stems = Separator(models=[foreign], device="cpu", threads=1)(mixture, 192_000)
+    assert all(samples.shape == mixture.shape for samples in stems.values())
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+
+
 @pytest.mark.parametrize("block", [777, 65536])
 def test_output_does_not_depend_on_blocks(foreign: Path, block: int) -> None:
     mixture = make_noise(2, 30_000)

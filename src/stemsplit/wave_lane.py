@@ -4,7 +4,7 @@ Like `stemsplit.lane`: a `WaveLane` is the plan; `WaveInput`, `WaveLane.infer` a
 stages of one song, each run by one thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,16 +142,25 @@ class WaveInput:
         self._groups = lane.groups(n_channels)
         self._resampler = Resampler(from_hz=sample_rate, to_hz=lane.sample_rate)
         self._segmenter = Segmenter(lane.segments, n_channels=n_channels)
+        self._n_samples = 0
 
     def process(self, mixture: FloatArray) -> list[LevelledSegment]:
         """Take ``(channels, samples)`` at the song's rate."""
-        found = self._segmenter.process(self._level(self._resampler.process(mixture)))
+        found = self._segment(self._resampler.process(mixture))
         return [LevelledSegment(segment, self._levels) for segment in found]
 
     def flush(self) -> list[LevelledSegment]:
         """Return the last segments."""
-        found = [*self._segmenter.process(self._level(self._resampler.flush())), *self._segmenter.flush()]
+        waveform = self._resampler.flush()
+        if self._n_samples + waveform.shape[-1] == 0:
+            # a song shorter than one sample at the model's rate still has a segment, of silence
+            waveform = np.zeros((len(waveform), 1), dtype=np.float32)
+        found = [*self._segment(waveform), *self._segmenter.flush()]
         return [LevelledSegment(segment, self._levels) for segment in found]
+
+    def _segment(self, waveform: FloatArray) -> Iterator[Segment]:
+        self._n_samples += waveform.shape[-1]
+        return self._segmenter.process(self._level(waveform))
 
     def _level(self, waveform: FloatArray) -> FloatArray:
         if self._levels is None:
