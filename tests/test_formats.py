@@ -34,7 +34,15 @@ LOSSLESS = ["alac.m4a", "pcm.mov", "flac.mkv", "pcm.mka", "pcm.avi", "pack.wv"]
 N_SAMPLES = 50_001
 
 
-def encode(path: Path, waveform: FloatArray, codec: str, sample_rate: int, *, options: Any = None) -> None:
+def encode(
+    path: Path,
+    waveform: FloatArray,
+    codec: str,
+    sample_rate: int,
+    *,
+    options: Any = None,
+    packed_as: str = "s16p",
+) -> None:
     layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[waveform.shape[0]]
     with av.open(str(path), "w", options=options or {}) as container:
         if path.suffix == ".mp4":
@@ -42,7 +50,7 @@ def encode(path: Path, waveform: FloatArray, codec: str, sample_rate: int, *, op
             video.width = video.height = 16
         stream = container.add_stream(codec, rate=sample_rate, layout=layout)
         if codec == "wavpack":
-            stream.format = "s16p"
+            stream.format = packed_as
         resampler = av.AudioResampler(
             stream.format.name, layout, sample_rate, frame_size=stream.frame_size or 1024
         )
@@ -113,6 +121,16 @@ def test_sample_types_have_the_names_that_encodings_know(tmp_path: Path, name: s
     codec, sample_rate, _ = FILES[name]
     encode(tmp_path / name, tones(5000), codec, sample_rate)
     assert read(tmp_path / name)[0].subtype == subtype
+
+
+@pytest.mark.parametrize(
+    ("codec", "subtype"),
+    [("wavpack", "FLOAT"), ("pcm_f32le", "FLOAT"), ("pcm_f64le", "DOUBLE"), ("pcm_s32le", "PCM_32")],
+)
+def test_the_depth_of_what_is_not_lossy_is_known(tmp_path: Path, codec: str, subtype: str) -> None:
+    path = tmp_path / ("a.wv" if codec == "wavpack" else "a.mka")
+    encode(path, tones(5000), codec, 44_100, packed_as="fltp")
+    assert read(path)[0].subtype == subtype
 
 
 @pytest.mark.parametrize("n_samples", [100, 1000, 1024, 44_100, 123_457])
@@ -196,7 +214,7 @@ def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(audio, "has_pyav", lambda: False)
     monkeypatch.setattr(extensions, "has_pyav", lambda: False)
     for name in ("a.m4a", "b.mp3"):
-        with pytest.raises(AudioError, match=r"stemsplit\[formats\]"):
+        with pytest.raises(AudioError, match=r"'\.\[formats\]'"):
             read(tmp_path / name)
     assert not is_audio(tmp_path / "a.m4a")
     soundfile.write(tmp_path / "still.wav", np.zeros((10, 2)), 44_100)

@@ -21,6 +21,7 @@ from stemsplit.audio import AudioInfo
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
 
+_LOSSLESS: Final = frozenset({"flac", "wavpack", "tta", "ape", "tak", "mlp", "truehd"})
 _EXACT_DURATION: Final = frozenset({"wv", "tta", "ape"})
 # Durations elsewhere are rounded, or cover the video too; a shortage beyond this is a cut file.
 _SLACK_S: Final = 0.25
@@ -215,9 +216,9 @@ def _subtype(codec: Any) -> str:
     depth = {"u8": 8, "s16": 16, "s32": 24, "flt": 32, "dbl": 64}.get(codec.format.name.rstrip("p"), 0)
     if name == "alac":
         return f"ALAC_{depth}"
-    if name.startswith("pcm_f"):
-        return "FLOAT" if depth == 32 else "DOUBLE"
-    lossless = name in ("flac", "wavpack", "tta", "ape", "tak", "mlp", "truehd")
-    if depth in (16, 24) and (lossless or name.startswith("pcm_s")):
-        return f"PCM_{depth}"
+    if name.startswith("pcm_s32"):
+        return "PCM_32"
+    linear = {16: "PCM_16", 24: "PCM_24", 32: "FLOAT", 64: "DOUBLE"}
+    if depth in linear and (name.startswith("pcm_") or name in _LOSSLESS):
+        return linear[depth]
     return name.removesuffix("float").upper()
