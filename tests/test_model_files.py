@@ -99,6 +99,20 @@ def _external(model: Any) -> list[Any]:
     return [entry for tensor in tensors for entry in tensor.external_data]
 
 
+def test_a_name_is_looked_at_to_its_end(tmp_path: Path) -> None:
+    """Its first 4,096 bytes name a file of the folder, all of it one outside."""
+    path = write_waveform(tmp_path)
+    (tmp_path / "weights1.bin").write_bytes(np.float32(2).tobytes())
+    keep_weights_elsewhere(tmp_path / "demucs.onnx", "w")
+    model = onnx.load_from_string((tmp_path / "demucs.onnx").read_bytes())
+    for entry in _external(model):
+        if entry.key == "location":
+            entry.value = 2042 * "./" + "weights1.bin" + "/../../secret"
+    (tmp_path / "demucs.onnx").write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="a name of 4109 bytes"):
+        check_files(read_description(path), tmp_path)
+
+
 def test_weights_within_the_folder_are_used_and_hashed(tmp_path: Path) -> None:
     path = write_waveform(tmp_path)
     before = open_model(path, device=CPU).info.sha256

@@ -17,6 +17,7 @@ KNOWN_DOMAINS = frozenset({"", "ai.onnx", "com.microsoft"})
 MAX_BYTES = 2**31  # of any protocol buffer
 MAX_DEPTH = 64
 MAX_FIELDS = 5_000_000
+MAX_NAME_BYTES = 4096
 
 # the parts of a message that lead to nodes and tensors: field number -> kind of the part
 _PARTS: dict[str, dict[int, str]] = {
@@ -100,4 +101,7 @@ class GraphFile:
 
 
 def _decode(value: memoryview) -> str:
-    return bytes(value[:4096]).decode("utf-8", errors="replace")
+    # what is cut off could lead elsewhere than what is left
+    if len(value) > MAX_NAME_BYTES:
+        raise MalformedError(f"a name of {len(value)} bytes")
+    return bytes(value).decode("utf-8", errors="replace")
