@@ -60,6 +60,13 @@ def test_a_song_may_be_shorter_than_a_sample_of_the_model(foreign: Path) -> None
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
 
 
+def test_a_segment_of_days_is_refused(tmp_path: Path) -> None:
+    write_graph(tmp_path / "mdx.onnx", ["n", 4, 1, 2**26], [1.0])
+    text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048", "zeroed_bins = 0")
+    with pytest.raises(ModelError, match="hears 67108864 frames at once, 1024 samples apart; at most"):
+        open_foreign(write_description(tmp_path, *text), device=CPU)
+
+
 @pytest.mark.parametrize("block", [777, 65536])
 def test_output_does_not_depend_on_blocks(foreign: Path, block: int) -> None:
     mixture = make_noise(2, 30_000)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stemsplit.description import Description, GraphEntry, read_description
+from stemsplit.description import MAX_SIZE, Description, GraphEntry, read_description
 from stemsplit.device import Device
 from stemsplit.errors import ModelError
 from stemsplit.graph import Graph
@@ -207,6 +207,11 @@ class WaveModel:
         if not self.segment_samples:
             needed = "n_frames" if spec.output_kind == "complex" else "n_samples"
             raise ModelError(f"{info.path}: {needed} is missing, and the graph leaves it open; describe it")
+        if self.segment_samples > MAX_SIZE:
+            raise ModelError(
+                f"{info.path}: the network hears {spec.n_frames} frames at once, {spec.hop_length} samples "
+                f"apart; at most {MAX_SIZE} samples are accepted"
+            )
 
     @property
     def segment_samples(self) -> int:
