@@ -236,6 +236,29 @@ def test_an_ogg_of_which_only_the_first_stream_would_be_read(tmp_path: Path, nam
     refused(tmp_path / name, "several streams", "ffmpeg")
 
 
+@pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125) + b"ID3\4\0\0\0\0\x20\0" + bytes(4096)])
+@pytest.mark.parametrize(("sample_rate", "n_channels"), [(48_000, 2), (44_100, 1), (22_050, 2), (8_000, 1)])
+def test_an_mp3_of_which_only_the_first_song_would_be_read(
+    tmp_path: Path, sample_rate: int, n_channels: int, between: bytes
+) -> None:
+    song = song_bytes("song.mp3", tones(90_000, n_channels), sample_rate=sample_rate)
+    path = tmp_path / "joined.mp3"
+    path.write_bytes(song + between + b"APETAGEX" + bytes(5000))
+    assert read_blocks(path)[1].shape == (n_channels, 90_000)
+    path.write_bytes(song + between + song)
+    assert read_whole(path).shape[1] == 90_000
+    refused(path, "several streams", "ffmpeg")
+
+
+def test_an_mp3_with_two_tags_that_is_cut_short(tmp_path: Path) -> None:
+    tag = b"ID3\4\0\x10\0\0\x7f\x7f" + bytes(0x3FFF) + b"3DI\4\0\x10\0\0\x7f\x7f"
+    data = tag + tag + song_bytes("song.mp3", tones(200_000))
+    (tmp_path / "tagged.mp3").write_bytes(data)
+    assert read_blocks(tmp_path / "tagged.mp3")[0].n_samples == 200_000
+    (tmp_path / "tagged.mp3").write_bytes(data[: len(data) * 2 // 3])
+    refused(tmp_path / "tagged.mp3")
+
+
 @pytest.mark.parametrize("damage", ["noise", "zeros", "hole"])
 @pytest.mark.parametrize("name", ["pcm16.flac", "pcm24.flac", "song.mp3", "song.ogg", "song.opus"])
 def test_damage_in_the_middle(tmp_path: Path, name: str, damage: str) -> None:

@@ -167,16 +167,3 @@ def has_vorbis_order(path: Path) -> bool:
         start = file.read(_OGG_START_BYTES)
     at = start.find(b"OpusHead")
     return at < 0 or start[at + 18 : at + 19] == b"\1"
-
-
-def declares_mp3_length(path: Path) -> bool:
-    """Tell whether an mp3 carries a header with its length; without one, libsndfile only estimates."""
-    with path.open("rb") as file:
-        head = file.read(10)
-        if head[:3] == b"ID3" and len(head) == 10:
-            size = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-            file.seek(10 + size)
-        else:
-            file.seek(0)
-        start = file.read(8192)
-    return any(mark in start for mark in (b"Xing", b"Info", b"VBRI"))

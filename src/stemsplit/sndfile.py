@@ -11,13 +11,15 @@ import numpy as np
 import soundfile
 
 from stemsplit.audio import AudioInfo, os_path
-from stemsplit.containers import declares_mp3_length, find_truncation, has_vorbis_order, is_chained_ogg
+from stemsplit.containers import find_truncation, has_vorbis_order, is_chained_ogg
 from stemsplit.errors import AudioError
 from stemsplit.layout import VORBIS_PLACES
+from stemsplit.mp3 import declares_mp3_length, goes_on_behind_its_end
 from stemsplit.types import FloatArray
 
 _UNKNOWN_LENGTH: Final = 2**62
 _MP3_FRAME_SAMPLES: Final = 1152
+_MORE_BEHIND_THE_END: Final = {"OGG": is_chained_ogg, "MP3": goes_on_behind_its_end}
 # Without these, soundfile's own mistakes (a headerless .raw file) would escape as TypeError or ValueError.
 _FAILURES: Final = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError)
 
@@ -53,15 +55,16 @@ class SndfileDecoder:
     def _check_whole(self) -> None:
         try:
             problem = find_truncation(self._path)
-            is_chained = self._file.format == "OGG" and is_chained_ogg(self._path)
+            has_more = _MORE_BEHIND_THE_END.get(self._file.format)
+            is_joined = has_more is not None and has_more(self._path)
         except OSError as error:
             raise AudioError(f"{self._path}: cannot be read ({error.strerror}); check the disk") from error
         if problem:
             raise AudioError(f"{self._path}: truncated: {problem}; get a whole copy of the file")
-        if is_chained:
+        if is_joined:
             raise AudioError(
                 f"{self._path}: holds several streams one after another, and only the first could be read; "
-                "make one of them, for example with `ffmpeg -i song.ogg song.flac`"
+                "make one of them, for example with `ffmpeg -i FILE song.flac`"
             )
 
     def _read_info(self) -> AudioInfo:
