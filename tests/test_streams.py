@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli_support import Call, expect, list_files, make_command, make_environment, make_song
+from tests.tiny_models import make_spec, write_model
 
 FULL = "stemsplit: stdout: cannot be written (No space left on device)"
 
@@ -75,6 +76,17 @@ def test_what_is_meant_for_standard_error_never_gets_into_a_stem(model: Path) ->
     assert silent.code == heard.code == 0
     assert silent.stdout == heard.stdout
     assert "device: " in heard.stderr
+
+
+def test_signs_that_standard_output_has_not_are_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = write_model(tmp_path / "named.onnx", make_spec(attribution="é 日"))
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    for command in ("info", "licence"):
+        done = call_shell("models", command, named, then="")
+        assert (done.code, done.stderr) == (0, "")
+        assert any(line.endswith(r"\xe9 \u65e5") for line in done.lines)
 
 
 @pytest.mark.parametrize("args", [["models"], ["doctor", "--json"], ["--version"]])

@@ -47,9 +47,18 @@ def show(*lines: str) -> None:
     OutputError
         If they cannot be written.
     """
+    data = _encode("".join(line + "\n" for line in lines), sys.stdout.encoding)
     with _writing():
-        sys.stdout.writelines(line + "\n" for line in lines)
-        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Return `text` in bytes, those of a name as they are; signs that `encoding` has not are escaped."""
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
 
 
 @contextlib.contextmanager
