@@ -57,6 +57,7 @@ def test_one_failure_is_1_and_stops_nothing(model: Path) -> None:
         (["--stems", "vocasl"], "did you mean 'vocals'"),
         (["--stems", "vocals,,bass"], "empty name"),
         (["--karaoke", "vocasl"], "did you mean 'vocals'"),
+        (["--karaoke", ""], "no model offers the stem ''"),
         (["--name", "{trak}/{stem}.{ext}"], "{track}"),
         (["--name", "{track}.{ext}"], "would both be written"),
         (["--format", "mp4"], "mp4"),
@@ -70,6 +71,7 @@ def test_one_failure_is_1_and_stops_nothing(model: Path) -> None:
         (["--chunk", "-1"], "chunk"),
         (["--chunk", "0"], "from 0.1 to 600 s"),
         (["--threads", "0"], "threads"),
+        (["--threads", "99999999"], "threads"),
         (["--nonsense"], "nonsense"),
         (["--skip-existing", "--resume"], "exclude"),
         (["--output", "-", "--stems", "vocals,drums"], "one stem"),
@@ -293,6 +295,15 @@ def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     wrong = call("models", "info", "tinny")
     assert wrong.code == 2
     assert "did you mean 'tiny'" in wrong.stderr
+
+
+@pytest.mark.parametrize("option", [["--models-dir", "mine"], ["--json"]])
+def test_an_option_of_the_list_is_not_ignored_before_another_command(option: list[str]) -> None:
+    for command in (["list"], ["remove", "tiny"]):
+        refused = call("models", *option, *command)
+        assert refused.code == 2
+        assert f"behind the command: stemsplit models {command[0]} {option[0]}" in refused.stderr
+        assert refused.stdout == b""
 
 
 def test_a_model_that_is_not_there_is_the_same_mistake_everywhere(model: Path) -> None:

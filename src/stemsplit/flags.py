@@ -7,6 +7,7 @@ import typer
 
 from stemsplit.errors import SettingsError
 from stemsplit.naming import DEFAULT_TEMPLATE, FIELDS
+from stemsplit.settings import MAX_THREADS
 
 ModelsFolder = Annotated[
     str | None,
@@ -158,7 +159,13 @@ class Flags:
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1
     threads: Annotated[
         int | None,
-        typer.Option("--threads", metavar="N", min=1, help="Threads of the network. Default: one a core."),
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            max=MAX_THREADS,
+            help="Threads of the network. Default: one a core.",
+        ),
     ] = None
     model: Annotated[
         list[str] | None,

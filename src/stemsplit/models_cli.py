@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stemsplit.ending import run_command
+from stemsplit.errors import SettingsError
 from stemsplit.flags import ModelsFolder, complete_models, complete_registered
 from stemsplit.result import ExitStatus
 
@@ -47,6 +48,13 @@ def _run(command: Callable[["Registry"], ExitStatus], folder: str | None) -> Non
 def _list_by_default(ctx: typer.Context, json: Json = False, models_dir: ModelsFolder = None) -> None:
     if ctx.invoked_subcommand is None:
         _list_models(json, models_dir)
+    elif json or models_dir is not None:
+        option, value = ("--json", "") if json else ("--models-dir", f" {models_dir}")
+        run_command(lambda: _refuse(f"{ctx.invoked_subcommand} {option}{value}", option))
+
+
+def _refuse(command: str, option: str) -> ExitStatus:
+    raise SettingsError(f"{option} goes behind the command: stemsplit models {command}")
 
 
 @models.command("list", help="List the models of the package and your own.")

@@ -94,13 +94,13 @@ def make_recipe(
         If the settings contradict each other or leave nothing to write.
     """
     _check(stems, residual, karaoke)
-    names = [karaoke] if karaoke else list(stems or _all_targets(models))
+    names = [karaoke] if karaoke is not None else list(stems or _all_targets(models))
     made = [_blend_stem(models, name, names, blend) for name in names]
-    rest = _subtract(f"no_{karaoke}" if karaoke else RESIDUAL, made)
+    rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, made)
     is_whole = rest.mixture == 0 and not any(rest.signals.values())
     if residual and is_whole:
         raise SettingsError("the stems already sum to the mixture, nothing is left; leave --residual out")
-    if karaoke or residual or (stems is None and not is_whole):
+    if karaoke is not None or residual or (stems is None and not is_whole):
         if rest.name in names:
             raise SettingsError(
                 f"a model has a stem {rest.name!r} of its own, and what is left over would be called so; "
@@ -111,7 +111,7 @@ def make_recipe(
 
 
 def _check(stems: Sequence[str] | None, residual: bool, karaoke: str | None) -> None:
-    if karaoke and (stems is not None or residual):
+    if karaoke is not None and (stems is not None or residual):
         raise SettingsError("--karaoke writes a stem and the rest; use it without --stems and --residual")
     if stems is not None and not stems:
         raise SettingsError("no stem was asked for; name one or more, such as vocals,drums")

@@ -25,7 +25,7 @@ from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
 from stemsplit.recipe import make_recipe
 from stemsplit.scan import scan_blocks
-from stemsplit.settings import SeparationSettings
+from stemsplit.settings import MAX_THREADS, SeparationSettings
 from stemsplit.types import FloatArray
 from stemsplit.wave_lane import WaveInput
 
@@ -110,9 +110,10 @@ class Separator:
         self.settings = SeparationSettings(
             wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend, half, shifts
         )
-        _check_counts(threads=threads, batch_size=batch_size)
+        _check_count("threads", threads, most=MAX_THREADS)
+        _check_count("batch_size", batch_size)
         self._device = choose_device(device, provider_options, half=half)
-        needed = (karaoke,) if karaoke and wanted is None else wanted
+        needed = (karaoke,) if karaoke is not None and wanted is None else wanted
         paths = bundled_models() if models is None else [resolve(model) for model in models]
         if models is None and blend.is_plain:
             self._models = open_cheapest(paths, needed, device=self._device, threads=threads)
@@ -298,10 +299,11 @@ def _check_lists(**lists: object) -> None:
             raise SettingsError(f"{name} is {str(value)!r}; give a list, as {name}=[{str(value)!r}]")
 
 
-def _check_counts(**counts: int | None) -> None:
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise SettingsError(f"{name} is {count}; it must be 1 or more")
+def _check_count(name: str, count: int | None, *, most: int | None = None) -> None:
+    if count is not None and (count < 1 or (most is not None and count > most)):
+        raise SettingsError(
+            f"{name} is {count}; it must be 1 or more" + (f", at most {most}" if most else "")
+        )
 
 
 def _check_samples(mixture: FloatArray, start_s: float) -> None:

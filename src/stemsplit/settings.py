@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from stemsplit.blend import Blend
 from stemsplit.errors import SettingsError
 
+# onnxruntime sets up as many as it is told, by the gigabyte
+MAX_THREADS = 1024
+
 
 @dataclass(frozen=True)
 class SeparationSettings:
