@@ -70,7 +70,7 @@ def test_unknown_stem_gets_a_proposal(
     paths = [tiny_model, vocals_model] if more else [tiny_model]
     with pytest.raises(SettingsError, match="did you mean 'vocals'"):
         opener(paths, ["vocal"], device=CPU)
-    with pytest.raises(SettingsError, match="There are: bass, drums, other, vocals"):
+    with pytest.raises(SettingsError, match="there are: bass, drums, other, vocals"):
         opener(paths, ["drums", "zzz"], device=CPU)
 
 

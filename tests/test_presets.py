@@ -91,7 +91,7 @@ def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
     done = call("a.wav", "-m", "one.onnx", "--preset", "fast", "--json", "--dry-run")
     assert done.records[0]["settings"]["chunk_s"] == 20
     unknown = call("a.wav", "--preset", "slow", "-m", "one.onnx")
-    assert unknown.stderr == "stemsplit: there is no preset 'slow'; There are: fast, best\n"
+    assert unknown.stderr == "stemsplit: there is no preset 'slow'; there are: fast, best\n"
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
         ("[mine]\nwiener = true", "not of the right kind"),
         ("[mine]\nmodels = []", "not of the right kind"),
         ("[mine]\nweights = { vocals = ['a'] }", "not of the right kind"),
-        ("[other]\n", "There are: other, fast, best"),
+        ("[other]\n", "here are: other, fast, best"),
         ("wiener = 1", "outside the tables"),
         ("[mine\n", "not a TOML file"),
         ("[mine]\nwiener = 99", "wiener is 99"),

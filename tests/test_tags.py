@@ -123,6 +123,16 @@ def test_m4a(tmp_path: Path) -> None:
     assert read_tags(path) == Tags(title="Song", disc_number="2", bpm="174", key="F#m")
 
 
+@pytest.mark.parametrize(
+    ("date", "kept"), [("2024-05", "2024-05"), ("12/03/1999", "1999"), ("long ago", ""), ("19991", "")]
+)
+def test_a_date_in_another_order_keeps_its_year_in_id3(tmp_path: Path, date: str, kept: str) -> None:
+    path = tmp_path / "song.mp3"
+    write_song(path, tones(3001))
+    write_tags(path, Tags(title="Song", date=date), "drums")
+    assert read_tags(path) == Tags(title="Song (drums)", date=kept)
+
+
 def test_several_values_and_cover_art(tmp_path: Path) -> None:
     path = tmp_path / "song.mp3"
     write_song(path, tones(5000))

@@ -1,6 +1,5 @@
 """The models that come with the package, and the choice among models by the stems they offer."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TypeAlias
 
 from stemsplit.blend import Blend
 from stemsplit.device import Device
-from stemsplit.errors import ModelError, SettingsError
+from stemsplit.errors import ModelError
 from stemsplit.foreign import SpectralModel, WaveModel, open_foreign
 from stemsplit.metadata import read_metadata
 from stemsplit.model import MaskModel, ModelInfo
@@ -16,6 +15,7 @@ from stemsplit.model_files import check_graph_file
 from stemsplit.record import read_pointer
 from stemsplit.registry import Registry
 from stemsplit.spec import ModelSpec
+from stemsplit.suggestion import unknown_name
 
 Model: TypeAlias = MaskModel | SpectralModel | WaveModel
 
@@ -70,10 +70,7 @@ def find_by_name(name: str, registry: Registry) -> Path:
     bundled = {read_spec(path).name: path for path in bundled_models()}
     if name in bundled:
         return bundled[name]
-    names = [*bundled, *registry.names()]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise SettingsError(f"there is no model {name!r}; {hint}There are: {', '.join(names)}")
+    raise unknown_name(f"there is no model {name!r}", name, [*bundled, *registry.names()])
 
 
 def open_model(path: Path, *, device: Device, threads: int | None = None) -> Model:
@@ -230,8 +227,5 @@ def open_blend(
 def check_name(stem: str, offered: Iterable[str]) -> None:
     """Raise a `SettingsError` that proposes the nearest name if `stem` is not among `offered`."""
     names = sorted(offered)
-    if stem in names:
-        return
-    near = difflib.get_close_matches(stem, names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
-    raise SettingsError(f"no model offers the stem {stem!r}; {hint}There are: {', '.join(names)}")
+    if stem not in names:
+        raise unknown_name(f"no model offers the stem {stem!r}", stem, names)

@@ -14,7 +14,6 @@ so that the model can be run at once::
 A model of one file may have ``url`` and a plain ``sha256``.
 """
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -24,6 +23,7 @@ from stemsplit import folders
 from stemsplit.address import check_url, name_of_url
 from stemsplit.description import Description, parse_description
 from stemsplit.errors import ModelError, SettingsError
+from stemsplit.suggestion import unknown_name
 from stemsplit.toml_file import read_toml
 
 FILE_NAME = "models.toml"
@@ -72,9 +72,7 @@ def find_remote(name: str, index: Path | None = None) -> RemoteModel:
         )
     tables = read_tables(path)
     if name not in tables:
-        near = difflib.get_close_matches(name, tables, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise SettingsError(f"{path} lists no model {name!r}; {hint}There are: {', '.join(tables) or 'none'}")
+        raise unknown_name(f"{path} lists no model {name!r}", name, tables)
     try:
         return _parse(name, dict(tables[name]))
     except (ModelError, SettingsError) as error:

@@ -12,7 +12,6 @@
 What is typed on the command line wins. Weights belong to their models: other models come without them.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any, Final
 from stemsplit import folders
 from stemsplit.errors import SettingsError
 from stemsplit.index import read_tables
+from stemsplit.suggestion import unknown_name
 
 FILE_NAME: Final = "presets.toml"
 BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
@@ -119,17 +119,13 @@ def read_preset(path: Path | None, name: str) -> dict[str, Any]:
     found = next(((each, tables[name]) for each, tables in lists if name in tables), None)
     if found is None:
         known = list(dict.fromkeys(key for _, tables in lists for key in tables))
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        where = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
-        raise SettingsError(f"{where}; {hint}There are: {', '.join(known)}")
+        problem = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
+        raise unknown_name(problem, name, known)
     source, table = found
     flags: dict[str, Any] = {}
     for key, value in table.items():
         if key not in _KEYS:
-            near = difflib.get_close_matches(key, _KEYS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(_KEYS)}"
-            raise SettingsError(f"{source}: {name}: unknown setting {key!r}{hint}")
+            raise unknown_name(f"{source}: {name}: unknown setting {key!r}", key, _KEYS)
         flag, is_right = _KEYS[key]
         if not is_right(value):
             raise SettingsError(f"{source}: {name}: {key} is {value!r}, which is not of the right kind")

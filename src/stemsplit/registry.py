@@ -6,7 +6,6 @@ neither, never half of one.
 """
 
 import contextlib
-import difflib
 import itertools
 import os
 import re
@@ -20,6 +19,7 @@ from stemsplit.folders import models_folder
 from stemsplit.naming import MAX_NAME_BYTES, clean_name
 from stemsplit.pending import explaining, is_running
 from stemsplit.record import FILE_NAME
+from stemsplit.suggestion import unknown_name
 
 _HIDDEN = re.compile(r"\.(\d+)-\d+\.part")
 _counter = itertools.count()
@@ -84,10 +84,7 @@ class Registry:
         """
         names = self.names()
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            known = ", ".join(names) or "none"
-            raise SettingsError(f"there is no model {name!r} in {self.folder}; {hint}There are: {known}")
+            raise unknown_name(f"there is no model {name!r} in {self.folder}", name, names)
         return self.folder / name / FILE_NAME
 
     def check_free(self, name: str, *, overwrite: bool) -> Path:

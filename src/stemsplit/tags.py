@@ -4,6 +4,7 @@ Read from mp3, FLAC, Ogg Vorbis, Opus, m4a/mp4, wma, WAV and AIFF (ID3 chunk, el
 WAV (ID3 chunk), FLAC, mp3, Ogg Vorbis and Opus. Text only: cover art is not copied.
 """
 
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -221,7 +222,19 @@ def _store(song: Any, tags: Tags) -> None:
         text = getattr(tags, name)
         if not text:
             continue
-        if is_id3:
-            stored.setall(frame, [getattr(id3, frame)(encoding=id3.Encoding.UTF8, text=[text])])
-        else:
+        if not is_id3:
             stored[_VORBIS[name]] = [text]
+        elif value := _timestamp(text) if name == "date" else text:
+            stored.setall(frame, [getattr(id3, frame)(encoding=id3.Encoding.UTF8, text=[value])])
+
+
+def _timestamp(date: str) -> str:
+    """A date as ID3 knows it, from the year on; of one in another order only the year, or nothing.
+
+    >>> _timestamp("1999-12-03"), _timestamp("12/03/1999"), _timestamp("long ago")
+    ('1999-12-03', '1999', '')
+    """
+    if re.fullmatch(r"\d{4}(-\d\d){0,2}([T ]\d\d(:\d\d){0,2})?", date):
+        return date
+    year = re.search(r"(?<!\d)\d{4}(?!\d)", date)
+    return year[0] if year else ""

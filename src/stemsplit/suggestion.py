@@ -1,0 +1,20 @@
+"""What to say of a name that nothing has."""
+
+import difflib
+from collections.abc import Iterable
+
+from stemsplit.errors import SettingsError
+
+
+def unknown_name(problem: str, name: str, known: Iterable[str]) -> SettingsError:
+    """An error that says what is wrong with `name`, proposes the nearest name and lists all `known` ones.
+
+    >>> print(unknown_name("no model offers the stem 'drum'", "drum", ["bass", "drums"]))
+    no model offers the stem 'drum'; did you mean 'drums'? There are: bass, drums
+    >>> print(unknown_name("there is no preset 'x'", "x", []))
+    there is no preset 'x'; there are: none
+    """
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]!r}? There" if near else "there"
+    return SettingsError(f"{problem}; {hint} are: {', '.join(names) or 'none'}")
