@@ -122,7 +122,7 @@ def test_free_masks_need_not_sum_to_one() -> None:
 
 
 def test_shorter_dilations_shorten_the_reach() -> None:
-    assert BandSplit(n_features=8, dilations=[1, 2, 4, 8, 1, 2, 2, 4]).reach_frames == 24
+    assert BandSplit(n_features=8, n_layers=4, dilations=[1, 2, 4, 8, 1, 2, 2, 4]).reach_frames == 24
     with pytest.raises(ModelError, match="dilations"):
         build("bandsplit", n_layers=2, dilations=[1])
 

@@ -244,7 +244,7 @@ def test_the_framewise_table_counts_songs_and_frames(cases: list[Case]) -> None:
 def test_presets_make_networks() -> None:
     for name in ("cpu", "gpu"):
         preset = find_preset(name)
-        assert preset.build().reach_frames <= 43  # three seconds
+        assert preset.build().reach_frames <= 50  # three and a half seconds
         assert preset.remix().n_samples > preset.n_frames * 3072
     with pytest.raises(StemsplitError, match="nonsense"):
         find_preset("nonsense")

@@ -275,7 +275,7 @@ The clock sets the number of steps, so another machine gives another model of th
 ```
 pip install ".[train]"      # in a clone; and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
-python -m stemsplit.training fit RUN --work WORK {settings} --threads 1{initial}
+python -m stemsplit.training fit RUN --work WORK {settings}{initial}
 python -m stemsplit.training export RUN models/band.onnx
 python -m stemsplit.training evaluate RUN --work WORK --museval
 python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx --hardware "..."

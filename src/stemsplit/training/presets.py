@@ -86,7 +86,7 @@ _OPENUNMIX = Preset(
 PRESETS = {
     "cpu": Preset(),
     "gpu": Preset(
-        options={"n_features": 128, "n_layers": 6, "dilations": [1, 2, 4, 8, 1, 4, 2, 12, 1, 2, 1, 4]},
+        options={"n_features": 128},
         n_frames=96,
         batch_size=16,
         learning_rate=1e-3,
