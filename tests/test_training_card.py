@@ -86,6 +86,12 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "tiny.md").read_text(encoding="utf-8")
 
 
+def test_each_weakness_has_a_line_of_its_own(card: str) -> None:
+    weaknesses = card.partition("## Known weaknesses\n\n")[2].partition("\n\n")[0].splitlines()
+    assert weaknesses[1] == "- The weakest target is vocals (3.0 dB on real sources)."
+    assert all(line.startswith(("- ", "  ")) and ".-" not in line for line in weaknesses)
+
+
 def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
     assert "A sigmoid for each target makes the masks." in card and "sum to one" not in card
     assert "`20 log10` of the summed magnitudes" in card

@@ -159,7 +159,7 @@ def _quality(evaluation: Evaluation) -> str:
     baseline = evaluation.by_target("baseline", sources=REAL_SOURCES)
     weakest = min(model, key=lambda target: model[target], default="")
     weakness = (
-        f"- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources).\n" if weakest else ""
+        f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources)." if weakest else ""
     )
     lost = [target for target in model if model[target] <= baseline[target]]
     against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
