@@ -7,8 +7,9 @@ the last page). FLAC and mp3 are checked while decoding, by their declared count
 
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 from stemsplit.wav import is_placeholder
 
@@ -78,50 +79,50 @@ def _find_riff_data(file: BinaryIO, order: str) -> tuple[int, int] | None:
 
 
 def _find_chunk(file: BinaryIO, wanted: bytes, order: str) -> tuple[int, int] | None:
-    """Walk IFF chunks; return start and size of the first one that is called ``wanted``."""
-    position = 12
-    for _ in range(_MAX_CHUNKS):
-        file.seek(position)
-        header = file.read(8)
-        if len(header) < 8:
-            return None
-        name, size = struct.unpack(f"{order}4sI", header)
-        if name == wanted:
-            return position + 8, size
-        position += 8 + size + size % 2
-    return None
+    """Return start and size of the first chunk of an IFF or RIFF file that is called ``wanted``."""
+    return _walk(
+        file, wanted, position=12, header_bytes=8, aligned=2, read=struct.Struct(f"{order}4sI").unpack
+    )
 
 
 def _find_caf_data(file: BinaryIO) -> tuple[int, int] | None:
-    position = 8
-    for _ in range(_MAX_CHUNKS):
-        file.seek(position)
-        header = file.read(12)
-        if len(header) < 12:
-            return None
-        name, size = struct.unpack(">4sq", header)
-        if size < 0:  # only of the audio, and then it goes on to the end
-            return None
-        position += 12
-        if name == b"data":
-            return position, size
-        position += size
-    return None
+    return _walk(file, b"data", position=8, header_bytes=12, aligned=1, read=struct.Struct(">4sq").unpack)
 
 
 def _find_w64_data(file: BinaryIO) -> tuple[int, int] | None:
-    position = 40
+    return _walk(file, _W64_DATA, position=40, header_bytes=24, aligned=8, read=_read_w64_header)
+
+
+def _read_w64_header(header: bytes) -> tuple[bytes, int]:
+    size = int.from_bytes(header[16:], "little")  # of the header too
+    return header[:16], size - len(header) if size < 2**62 else -1
+
+
+def _walk(
+    file: BinaryIO,
+    wanted: bytes,
+    *,
+    position: int,
+    header_bytes: int,
+    aligned: int,
+    read: Callable[[bytes], tuple[Any, ...]],
+) -> tuple[int, int] | None:
+    """Walk chunks from `position` on; return start and size of the first one that is called ``wanted``.
+
+    ``read`` takes a header and gives name and size of the chunk, below zero where it is damaged or not known.
+    """
     for _ in range(_MAX_CHUNKS):
         file.seek(position)
-        header = file.read(24)
-        if len(header) < 24:
+        header = file.read(header_bytes)
+        if len(header) < header_bytes:
             return None
-        size = int.from_bytes(header[16:], "little")
-        if not 24 <= size < 2**62:  # damage, or the length was not known
+        name, size = read(header)
+        if size < 0:
             return None
-        if header[:16] == _W64_DATA:
-            return position + 24, size - 24
-        position += -(-size // 8) * 8
+        position += header_bytes
+        if name == wanted:
+            return position, size
+        position += size + -size % aligned
     return None
 
 
