@@ -14,6 +14,7 @@ from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.card import write_card
 from stemsplit.training.library import Library
 from stemsplit.training.loop import Trainer
+from stemsplit.training.precision import precision_on
 from stemsplit.training.remix import Remixer, RemixSettings
 from stemsplit.training.settings import FitSettings
 from stemsplit.training.songs import load_songs, save_song
@@ -96,6 +97,7 @@ def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
     assert "A sigmoid for each target makes the masks." in card and "sum to one" not in card
     assert "`20 log10` of the summed magnitudes" in card
     assert "Muon for hidden matrices, AdamW for the rest; warm-up" in card
+    assert f"(EMA), {str(precision_on('cpu')).removeprefix('torch.')}.\n" in card
     assert "x 8 features x\n1 layers" in card
 
 

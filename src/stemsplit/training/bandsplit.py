@@ -17,6 +17,7 @@ from torch.nn import functional
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.bands import BandLayout, four_powers
 from stemsplit.training.loss import l1_loss, log_energy_loss, waveform_loss
+from stemsplit.training.precision import autocast
 from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.spectra import as_input, inverse, make_batch, whole_transform
 
@@ -134,13 +135,13 @@ class BandSplit(SeparationNetwork):
         return sum(self.dilations)
 
     def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
-        """The chosen loss in decibels against the mixture; the network works in bfloat16."""
+        """The chosen loss in decibels against the mixture; see `precision` for what the network works in."""
         wanted, target = self.options["loss"], self.options["target"]
         if target:
             known = known * (torch.arange(len(TARGETS), device=known.device) == TARGETS.index(target))
         with torch.no_grad():
             batch = make_batch(self.layout, stems, known, colours, keep_spectra=wanted != "log_energy")
-        with torch.autocast(stems.device.type, torch.bfloat16):
+        with autocast(stems.device.type):
             masks = self.masks(batch.powers)
         if wanted == "l1":
             return l1_loss(masks, batch, self.layout)

@@ -9,7 +9,7 @@ from typing import Any
 
 from stemsplit.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC
-from stemsplit.training.checkpoint import load_bandsplit, load_state, optimiser_of
+from stemsplit.training.checkpoint import load_bandsplit, load_state, optimiser_of, precision_of
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
 from stemsplit.training.presets import PRESETS
@@ -148,7 +148,7 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
   limits and missing stems. Left out: {without}.
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
-  (EMA), bfloat16.
+  (EMA), {precision_of(state)}.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
 
 

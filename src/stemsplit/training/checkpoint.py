@@ -52,6 +52,11 @@ def optimiser_of(state: dict[str, Any]) -> str:
     return str(state["settings"].get("optimiser", "adamw"))
 
 
+def precision_of(state: dict[str, Any]) -> str:
+    """What a checkpoint's network computed in; the first ones did not say it, and had no choice."""
+    return str(state.get("precision", "bfloat16"))
+
+
 def load_average(checkpoint: Path) -> SeparationNetwork:
     """The averaged network of a checkpoint, ready for use, whichever it is."""
     state = load_state(checkpoint)

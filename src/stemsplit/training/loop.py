@@ -28,6 +28,7 @@ from stemsplit.training.checkpoint import (
 from stemsplit.training.curves import CurveLog
 from stemsplit.training.feed import Feed
 from stemsplit.training.optimiser import make_optimisers
+from stemsplit.training.precision import precision_on
 from stemsplit.training.remix import Remixer
 from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.settings import FitSettings
@@ -245,6 +246,7 @@ class Trainer:
             "n_songs": self._remixer.n_songs,
             "without": list(self.without),
             "initial": self._initial,
+            "precision": str(precision_on(self.settings.device)).removeprefix("torch."),
         }
 
     def _start(self, initial: Path | None) -> None:

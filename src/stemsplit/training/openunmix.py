@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from stemsplit.stft import StftSpec
 from stemsplit.training import TARGETS
+from stemsplit.training.precision import autocast
 from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.spectra import inverse, transform, whole_transform
 
@@ -124,7 +125,7 @@ class OpenUnmix(SeparationNetwork):
         with torch.no_grad():
             spectra = transform(stems, OPENUNMIX_SPEC) * colours[:, :, None, :, None]
             mixture, references = spectra.sum(1).abs(), spectra.abs()
-        with torch.autocast(stems.device.type, torch.bfloat16):
+        with autocast(stems.device.type):
             masks = self(mixture)
         error = (masks.float() * mixture.unsqueeze(1) - references).square().mean((2, 3, 4))
         loss: Tensor = (error * known).sum() / known.sum().clamp_min(1)
