@@ -25,6 +25,7 @@ from tests.cli_support import (
     make_song,
     names_here,
 )
+from tests.tiny_models import make_spec, write_model
 
 # exit codes
 
@@ -321,6 +322,16 @@ def test_a_foreign_model_is_1(tmp_path: Path) -> None:
         done = call(*args)
         assert done.code == 1
         assert "foreign.onnx" in done.stderr
+
+
+@pytest.mark.parametrize("target", [["-o", "-", "-s", "bass"], ["-o", "out"]])
+def test_a_model_that_makes_no_numbers_is_1_and_leaves_nothing(model: Path, target: list[str]) -> None:
+    make_song(Path("a.wav"))
+    broken = write_model(model.with_name("broken.onnx"), make_spec(), floor=-1.0)
+    done = call("a.wav", "-m", broken, *target)
+    assert done.code == 1
+    assert "NaN or infinity" in done.stderr
+    assert names_here() == ["a.wav"]
 
 
 def test_it_runs_as_a_module() -> None:

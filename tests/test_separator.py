@@ -205,6 +205,12 @@ def test_nan_and_infinity_are_refused(tiny_model: Path, value: float) -> None:
         Separator(models=[tiny_model], device="cpu")(mixture, 44100)
 
 
+def test_what_a_model_makes_of_a_song_is_numbers_or_an_error(tmp_path: Path) -> None:
+    broken = write_model(tmp_path / "broken.onnx", make_spec(), floor=-1.0)
+    with pytest.raises(ModelError, match=r"'vocals' holds NaN or infinity, the model \(tiny\) made it"):
+        Separator(models=[broken], device="cpu")(make_noise(2, 50_000), 44100)
+
+
 def test_silence_and_dc_are_fine(tiny_model: Path) -> None:
     separator = Separator(models=[tiny_model], device="cpu")
     silence = np.zeros((2, 50_000), dtype=np.float32)

@@ -30,15 +30,6 @@ def stream_out(
         return pipe.commit()
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-@pytest.mark.parametrize("encoding", [PCM16, None], ids=str)
-def test_what_is_no_number_is_never_sent(encoding: Encoding | None, value: float) -> None:
-    waveform = tones(5001, 2)
-    waveform[1, 3000] = value
-    with pytest.raises(OutputError, match="not numbers"):
-        stream_out(io.BytesIO(), waveform, encoding)
-
-
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("encoding", ENCODINGS[:4], ids=str)
 def test_a_stem_on_stdout_is_a_wav(tmp_path: Path, encoding: Encoding, known: bool) -> None:

@@ -46,9 +46,17 @@ def make_spec(**changes: Any) -> ModelSpec:
 
 
 def write_model(
-    path: Path, spec: ModelSpec, *, complete: bool = True, seed: int = 0, bins: Sequence[int] | None = None
+    path: Path,
+    spec: ModelSpec,
+    *,
+    complete: bool = True,
+    seed: int = 0,
+    bins: Sequence[int] | None = None,
+    floor: float = 1e-6,
 ) -> Path:
     """Write a graph whose masks depend on each bin's level in `context_s` frames around it.
+
+    Below a `floor` under zero they are not numbers where a bin's power is too low to make up for it.
 
     The masks are a softmax over the targets (they sum to one), or a sigmoid each if not `complete`. Each row
     of the mask looks at one of `bins` (at its own, by default).
@@ -59,7 +67,7 @@ def write_model(
     weights = rng.standard_normal((n_targets * n_channels, 1, 1, 2 * reach + 1)).astype(np.float32)
     constants = {
         "weights": weights / np.float32(np.sqrt(weights.shape[-1])),
-        "floor": np.float32(1e-6),
+        "floor": np.float32(floor),
         "shape": np.array([0, n_targets, n_channels, n_bins, -1], dtype=np.int64),
         "axes": np.array([1], dtype=np.int64),
         "bins": np.array(range(n_bins) if bins is None else bins, dtype=np.int64),

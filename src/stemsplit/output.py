@@ -10,7 +10,6 @@ on all stems, so that they still sum to ``gain`` times the mixture. The gain is 
 rounded, is one that the encoding can hold.
 """
 
-import math
 import os
 import threading
 from collections.abc import Collection, Mapping
@@ -121,11 +120,8 @@ class StemSet:
             return
         for name, stem in self._stems.items():
             block = blocks[name]
-            lowest, highest = float(block.min()), float(block.max())
-            if not (math.isfinite(lowest) and math.isfinite(highest)):
-                raise OutputError(f"{stem.pending.path}: the model made samples that are not numbers")
-            self._lowest = min(self._lowest, lowest)
-            self._highest = max(self._highest, highest)
+            self._lowest = min(self._lowest, float(block.min()))
+            self._highest = max(self._highest, float(block.max()))
             with explaining(stem.pending.path):
                 stem.write(np.ascontiguousarray(block.T))
         self._n_samples += n_samples

@@ -17,7 +17,7 @@ from stemsplit.blend import Blend
 from stemsplit.blocks import MAX_CHANNELS, check_blocks, check_waveform, regroup
 from stemsplit.catalog import bundled_models, open_blend, open_cheapest, resolve
 from stemsplit.device import choose_device
-from stemsplit.errors import AudioError, SettingsError
+from stemsplit.errors import AudioError, ModelError, SettingsError
 from stemsplit.lane import LaneInput
 from stemsplit.lanes import AnyLane, make_lanes
 from stemsplit.mixer import Mixer
@@ -169,6 +169,8 @@ class Separator:
         ------
         AudioError
             If the mixture is empty or holds NaN or infinity, or a block has another shape.
+        ModelError
+            If a model makes NaN or infinity of it.
         OutputError
             If a model wants to hear all of the song first, and no temporary file can keep it meanwhile.
         SettingsError
@@ -266,10 +268,20 @@ class Separator:
                 for number, (output, chunks) in enumerate(zip(outputs, piece.chunks, strict=True)):
                     for chunk in chunks:
                         mixer.put_signals(number, output.process(chunk))
-                yield from mixer.process()
+                yield from map(self._checked, mixer.process())
             for number, output in enumerate(outputs):
                 mixer.put_signals(number, output.flush())
-            yield from mixer.flush()
+            yield from map(self._checked, mixer.flush())
+
+    def _checked(self, stems: dict[str, FloatArray]) -> dict[str, FloatArray]:
+        """`stems`, if all of them are numbers."""
+        for name, samples in stems.items():
+            if not np.isfinite(samples).all():
+                models = ", ".join(model.name for model in self.models)
+                raise ModelError(
+                    f"the stem {name!r} holds NaN or infinity, the model ({models}) made it; use another"
+                )
+        return stems
 
 
 def _cut(
