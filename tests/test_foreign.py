@@ -114,6 +114,21 @@ def test_bins_that_the_network_does_not_hear_stay_in_the_residual(tmp_path: Path
     assert np.abs(stems["vocals"][1, inner]).max() < 1e-3
 
 
+@pytest.mark.parametrize("framing", ["centred", "covering", "delayed"])
+def test_frames_of_a_complex_network_stand_as_described(framing: str, tmp_path: Path) -> None:
+    mixture = np.sin(np.arange(40_000, dtype=np.float32) * 0.7)[None].repeat(2, axis=0)
+    path = write_complex(tmp_path, f'framing = "{framing}"')
+    vocals = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)["vocals"]
+    np.testing.assert_allclose(vocals[:, 4000:-4000], 0.5 * mixture[:, 4000:-4000], atol=2e-3)
+
+
+def test_frames_that_cover_nothing_are_refused(tmp_path: Path) -> None:
+    write_graph(tmp_path / "mdx.onnx", ["n", 4, 400, 1], [0.5])
+    text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048")
+    with pytest.raises(ModelError, match="n_frames is 1; so few frames of framing 'centred' cover not one"):
+        open_foreign(write_description(tmp_path, *text), device=CPU)
+
+
 def test_compensation_is_part_of_the_stem(tmp_path: Path) -> None:
     mixture = make_noise(2, 30_000)
     write = write_complex(tmp_path, "compensate = 1.5")
@@ -300,6 +315,17 @@ def test_settings_that_a_waveform_model_cannot_obey_are_refused(write: Any, tmp_
 def test_a_network_of_a_fixed_length_has_its_own_chunks(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"hears 0\.7 s at once"):
         Separator(models=[write_ratio(tmp_path)], device="cpu", chunk_s=3)
+
+
+def test_a_single_frame_cannot_overlap(tmp_path: Path) -> None:
+    path = write_ratio(tmp_path)
+    for target, gain in GAINS.items():
+        write_graph(tmp_path / f"{target}.onnx", [2, "splits", 1, 1024], [gain])
+    mixture = make_noise(2, 20_000)
+    stems = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+    with pytest.raises(SettingsError, match="hears 1 frames at once, which cannot overlap by 1; use a short"):
+        Separator(models=[path], device="cpu", overlap_s=0.02)
 
 
 def test_foreign_and_own_models_work_together(tiny_model: Path, tmp_path: Path) -> None:

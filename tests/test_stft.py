@@ -48,6 +48,16 @@ def test_inverse_gives_back_the_waveform(spec: StftSpec, n_samples: int) -> None
     np.testing.assert_allclose(rebuilt, waveform, atol=1e-6)
 
 
+@given(spec=st.sampled_from(SPECS), n_frames=st.integers(1, 40))
+def test_so_many_frames_cover_so_many_samples(spec: StftSpec, n_frames: int) -> None:
+    n_samples = spec.n_samples(n_frames)
+    if n_samples > 0:
+        assert spec.n_frames(n_samples) == n_frames
+        assert spec.n_frames(n_samples + spec.hop_length) == n_frames + 1
+    else:
+        assert spec.n_frames(1) > n_frames or n_samples == 0
+
+
 @given(spec=st.sampled_from(SPECS), n_samples=st.integers(1, 9000), block=st.integers(1, 5000))
 def test_analysis_does_not_depend_on_blocks(spec: StftSpec, n_samples: int, block: int) -> None:
     waveform = make_noise(1, n_samples)

@@ -204,9 +204,14 @@ class WaveModel:
         self.info = info
         self.spec = spec
         self._parts = parts
-        if not self.segment_samples:
-            needed = "n_frames" if spec.output_kind == "complex" else "n_samples"
+        needed = "n_frames" if spec.output_kind == "complex" else "n_samples"
+        if not getattr(spec, needed):
             raise ModelError(f"{info.path}: {needed} is missing, and the graph leaves it open; describe it")
+        if self.segment_samples < 1:
+            raise ModelError(
+                f"{info.path}: n_frames is {spec.n_frames}; so few frames of framing {spec.framing!r} cover "
+                "not one sample"
+            )
         if self.segment_samples > MAX_SIZE:
             raise ModelError(
                 f"{info.path}: the network hears {spec.n_frames} frames at once, {spec.hop_length} samples "
@@ -217,9 +222,7 @@ class WaveModel:
     def segment_samples(self) -> int:
         """Samples that the network hears at once."""
         spec = self.spec
-        if spec.output_kind == "complex":
-            return spec.hop_length * max(0, spec.n_frames - 1)
-        return spec.n_samples
+        return spec.stft.n_samples(spec.n_frames) if spec.output_kind == "complex" else spec.n_samples
 
     def __call__(self, waveforms: FloatArray, wanted: Set[int] | None = None) -> FloatArray:
         """Return ``(batch, targets, channels, samples)`` of ``(batch, channels, samples)``.

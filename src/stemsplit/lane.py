@@ -74,12 +74,18 @@ def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | 
                 "frames of context on either side; give a smaller context_s in its description"
             )
         length_s = (spec.n_frames - 2 * context) / frames_per_s
-    return ChunkSpec.from_seconds(
+    chunks = ChunkSpec.from_seconds(
         chunk_s=length_s,
         overlap_s=spec.overlap * length_s if overlap_s is None else overlap_s,
         context_s=spec.context_s,
         frames_per_s=frames_per_s,
     )
+    if 0 < spec.n_frames < chunks.step + chunks.fade + 2 * chunks.context:
+        raise SettingsError(
+            f"{spec.name} hears {spec.n_frames} frames at once, which cannot overlap by {chunks.fade}; "
+            "use a shorter overlap"
+        )
+    return chunks
 
 
 @dataclass(frozen=True)

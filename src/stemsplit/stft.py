@@ -114,6 +114,12 @@ class StftSpec:
             return n_samples // self.hop_length + 1
         return (n_samples - 1 + self.padding) // self.hop_length + 1
 
+    def n_samples(self, n_frames: int) -> int:
+        """Samples, whole hops of them, that are covered by exactly `n_frames` frames; below 1 if none are."""
+        if self.framing == "centred":
+            return (n_frames - 1) * self.hop_length
+        return n_frames * self.hop_length - self.padding
+
     @cached_property
     def analysis(self) -> FloatArray:
         """The analysis window, ``(n_fft,)``."""
