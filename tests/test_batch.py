@@ -1,5 +1,6 @@
 """Batches: order, failures, cancellation; and one file through the Python interface."""
 
+import itertools
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 import soundfile
 
 from stemsplit import AudioError, OutputError, Separator, SettingsError
+from stemsplit.audio import AudioReader
 from stemsplit.batch import run_jobs, separate_file
 from stemsplit.cancel import Cancellation, Cancelled
 from stemsplit.inputs import Source
@@ -23,7 +25,9 @@ from stemsplit.plan import Delivery, Job, Provenance, plan_jobs
 from stemsplit.report import WriteReport
 from stemsplit.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.song import SongWorker
+from stemsplit.types import FloatArray
 from tests.cli_support import STEMS, list_files, make_song
+from tests.foreign_models import write_waveform
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +75,25 @@ def test_a_request_to_stop_keeps_what_is_finished() -> None:
     results = list(run_jobs(make_jobs("a", "b", "c"), work, cancellation=cancellation))
     assert [result.input for result in results] == ["a"]
     assert cancellation.status is ExitStatus.TERMINATED
+
+
+def test_a_request_to_stop_is_heard_in_a_first_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancellation, n_read = Cancellation(), itertools.count(1)
+
+    def blocks(_: AudioReader) -> Iterator[FloatArray]:
+        for number in itertools.islice(n_read, 1000):
+            if number == 3:
+                cancellation.request()
+            yield np.zeros((2, 1000), np.float32)
+
+    monkeypatch.setattr(AudioReader, "blocks", blocks)
+    job = Job(Source("a.wav", make_song(tmp_path / "a.wav")), {"vocals": tmp_path / "out" / "vocals.wav"})
+    with Separator(["vocals"], models=[write_waveform(tmp_path)], device="cpu", threads=1) as opened:
+        worker = SongWorker(opened, Delivery(tmp_path / "out"), cancellation=cancellation)
+        with pytest.raises(Cancelled):
+            worker.attempt(job, step=worker.write_files)
+    assert next(n_read) == 4
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_consumer_that_leaves_stops_the_work() -> None:

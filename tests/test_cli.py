@@ -75,6 +75,7 @@ def test_one_failure_is_1_and_stops_nothing(model: Path) -> None:
         (["--threads", "99999999"], "threads"),
         (["--nonsense"], "nonsense"),
         (["--skip-existing", "--resume"], "exclude"),
+        (["--output", ""], "--output is empty"),
         (["--output", "-", "--stems", "vocals,drums"], "one stem"),
         (["--output", "-", "--stems", "vocals", "--json"], "--json"),
         (["--output", "-", "--stems", "vocals", "b.wav"], "one song"),

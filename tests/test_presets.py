@@ -129,7 +129,9 @@ def test_what_a_model_cannot_obey_names_the_preset(
 
 def test_a_list_without_a_name_is_a_mistake() -> None:
     assert call("a.wav", "--presets", "mine.toml").code == 2
-    assert call("a.wav", "--presets", "gone.toml", "--preset", "mine").code == 1
+    gone = call("a.wav", "--presets", "gone.toml", "--preset", "best")
+    assert gone.code == 2
+    assert "gone.toml does not exist" in gone.stderr
 
 
 def test_weights_can_be_typed() -> None:

@@ -243,6 +243,8 @@ class Flags:
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only failures.")] = False
 
     def __post_init__(self) -> None:
+        if not self.output:
+            raise SettingsError("--output is empty; name a folder, . for this one")
         if self.skip_existing and self.resume:
             raise SettingsError("--skip-existing and --resume exclude each other; --resume looks closer")
         if "-" in self.inputs and self.resume:

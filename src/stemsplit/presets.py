@@ -80,11 +80,13 @@ def apply_preset(given: Mapping[str, Any], typed: Set[str]) -> dict[str, Any]:
     Raises
     ------
     SettingsError
-        If there is no such preset, or it holds what cannot be set.
+        If there is no such preset, or it holds what cannot be set; or the list that was named is not there.
     ModelError
         If the list cannot be read.
     """
     path = Path(given["presets"]) if given["presets"] else folders.config_folder() / FILE_NAME
+    if given["presets"] and not path.exists():
+        raise SettingsError(f"{path} does not exist; name with --presets the list that has your presets")
     # nobody needs a list of their own for the presets that come with the package
     has_list = bool(given["presets"]) or path.exists()
     preset = read_preset(path if has_list else None, given["preset"])

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -160,7 +160,7 @@ class SongWorker:
         info = reader.info
         self.listener.start(job, info)
         stream = self.separator.stream(
-            reader.blocks(), sample_rate=info.sample_rate, n_channels=info.n_channels
+            self._read(reader), sample_rate=info.sample_rate, n_channels=info.n_channels
         )
         with closing(stream):
             for estimates in stream:
@@ -168,6 +168,12 @@ class SongWorker:
                 write(estimates)
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
+
+    def _read(self, reader: AudioReader) -> Iterator[FloatArray]:
+        """Blocks of the song; a first pass over all of it can be stopped here only."""
+        for block in reader.blocks():
+            self.cancellation.check()
+            yield block
 
     def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
         report = stems.complete()
