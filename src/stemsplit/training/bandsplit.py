@@ -5,7 +5,9 @@ three changes. Time is crossed by dilated convolutions: what a frame can see is 
 may be cut into chunks with context without changing a mask. Above about 4 kHz one mask serves 32
 bins. And the masks of all targets come from one softmax: they sum to one.
 
-Between the two ends everything has the *compact* axis: ``n_low`` single bins, then groups of bins.
+Between the two ends everything has the *compact* axis: ``n_low`` single bins, then groups of bins. Inside,
+bands come first, as the layers along them and those of each band by itself want them: nothing is transposed
+on the way.
 """
 
 from collections.abc import Sequence
@@ -49,10 +51,10 @@ class TimeConv(nn.Module):
         self.out = nn.Linear(n_features, n_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, frames, bands, features)``, the same shape out."""
+        """``(bands, batch, frames, features)``, the same shape out."""
         d = self.dilation
-        padded = functional.pad(self.norm(x), (0, 0, 0, 0, d, d))
-        taps = torch.cat([padded[:, : -2 * d], padded[:, d:-d], padded[:, 2 * d :]], -1)
+        padded = functional.pad(self.norm(x), (0, 0, d, d))
+        taps = torch.cat([padded[..., : -2 * d, :], padded[..., d:-d, :], padded[..., 2 * d :, :]], -1)
         value, gate = self.gate(taps).chunk(2, -1)
         change: Tensor = self.out(value * torch.sigmoid(gate))
         return x + change
@@ -64,12 +66,12 @@ class BandMixer(nn.Module):
     def __init__(self, n_features: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(n_features)
-        self.lstm = nn.LSTM(n_features, n_features, batch_first=True, bidirectional=True)
+        self.lstm = nn.LSTM(n_features, n_features, bidirectional=True)
         self.out = nn.Linear(2 * n_features, n_features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, frames, bands, features)``, the same shape out."""
-        mixed: Tensor = self.out(self.lstm(self.norm(x).flatten(0, 1))[0])
+        """``(bands, batch, frames, features)``, the same shape out."""
+        mixed: Tensor = self.out(self.lstm(self.norm(x).flatten(1, 2))[0])
         return x + mixed.reshape(x.shape)
 
 
@@ -202,34 +204,31 @@ class BandSplit(SeparationNetwork):
         """
         # decibels / 20 around the level of music; the floor is far below a 16-bit rounding error
         x = 0.5 * torch.log10(powers / self._widths + 1e-4)
-        x = self._encode(x.permute(0, 3, 2, 1))  # (batch, frames, compact, 4)
+        x = self._encode(x.permute(2, 0, 3, 1))  # (compact, batch, frames, 4)
         for index, band in enumerate(self.band):
             x = band(self.time[2 * index + 1](self.time[2 * index](x)))
-        logits = self._decode(self.norm(x))  # (batch, frames, compact, targets * 2)
+        logits = self._decode(self.norm(x))  # (compact, batch, frames, targets * 2)
         logits = torch.unflatten(logits, -1, (self.n_targets, self.n_channels))
         is_softmax = self.options["mask"] == "softmax"
         masks = torch.softmax(logits.float(), -2) if is_softmax else torch.sigmoid(logits.float())
-        return masks.permute(0, 3, 4, 2, 1)
+        return masks.permute(1, 3, 4, 0, 2)
 
     def _encode(self, x: Tensor) -> Tensor:
-        """``(batch, frames, compact, 4) -> (batch, frames, bands, features)``."""
-        rows = x.flatten(0, 1)  # (batch * frames, compact, 4)
+        """``(compact, batch, frames, 4) -> (bands, batch, frames, features)``."""
         bands, start = [], 0
         for (count, width), linear in zip(self.layout.bands, self.encode, strict=True):
-            part = torch.unflatten(rows[:, start : start + count * width], 1, (count, width)).flatten(2)
-            bands.append(linear(part.transpose(0, 1)))  # (count, batch * frames, features)
+            part = torch.unflatten(x[start : start + count * width].flatten(1, 2), 0, (count, width))
+            bands.append(linear(part.transpose(1, 2).flatten(2)))  # (count, batch * frames, features)
             start += count * width
-        joined = torch.cat(bands).transpose(0, 1)
-        return joined.reshape(x.shape[0], -1, *joined.shape[1:])
+        return torch.unflatten(torch.cat(bands), 1, x.shape[1:3])
 
     def _decode(self, x: Tensor) -> Tensor:
-        """``(batch, frames, bands, features) -> (batch, frames, compact, targets * channels)``."""
-        hidden = torch.tanh(self.hidden(x.flatten(0, 1).transpose(0, 1)))
+        """``(bands, batch, frames, features) -> (compact, batch, frames, targets * channels)``."""
+        hidden = torch.tanh(self.hidden(x.flatten(1, 2)))
         parts = []
         # split, not slices: their gradients would each be as large as the whole
         runs = torch.split(hidden, [count for count, _ in self.layout.bands])
         for (_, width), run, linear in zip(self.layout.bands, runs, self.decode, strict=True):
-            part = linear(run).transpose(0, 1)  # (batch * frames, count, width * out)
-            parts.append(torch.unflatten(part, 2, (width, -1)).flatten(1, 2))
-        joined = torch.cat(parts, 1)
-        return joined.reshape(x.shape[0], -1, *joined.shape[1:])
+            part = torch.unflatten(linear(run), 2, (width, -1))  # (count, batch * frames, width, out)
+            parts.append(part.transpose(1, 2).flatten(0, 1))
+        return torch.unflatten(torch.cat(parts), 1, x.shape[1:3])
