@@ -11,6 +11,7 @@ import typer
 
 from stemsplit.errors import StemsplitError
 from stemsplit.model import hash_file
+from stemsplit.training.allocator import keep_freed_memory
 from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import write_card
 from stemsplit.training.checkpoint import load_bandsplit
@@ -110,6 +111,7 @@ def fit(  # noqa: PLR0917 - the command line names them
 ) -> None:
     """Train; a run that has a checkpoint goes on from there. Ctrl-C saves one first."""
     _check_device(device)
+    keep_freed_memory()
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     chosen, options = find_preset(preset), read_options(option or ())
@@ -187,6 +189,7 @@ def compare(  # noqa: PLR0917 - the command line names them
     Writes ``comparison.csv`` and ``comparison.md`` of all rows that are finished. May be interrupted and run
     again, or be given a row at a time: what is finished is not trained again.
     """
+    keep_freed_memory()
     torch.set_num_threads(threads)
     budget = Budget(minutes=minutes, seed=seed, threads=threads)
     comparison = Comparison(out, load_songs(work / "songs"), budget)
