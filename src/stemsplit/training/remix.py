@@ -4,7 +4,7 @@ An example is a function of (seed, number), so a training that resumes sees what
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -165,33 +165,48 @@ class Remixer:
     def _completed(self, rng: Generator, song: Song, composite: str) -> Example:
         """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
         held = targets_of(composite)
-        stems = self._silence()
-        stems[TARGETS.index(held[-1])] = self._cut(rng, song, composite)
-        for index, target in enumerate(TARGETS):
+        cuts = {held[-1]: self._cut(rng, song, composite)}
+        for target in TARGETS:
             if target not in held and rng.random() >= self.settings.silence:
-                stems[index] = self._layered(rng, target)
-        return Example(
-            _turned(rng, stems, together=False), np.array([target not in held for target in TARGETS])
-        )
+                cuts[target] = self._layered(rng, target)
+        return self._placed(rng, cuts, together=False, known=set(TARGETS) - set(held))
 
     def _coherent(self, rng: Generator) -> Example:
         song = self._whole.draw(rng, self.settings.real)
         start = self._start(rng, song)
         song_db = rng.normal(0, 2)
-        stems = self._silence()
-        for index, target in enumerate(TARGETS):
+        cuts = {}
+        for target in TARGETS:
             if target in song.stems and rng.random() >= self.settings.silence / 2:
                 cut = song.read(target, start, self.settings.n_samples)
                 cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
-                stems[index] = augmented(rng, cut, self.settings.augment)
-        return Example(_turned(rng, stems, together=True), np.ones(len(TARGETS), bool))
+                cuts[target] = augmented(rng, cut, self.settings.augment)
+        return self._placed(rng, cuts, together=True)
 
     def _mixed(self, rng: Generator) -> Example:
-        stems = self._silence()
-        for index, target in enumerate(TARGETS):
+        cuts = {}
+        for target in TARGETS:
             if rng.random() >= self.settings.silence:
-                stems[index] = self._layered(rng, target)
-        return Example(_turned(rng, stems, together=False), np.ones(len(TARGETS), bool))
+                cuts[target] = self._layered(rng, target)
+        return self._placed(rng, cuts, together=False)
+
+    def _placed(
+        self,
+        rng: Generator,
+        cuts: Mapping[str, FloatArray],
+        *,
+        together: bool,
+        known: Collection[str] = TARGETS,
+    ) -> Example:
+        """Put stems in their places; swap channels and polarity by chance, of all or of each by itself."""
+        stems = np.zeros((len(TARGETS), 2, self.settings.n_samples), np.float32)
+        turns = rng.random((len(TARGETS), 2)) < 0.5
+        for target, cut in cuts.items():
+            place = TARGETS.index(target)
+            is_swapped, is_negative = turns[0 if together else place]
+            sign = np.float32(-1 if is_negative else 1)
+            np.multiply(cut[::-1] if is_swapped else cut, sign, out=stems[place])
+        return Example(stems, np.array([target in known for target in TARGETS]))
 
     def _layered(self, rng: Generator, target: str) -> FloatArray:
         """Cut a stretch of a target from any song; by chance another song plays it too, as loud or softer."""
@@ -217,9 +232,6 @@ class Remixer:
 
     def _start(self, rng: Generator, song: Song) -> int:
         return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))
-
-    def _silence(self) -> FloatArray:
-        return np.zeros((len(TARGETS), 2, self.settings.n_samples), np.float32)
 
     def _allows(self, song: Song, stem: str) -> bool:
         """Whether nothing that is to be left out went into a stem."""
@@ -265,15 +277,3 @@ def _coherent_gain_db(rng: Generator, song: Song, target: str) -> float:
     if song.kind == "render":
         return min(record_level_db(target) + rng.normal(0, 3) - song.level_db(target), MAX_GAIN_DB)
     return TARGET_LEVELS_DB["other"] + rng.normal(0, 2) - max(song.levels_db)
-
-
-def _turned(rng: Generator, stems: FloatArray, *, together: bool) -> FloatArray:
-    """Swap channels and polarity, of all stems or of each by itself."""
-    turned = stems.copy()
-    groups = [slice(None)] if together else [slice(i, i + 1) for i in range(len(stems))]
-    for group in groups:
-        if rng.random() < 0.5:
-            turned[group] = turned[group][:, ::-1]
-        if rng.random() < 0.5:
-            turned[group] *= -1
-    return turned

@@ -67,8 +67,9 @@ class Song:
         """Samples of one stem, ``(2, n_samples)``; silence beyond the end."""
         # mapped for this stretch only: a map that is kept costs a file descriptor for each song drawn
         row = _mapped(self.path)[self.stems.index(stem), :, start : start + n_samples]
-        waveform = row.astype(np.float32) / 32768
-        return np.pad(waveform, ((0, 0), (0, n_samples - waveform.shape[1])))
+        waveform = np.zeros((2, n_samples), np.float32)
+        np.multiply(row, np.float32(1 / 32768), out=waveform[:, : row.shape[1]])
+        return waveform
 
 
 def _mapped(array: Path) -> NDArray[np.int16]:
