@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
+from stemsplit.training.augment import AugmentSettings
 from stemsplit.training.pool import Pool
 from stemsplit.training.remix import INGREDIENTS, TARGET_LEVELS_DB, Example, Remixer, RemixSettings
 from stemsplit.training.songs import Song, load_songs, save_song, targets_of
@@ -114,6 +115,27 @@ def test_examples_have_their_shape_and_are_finite(songs: list[Song]) -> None:
         stems = remixer.example(number).stems
         assert stems.shape == (4, 2, 4000) and stems.dtype == np.float32
         assert np.isfinite(stems).all() and np.abs(stems).max() < 20
+
+
+@pytest.mark.parametrize("coherent", [1.0, 0.0])
+def test_stems_of_one_place_are_turned_together_others_each_by_itself(
+    tmp_path: Path, coherent: float
+) -> None:
+    same = Take(np.random.default_rng(0).normal(0, 0.1, (2, 4000)).astype(np.float32))
+    save_song(tmp_path, "a", dict.fromkeys(TARGETS, same), split="train", kind="render")
+    plain = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
+    settings = {"coherent": coherent, "silence": 0.0, "speed": 0.0, "master": 0.0, "augment": plain}
+    remixer = make_remixer(load_songs(tmp_path), **settings, without=("layers",))
+    turns = Counter[frozenset[tuple[bool, bool]]]()
+    for number in range(60):
+        stems = remixer.example(number).stems
+        # which channel of the song the left one is, and its sign
+        found = [stem[0] @ same.waveform.T for stem in stems]
+        turns[frozenset((bool(abs(b) > abs(a)), bool(max(a, b, key=abs) < 0)) for a, b in found)] += 1
+    if coherent:
+        assert len(turns) == 4 and all(len(each) == 1 for each in turns)
+    else:
+        assert max(map(len, turns)) > 2
 
 
 def test_only_what_unseparated_music_lacks_is_known(
