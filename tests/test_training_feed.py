@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -67,12 +68,16 @@ def message_of_the_feed(remixer: Remixer) -> str:
     return ""
 
 
-@pytest.mark.parametrize(("failure", "message"), [(refuse, "song is broken"), (die, "cannot be cut")])
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [(refuse, "this song is broken"), (die, r"the examples of step \d cannot be cut: .*exited unexpectedly")],
+)
 def test_a_process_that_fails_ends_the_run(
-    songs_folder: Path, failure: Callable[[], None], message: str
+    songs_folder: Path, monkeypatch: pytest.MonkeyPatch, failure: Callable[[], None], message: str
 ) -> None:
+    monkeypatch.setattr("stemsplit.training.feed._PATIENCE_S", 3)
     before = multiprocessing.active_children()
-    assert message in message_of_the_feed(Broken(make_remixer(songs_folder), failure))
+    assert re.fullmatch(message, message_of_the_feed(Broken(make_remixer(songs_folder), failure)))
     gc.collect()  # the traceback held on to the process
     assert set(multiprocessing.active_children()) <= set(before)
 

@@ -6,6 +6,7 @@ import itertools
 import math
 import os
 import signal
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import torch
 from stemsplit.errors import StemsplitError
 from stemsplit.training.checkpoint import load_average, load_state
 from stemsplit.training.curves import CurveLog, draw_curves, read_curves
+from stemsplit.training.feed import Inputs
 from stemsplit.training.interrupt import on_interrupt
 from stemsplit.training.loop import Trainer
 from stemsplit.training.networks import SeparationNetwork
@@ -200,6 +202,41 @@ def test_a_stopped_run_has_a_checkpoint_and_goes_on(songs_folder: Path, tmp_path
         assert not trainer.fit()
     trainer = make_trainer(songs_folder, tmp_path, budget_s=0.3)
     assert trainer.step_number == 0 and trainer.fit()
+
+
+def test_a_run_that_was_killed_in_its_last_validation_gets_its_last_row(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, budget_s=0.3)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer, "_row", _interrupt)
+        trainer.fit()
+    again = make_trainer(songs_folder, tmp_path, budget_s=0.3)
+    assert again.fit() and again.step_number == trainer.step_number
+    (row,) = read_curves(tmp_path / "curve.csv")
+    assert row["step"] == trainer.step_number
+    assert make_trainer(songs_folder, tmp_path, budget_s=0.3).fit()  # whose row is there
+    assert len(read_curves(tmp_path / "curve.csv")) == 1
+
+
+def _interrupt(_: list[float]) -> dict[str, float]:
+    raise KeyboardInterrupt
+
+
+def test_curves_say_how_long_was_waited_for_examples(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, budget_s=0.6)
+    take = trainer._feed.take
+
+    def slowly(step_number: int) -> Inputs:
+        time.sleep(0.2)
+        return take(step_number)
+
+    monkeypatch.setattr(trainer._feed, "take", slowly)
+    trainer.fit()
+    (row,) = read_curves(tmp_path / "curve.csv")
+    assert 0.2 * trainer.step_number <= row["waiting_s"] <= row["elapsed_s"]
 
 
 def test_the_learning_rate_rises_and_falls_to_zero() -> None:

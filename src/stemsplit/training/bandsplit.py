@@ -11,6 +11,7 @@ on the way.
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,11 @@ class BandMixer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(bands, batch, frames, features)``, the same shape out."""
-        mixed: Tensor = self.out(self.lstm(self.norm(x).flatten(1, 2))[0])
+        rows = self.norm(x).flatten(1, 2)
+        # on a GPU autocast gives the LSTM float16, whatever it is told, and gradients are smaller than that
+        with torch.autocast("cuda", enabled=False) if x.is_cuda else nullcontext():
+            rows = self.lstm(rows.float() if x.is_cuda else rows)[0]
+        mixed: Tensor = self.out(rows)
         return x + mixed.reshape(x.shape)
 
 

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import librosa
 import numpy as np
 import torch
 
@@ -31,6 +30,8 @@ def baseline_estimates(case: Case) -> FloatArray:
     FloatArray, shape (targets, 2, samples)
         The estimates sum to the mixture.
     """
+    import librosa
+
     mixture = case.mixture
     spectrum = librosa.stft(mixture, n_fft=N_FFT, hop_length=HOP_LENGTH)
     harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum).mean(0), kernel_size=21, mask=True)

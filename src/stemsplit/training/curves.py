@@ -17,6 +17,11 @@ class CurveLog:
         self.path = path
         self.rows: list[dict[str, float]] = read_curves(path) if path.exists() else []
 
+    @property
+    def last_step(self) -> float:
+        """Step of the last row; below zero without one."""
+        return self.rows[-1]["step"] if self.rows else -1.0
+
     def forget_after(self, step: int) -> None:
         """Leave out what is later than a step, which comes again; the file follows with the next row."""
         self.rows = [row for row in self.rows if row.get("step", 0) <= step]
@@ -44,7 +49,7 @@ def draw_curves(path: Path, picture: Path) -> None:
     rows = read_curves(path)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot()
-    for column in [key for key in rows[-1] if key not in ("elapsed_s", "step")]:
+    for column in [key for key in rows[-1] if key not in ("elapsed_s", "step", "waiting_s")]:
         points = [(row["elapsed_s"] / 60, row[column]) for row in rows if column in row]
         axes.plot(*zip(*points, strict=True), marker=".", label=column)
     axes.set(xlabel="minutes of training", ylabel="dB")

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import librosa
 import numpy as np
 
 from stemsplit.training import SAMPLE_RATE, TARGETS
@@ -30,6 +29,8 @@ def log_spectrogram(waveform: FloatArray) -> FloatArray:
     FloatArray, shape (rows, frames)
         Decibels; each row is the loudest of the bins it covers, `ROWS_PER_OCTAVE` rows from `LOWEST_HZ` on.
     """
+    import librosa
+
     power = np.square(np.abs(librosa.stft(waveform, n_fft=N_FFT, hop_length=HOP_LENGTH))).sum(0)
     n_rows = int(np.log2(HIGHEST_HZ / LOWEST_HZ) * ROWS_PER_OCTAVE)
     edges_hz = LOWEST_HZ * 2 ** (np.arange(n_rows + 1) / ROWS_PER_OCTAVE)

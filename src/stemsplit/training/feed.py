@@ -18,6 +18,8 @@ from stemsplit.training.spectra import draw_colours
 
 # stems, known, colours: what `SeparationNetwork.loss` takes
 Inputs = tuple[Tensor, Tensor, Tensor]
+# A process that cannot share what it has cut, as where shared memory is full, drops it and says nothing.
+_PATIENCE_S = 60
 
 
 class Feed:
@@ -51,8 +53,8 @@ class Feed:
         self._next = step_number + 1
         try:
             inputs = next(self._coming)
-        except StemsplitError:
-            raise
+        except StemsplitError as error:  # one of another process comes with its traceback
+            raise StemsplitError(str(error).strip().rpartition("StemsplitError: ")[2]) from error
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise StemsplitError(f"the examples of step {step_number} cannot be cut: {error}") from error
@@ -70,6 +72,7 @@ class Feed:
             batch_size=None,
             sampler=range(step_number, 2**40),
             num_workers=n_workers,
+            timeout=_PATIENCE_S if n_workers else 0,
             pin_memory=self._settings.device == "cuda",
             worker_init_fn=_leave_interrupts,
             multiprocessing_context=_context() if n_workers else None,

@@ -5,6 +5,8 @@ step and seconds spent. The learning rate follows the clock, so a run ends when 
 """
 
 import copy
+import math
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -15,6 +17,7 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
@@ -73,8 +76,12 @@ class Trainer:
         self._warn, self._has_warned, self._is_stopped = warn, False, False
         self.network = network.to(settings.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
+        for part in self.average.modules():
+            if isinstance(part, nn.RNNBase):
+                part.flatten_parameters()  # a GPU would join the weights of a copy at each call
         self._optimisers = make_optimisers(self.network, settings)
         self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
+        self._waited_s = 0.0
         self._without = set(remixer.settings.without)  # over all resumptions
         self._initial = initial.name if initial else ""
         self._feed = Feed(remixer, settings, network.n_bins)
@@ -138,9 +145,10 @@ class Trainer:
                 saved = self.elapsed_s
         self._feed.close()
         self.save()
-        if losses and not self._is_stopped:
+        is_spent = self.elapsed_s >= self.settings.budget_s
+        if is_spent and self._curves.last_step < self.step_number:
             self._curves.add(self._row(losses))
-        return not self._is_stopped
+        return is_spent
 
     def stop(self) -> None:
         """Let `fit` end after the step that it is at, with a checkpoint."""
@@ -148,8 +156,10 @@ class Trainer:
 
     def step(self) -> float:
         """One update; returns the loss."""
+        began = time.perf_counter()
         try:
             inputs = self._feed.take(self.step_number)
+            self._waited_s += time.perf_counter() - began
         except Exception:
             self._write(self.save)  # what was learned since the last checkpoint is kept
             raise
@@ -163,11 +173,13 @@ class Trainer:
         self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-        if torch.isfinite(loss) and torch.isfinite(norm):
+        # both at once: a GPU is waited for each time
+        value, size = torch.stack([loss.detach().float(), norm.float()]).tolist()
+        if math.isfinite(value) and math.isfinite(size):
             self._update()
         else:
             self._pass_over(before)
-        return float(loss.detach())
+        return float(value)
 
     def save(self) -> None:
         """Write the checkpoint so that it is always whole."""
@@ -188,9 +200,8 @@ class Trainer:
         # short memory at first, so that the random start is forgotten
         keep = min(1 - 1 / self.settings.ema_steps, (1 + self.step_number) / (10 + self.step_number))
         with torch.no_grad():
-            pairs = zip(self.average.parameters(), self.network.parameters(), strict=True)
-            for average, weight in pairs:
-                average.lerp_(weight, 1 - keep)
+            averages, weights = list(self.average.parameters()), list(self.network.parameters())
+            get_ema_multi_avg_fn(keep)(averages, weights, self.step_number)
             buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
             for kept, value in buffers:  # running statistics are means already
                 kept.copy_(value)
@@ -229,7 +240,9 @@ class Trainer:
             self._warn(f"step {self.step_number} could not be judged: {error}")
             figures = {}
         loss = {"loss": float(np.mean(losses))} if losses else {}
-        return {"elapsed_s": self.elapsed_s, "step": self.step_number} | loss | figures
+        waited = {"waiting_s": self._waited_s}
+        self._waited_s = 0.0
+        return {"elapsed_s": self.elapsed_s, "step": self.step_number} | waited | loss | figures
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -259,7 +272,7 @@ class Trainer:
         self.average.load_state_dict(self.network.state_dict())
 
     def _resume(self) -> None:
-        state = load_state(self.checkpoint, self.settings.device)
+        state = load_state(self.checkpoint)  # to the device goes what the optimisers want there
         found = network_of(state)
         if (found.name, found.options) != (self.network.name, self.network.options):
             raise StemsplitError(
@@ -269,8 +282,10 @@ class Trainer:
         # the first checkpoints had one optimiser
         kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
         begun = {key: state["settings"][key] for key in ("seed", "batch_size")}
-        for name, value in (begun | {"optimiser": optimiser_of(state)}).items():
-            if value != (wanted := getattr(self.settings, name)):
+        begun |= {"optimiser": optimiser_of(state), "n_samples": state["remix"]["n_samples"]}
+        asked = asdict(self.settings) | {"n_samples": self._remixer.settings.n_samples}
+        for name, value in begun.items():
+            if value != (wanted := asked[name]):
                 raise StemsplitError(
                     f"{self.checkpoint} was begun with {name} {value}, not {wanted}; "
                     "ask for the same, or name another folder and the checkpoint as --init"

@@ -1,6 +1,7 @@
 """Optimisers of a training, by name."""
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
@@ -43,16 +44,30 @@ class Muon(Optimizer):
     def step(self) -> None:  # type: ignore[override]
         """One update."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for weight in group["params"]:
-                state = self.state[weight]
-                if not state:
-                    state["momentum"] = torch.zeros_like(weight)
-                momentum = state["momentum"].mul_(MOMENTUM).add_(weight.grad)
-                ahead = weight.grad.add(momentum, alpha=MOMENTUM)  # as Nesterov has it
-                matrices = torch.unflatten(ahead, -2, (group["n_stacked"], -1))
-                scale = STEP_RMS * math.sqrt(max(matrices.shape[-2:]))
-                weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.add_(orthogonal(matrices).flatten(-3, -2), alpha=-group["lr"] * scale)
+                alike[weight.shape].append(weight)
+            for weights in alike.values():
+                self._update(weights, group)
+
+    def _update(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
+        """Update weights of one shape together: a GPU takes as long for one of them as for all."""
+        ahead = torch.stack([self._ahead(weight) for weight in weights])
+        matrices = torch.unflatten(ahead, -2, (group["n_stacked"], -1))
+        scale = STEP_RMS * math.sqrt(max(matrices.shape[-2:]))
+        changes = orthogonal(matrices).flatten(-3, -2)
+        for weight, change in zip(weights, changes, strict=True):
+            weight.mul_(1 - group["lr"] * group["weight_decay"])
+            weight.add_(change, alpha=-group["lr"] * scale)
+
+    def _ahead(self, weight: nn.Parameter) -> Tensor:
+        """The momentum with this step's gradient, and one gradient more, as Nesterov has it."""
+        assert weight.grad is not None
+        state = self.state[weight]
+        if not state:
+            state["momentum"] = torch.zeros_like(weight)
+        momentum: Tensor = state["momentum"].mul_(MOMENTUM).add_(weight.grad)
+        return weight.grad.add(momentum, alpha=MOMENTUM)
 
 
 def orthogonal(matrices: Tensor, n_iterations: int = 5) -> Tensor:

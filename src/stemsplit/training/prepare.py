@@ -5,11 +5,14 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from stemsplit.training.library import Library
 from stemsplit.training.recordings import collect_recordings
 from stemsplit.training.songs import save_song
-from stemsplit.training.studio.band import Band
+
+if TYPE_CHECKING:
+    from stemsplit.training.studio.band import Band
 
 Progress = Callable[[str], None]
 N_VALID = 4
@@ -79,5 +82,8 @@ def _render(place: Workplace, split: str, number: int, seed: int) -> str:
 
 
 @cache
-def _band(place: Workplace, split: str, seed: int) -> Band:
+def _band(place: Workplace, split: str, seed: int) -> "Band":
+    # what plays is installed where songs are rendered, which need not be where a network is trained
+    from stemsplit.training.studio.band import Band
+
     return Band(place.open_library(), split=split, seed=seed + (split == "valid"))

@@ -4,6 +4,7 @@ Filters, gains and band limits are applied here, in the spectrum, where they cos
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -45,9 +46,16 @@ class Batch:
     spectra: Tensor | None = None
 
 
+@cache
+def _window(spec: StftSpec, kind: str, device: torch.device) -> Tensor:
+    """The window of the analysis or the synthesis; kept, as a GPU would be waited for at each call."""
+    with torch.inference_mode(False):  # training could not use what inference has made
+        return torch.from_numpy(getattr(spec, kind)).to(device)
+
+
 def transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
     """Frames that lie wholly inside a waveform: ``(..., samples) -> (..., bins, frames)`` complex."""
-    window = torch.from_numpy(spec.analysis).to(waveform.device)
+    window = _window(spec, "analysis", waveform.device)
     frames = waveform.unfold(-1, spec.n_fft, spec.hop_length)
     spectra: Tensor = torch.fft.rfft(frames * window)
     return spectra.transpose(-1, -2)
@@ -63,7 +71,7 @@ def whole_transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
 
 def inverse(spectra: Tensor, n_samples: int, spec: StftSpec = SPEC) -> Tensor:
     """Undo `whole_transform`: ``(..., bins, frames) -> (..., n_samples)``."""
-    window = torch.from_numpy(spec.synthesis).to(spectra.device)
+    window = _window(spec, "synthesis", spectra.device)
     frames = torch.fft.irfft(spectra.transpose(-1, -2), spec.n_fft) * window
     flat = frames.flatten(0, -3).transpose(-1, -2)  # (rows, n_fft, frames)
     length = (frames.shape[-2] - 1) * spec.hop_length + spec.n_fft
@@ -96,27 +104,29 @@ def make_batch(
         Whether the batch holds the stems' spectra too.
     """
     sums, kept = [], []
-    for waveforms, gain in zip(stems, colour, strict=True):
-        spectra = transform(waveforms).transpose(-1, -2)  # (targets, 2, frames, bins)
-        spectra *= gain[:, None, None, :]
+    # one by one they stay in the cache of a processor; a GPU wants them all at once
+    at_once = len(stems) if stems.is_cuda else 1
+    for waveforms, gain in zip(stems.split(at_once), colour.split(at_once), strict=True):
+        spectra = transform(waveforms).transpose(-1, -2)  # (examples, targets, 2, frames, bins)
+        spectra *= gain[:, :, None, None, :]
         sums.append(_sums(layout, spectra))
         if keep_spectra:
             kept.append(spectra)
-    powers, mixture, cross, energy = (torch.stack(each) for each in zip(*sums, strict=True))
+    powers, mixture, cross, energy = (torch.cat(each) for each in zip(*sums, strict=True))
     return Batch(
-        powers, mixture.unsqueeze(1), cross, energy, known, torch.stack(kept) if keep_spectra else None
+        powers, mixture.unsqueeze(1), cross, energy, known, torch.cat(kept) if keep_spectra else None
     )
 
 
 def _sums(layout: BandLayout, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Powers, mixture, cross and energy of one example; frames before bins, as they lie in memory."""
-    mixture = spectra.sum(0)
-    cross = _product(spectra, mixture)
-    side = _product(*2 * [mixture[0] - mixture[1]]) / 2
+    """Powers, mixture, cross and energy of some examples; frames before bins, as they lie in memory."""
+    mixture = spectra.sum(1)
+    cross = _product(spectra, mixture.unsqueeze(1))
+    side = _product(*2 * [mixture[:, 0] - mixture[:, 1]]) / 2
     sums = [layout.gather(each.transpose(-1, -2)) for each in (cross, side)]
-    power = sums[0].sum(0)  # Re(X X*) = sum over the stems of Re(X S*)
-    powers = four_powers(*(each.unsqueeze(0) for each in (power[0], power[1], sums[1])))[0]
-    return powers, power, sums[0], torch.view_as_real(spectra).square().sum((1, 2, 3, 4))
+    power = sums[0].sum(1)  # Re(X X*) = sum over the stems of Re(X S*)
+    powers = four_powers(power[:, 0], power[:, 1], sums[1])
+    return powers, power, sums[0], torch.view_as_real(spectra).square().sum((2, 3, 4, 5))
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:
