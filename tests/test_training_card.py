@@ -87,6 +87,27 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "tiny.md").read_text(encoding="utf-8")
 
 
+def test_a_mean_of_two_models_is_said_in_words_and_commands(
+    card: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert "--mean-with" not in card and "evaluate RUN" in card
+    folder = tmp_path_factory.getbasetemp() / "card0"
+    write_card(
+        folder / "run",
+        Library(folder, folder / "cache"),
+        folder / "songs",
+        folder / "tiny.onnx",
+        scores=folder / "scores.json",
+        hardware="an abacus",
+        mean_with="old.onnx",
+    )
+    mean = (folder / "tiny.md").read_text(encoding="utf-8")
+    assert "the model has the mean of the run's weights and those of `old.onnx`." in mean
+    assert "export RUN models/band.onnx --mean-with old.onnx\n" in mean
+    assert "evaluate models/band.onnx --work WORK" in mean
+    assert "--scores WORK/scores-band.json --mean-with old.onnx\n" in mean
+
+
 def test_each_weakness_has_a_line_of_its_own(card: str) -> None:
     weaknesses = card.partition("## Known weaknesses\n\n")[2].partition("\n\n")[0].splitlines()
     assert weaknesses[1] == "- The weakest target is vocals (3.0 dB on real sources)."

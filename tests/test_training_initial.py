@@ -14,7 +14,7 @@ import torch
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.checkpoint import load_initial, save_state
+from stemsplit.training.checkpoint import load_initial, meet_half_way, save_state
 from stemsplit.training.graph import store_halves, weight_names
 from stemsplit.training.presets import find_preset
 
@@ -73,3 +73,15 @@ def test_a_network_may_begin_as_a_shallower_one(tmp_path: Path) -> None:
     network(mixture)[:, 0].sum().backward()
     for layer in (*network.time[4:], *network.band[2:]):  # they add nothing yet, but learn
         assert torch.any(layer.out.weight.grad)
+
+
+def test_the_mean_of_two_networks_is_that_of_every_weight(tmp_path: Path) -> None:
+    networks = [BandSplit(n_features=8, n_layers=1) for _ in range(2)]
+    other = {"average": networks[1].state_dict(), "network_options": networks[1].options, "step_number": 1}
+    save_state(other, tmp_path / "other.pt")
+    expected = [(a + b) / 2 for a, b in zip(*(each.parameters() for each in networks), strict=True)]
+    meet_half_way(networks[0], tmp_path / "other.pt")
+    for found, wanted in zip(networks[0].parameters(), expected, strict=True):
+        assert torch.allclose(found, wanted, atol=1e-7)
+    with pytest.raises(StemsplitError, match="does not fit"):
+        meet_half_way(BandSplit(n_features=16, n_layers=1), tmp_path / "other.pt")

@@ -14,7 +14,7 @@ from stemsplit.model import hash_file
 from stemsplit.training.allocator import keep_freed_memory
 from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import write_card
-from stemsplit.training.checkpoint import load_bandsplit
+from stemsplit.training.checkpoint import load_bandsplit, meet_half_way
 from stemsplit.training.comparison import Budget, Comparison
 from stemsplit.training.comparison_table import write_tables
 from stemsplit.training.contenders import open_contender
@@ -225,15 +225,21 @@ def draw(  # noqa: PLR0917 - the command line names them
 
 
 @app.command()
-def export(
+def export(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
     version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
     targets: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
     weights: Annotated[str, typer.Option(help="How weights are stored: fp16 or fp32.")] = "fp16",
+    mean_with: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint or .onnx: write the mean of its weights and the run's."),
+    ] = None,
 ) -> None:
     """Write the run's averaged network as ONNX, checked against torch."""
     network = load_bandsplit(run / "checkpoint.pt")
+    if mean_with:
+        meet_half_way(network, mean_with)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
     facts = replace(ModelFacts.bundled(model.stem, chosen), version=version)
     export_network(network, model, facts, targets=chosen, weights=weights)
@@ -251,11 +257,13 @@ def card(  # noqa: PLR0917 - the command line names them
     scores: Annotated[
         Path | None, typer.Option(help="Of `evaluate`; default: scores.json of the run.")
     ] = None,
+    mean_with: Annotated[Path | None, typer.Option(help="That of `export`, if it was given one.")] = None,
 ) -> None:
     """Write the model's card and its curve from the run, its scores and the library's index."""
     songs, opened = work / "songs", Workplace(library, work).open_library()
     judged = scores or run / "scores.json"
-    write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note)
+    other = mean_with.name if mean_with else ""
+    write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, mean_with=other)
     _say(f"wrote {model.with_suffix('.md')}")
 
 

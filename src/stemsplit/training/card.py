@@ -57,6 +57,7 @@ def write_card(
     scores: Path,
     hardware: str,
     note: str = "",
+    mean_with: str = "",
 ) -> None:
     """Write ``<model>.md`` and ``<model>.csv``, the training curve.
 
@@ -76,17 +77,19 @@ def write_card(
         What it was trained on, in plain words.
     note : str
         What the commands of the card do not say.
+    mean_with : str
+        Name of the file whose weights the run's were averaged with, if they were.
     """
     songs = [song for song in load_songs(songs_folder) if song.split == "train"]
     state = load_state(run / "checkpoint.pt")
     sections = [
         _head(model),
         _architecture(run),
-        _training(state, songs, hardware),
+        _training(state, songs, hardware, mean_with),
         _quality(Evaluation.load(scores)),
         _data(library),
         _made(songs),
-        _reproduction(state, songs, note),
+        _reproduction(state, songs, note, mean_with),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
@@ -121,7 +124,7 @@ inside the graph. The lowest {layout.n_low} bins have a mask each, above them {l
 A {head} makes the masks."""
 
 
-def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> str:
+def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, mean_with: str) -> str:
     minutes: dict[str, float] = defaultdict(float)
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
@@ -132,6 +135,8 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str) -> st
     partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
     initial, loss = state.get("initial"), state["network_options"]["loss"]
     start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
+    if mean_with:
+        start += f"; the model has the mean of the run's weights and those of `{mean_with}`"
     layers = ", ".join(f"{target} {chance:.0%}" for target, chance in LAYER_CHANCES.items() if chance)
     steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
@@ -263,11 +268,15 @@ def _plain(song: Song) -> str:
     return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"
 
 
-def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str) -> str:
+def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str, mean_with: str) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
     settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
+    mean = f" --mean-with {mean_with}" if mean_with else ""
+    judged, options = "RUN", '--hardware "..."'
+    if mean_with:  # then no run is what was judged
+        judged, options = "models/band.onnx", f"{options} --scores WORK/scores-band.json{mean}"
     return f"""## Reproduction
 
 The clock sets the number of steps, so another machine gives another model of the same kind. {note}
@@ -276,7 +285,7 @@ The clock sets the number of steps, so another machine gives another model of th
 pip install ".[train]"      # in a clone; and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
 python -m stemsplit.training fit RUN --work WORK {settings}{initial}
-python -m stemsplit.training export RUN models/band.onnx
-python -m stemsplit.training evaluate RUN --work WORK --museval
-python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx --hardware "..."
+python -m stemsplit.training export RUN models/band.onnx{mean}
+python -m stemsplit.training evaluate {judged} --work WORK --museval
+python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx {options}
 ```"""

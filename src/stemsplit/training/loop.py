@@ -201,7 +201,8 @@ class Trainer:
         keep = min(1 - 1 / self.settings.ema_steps, (1 + self.step_number) / (10 + self.step_number))
         with torch.no_grad():
             averages, weights = list(self.average.parameters()), list(self.network.parameters())
-            get_ema_multi_avg_fn(keep)(averages, weights, self.step_number)
+            average_into = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+            average_into(averages, weights, self.step_number)
             buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
             for kept, value in buffers:  # running statistics are means already
                 kept.copy_(value)

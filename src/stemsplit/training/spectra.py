@@ -106,7 +106,7 @@ def make_batch(
     sums, kept = [], []
     # one by one they stay in the cache of a processor; a GPU wants them all at once
     at_once = len(stems) if stems.is_cuda else 1
-    for waveforms, gain in zip(stems.split(at_once), colour.split(at_once), strict=True):
+    for waveforms, gain in zip(torch.split(stems, at_once), torch.split(colour, at_once), strict=True):
         spectra = transform(waveforms).transpose(-1, -2)  # (examples, targets, 2, frames, bins)
         spectra *= gain[:, :, None, None, :]
         sums.append(_sums(layout, spectra))
