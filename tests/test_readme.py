@@ -105,6 +105,7 @@ def make_quality() -> str:
         rows.append((values["target"], *(values[column] for column in QUALITY)))
     table = _table(("target", *(f"{column}, dB" for column in QUALITY)), rows)
     start = ", from the weights of the version before" if "` were the start" in card else ""
+    start += ", and averaged with them" if "the mean of the run's weights" in card else ""
     return f"Trained for {training[1]} minutes ({training[2]} steps) on two CPU cores{start}.\n\n{table}"
 
 
