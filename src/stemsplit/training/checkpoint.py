@@ -24,7 +24,7 @@ def save_state(state: dict[str, Any], checkpoint: Path) -> None:
         file.write(whole.getbuffer())
 
 
-def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
+def load_state(checkpoint: Path) -> dict[str, Any]:
     """Read a checkpoint.
 
     Raises
@@ -35,7 +35,7 @@ def load_state(checkpoint: Path, device: str = "cpu") -> dict[str, Any]:
     if not checkpoint.exists():
         raise StemsplitError(f"{checkpoint} does not exist; run `python -m stemsplit.training fit` first")
     try:
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
         _ = state["average"], state["network_options"], state["step_number"]
     except (RuntimeError, KeyError, TypeError, pickle.UnpicklingError, EOFError) as error:
         raise StemsplitError(f"{checkpoint} is not a checkpoint of this training: {error!r}") from error
