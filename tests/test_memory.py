@@ -1,7 +1,9 @@
 """The memory law: what a run needs does not grow with the song."""
 
+import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,25 +28,24 @@ def _write_tones(path: Path, duration_s: int) -> Path:
     return path
 
 
-def _peak_mb(song: Path, output: Path, *options: str | Path) -> float:
-    """Peak memory of the whole process that separates `song`, the lower of two runs.
+def _peaks_mb(song: Path, *, share: float, **settings: Any) -> tuple[float, float]:
+    """Peak memory of a process that separates `song`: once a `share` of it is finished, and at its end.
 
-    How full the allocator's arenas are depends on which thread came first, by a few per cent.
+    Both in one run: how full the allocator's arenas are differs from run to run by a few per cent.
     """
-    command = [sys.executable, "-m", "stemsplit", str(song), "-o", str(output), "--quiet", "--overwrite"]
-    return min(measure([*command, *map(str, options)]).peak_mb for _ in range(2))
+    probe = Path(__file__).with_name("memory_probe.py")
+    figure = song.with_suffix(".mb")
+    arguments = [str(song), str(song.parent), str(share), str(figure), json.dumps(settings)]
+    usage = measure([sys.executable, str(probe), *arguments])
+    return float(figure.read_text()), usage.peak_mb
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [(), ("--shifts", "2")], ids=" ".join)
-def test_ten_minutes_need_no_more_memory_than_ten_seconds(
-    tiny_model: Path, tmp_path: Path, options: tuple[str, ...]
-) -> None:
-    short_mb, long_mb = (
-        _peak_mb(_write_tones(tmp_path / f"{length_s}.wav", length_s), tmp_path, "-m", tiny_model, *options)
-        for length_s in (10, 600)
-    )
-    assert long_mb < 1.05 * short_mb
+@pytest.mark.parametrize("shifts", [1, 2])
+def test_ten_minutes_need_no_more_memory_than_one(tiny_model: Path, tmp_path: Path, shifts: int) -> None:
+    song = _write_tones(tmp_path / "song.wav", 600)
+    early_mb, peak_mb = _peaks_mb(song, share=0.1, models=[str(tiny_model)], shifts=shifts)
+    assert peak_mb < 1.05 * early_mb
 
 
 @pytest.mark.slow
@@ -54,17 +55,14 @@ def test_foreign_models_obey_the_law_too(kind: str, tmp_path: Path) -> None:
     allocator has met every order of events. Then it stays: 1200 s need what 600 s need.
     """
     model = WRITERS[kind](tmp_path)
-    short_mb, long_mb = (
-        _peak_mb(_write_tones(tmp_path / f"{length_s}.wav", length_s), tmp_path, "-m", model)
-        for length_s in (600, 1200)
-    )
-    assert long_mb < 1.05 * short_mb
+    song = _write_tones(tmp_path / "song.wav", 1200)
+    early_mb, peak_mb = _peaks_mb(song, share=0.5, models=[str(model)])
+    assert peak_mb < 1.05 * early_mb
 
 
 @pytest.mark.slow
 def test_the_bundled_models_stay_below_the_limit_for_any_length(tmp_path: Path) -> None:
-    short_mb, long_mb = (
-        _peak_mb(make_song(tmp_path / f"{duration_s}.wav", duration_s), tmp_path) for duration_s in (300, 600)
-    )
-    assert long_mb < 1.05 * short_mb
-    assert long_mb < LIMIT_MB
+    song = make_song(tmp_path / "song.wav", 600)
+    early_mb, peak_mb = _peaks_mb(song, share=0.5)
+    assert peak_mb < 1.05 * early_mb
+    assert peak_mb < LIMIT_MB
