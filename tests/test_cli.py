@@ -1,11 +1,13 @@
 """The command: exit codes, what goes to which stream, and what is on the disk afterwards."""
 
 import io
+import math
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from typer.testing import CliRunner
@@ -154,6 +156,11 @@ def test_json_tells_everything_of_every_song(model: Path) -> None:
     assert good["device"] == "cpu"
     assert [item["name"] for item in good["models"]] == ["tiny"]
     assert re.fullmatch("[0-9a-f]{64}", good["models"][0]["sha256"])
+    energies = {path: (soundfile.read(path)[0] ** 2).sum() for path in ("a.wav", *good["outputs"].values())}
+    for stem, path in good["outputs"].items():
+        level_db = 10 * math.log10(energies[path] / energies["a.wav"])
+        assert good["levels_db"][stem] == pytest.approx(level_db, abs=0.02)
+    assert bad["levels_db"] == {}
     assert good["gain"] == 1.0
     assert good["clipped_samples"] == 0
     assert good["settings"]["stems"] == list(STEMS)
@@ -161,6 +168,12 @@ def test_json_tells_everything_of_every_song(model: Path) -> None:
     assert bad["status"] == "failed"
     assert bad["error_type"] == "AudioError"
     assert "b.wav" in bad["error"]
+
+
+def test_silence_has_no_level(model: Path) -> None:
+    soundfile.write("a.wav", np.zeros((4410, 2)), 44100)
+    (record,) = call("a.wav", "-m", model, "-s", "drums", "--residual", "--json").records
+    assert record["levels_db"] == {"drums": None, "residual": None}
 
 
 def test_quiet_says_nothing_but_failures(model: Path) -> None:

@@ -37,6 +37,7 @@ JSON_FIELDS = {
     "input": "the song, as it was named",
     "status": "`done`, `skipped`, `planned` (dry run) or `failed`",
     "outputs": "path of each stem",
+    "levels_db": "energy of each stem over that of the song, in dB; null for digital silence",
     "sample_rate": "in Hz",
     "n_channels": "of the song and of each stem",
     "n_samples": "length in samples, of the song and of each stem",

@@ -42,6 +42,7 @@ class ModelReference:
 class FileResult:
     """What came of one song.
 
+    `levels_db` is the energy of each stem over that of the song, before the gain, None for digital silence.
     Lengths in seconds end in ``_s``; `speed` is seconds of music a second of work; `gain` is the factor
     that all stems share (below 1 where a PCM stem would have clipped); `clipped_samples` counts what still
     lies outside full scale. A field that is not known, because nothing was separated, is None.
@@ -50,6 +51,7 @@ class FileResult:
     input: str
     status: Status
     outputs: Mapping[str, Path] = field(default_factory=dict)
+    levels_db: Mapping[str, float | None] = field(default_factory=dict)
     sample_rate: int | None = None
     n_channels: int | None = None
     n_samples: int | None = None

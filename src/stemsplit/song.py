@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from stemsplit.encoding import choose_encoding
 from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
+from stemsplit.levels import LevelMeter
 from stemsplit.output import StemSet
 from stemsplit.plan import Delivery, Job, Provenance, fail, refuse
 from stemsplit.report import WriteReport
@@ -112,9 +113,9 @@ class SongWorker:
                 replaceable=job.replaceable,
             )
             with stems:
-                self._stream(job, reader, stems.write)
+                levels_db = self._stream(job, reader, stems.write)
                 report = self._commit(job, key, stems)
-        return self._describe(job, info, report, time.perf_counter() - started_s)
+        return self._describe(job, info, report, levels_db, time.perf_counter() - started_s)
 
     def write_stdout(self, job: Job) -> FileResult:
         """Separate the song of `job` into a wav stream on standard output."""
@@ -130,19 +131,19 @@ class SongWorker:
                 n_samples=info.n_samples if info.subtype.startswith(_EXACT_SUBTYPES) else None,
             )
             with pipe:
-                self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
+                levels_db = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
                 report = pipe.commit()
-        return self._describe(job, info, report, time.perf_counter() - started_s)
+        return self._describe(job, info, report, levels_db, time.perf_counter() - started_s)
 
     def inspect(self, job: Job) -> FileResult:
         """Read no more than the header of the song and say what would be done."""
         for path in job.outputs.values():
             check_folder(path)
         if job.source.is_stdin:
-            return self._describe(job, None, None, None)
+            return self._describe(job, None)
         with self._open(job.source) as reader:
             choose_encoding(self.delivery.format, self.delivery.bits, reader.info)
-            return self._describe(job, reader.info, None, None)
+            return self._describe(job, reader.info)
 
     def _fail(self, job: Job, error: Exception) -> FileResult:
         # Ctrl-C also ends the program that feeds the pipe: the song then breaks off, which is no failure
@@ -156,23 +157,28 @@ class SongWorker:
 
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
-    ) -> None:
+    ) -> Mapping[str, float | None]:
+        """Separate what `reader` reads and `write` it; return the level of each stem in dB."""
         info = reader.info
+        meter = LevelMeter()
         self.listener.start(job, info)
         stream = self.separator.stream(
-            self._read(reader), sample_rate=info.sample_rate, n_channels=info.n_channels
+            self._read(reader, meter), sample_rate=info.sample_rate, n_channels=info.n_channels
         )
         with closing(stream):
             for estimates in stream:
                 self.cancellation.check()
                 write(estimates)
+                meter.hear_stems(estimates)
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
+        return meter.levels_db()
 
-    def _read(self, reader: AudioReader) -> Iterator[FloatArray]:
+    def _read(self, reader: AudioReader, meter: LevelMeter) -> Iterator[FloatArray]:
         """Blocks of the song; a first pass over all of it can be stopped here only."""
         for block in reader.blocks():
             self.cancellation.check()
+            meter.hear_song(block)
             yield block
 
     def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
@@ -205,7 +211,12 @@ class SongWorker:
             return None
 
     def _describe(
-        self, job: Job, info: AudioInfo | None, report: WriteReport | None, elapsed_s: float | None
+        self,
+        job: Job,
+        info: AudioInfo | None,
+        report: WriteReport | None = None,
+        levels_db: Mapping[str, float | None] | None = None,
+        elapsed_s: float | None = None,
     ) -> FileResult:
         known: dict[str, Any] = {}
         if info is not None:
@@ -223,6 +234,7 @@ class SongWorker:
             job.source.label,
             Status.PLANNED if report is None else Status.DONE,
             outputs=job.outputs,
+            levels_db=levels_db or {},
             device=made.device,
             models=made.models,
             settings=made.settings,

@@ -6,6 +6,7 @@ it is NaN here, and `leakage_db` says instead how much was left in the estimate.
 
 import numpy as np
 
+from stemsplit.levels import energy
 from stemsplit.types import FloatArray
 
 SILENCE = 1e-7  # mean power below which a reference counts as silent (-70 dB full scale)
@@ -20,7 +21,7 @@ def sdr(reference: FloatArray, estimate: FloatArray) -> float:
     """
     if is_silent(reference):
         return float("nan")
-    return _ratio_db(_energy(reference), _energy(reference - estimate))
+    return _ratio_db(energy(reference), energy(reference - estimate))
 
 
 def sdr_improvement(reference: FloatArray, estimate: FloatArray, mixture: FloatArray) -> float:
@@ -34,23 +35,19 @@ def si_sdr(reference: FloatArray, estimate: FloatArray) -> float:
         return float("nan")
     if not estimate.any():
         return WORST_SI_SDR_DB
-    gain = float(np.vdot(reference, estimate)) / _energy(reference)
+    gain = float(np.vdot(reference, estimate)) / energy(reference)
     scaled = gain * reference
-    return _ratio_db(_energy(scaled), _energy(scaled - estimate))
+    return _ratio_db(energy(scaled), energy(scaled - estimate))
 
 
 def leakage_db(estimate: FloatArray, mixture: FloatArray) -> float:
     """Energy of an estimate against the mixture: what is wrongly there if the reference is silent."""
-    return _ratio_db(_energy(estimate), _energy(mixture))
+    return _ratio_db(energy(estimate), energy(mixture))
 
 
 def is_silent(reference: FloatArray) -> bool:
     """Whether a reference holds nothing to be separated."""
-    return _energy(reference) / max(1, reference.size) < SILENCE
-
-
-def _energy(waveform: FloatArray) -> float:
-    return float(np.sum(np.square(waveform, dtype=np.float64)))
+    return energy(reference) / max(1, reference.size) < SILENCE
 
 
 def _ratio_db(numerator: float, denominator: float) -> float:
