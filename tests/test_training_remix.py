@@ -270,5 +270,23 @@ def test_stems_of_one_song_stand_as_in_a_record(
     assert levels == pytest.approx([wanted[target] for target in TARGETS], abs=1.0)
 
 
+@pytest.mark.parametrize("most_db", [0.0, 9.0])
+def test_examples_are_louder_and_softer_as_a_whole(tmp_path: Path, most_db: float) -> None:
+    rng = np.random.default_rng(0)
+    takes = {t: Take(rng.normal(0, 0.1, (2, 4000)).astype(np.float32)) for t in TARGETS}
+    save_song(tmp_path, "a", takes, split="train", kind="multitrack")
+    settings = {"coherent": 1.0, "backing": 0, "partial": 0, "silence": 0, "master": 0}
+    plain = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
+    songs = load_songs(tmp_path)
+    same, moved = (
+        make_remixer(songs, **settings, augment=plain, loudness_db=each) for each in (0.0, most_db)
+    )
+    gains_db = [
+        levels_db(moved.example(number).stems) - levels_db(same.example(number).stems) for number in range(80)
+    ]
+    assert np.ptp(gains_db, axis=1).max() < 1e-3, "the stems of an example have changed their balance"
+    assert np.ptp(gains_db) == pytest.approx(2 * most_db, rel=0.1, abs=1e-6)
+
+
 def levels_db(stems: FloatArray) -> FloatArray:
     return np.asarray(10 * np.log10(np.square(stems).mean((1, 2)) + 1e-12), np.float32)

@@ -149,8 +149,9 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, mean_
   real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
   place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings,
   but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
-  {layers}. Random levels, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band
-  limits and missing stems. Left out: {without}.
+  {layers}. Random levels (of a whole example by up to {remix.get("loudness_db", 0):g} dB),
+  equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band limits and missing stems.
+  Left out: {without}.
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
   (EMA), {precision_of(state)}.

@@ -68,6 +68,8 @@ class RemixSettings:
         Chance that a stem is played faster or slower, pitch included, by up to what `SPEED_SPREADS` says.
     master : float
         Chance that a limiter works on the mixture, as in mastering: stems duck under the loudest together.
+    loudness_db : float
+        How much louder or softer than most records an example is at most, all stems alike.
     augment : AugmentSettings
         What is done to single stems.
     without : tuple of str
@@ -88,6 +90,7 @@ class RemixSettings:
     silence: float = 0.05
     speed: float = 0.3
     master: float = 0.4
+    loudness_db: float = 9.0
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     without: tuple[str, ...] = ()
 
@@ -147,9 +150,11 @@ class Remixer:
         """Draw example `number`."""
         rng = np.random.default_rng((self.seed, number))
         example = self._draw(rng)
-        if rng.random() >= self.settings.master or "mastering" in self.settings.without:
-            return example
-        return replace(example, stems=mastered(example.stems, float(rng.uniform(3, 12))))
+        stems = example.stems
+        if rng.random() < self.settings.master and "mastering" not in self.settings.without:
+            stems = mastered(stems, float(rng.uniform(3, 12)))
+        gain_db = rng.uniform(-self.settings.loudness_db, self.settings.loudness_db)
+        return replace(example, stems=stems * np.float32(10 ** (gain_db / 20)))
 
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()
