@@ -20,6 +20,7 @@ class Behaviour:
     says_length: bool = True
     endless: bool = False
     pause_s: float = 0.0
+    closed: threading.Lock = field(default_factory=threading.Lock)  # nothing is answered while it is held
     redirect: str | None = None
     status: int = 200
     length: str = ""  # said in place of the true one
@@ -44,6 +45,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Answer as told."""
         told = self.server.behaviour
         told.paths.append(self.path)
+        with told.closed:
+            self._answer(told)
+
+    def _answer(self, told: Behaviour) -> None:
         if told.redirect and not self.path.endswith("/moved.onnx"):
             self.send_response(302)
             self.send_header("Location", told.redirect)

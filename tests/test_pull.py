@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +72,27 @@ def test_a_call_after_a_cut_goes_on(url: str, told: Behaviour, pinned: str) -> N
     assert told.ranges[-1] == "bytes=100-"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_two_calls_do_not_write_into_one_download(url: str, told: Behaviour, pinned: str) -> None:
+    args = ["models", "pull", url, "--sha256", pinned]
+    command = [sys.executable, "-m", "stemsplit", *args]
+    with subprocess.Popen(command, env=make_environment(), stderr=subprocess.DEVNULL) as first:
+        with told.closed:
+            while not told.paths:
+                assert first.poll() is None
+                time.sleep(0.02)
+            second = call(*args)
+        assert first.wait() == 0
+    assert second.code == 1 and "being fetched by another call" in second.stderr
+    assert len(told.paths) == 1
+    assert listed(Registry().folder) == ["tiny"]
+
+
+def test_a_failed_call_leaves_an_empty_folder_empty(told: Behaviour, url: str, pinned: str) -> None:
+    told.status = 404
+    assert call("models", "pull", url, "--sha256", pinned).code == 1
+    assert listed(Registry().folder) == []
+
+
 def test_a_download_that_was_damaged_meanwhile_is_fetched_again(url: str, told: Behaviour) -> None:
     told.body = told.body[:-9]  # of the right hash, and no model
     cut = hashlib.sha256(told.body).hexdigest()
@@ -91,6 +112,7 @@ def test_an_address_of_a_name_that_no_file_can_have_is_refused(name: str) -> Non
     assert "name of an .onnx file" in refused.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
 def test_a_terminal_sees_how_much_has_come(url: str, told: Behaviour, pinned: str) -> None:
     terminal, end = os.openpty()
     command = [sys.executable, "-m", "stemsplit", "models", "pull", url, "--sha256", pinned]

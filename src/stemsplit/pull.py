@@ -4,10 +4,12 @@ import contextlib
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from stemsplit.address import is_url, name_of_url
 from stemsplit.admission import Candidate, add_model
@@ -17,6 +19,7 @@ from stemsplit.download import OFFLINE_VARIABLE, Limits, Progress, fetch
 from stemsplit.errors import DownloadError, ModelError, SettingsError
 from stemsplit.index import RemoteFile, RemoteModel, check_sha256, find_remote
 from stemsplit.model import hash_file
+from stemsplit.pending import explaining
 from stemsplit.registry import Registry
 
 DOWNLOADS = ".downloads"
@@ -107,22 +110,44 @@ def pull_model(
 
     Raises
     ------
-    DownloadError, ModelError, SettingsError, OutputError
+    DownloadError
+        If a file cannot be fetched, or another call fetches the same model now.
+    ModelError, SettingsError, OutputError
     """
     wanted = name or (None if model.name.endswith(".onnx") else model.name)
     if wanted is not None:
         registry.check_free(wanted, overwrite=overwrite)
     folder = registry.folder / DOWNLOADS / _key(model)
-    for file in model.files:
-        _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
-    candidate = Candidate(folder, model.files[0].name, _describe(model))
-    if model.description is None:
-        _compare_licence(model, folder / candidate.file)
-    added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
-    shutil.rmtree(folder, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir()
+    with _alone_in(folder, model.name):
+        for file in model.files:
+            _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
+        candidate = Candidate(folder, model.files[0].name, _describe(model))
+        if model.description is None:
+            _compare_licence(model, folder / candidate.file)
+        added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
+        shutil.rmtree(folder, ignore_errors=True)
     return added
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path, model: str) -> Iterator[None]:
+    """Keep other calls out of the folder of a download; it stays behind only if something is in it."""
+    lock = FileLock(folder / ".lock")
+    with explaining(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise DownloadError(f"{model}: is being fetched by another call; wait for its end") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            Path(lock.lock_file).unlink()
+        for emptied in (folder, folder.parent):
+            with contextlib.suppress(OSError):
+                emptied.rmdir()
 
 
 def _key(model: RemoteModel) -> str:
