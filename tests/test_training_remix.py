@@ -41,6 +41,13 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
     return load_songs(folder)
 
 
+@pytest.fixture(scope="module")
+def everything(songs: list[Song]) -> set[tuple[str, str]]:
+    """What is drawn where nothing is left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        return read_places(readings(make_remixer(songs), patch, 300))
+
+
 def make_remixer(songs: list[Song], **changes: object) -> Remixer:
     return Remixer(songs, RemixSettings(n_samples=4000, **changes), seed=3)  # type: ignore[arg-type]
 
@@ -155,9 +162,8 @@ def test_only_what_unseparated_music_lacks_is_known(
     assert 15 < seen["bass+other"] + seen["drums+other"] < 50 and len(seen) == 3  # 10 %
 
 
-def test_everything_but_screened_songs_is_drawn(songs: list[Song], monkeypatch: pytest.MonkeyPatch) -> None:
-    places = read_places(readings(make_remixer(songs), monkeypatch, 300))
-    assert places == {(n, stem) for n, stems in SONGS.items() for stem in stems if n != "screened-0"}
+def test_everything_but_screened_songs_is_drawn(everything: set[tuple[str, str]]) -> None:
+    assert everything == {(n, stem) for n, stems in SONGS.items() for stem in stems if n != "screened-0"}
 
 
 @pytest.mark.parametrize(
@@ -171,9 +177,12 @@ def test_everything_but_screened_songs_is_drawn(songs: list[Song], monkeypatch: 
     ],
 )
 def test_what_is_left_out_is_not_drawn(
-    songs: list[Song], monkeypatch: pytest.MonkeyPatch, name: str, absent: list[tuple[str, str]]
+    songs: list[Song],
+    everything: set[tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    absent: list[tuple[str, str]],
 ) -> None:
-    everything = read_places(readings(make_remixer(songs), monkeypatch, 300))
     rest = read_places(readings(make_remixer(songs, without=(name,)), monkeypatch, 300))
     assert everything - rest == set(absent)
 

@@ -27,6 +27,12 @@ from stemsplit.training.songs import load_songs
 from tests.tiny_trainings import make_trainer, small_bandsplit, small_openunmix, weights
 
 
+@pytest.fixture(autouse=True)
+def adapts_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh network of Open-Unmix hears so many examples first."""
+    monkeypatch.setattr("stemsplit.training.loop.N_ADAPT_EXAMPLES", 4)
+
+
 def test_options_of_the_command_line_are_typed() -> None:
     assert read_options(["dilations=[1, 2]", "mask=sigmoid"]) == {"dilations": [1, 2], "mask": "sigmoid"}
     assert find_preset("gpu").build(n_features=8).options["n_features"] == 8
