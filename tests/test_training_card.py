@@ -11,7 +11,7 @@ import torch
 
 from stemsplit.training import TARGETS
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.card import write_card
+from stemsplit.training.card import Exported, write_card
 from stemsplit.training.library import Library
 from stemsplit.training.loop import Trainer
 from stemsplit.training.precision import precision_on
@@ -99,13 +99,13 @@ def test_a_mean_of_two_models_is_said_in_words_and_commands(
         folder / "tiny.onnx",
         scores=folder / "scores.json",
         hardware="an abacus",
-        mean_with="old.onnx",
+        exported=Exported("old.onnx", 12.0),
     )
     mean = (folder / "tiny.md").read_text(encoding="utf-8")
-    assert "the model has the mean of the run's weights and those of `old.onnx`." in mean
-    assert "export RUN models/band.onnx --mean-with old.onnx\n" in mean
+    assert "the model has the mean of the run's weights and those of `old.onnx`. It hears songs 12 dB" in mean
+    assert "export RUN models/band.onnx --mean-with old.onnx --attenuation-db 12\n" in mean
     assert "evaluate models/band.onnx --work WORK" in mean
-    assert "--scores WORK/scores-band.json --mean-with old.onnx\n" in mean
+    assert "--scores WORK/scores-band.json --mean-with old.onnx --attenuation-db 12\n" in mean
 
 
 def test_each_weakness_has_a_line_of_its_own(card: str) -> None:

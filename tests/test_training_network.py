@@ -46,6 +46,16 @@ def test_a_chunk_with_context_has_the_masks_of_the_whole(network: BandSplit, sta
     assert (whole - chunk).abs().max() < 1e-5  # -100 dB
 
 
+def test_an_attenuated_network_hears_the_mixture_softer(network: BandSplit) -> None:
+    mixture = spectrum(20)
+    with torch.inference_mode():
+        found, expected = network.attenuated(12.0)(mixture), network(mixture * 10 ** (-12 / 20))
+        assert (found - network(mixture)).abs().max() > 1e-3
+    assert (found - expected).abs().max() < 3e-4
+    with pytest.raises(ValueError, match="attenuation_db is -1"):
+        network.attenuated(-1)
+
+
 def test_rounding_errors_of_nearly_mono_music_change_nothing(network: BandSplit) -> None:
     mixture = spectrum(20)
     mixture[:, 2:] = mixture[:, :2]

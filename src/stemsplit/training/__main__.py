@@ -13,7 +13,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.model import hash_file
 from stemsplit.training.allocator import keep_freed_memory
 from stemsplit.training.baseline import reference_scores
-from stemsplit.training.card import write_card
+from stemsplit.training.card import Exported, write_card
 from stemsplit.training.checkpoint import load_bandsplit, meet_half_way
 from stemsplit.training.comparison import Budget, Comparison
 from stemsplit.training.comparison_table import write_tables
@@ -235,11 +235,17 @@ def export(  # noqa: PLR0917 - the command line names them
         Path | None,
         typer.Option(help="Checkpoint or .onnx: write the mean of its weights and the run's."),
     ] = None,
+    attenuation_db: Annotated[
+        float | None,
+        typer.Option(min=0, max=60, help="How much softer it hears songs. Default: as in training."),
+    ] = None,
 ) -> None:
     """Write the run's averaged network as ONNX, checked against torch."""
     network = load_bandsplit(run / "checkpoint.pt")
     if mean_with:
         meet_half_way(network, mean_with)
+    if attenuation_db is not None:
+        network = network.attenuated(attenuation_db)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
     facts = replace(ModelFacts.bundled(model.stem, chosen), version=version)
     export_network(network, model, facts, targets=chosen, weights=weights)
@@ -258,12 +264,13 @@ def card(  # noqa: PLR0917 - the command line names them
         Path | None, typer.Option(help="Of `evaluate`; default: scores.json of the run.")
     ] = None,
     mean_with: Annotated[Path | None, typer.Option(help="That of `export`, if it was given one.")] = None,
+    attenuation_db: Annotated[float, typer.Option(help="That of `export`, if it was given one.")] = 0.0,
 ) -> None:
     """Write the model's card and its curve from the run, its scores and the library's index."""
     songs, opened = work / "songs", Workplace(library, work).open_library()
     judged = scores or run / "scores.json"
-    other = mean_with.name if mean_with else ""
-    write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, mean_with=other)
+    exported = Exported(mean_with.name if mean_with else "", attenuation_db)
+    write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)
     _say(f"wrote {model.with_suffix('.md')}")
 
 

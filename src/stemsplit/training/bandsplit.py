@@ -97,6 +97,9 @@ class BandSplit(SeparationNetwork):
         What training lowers: "log_energy", "l1", or "log_energy+waveform" (the mean of both).
     target : str
         The one target whose loss counts, as in fine-tuning; "" counts all.
+    attenuation_db : float
+        How much softer than it is the network hears the mixture, 0 to 60: what is faint comes nearer to its
+        floor and counts less.
     """
 
     name = "bandsplit"
@@ -113,11 +116,14 @@ class BandSplit(SeparationNetwork):
         mask: str = "softmax",
         loss: str = "log_energy",
         target: str = "",
+        attenuation_db: float = 0.0,
     ) -> None:
         super().__init__()
         for value, choices in ((mask, MASKS), (loss, LOSSES), (target, ("", *TARGETS))):
             if value not in choices:
                 raise ValueError(f"{value!r} is none of {', '.join(filter(None, choices))}")
+        if not 0 <= attenuation_db <= 60:
+            raise ValueError(f"attenuation_db is {attenuation_db}; it must be from 0 to 60")
         self.n_targets, self.n_channels = len(TARGETS), 2
         self.layout = BandLayout()
         if len(dilations) < 2 * n_layers:
@@ -126,7 +132,7 @@ class BandSplit(SeparationNetwork):
             raise ValueError(f"dilations are whole frames, at least 1, not {dilations}")
         self.dilations = tuple(dilations[: 2 * n_layers])
         self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
-        self.options |= {"mask": mask, "loss": loss, "target": target}
+        self.options |= {"mask": mask, "loss": loss, "target": target, "attenuation_db": attenuation_db}
         self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
@@ -134,7 +140,9 @@ class BandSplit(SeparationNetwork):
         outputs = self.n_targets * self.n_channels
         self.hidden = BandLinear(self.layout.n_bands, n_features, 2 * n_features)
         self.decode = nn.ModuleList(BandLinear(n, 2 * n_features, outputs * w) for n, w in self.layout.bands)
-        self.register_buffer("_widths", self.layout.widths().unsqueeze(-1), persistent=False)
+        # an attenuation is as if the rows had more bins; models already keep the name
+        widths = self.layout.widths().unsqueeze(-1) * 10 ** (attenuation_db / 10)
+        self.register_buffer("_widths", widths, persistent=False)
 
     @property
     def reach_frames(self) -> int:
@@ -165,6 +173,12 @@ class BandSplit(SeparationNetwork):
             if 0 < n_held.get(kind, 0) <= int(place[0]):
                 more[name] = torch.zeros_like(value) if "out" in place else value
         return weights | more
+
+    def attenuated(self, attenuation_db: float) -> "BandSplit":
+        """The same weights in a network that hears the mixture so much softer."""
+        network = BandSplit(**self.options | {"attenuation_db": attenuation_db})
+        network.load_state_dict(self.state_dict())
+        return network.eval()
 
     @torch.inference_mode()
     def estimates(self, mixture: Tensor) -> Tensor:

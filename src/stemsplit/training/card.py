@@ -4,11 +4,13 @@ import json
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stemsplit.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC
+from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.checkpoint import load_bandsplit, load_state, optimiser_of, precision_of
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
@@ -48,6 +50,28 @@ LOSS_NOTES = {
 }
 
 
+@dataclass(frozen=True)
+class Exported:
+    """How a model differs from the run that it was exported from.
+
+    Parameters
+    ----------
+    mean_with : str
+        Name of the file whose weights the run's were averaged with, if they were.
+    attenuation_db : float
+        How much softer the model hears songs.
+    """
+
+    mean_with: str = ""
+    attenuation_db: float = 0.0
+
+    @property
+    def options(self) -> str:
+        """The options of `export` and `card` that say so."""
+        mean = f" --mean-with {self.mean_with}" if self.mean_with else ""
+        return mean + (f" --attenuation-db {self.attenuation_db:g}" if self.attenuation_db else "")
+
+
 def write_card(
     run: Path,
     library: Library,
@@ -57,7 +81,7 @@ def write_card(
     scores: Path,
     hardware: str,
     note: str = "",
-    mean_with: str = "",
+    exported: Exported = Exported(),
 ) -> None:
     """Write ``<model>.md`` and ``<model>.csv``, the training curve.
 
@@ -77,19 +101,19 @@ def write_card(
         What it was trained on, in plain words.
     note : str
         What the commands of the card do not say.
-    mean_with : str
-        Name of the file whose weights the run's were averaged with, if they were.
+    exported : Exported
+        How the model differs from the run.
     """
     songs = [song for song in load_songs(songs_folder) if song.split == "train"]
     state = load_state(run / "checkpoint.pt")
     sections = [
         _head(model),
         _architecture(run),
-        _training(state, songs, hardware, mean_with),
+        _training(state, songs, hardware, exported),
         _quality(Evaluation.load(scores)),
         _data(library),
         _made(songs),
-        _reproduction(state, songs, note, mean_with),
+        _reproduction(state, songs, note, exported),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
@@ -124,7 +148,7 @@ inside the graph. The lowest {layout.n_low} bins have a mask each, above them {l
 A {head} makes the masks."""
 
 
-def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, mean_with: str) -> str:
+def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, exported: Exported) -> str:
     minutes: dict[str, float] = defaultdict(float)
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
@@ -135,8 +159,12 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, mean_
     partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
     initial, loss = state.get("initial"), state["network_options"]["loss"]
     start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
-    if mean_with:
-        start += f"; the model has the mean of the run's weights and those of `{mean_with}`"
+    if exported.mean_with:
+        start += f"; the model has the mean of the run's weights and those of `{exported.mean_with}`"
+    if exported.attenuation_db:
+        start += f". It hears songs {exported.attenuation_db:g} dB softer than the run did"
+    spread_db = remix.get("loudness_db", 0)
+    whole = f" (of all stems together by up to {spread_db:g} dB)" if spread_db else ""
     layers = ", ".join(f"{target} {chance:.0%}" for target, chance in LAYER_CHANCES.items() if chance)
     steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
@@ -149,9 +177,8 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, mean_
   real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
   place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings,
   but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
-  {layers}. Random levels (of a whole example by up to {remix.get("loudness_db", 0):g} dB),
-  equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, band limits and missing stems.
-  Left out: {without}.
+  {layers}. Random levels{whole}, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap,
+  band limits and missing stems. Left out: {without}.
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
   (EMA), {precision_of(state)}.
@@ -258,7 +285,7 @@ def _changes(state: dict[str, Any]) -> str:
     name = next(iter(alike), "cpu")
     usual = PRESETS[name].build().options
     words = [f"--preset {name}"] if name != "cpu" else []
-    for key, value in state["network_options"].items():
+    for key, value in BandSplit(**state["network_options"]).options.items():
         if value != usual.get(key):
             words.append(f"--option '{key}={value if isinstance(value, str) else json.dumps(value)}'")
     words += [f"--without {each}" for each in state["remix"].get("without", ())]
@@ -269,15 +296,14 @@ def _plain(song: Song) -> str:
     return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"
 
 
-def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str, mean_with: str) -> str:
+def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str, exported: Exported) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
     settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
-    mean = f" --mean-with {mean_with}" if mean_with else ""
     judged, options = "RUN", '--hardware "..."'
-    if mean_with:  # then no run is what was judged
-        judged, options = "models/band.onnx", f"{options} --scores WORK/scores-band.json{mean}"
+    if exported.options:  # then no run is what was judged
+        judged, options = "models/band.onnx", f"{options} --scores WORK/scores-band.json{exported.options}"
     return f"""## Reproduction
 
 The clock sets the number of steps, so another machine gives another model of the same kind. {note}
@@ -286,7 +312,7 @@ The clock sets the number of steps, so another machine gives another model of th
 pip install ".[train]"      # in a clone; and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
 python -m stemsplit.training fit RUN --work WORK {settings}{initial}
-python -m stemsplit.training export RUN models/band.onnx{mean}
+python -m stemsplit.training export RUN models/band.onnx{exported.options}
 python -m stemsplit.training evaluate {judged} --work WORK --museval
 python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx {options}
 ```"""

@@ -83,10 +83,12 @@ _OPENUNMIX = Preset(
     weight_decay=1e-5,
     optimiser="adamw",
 )
+# what is faint misleads small networks more than it helps them, see models/band.md
+_ATTENUATION = {"attenuation_db": 12.0}
 PRESETS = {
-    "cpu": Preset(),
+    "cpu": Preset(options=_ATTENUATION),
     "gpu": Preset(
-        options={"n_features": 128},
+        options={"n_features": 128, **_ATTENUATION},
         n_frames=96,
         batch_size=16,
         learning_rate=1e-3,
