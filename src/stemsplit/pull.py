@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from stemsplit.address import is_url, name_of_url
 from stemsplit.admission import Candidate, add_model
 from stemsplit.catalog import read_model
@@ -132,7 +130,10 @@ def pull_model(
 @contextlib.contextmanager
 def _alone_in(folder: Path, model: str) -> Iterator[None]:
     """Keep other calls out of the folder of a download; it stays behind only if something is in it."""
-    lock = FileLock(folder / ".lock")
+    from filelock import FileLock, Timeout  # for other commands on models it is time lost
+
+    path = folder / ".lock"
+    lock = FileLock(path)
     with explaining(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -142,9 +143,10 @@ def _alone_in(folder: Path, model: str) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        # while it is held: afterwards it could be that of another call
         with contextlib.suppress(OSError):
-            Path(lock.lock_file).unlink()
+            path.unlink()
+        lock.release()
         for emptied in (folder, folder.parent):
             with contextlib.suppress(OSError):
                 emptied.rmdir()

@@ -10,8 +10,13 @@ from typing import Any
 
 from stemsplit.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC
-from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.checkpoint import load_bandsplit, load_state, optimiser_of, precision_of
+from stemsplit.training.checkpoint import (
+    load_bandsplit,
+    load_state,
+    network_of,
+    optimiser_of,
+    precision_of,
+)
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
 from stemsplit.training.presets import PRESETS
@@ -285,7 +290,7 @@ def _changes(state: dict[str, Any]) -> str:
     name = next(iter(alike), "cpu")
     usual = PRESETS[name].build().options
     words = [f"--preset {name}"] if name != "cpu" else []
-    for key, value in BandSplit(**state["network_options"]).options.items():
+    for key, value in network_of(state).options.items():
         if value != usual.get(key):
             words.append(f"--option '{key}={value if isinstance(value, str) else json.dumps(value)}'")
     words += [f"--without {each}" for each in state["remix"].get("without", ())]
