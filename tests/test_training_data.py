@@ -150,19 +150,20 @@ def test_what_is_held_out_now_leaves_the_songs_for_training(library: Library, tm
     assert collect(later, folder) == 0
 
 
-def test_passages_leave_with_their_recording(library: Library, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["passage", "separated"])
+def test_excerpts_leave_with_their_recording(library: Library, tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "songs"
     collect(library, folder)
     silence = {"other": Take(np.zeros((2, 4000), np.float32))}
     for number in (0, 2):
-        name = f"passage-backing-train-{number:03}-000-008-other"
-        save_song(folder, name, silence, split="train", kind="passage")
+        name = f"{kind}-backing-train-{number:03}-000-008-other"
+        save_song(folder, name, silence, split="train", kind=kind)
     collect(library, folder)
-    assert len(list(folder.glob("passage-*"))) == 4
+    assert len(list(folder.glob(f"{kind}-*"))) == 4
     collect(changed(library, {"solo": {"start_s": "0.5"}}), folder)
-    assert [path.name for path in sorted(folder.glob("passage-*"))] == [
-        "passage-backing-train-000-000-008-other.json",
-        "passage-backing-train-000-000-008-other.npy",
+    assert [path.name for path in sorted(folder.glob(f"{kind}-*"))] == [
+        f"{kind}-backing-train-000-000-008-other.json",
+        f"{kind}-backing-train-000-000-008-other.npy",
     ]
 
 

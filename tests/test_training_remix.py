@@ -22,6 +22,7 @@ SONGS = dict.fromkeys(("render-0", "render-1", "multitrack-0"), TARGETS) | {
     "passage-0": ("bass+other",),
     "passage-1": ("drums+other",),
     "passage-2": ("other",),
+    "separated-0": ("drums",),
     "screened-0": ("drums+bass+other",),
 }
 TAGS = {("render-0", "vocals"): ("sung-speech",), ("render-1", "other"): ("distortion",)}
@@ -174,6 +175,7 @@ def test_everything_but_screened_songs_is_drawn(everything: set[tuple[str, str]]
         ("distortion", [("render-1", "other")]),
         ("backing", [("backing-0", "drums+bass+other")]),
         ("passages", [("passage-0", "bass+other"), ("passage-1", "drums+other"), ("passage-2", "other")]),
+        ("separated", [("separated-0", "drums")]),
     ],
 )
 def test_what_is_left_out_is_not_drawn(

@@ -119,6 +119,11 @@ def test_both_witnesses_must_agree(parts: dict[str, FloatArray]) -> None:
     ]
 
 
+def test_a_trace_of_an_earlier_version_is_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "old.npz", mixture_db=np.zeros(3), estimates_db=np.zeros((4, 3)))
+    assert Trace.load(tmp_path / "old.npz") is None
+
+
 def test_a_pause_of_everything_is_no_passage(parts: dict[str, FloatArray]) -> None:
     silenced = {target: part.copy() for target, part in parts.items()}
     for part in silenced.values():
@@ -185,7 +190,7 @@ def screened(parts: dict[str, FloatArray], tmp_path_factory: pytest.TempPathFact
         },
     )
     model = FakeModel(parts, sung)
-    screening = Screening(library, folder / "songs", folder / "traces", model, voice_share=0.2)
+    screening = Screening(library, folder / "songs", folder / "traces", model, model="deaf", voice_share=0.2)
     return Screened(screening, screening.run(lambda _: None), model, folder)
 
 
@@ -208,6 +213,8 @@ def test_verdicts_decide_what_stays_in_training(screened: Screened) -> None:
         *(("tune", "passage", "train", stem) for stem in passages),
         *(("falsely bare", "passage", "train", stem) for stem in passages),
         *(("kept aside", "passage", "valid", stem) for stem in passages),
+        *(("tune", "separated", "train", (stem,)) for stem in ("drums", "bass", "other")),
+        *(("falsely bare", "separated", "train", (stem,)) for stem in ("drums", "bass", "other")),
     }
 
 
@@ -215,7 +222,9 @@ def test_a_phrase_of_one_instrument_is_believed(parts: dict[str, FloatArray], tm
     phrase = {"category": "other", "kind": "phrase"}
     library = make_library(tmp_path, {"cello": (mixed(parts), "other", "train")}, **phrase)
     model = FakeModel(parts)
-    screening = Screening(library, tmp_path / "songs", tmp_path / "traces", model, voice_share=0.2)
+    screening = Screening(
+        library, tmp_path / "songs", tmp_path / "traces", model, model="deaf", voice_share=0.2
+    )
     assert [finding.verdict for finding in screening.run(lambda _: None)] == ["kept"]
 
 
@@ -227,21 +236,46 @@ def test_a_passage_is_the_music_of_its_source(screened: Screened) -> None:
     assert np.abs(found - expected).max() < 1e-3
 
 
+def test_a_separated_stem_is_the_estimate_and_what_was_taken_for_a_voice_is_other(
+    parts: dict[str, FloatArray], tmp_path: Path
+) -> None:
+    taken_for_voice = dict(parts) | {"vocals": 0.5 * parts["other"], "other": 0.5 * parts["other"]}
+    library = make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
+    model = FakeModel(taken_for_voice, bleed=0.0)
+    screening = Screening(
+        library, tmp_path / "songs", tmp_path / "traces", model, model="deaf", voice_share=1
+    )
+    screening.run(lambda _: None)
+    songs = {song.stems[0]: song for song in load_songs(tmp_path / "songs") if song.kind == "separated"}
+    assert set(songs) == {"drums", "bass", "other"} and {song.model for song in songs.values()} == {"deaf"}
+    for stem, song in songs.items():
+        start = int(song.path.stem.split("-")[-3]) * SAMPLE_RATE // 2
+        expected = parts[stem][:, start : start + song.n_samples]
+        assert similarity(song.read(stem, 0, song.n_samples), expected) > 0.99999
+
+
 def test_report_and_summary_say_what_was_found(screened: Screened, tmp_path: Path) -> None:
     write_report(screened.findings, tmp_path / "screen.csv")
     with (tmp_path / "screen.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["verdict"] for row in rows][:2] == ["voice", "voice"] and len(rows) == 5
     assert {row["item"]: float(row["passages_s"]) for row in rows}["tune"] == 16
+    assert {row["item"]: float(row["separated_s"]) > 60 for row in rows} == {
+        "tune": True,
+        "falsely bare": True,
+        "song": False,  # sung
+        "kept aside": False,
+        "sung aside": False,
+    }
     minutes = minutes_of_music(screened.folder / "songs").splitlines()
     assert "train screened drums+bass+other: 0.5 min" in minutes
 
 
 def test_a_second_run_hears_nothing_again_and_another_model_undoes_the_first(screened: Screened) -> None:
     songs = screened.folder / "songs"
-    assert screened.model.n_calls == 5
+    assert screened.model.n_calls == 7  # two of them to be separated
     files = {path: path.stat().st_mtime_ns for path in songs.iterdir()}
-    assert screened.screening.run(lambda _: None) == screened.findings and screened.model.n_calls == 5
+    assert screened.screening.run(lambda _: None) == screened.findings and screened.model.n_calls == 7
     assert {path: path.stat().st_mtime_ns for path in songs.iterdir()} == files
 
     def blurred(mixture: FloatArray) -> dict[str, FloatArray]:
@@ -249,7 +283,7 @@ def test_a_second_run_hears_nothing_again_and_another_model_undoes_the_first(scr
 
     copied = Path(shutil.copytree(screened.folder, screened.folder.with_name("copied")))
     library = Library(copied / "library", copied / "cache")
-    other = Screening(library, copied / "songs", copied / "others", blurred, voice_share=0.2)
+    other = Screening(library, copied / "songs", copied / "traces", blurred, model="dull", voice_share=0.2)
     assert {finding.verdict for finding in other.run(lambda _: None)} == {"kept"}
     found = load_songs(copied / "songs")
     assert len(found) == 5 and {song.kind for song in found} == {"backing"}
@@ -263,7 +297,7 @@ def test_what_prepare_has_not_checked_is_not_screened(parts: dict[str, FloatArra
     lines = index.read_text().splitlines()
     index.write_text("\n".join((lines[0], lines[2])))
     library = Library(tmp_path / "library", tmp_path / "cache")
-    screening = Screening(library, songs, tmp_path / "traces", model, voice_share=0.2)
+    screening = Screening(library, songs, tmp_path / "traces", model, model="deaf", voice_share=0.2)
     with pytest.raises(StemsplitError, match=r"backing-train-000\.npy .*prepare"):
         screening.run(lambda _: None)
     collect_recordings(library, songs, lambda _: None)
@@ -273,10 +307,11 @@ def test_what_prepare_has_not_checked_is_not_screened(parts: dict[str, FloatArra
 def test_a_song_that_was_stored_anew_is_heard_anew(parts: dict[str, FloatArray], tmp_path: Path) -> None:
     library = make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
     model, songs = FakeModel(parts), tmp_path / "songs"
-    screening = Screening(library, songs, tmp_path / "traces", model, voice_share=0.2)
+    screening = Screening(library, songs, tmp_path / "traces", model, model="deaf", voice_share=0.2)
     screening.run(lambda _: None)
-    (trace_file,) = (tmp_path / "traces").iterdir()
+    (trace_file,) = (tmp_path / "traces" / "deaf").iterdir()
+    n_calls = model.n_calls
     later = trace_file.stat().st_mtime + 10
     os.utime(songs / "backing-train-000.npy", (later, later))
     screening.run(lambda _: None)
-    assert model.n_calls == 2
+    assert model.n_calls == n_calls + 1

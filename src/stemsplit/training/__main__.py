@@ -73,12 +73,13 @@ def screen(
 ) -> None:
     """Hear the real recordings: take voices out of the backing, find passages without drums or bass.
 
+    Stems that the model is sure of are kept as well.
+
     Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
     """
-    traces = work / "traces" / hash_file(model)[:12]
-    separate = model_separation(model, threads=threads)
-    source = Workplace(library, work).open_library()
-    screening = Screening(source, work / "songs", traces, separate, voice_share=voice_share)
+    separate, name = model_separation(model, threads=threads), hash_file(model)
+    source, songs = Workplace(library, work).open_library(), work / "songs"
+    screening = Screening(source, songs, work / "traces", separate, model=name, voice_share=voice_share)
     write_report(screening.run(_say), work / "screen.csv")
     typer.echo(minutes_of_music(work / "songs"))
 

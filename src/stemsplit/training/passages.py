@@ -75,7 +75,7 @@ def find_passages(trace: Trace, held: Sequence[str], *, shortest_s: float = SHOR
         if not set(gone) <= set(free):
             continue
         stem = stem_of(target for target in held if target not in gone)
-        for start, stop in _runs(np.logical_and.reduce([free[target] for target in gone]) & ~taken):
+        for start, stop in runs(np.logical_and.reduce([free[target] for target in gone]) & ~taken):
             if (stop - start) * STEP_S >= shortest_s:
                 taken[start:stop] = True
                 found.append(Passage(start * STEP, stop * STEP, stem))
@@ -111,10 +111,10 @@ def _sounding(trace: Trace) -> Flags:
     return np.asarray(trace.mixture_db > np.percentile(trace.mixture_db, 90) + SILENT_OF_LOUD_DB)
 
 
-def _runs(flags: Flags) -> Iterator[tuple[int, int]]:
+def runs(flags: Flags) -> Iterator[tuple[int, int]]:
     """(first, one past the last) of each run of true flags.
 
-    >>> list(_runs(np.array([True, False, True, True])))
+    >>> list(runs(np.array([True, False, True, True])))
     [(0, 1), (2, 4)]
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))

@@ -26,6 +26,8 @@ from stemsplit.training.songs import (
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
+EXCERPTS = ("passage", "separated")  # kinds of songs that were cut out of recordings
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -136,7 +138,7 @@ def _keep_listed(
         source = _source_of(song)
         if source not in kept:
             remove_song(song.path)
-            listing = "of a recording that" if song.kind == "passage" else "a recording that"
+            listing = "of a recording that" if song.kind in EXCERPTS else "a recording that"
             progress(f"removed {song.path.stem}, {listing} the library does not list as it was stored")
     return kept
 
@@ -152,9 +154,9 @@ def _holds(library: Library, recording: Recording, song: Song) -> bool:
 
 
 def _source_of(song: Song) -> str:
-    """Name of the recording that a song is, or is a passage of: passage-<recording>-<start>-<stop>-<stem>."""
+    """Name of the recording that a song is, or is an excerpt of: <kind>-<recording>-<start>-<stop>-<stem>."""
     name = song.path.stem
-    return name.removeprefix("passage-").rsplit("-", 3)[0] if song.kind == "passage" else name
+    return name.removeprefix(f"{song.kind}-").rsplit("-", 3)[0] if song.kind in EXCERPTS else name
 
 
 def _sum_stems(library: Library, recording: Recording) -> dict[str, Take]:

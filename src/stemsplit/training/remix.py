@@ -38,8 +38,9 @@ INGREDIENTS = (
     "layers",
     "backing",
     "passages",
+    "separated",
 )
-_KINDS = {"multitracks": "multitrack", "backing": "backing", "passages": "passage"}
+_KINDS = {"multitracks": "multitrack", "backing": "backing", "passages": "passage", "separated": "separated"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class RemixSettings:
         Share of examples where unseparated real music lacks more than the voice, drums or bass for one;
         what it lacks is added and known.
     real : float
-        Chance that a stem, or a coherent song, is a real recording instead of a render.
+        Chance that a stem, or a coherent song, is a real recording, or was separated out of one, instead of a
+        render.
     maker : float
         Chance at most that it is of one given maker: where few recorded a target, fewer stems are real, or
         training would learn the habits of those few.
@@ -85,7 +87,7 @@ class RemixSettings:
     coherent: float = 0.2
     backing: float = 0.3
     partial: float = 0.1
-    real: float = 0.25
+    real: float = 0.4
     maker: float = 0.1
     silence: float = 0.05
     speed: float = 0.3

@@ -34,7 +34,8 @@ class Song:
     split : str
         "train" or "valid".
     kind : str
-        "multitrack", "backing", "performance", "singing", "passage", "screened" (never drawn) or "render".
+        "multitrack", "backing", "performance", "singing", "passage", "separated", "screened" (never drawn) or
+        "render".
     stems : tuple of str
         What the first axis of the array holds.
     levels_db : tuple of float
@@ -47,6 +48,8 @@ class Song:
         Whose music it is, where it is real: songs of one maker sound alike.
     origin : tuple of (str, str, float, float)
         What of the library a recording is: stem, file, start and duration in seconds of each of its items.
+    model : str
+        Hash of the model whose estimate a separated stem is.
     """
 
     path: Path
@@ -58,6 +61,7 @@ class Song:
     ingredients: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     maker: str = ""
     origin: Origin = ()
+    model: str = ""
 
     def level_db(self, stem: str) -> float:
         """Level of a stem while it sounds."""
@@ -125,6 +129,7 @@ def save_song(
     kind: str,
     maker: str = "",
     origin: Origin = (),
+    model: str = "",
 ) -> None:
     """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
     stems = [take.waveform for take in takes.values()]
@@ -136,6 +141,7 @@ def save_song(
     facts = {"split": split, "kind": kind, "stems": list(takes), "levels_db": levels, "n_samples": n_samples}
     facts |= {"ingredients": {stem: take.ingredients for stem, take in takes.items()}, "maker": maker}
     facts |= {"origin": origin} if origin else {}
+    facts |= {"model": model} if model else {}
     with whole_file(folder / f"{name}.npy") as file:
         np.save(file, to_int16(samples))
     # the description comes last: a song without one is not there

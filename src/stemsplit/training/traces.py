@@ -1,11 +1,12 @@
 """Traces: how loud the targets seem in a recording, half-second by half-second, by two witnesses.
 
 One witness is a separation by a model, the other is the signal itself: the energy of its lowest octaves
-tells of bass, sudden energy in its highest of drums.
+tells of bass, sudden energy in its highest of drums. What the estimates of the model have in common tells
+how sure of them it is, see `estimates`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -33,8 +34,8 @@ class Trace:
     ----------
     mixture_db : FloatArray, shape (steps,)
         Level in dB against full scale.
-    estimates_db : FloatArray, shape (targets, steps)
-        Levels of a model's estimates.
+    products : FloatArray, shape (targets, targets, steps)
+        Mean product of each two of a model's estimates, sample by sample; of one with itself its power.
     low_db : FloatArray, shape (steps,)
         Level below 130 Hz.
     onset_db : FloatArray, shape (steps,)
@@ -42,9 +43,14 @@ class Trace:
     """
 
     mixture_db: FloatArray
-    estimates_db: FloatArray
+    products: FloatArray
     low_db: FloatArray
     onset_db: FloatArray
+
+    @property
+    def estimates_db(self) -> FloatArray:
+        """Levels of the estimates, ``(targets, steps)``."""
+        return _decibels(np.diagonal(self.products).T)
 
     def save(self, path: Path) -> None:
         """Write the trace so that it appears only when it is whole."""
@@ -52,17 +58,17 @@ class Trace:
             np.savez(file, **asdict(self))
 
     @classmethod
-    def load(cls, path: Path) -> "Trace":
-        """Read what `save` wrote."""
+    def load(cls, path: Path) -> "Trace | None":
+        """Read what `save` wrote; None if it was that of an earlier version, which kept something else."""
         with np.load(path) as arrays:
-            return cls(**arrays)
+            is_current = set(arrays) == {field.name for field in fields(cls)}
+            return cls(**arrays) if is_current else None
 
 
 def trace(waveform: FloatArray, separate: Separate) -> Trace:
     """Listen to a recording ``(2, samples)``; what is left after the last whole half-second is not heard."""
     estimates = separate(waveform)
-    levels = np.stack([_levels_db(estimates[target]) for target in TARGETS])
-    return Trace(_levels_db(waveform), levels, _low_db(waveform), _onset_db(waveform))
+    return Trace(_levels_db(waveform), _products(estimates), _low_db(waveform), _onset_db(waveform))
 
 
 def model_separation(model: Path, *, threads: int) -> Separate:
@@ -80,6 +86,12 @@ def _steps(waveform: FloatArray) -> FloatArray:
 def _levels_db(waveform: FloatArray) -> FloatArray:
     power: FloatArray = np.square(_steps(waveform)).mean((0, 2))
     return _decibels(power)
+
+
+def _products(estimates: Mapping[str, FloatArray]) -> FloatArray:
+    steps = [_steps(estimates[target]) for target in TARGETS]
+    means = [[(one * other).mean((0, 2)) for other in steps] for one in steps]
+    return np.array(means, np.float32)
 
 
 def _low_db(waveform: FloatArray) -> FloatArray:
