@@ -156,11 +156,14 @@ def test_json_tells_everything_of_every_song(model: Path) -> None:
     assert good["device"] == "cpu"
     assert [item["name"] for item in good["models"]] == ["tiny"]
     assert re.fullmatch("[0-9a-f]{64}", good["models"][0]["sha256"])
-    energies = {path: (soundfile.read(path)[0] ** 2).sum() for path in ("a.wav", *good["outputs"].values())}
+    song = soundfile.read("a.wav")[0]
     for stem, path in good["outputs"].items():
-        level_db = 10 * math.log10(energies[path] / energies["a.wav"])
+        made = soundfile.read(path)[0]
+        level_db = 10 * math.log10((made**2).sum() / (song**2).sum())
         assert good["levels_db"][stem] == pytest.approx(level_db, abs=0.02)
-    assert bad["levels_db"] == {}
+        promised_db = 10 * math.log10((made * song).sum() / (made * (song - made)).sum())
+        assert good["expected_sdr_db"][stem] == pytest.approx(promised_db, abs=0.02)
+    assert bad["levels_db"] == bad["expected_sdr_db"] == {}
     assert good["gain"] == 1.0
     assert good["clipped_samples"] == 0
     assert good["settings"]["stems"] == list(STEMS)
@@ -173,7 +176,7 @@ def test_json_tells_everything_of_every_song(model: Path) -> None:
 def test_silence_has_no_level(model: Path) -> None:
     soundfile.write("a.wav", np.zeros((4410, 2)), 44100)
     (record,) = call("a.wav", "-m", model, "-s", "drums", "--residual", "--json").records
-    assert record["levels_db"] == {"drums": None, "residual": None}
+    assert record["levels_db"] == record["expected_sdr_db"] == {"drums": None, "residual": None}
 
 
 def test_quiet_says_nothing_but_failures(model: Path) -> None:

@@ -84,6 +84,15 @@ def test_batches_change_nothing(foreign: Path) -> None:
         np.testing.assert_allclose(four[name], samples, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("write", "is_judged"),
+    [(write_ratio, True), (write_magnitude, False), (write_waveform, False), (write_complex, False)],
+)
+def test_stems_of_ratio_masks_alone_are_judged(write: Any, is_judged: bool, tmp_path: Path) -> None:
+    separator = Separator(models=[write(tmp_path)], device="cpu", threads=1)
+    assert separator.masked_stems == (frozenset(separator.stems) if is_judged else frozenset())
+
+
 @pytest.mark.parametrize("write", [write_magnitude, write_waveform])
 @pytest.mark.parametrize("n_samples", [3, 5000, 40_000])
 def test_each_stem_is_what_the_network_makes_of_the_mixture(

@@ -38,6 +38,7 @@ JSON_FIELDS = {
     "status": "`done`, `skipped`, `planned` (dry run) or `failed`",
     "outputs": "path of each stem",
     "levels_db": "energy of each stem over that of the song, in dB; null for digital silence",
+    "expected_sdr_db": "SDR in dB that the masks promise for each stem; null for silence or without masks",
     "sample_rate": "in Hz",
     "n_channels": "of the song and of each stem",
     "n_samples": "length in samples, of the song and of each stem",

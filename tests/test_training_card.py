@@ -1,6 +1,7 @@
 """The card says what the run, the library, the songs and the scores say."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -108,6 +109,40 @@ def test_a_mean_of_two_models_is_said_in_words_and_commands(
     assert "--scores WORK/scores-band.json --mean-with old.onnx --attenuation-db 12\n" in mean
 
 
+def test_separated_stems_are_said_and_screening_is_a_command(
+    card: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "card0"
+    songs = shutil.copytree(folder / "songs", folder / "more songs")
+    sound = Take(np.full((2, 60 * 44100), 0.1, np.float32))
+    save_song(songs, "separated-b-0-120-bass", {"bass": sound}, split="train", kind="separated")
+    save_scores(
+        {
+            way: [
+                Score("mdn-funk", str(number), t, number + offset, 1, 1, -30.0, number)
+                for number, offset in enumerate((0.5, -0.5, 2.0))
+                for t in TARGETS
+            ]
+            for way in ("model", "baseline", "oracle")
+        },
+        folder / "promises.json",
+    )
+    write_card(
+        folder / "run",
+        Library(folder, folder / "cache"),
+        songs,
+        folder / "tiny.onnx",
+        scores=folder / "promises.json",
+        hardware="an abacus",
+    )
+    written = (folder / "tiny.md").read_text(encoding="utf-8")
+    assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
+    assert "training screen LIBRARY --work WORK --voice-share 1 --model checkpoint.pt\n" in written
+    # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
+    assert "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean" in written
+    assert "Over " not in card  # four stems of one song are too few to tell
+
+
 def test_each_weakness_has_a_line_of_its_own(card: str) -> None:
     weaknesses = card.partition("## Known weaknesses\n\n")[2].partition("\n\n")[0].splitlines()
     assert weaknesses[1] == "- The weakest target is vocals (3.0 dB on real sources)."
@@ -138,6 +173,7 @@ def test_the_commands_are_those_of_the_run(card: str) -> None:
 
 def test_songs_data_and_figures_are_listed(card: str) -> None:
     assert "| a/voice | CC-BY-4.0 | A. Singer | vocals | 1.5 |" in card
-    assert "| salt | bass | 0 |" in card and "Songs: render 0 min." in card
-    assert "| mdn-funk | bass | 1 | 3.00 | 1.00 | 1.00 | 2.00 | 9.00 |" in card
+    assert "| salt | bass | 0 |" in card and "Songs: render 0 min.\n" in card
+    assert "# no recording was screened\n" in card
+    assert "| mdn-funk | bass | 1 | 3.00 | 1.00 | 1.00 | - | 2.00 | 9.00 |" in card
     assert "1 steps of 1 examples of 0.3 s" in card

@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import Framewise, has_sound, take_apart
-from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
+from stemsplit.training.metrics import expected_sdr, is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.training.validation import Case, average, framewise_names, score_cases
 from stemsplit.types import FloatArray
 
@@ -116,6 +116,8 @@ def test_metrics_have_their_meaning() -> None:
     assert sdr(reference, np.zeros_like(reference)) == pytest.approx(0, abs=1e-3)
     mixture = reference + noise
     assert sdr_improvement(reference, reference + 0.1 * noise, mixture) == pytest.approx(20, abs=0.01)
+    # a mask of a half where half of the energy is the reference's
+    assert expected_sdr(reference, 0.5 * mixture, mixture) == pytest.approx(10 * math.log10(2), abs=1e-6)
 
 
 def test_a_silent_estimate_is_worse_than_any_other() -> None:
@@ -127,4 +129,5 @@ def test_a_silent_estimate_is_worse_than_any_other() -> None:
 def test_silent_references_are_said_openly() -> None:
     silence, mixture = np.zeros((2, 1000), np.float32), np.ones((2, 1000), np.float32)
     assert is_silent(silence) and math.isnan(sdr(silence, mixture)) and math.isnan(si_sdr(silence, mixture))
+    assert math.isnan(expected_sdr(silence, mixture, mixture))
     assert leakage_db(0.1 * mixture, mixture) == pytest.approx(-20, abs=1e-3)

@@ -227,6 +227,11 @@ class Description:
         return self.output_kind in SPECTRAL_KINDS
 
     @property
+    def has_ratio_masks(self) -> bool:
+        """Whether a mask is the share of its target in the mixture."""
+        return self.output_kind == "mask" or (self.output_kind == "magnitude" and self.masking == "ratio")
+
+    @property
     def stft(self) -> StftSpec:
         """The STFT around the network."""
         windows = (self.analysis_window, self.synthesis_window)

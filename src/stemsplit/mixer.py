@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 
 from stemsplit.blocks import Fifo
+from stemsplit.meter import StemMeter
 from stemsplit.recipe import Signal, Stem
 from stemsplit.types import FloatArray
 
@@ -23,10 +24,19 @@ class Mixer:
         The signals that each lane gives; one that several give counts with its mean.
     n_channels
         Of the song.
+    meter
+        Hears the song and its stems.
     """
 
-    def __init__(self, stems: Sequence[Stem], passes: Sequence[Sequence[Signal]], *, n_channels: int) -> None:
-        self._stems = tuple(stems)
+    def __init__(
+        self,
+        stems: Sequence[Stem],
+        passes: Sequence[Sequence[Signal]],
+        *,
+        n_channels: int,
+        meter: StemMeter | None = None,
+    ) -> None:
+        self._stems, self._meter = tuple(stems), meter
         self._mixture = Fifo(n_channels)
         self._passes = [{signal: Fifo(n_channels) for signal in signals} for signals in passes]
 
@@ -55,7 +65,10 @@ class Mixer:
             mixture = self._mixture.take(n_taken)
             passes = [{s: fifo.take(n_taken) for s, fifo in signals.items()} for signals in self._passes]
             signals = _average(passes)
-            yield {stem.name: _add_up(stem, mixture, signals) for stem in self._stems}
+            made = {stem.name: _add_up(stem, mixture, signals) for stem in self._stems}
+            if self._meter is not None:
+                self._meter.hear(mixture, made)
+            yield made
 
 
 def _average(passes: Sequence[Mapping[Signal, FloatArray]]) -> dict[Signal, FloatArray]:

@@ -42,7 +42,8 @@ class ModelReference:
 class FileResult:
     """What came of one song.
 
-    `levels_db` is the energy of each stem over that of the song, before the gain, None for digital silence.
+    `levels_db` is the energy of each stem over that of the song, before the gain, None for digital silence;
+    `expected_sdr_db` is the SDR that the masks promise for it, None also where no ratio mask made it.
     Lengths in seconds end in ``_s``; `speed` is seconds of music a second of work; `gain` is the factor
     that all stems share (below 1 where a PCM stem would have clipped); `clipped_samples` counts what still
     lies outside full scale. A field that is not known, because nothing was separated, is None.
@@ -52,6 +53,7 @@ class FileResult:
     status: Status
     outputs: Mapping[str, Path] = field(default_factory=dict)
     levels_db: Mapping[str, float | None] = field(default_factory=dict)
+    expected_sdr_db: Mapping[str, float | None] = field(default_factory=dict)
     sample_rate: int | None = None
     n_channels: int | None = None
     n_samples: int | None = None

@@ -20,6 +20,7 @@ from stemsplit.device import choose_device
 from stemsplit.errors import AudioError, ModelError, SettingsError
 from stemsplit.lane import LaneInput
 from stemsplit.lanes import AnyLane, make_lanes
+from stemsplit.meter import StemMeter
 from stemsplit.mixer import Mixer
 from stemsplit.model import ModelInfo
 from stemsplit.pipeline import prefetch
@@ -130,6 +131,14 @@ class Separator:
         return tuple(stem.name for stem in self._recipe.stems)
 
     @property
+    def masked_stems(self) -> frozenset[str]:
+        """Those of the stems that ratio masks alone make: a `StemMeter` knows how good they should be."""
+        has_masks = [model.info.spec.has_ratio_masks for model in self._models]
+        return frozenset(
+            stem.name for stem in self._recipe.stems if all(has_masks[s.model] for s in stem.signals)
+        )
+
+    @property
     def models(self) -> tuple[ModelInfo, ...]:
         """The models in use."""
         return tuple(model.info for model in self._models)
@@ -145,7 +154,12 @@ class Separator:
         return self._device.reason
 
     def stream(
-        self, blocks: Iterable[FloatArray], *, sample_rate: int, n_channels: int
+        self,
+        blocks: Iterable[FloatArray],
+        *,
+        sample_rate: int,
+        n_channels: int,
+        meter: StemMeter | None = None,
     ) -> Generator[dict[str, FloatArray], None, None]:
         """Separate a song block by block, in bounded memory.
 
@@ -159,6 +173,8 @@ class Separator:
             In Hz.
         n_channels
             Of every block, at most `MAX_CHANNELS`.
+        meter
+            Hears the song and its stems; what it tells is right once the last block is here.
 
         Yields
         ------
@@ -185,7 +201,7 @@ class Separator:
         lanes = tuple(self._lanes)
         pieces = prefetch(self._read(lanes, blocks, sample_rate, n_channels))
         masked = prefetch(_infer(lanes, pieces))
-        return prefetch(self._finish(lanes, masked, sample_rate, n_channels))
+        return prefetch(self._finish(lanes, masked, sample_rate, n_channels, meter))
 
     def __call__(
         self, waveform: FloatArray, sample_rate: int, *, progress: Progress | None = None
@@ -258,11 +274,17 @@ class Separator:
             )
 
     def _finish(
-        self, lanes: Sequence[AnyLane], pieces: _Pieces, sample_rate: int, n_channels: int
+        self,
+        lanes: Sequence[AnyLane],
+        pieces: _Pieces,
+        sample_rate: int,
+        n_channels: int,
+        meter: StemMeter | None,
     ) -> Iterator[dict[str, FloatArray]]:
         with closing(pieces):
             outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
-            mixer = Mixer(self._recipe.stems, [lane.signals for lane in lanes], n_channels=n_channels)
+            signals = [lane.signals for lane in lanes]
+            mixer = Mixer(self._recipe.stems, signals, n_channels=n_channels, meter=meter)
             for piece in pieces:
                 mixer.put_mixture(piece.mixture)
                 for number, (output, chunks) in enumerate(zip(outputs, piece.chunks, strict=True)):

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from stemsplit.encoding import choose_encoding
 from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.inputs import Source
 from stemsplit.journal import Journal
-from stemsplit.levels import LevelMeter
+from stemsplit.meter import StemMeter
 from stemsplit.output import StemSet
 from stemsplit.plan import Delivery, Job, Provenance, fail, refuse
 from stemsplit.report import WriteReport
@@ -113,9 +113,9 @@ class SongWorker:
                 replaceable=job.replaceable,
             )
             with stems:
-                levels_db = self._stream(job, reader, stems.write)
+                meter = self._stream(job, reader, stems.write)
                 report = self._commit(job, key, stems)
-        return self._describe(job, info, report, levels_db, time.perf_counter() - started_s)
+        return self._describe(job, info, report, meter, time.perf_counter() - started_s)
 
     def write_stdout(self, job: Job) -> FileResult:
         """Separate the song of `job` into a wav stream on standard output."""
@@ -131,9 +131,9 @@ class SongWorker:
                 n_samples=info.n_samples if info.subtype.startswith(_EXACT_SUBTYPES) else None,
             )
             with pipe:
-                levels_db = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
+                meter = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
                 report = pipe.commit()
-        return self._describe(job, info, report, levels_db, time.perf_counter() - started_s)
+        return self._describe(job, info, report, meter, time.perf_counter() - started_s)
 
     def inspect(self, job: Job) -> FileResult:
         """Read no more than the header of the song and say what would be done."""
@@ -157,28 +157,26 @@ class SongWorker:
 
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
-    ) -> Mapping[str, float | None]:
-        """Separate what `reader` reads and `write` it; return the level of each stem in dB."""
+    ) -> StemMeter:
+        """Separate what `reader` reads and `write` it; return what can be told of the stems."""
         info = reader.info
-        meter = LevelMeter()
+        meter = StemMeter()
         self.listener.start(job, info)
         stream = self.separator.stream(
-            self._read(reader, meter), sample_rate=info.sample_rate, n_channels=info.n_channels
+            self._read(reader), sample_rate=info.sample_rate, n_channels=info.n_channels, meter=meter
         )
         with closing(stream):
             for estimates in stream:
                 self.cancellation.check()
                 write(estimates)
-                meter.hear_stems(estimates)
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
-        return meter.levels_db()
+        return meter
 
-    def _read(self, reader: AudioReader, meter: LevelMeter) -> Iterator[FloatArray]:
+    def _read(self, reader: AudioReader) -> Iterator[FloatArray]:
         """Blocks of the song; a first pass over all of it can be stopped here only."""
         for block in reader.blocks():
             self.cancellation.check()
-            meter.hear_song(block)
             yield block
 
     def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
@@ -215,7 +213,7 @@ class SongWorker:
         job: Job,
         info: AudioInfo | None,
         report: WriteReport | None = None,
-        levels_db: Mapping[str, float | None] | None = None,
+        meter: StemMeter | None = None,
         elapsed_s: float | None = None,
     ) -> FileResult:
         known: dict[str, Any] = {}
@@ -229,12 +227,15 @@ class SongWorker:
         if report is not None:
             known |= {"gain": report.gain, "clipped_samples": report.clipped_samples}
             known |= {"note": "; ".join(report.notes) or None}
+        if meter is not None:
+            masked, expected_db = self.separator.masked_stems, meter.expected_sdr_db()
+            known |= {"levels_db": meter.levels_db()}
+            known |= {"expected_sdr_db": {s: db if s in masked else None for s, db in expected_db.items()}}
         made = self._provenance
         return FileResult(
             job.source.label,
             Status.PLANNED if report is None else Status.DONE,
             outputs=job.outputs,
-            levels_db=levels_db or {},
             device=made.device,
             models=made.models,
             settings=made.settings,

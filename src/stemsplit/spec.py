@@ -108,6 +108,11 @@ class ModelSpec:
         return 0.0
 
     @property
+    def has_ratio_masks(self) -> bool:
+        """Whether a mask is the share of its target in the mixture: the only kind there is."""
+        return self.output_kind == "mask"
+
+    @property
     def n_rows(self) -> int:
         """Rows of a mask."""
         return len(self.mask_widths) or self.stft.n_bins

@@ -17,9 +17,11 @@ from stemsplit.training.checkpoint import (
     optimiser_of,
     precision_of,
 )
+from stemsplit.training.estimates import SURE_DB
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Item, Library
 from stemsplit.training.presets import PRESETS
+from stemsplit.training.recordings import EXCERPTS
 from stemsplit.training.remix import LAYER_CHANCES
 from stemsplit.training.songs import Song, load_songs
 from stemsplit.training.validation import REAL_SOURCES
@@ -158,6 +160,9 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
+    if "separated" in minutes:
+        promised = f"where its masks promised {SURE_DB:g} dB"
+        listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
     settings, remix = state["settings"], state["remix"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
     speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
@@ -180,10 +185,10 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
 - Songs: {listed}.
 - Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only), {partial:.0%}
   real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
-  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings,
-  but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
-  {layers}. Random levels{whole}, equaliser, speed, reverb, width, fades, saturation, polarity, channel swap,
-  band limits and missing stems. Left out: {without}.
+  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings or
+  separated, but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a
+  target at once: {layers}. Random levels{whole}, equaliser, speed, reverb, width, fades, saturation,
+  polarity, channel swap, band limits and missing stems. Left out: {without}.
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
   (EMA), {precision_of(state)}.
@@ -210,7 +215,8 @@ optimiser brings: [Muon or AdamW](comparison-optimisers.md).
 
 In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is a
 harmonic-percussive split with frequency bands; the oracle is the ratio mask of the true stems. Leakage:
-energy left in the estimate of a silent stem, against the mixture; silent stems count only there.
+energy left in the estimate of a silent stem, against the mixture; silent stems count only there. Expected:
+the uSDR that the masks promise without knowing the stems (`expected_sdr_db` in JSON). {evaluation.promise()}
 
 {evaluation.table()}
 
@@ -303,6 +309,10 @@ def _plain(song: Song) -> str:
 
 def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str, exported: Exported) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
+    screen = "# no recording was screened"
+    if any(song.kind in EXCERPTS for song in songs):
+        heard_by = state.get("initial") or "models/band.onnx"
+        screen = f"python -m stemsplit.training screen LIBRARY --work WORK --voice-share 1 --model {heard_by}"
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
     settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
@@ -316,6 +326,7 @@ The clock sets the number of steps, so another machine gives another model of th
 ```
 pip install ".[train]"      # in a clone; and fluidsynth with the FluidR3 soundfont
 python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
+{screen}
 python -m stemsplit.training fit RUN --work WORK {settings}{initial}
 python -m stemsplit.training export RUN models/band.onnx{exported.options}
 python -m stemsplit.training evaluate {judged} --work WORK --museval

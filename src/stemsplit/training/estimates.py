@@ -1,21 +1,18 @@
 """Estimates: where a model's stems of unseparated music may be believed.
 
-A ratio mask says by itself how well it separates. If each mask is the share that its target has in the
-energy of a bin, then ``mask * (1 - mask)`` of that energy is expected to be error. Summed over a stretch
-this is the product of the estimate with everything that is left beside it, so the waveforms are enough: the
-expected error of a stem is what it has in common with the others, its expected energy what it has in common
-with the mixture.
-
-Stems of real records are rare; where a model is sure of them, its own are good enough to be mixed into
-examples. Noisy self-training, after Z. Wang et al., "Semi-supervised singing voice separation with noisy
-self-training", ICASSP 2021, with this measure in place of a judge that is trained.
+Ratio masks say by themselves how good a stem should be, see `stemsplit.meter`. Stems of real records are
+rare; where a model is sure of them, its own are good enough to be mixed into examples. Noisy self-training,
+after Z. Wang et al., "Semi-supervised singing voice separation with noisy self-training", ICASSP 2021, with
+that promise in place of a judge that is trained.
 """
 
 from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
+from stemsplit.meter import expected_sdr_db
 from stemsplit.training import TARGETS
 from stemsplit.training.passages import Passage, runs
 from stemsplit.training.traces import STEP, STEP_S, Trace
@@ -26,7 +23,7 @@ SURE_DB, AUDIBLE_DB, SPAN_S = 7.0, -15.0, 8.0
 _FLOOR = 1e-12
 
 
-def expected_sdr_db(products: FloatArray, wanted: Collection[str]) -> FloatArray:
+def promised_db(products: FloatArray, wanted: Collection[str]) -> NDArray[np.float64]:
     """Expected SDR of the sum of some estimates.
 
     Parameters
@@ -38,14 +35,12 @@ def expected_sdr_db(products: FloatArray, wanted: Collection[str]) -> FloatArray
 
     Returns
     -------
-    FloatArray, shape (...)
-        In dB; 0 at least, as an error cannot have more in common with the mixture than the stem it spoils.
+    NDArray, shape (...)
+        In dB, see `stemsplit.meter`.
     """
     is_wanted = np.array([target in wanted for target in TARGETS])
     rows = products[is_wanted].sum(0)
-    error = np.maximum(rows[~is_wanted].sum(0), _FLOOR)
-    energy = np.maximum(rows.sum(0), error)
-    return np.asarray(10 * np.log10(energy / error), np.float32)
+    return expected_sdr_db(rows.sum(0), rows[~is_wanted].sum(0))
 
 
 def believed(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -88,7 +83,7 @@ def find_sure(trace: Trace, held: Sequence[str]) -> list[Passage]:
     for target, wanted in believed(held).items():
         places = [TARGETS.index(each) for each in wanted]
         stem_db = 10 * np.log10(np.maximum(spans[np.ix_(places, places)].sum((0, 1)), _FLOOR))
-        is_sure = (expected_sdr_db(spans, wanted) >= SURE_DB) & (stem_db >= mixture_db + AUDIBLE_DB)
+        is_sure = (promised_db(spans, wanted) >= SURE_DB) & (stem_db >= mixture_db + AUDIBLE_DB)
         # whatever lies in a span that may be believed
         covered = np.convolve(is_sure, np.ones(span)) > 0.5
         found += [Passage(start * STEP, stop * STEP, target) for start, stop in runs(covered)]

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from stemsplit.training import TARGETS
 from stemsplit.training.validation import (
     REAL_SOURCES,
@@ -17,10 +19,12 @@ from stemsplit.training.validation import (
 )
 
 ALL_SOURCES = (*SOURCES, UNSEEN_SOURCE)
+MIN_PROMISES = 10  # stems that a statement about promises needs
 _COLUMNS = (
     ("model", "sdr_db"),
     ("model", "improvement_db"),
     ("model", "si_sdr_db"),
+    ("model", "expected_sdr_db"),
     ("baseline", "sdr_db"),
     ("oracle", "sdr_db"),
 )
@@ -46,10 +50,9 @@ class Evaluation:
 
     def table(self) -> str:
         """Markdown: a line per source and target, then the means of each target and of all."""
-        head = (
-            "| source | target | excerpts | uSDR | improvement | SI-SDR | baseline | oracle mask | leakage |"
-        )
-        lines = [head, "|---|---|---|---|---|---|---|---|---|"]
+        names = ("uSDR", "improvement", "SI-SDR", "expected", "baseline", "oracle mask", "leakage")
+        head = f"| source | target | excerpts | {' | '.join(names)} |"
+        lines = [head, "|---" * (3 + len(names)) + "|"]
         lines += [self._line(*pair) for pair in self._pairs()]
         for name, sources in (("real sources", REAL_SOURCES), ("all sources", SOURCES)):
             lines += self._mean_lines(name, sources)
@@ -71,6 +74,19 @@ class Evaluation:
     ) -> dict[str, float]:
         """A figure for each target, every source with equal weight."""
         return by_target(self.scores[way], column, sources)
+
+    def promise(self) -> str:
+        """How far the model's promises are from what it reaches; empty if they were not asked for."""
+        pairs = [(s.expected_sdr_db, s.sdr_db) for s in self.scores["model"]]
+        promised, reached = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2).T
+        if promised.size < MIN_PROMISES:
+            return ""
+        away_db = promised - reached
+        return (
+            f"Over {away_db.size} stems it is {np.median(np.abs(away_db)):.1f} dB away from the uSDR in the "
+            f"median, {np.mean(away_db):+.1f} dB on the mean, with a correlation of "
+            f"{np.corrcoef(promised, reached)[0, 1]:.2f}."
+        )
 
     def behind_baseline(self) -> list[str]:
         """Sources and targets where the model's uSDR is not above the baseline's."""
@@ -111,8 +127,12 @@ class Evaluation:
         columns = [self.by_target(way, column, sources=sources) for way, column in _COLUMNS]
         if not columns[0]:
             return []
-        rows = {target: [each[target] for each in columns] for target in TARGETS if target in columns[0]}
-        rows["mean"] = [sum(each.values()) / len(each) for each in columns]
+        rows = {
+            target: [each.get(target, math.nan) for each in columns]
+            for target in TARGETS
+            if target in columns[0]
+        }
+        rows["mean"] = [sum(each.values()) / len(each) if each else math.nan for each in columns]
         return [
             f"| **mean of {name}** | **{target}** | | "
             + " | ".join(f"**{_decibels(value)}**" for value in values)

@@ -1,4 +1,4 @@
-"""How good estimates are: uSDR, its improvement over the mixture, SI-SDR.
+"""How good estimates are: uSDR, its improvement over the mixture, SI-SDR; and how good they should be.
 
 All take ``(channels, samples)`` and return decibels. A ratio to a silent reference has no meaning:
 it is NaN here, and `leakage_db` says instead how much was left in the estimate.
@@ -6,7 +6,7 @@ it is NaN here, and `leakage_db` says instead how much was left in the estimate.
 
 import numpy as np
 
-from stemsplit.levels import energy
+from stemsplit.meter import energy, expected_sdr_db, product
 from stemsplit.types import FloatArray
 
 SILENCE = 1e-7  # mean power below which a reference counts as silent (-70 dB full scale)
@@ -38,6 +38,13 @@ def si_sdr(reference: FloatArray, estimate: FloatArray) -> float:
     gain = float(np.vdot(reference, estimate)) / energy(reference)
     scaled = gain * reference
     return _ratio_db(energy(scaled), energy(scaled - estimate))
+
+
+def expected_sdr(reference: FloatArray, estimate: FloatArray, mixture: FloatArray) -> float:
+    """SDR that the masks promise, see `stemsplit.meter`; the reference only says whether it has a meaning."""
+    if is_silent(reference):
+        return float("nan")
+    return float(expected_sdr_db(product(estimate, mixture), product(estimate, mixture - estimate)))
 
 
 def leakage_db(estimate: FloatArray, mixture: FloatArray) -> float:

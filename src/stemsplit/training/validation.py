@@ -22,7 +22,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.pending import write_json
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import has_sound, take_apart
-from stemsplit.training.metrics import is_silent, leakage_db, sdr, sdr_improvement, si_sdr
+from stemsplit.training.metrics import expected_sdr, is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.training.remix import record_level_db
 from stemsplit.training.separation import SeparationNetwork
 from stemsplit.training.songs import Song
@@ -56,6 +56,7 @@ class Case:
 class Score:
     """Figures of one target in one case, in decibels; NaN where a silent reference gives them no meaning.
 
+    `expected_sdr_db` is the SDR that the masks promise, NaN also in scores of an earlier version.
     Those called ``museval`` are medians over the frames of one second that count, NaN where they were not
     asked for; `n_frames` of them there were, and in `n_silent` something was silent, so they do not count.
     """
@@ -67,6 +68,7 @@ class Score:
     improvement_db: float
     si_sdr_db: float
     leakage_db: float
+    expected_sdr_db: float = math.nan
     museval_sdr_db: float = math.nan
     museval_sir_db: float = math.nan
     museval_sar_db: float = math.nan
@@ -156,6 +158,7 @@ def _score(case: Case, target: str, estimates: FloatArray, slow: Mapping[str, An
         sdr_db=sdr(reference, estimate),
         improvement_db=sdr_improvement(reference, estimate, mixture),
         si_sdr_db=si_sdr(reference, estimate),
+        expected_sdr_db=expected_sdr(reference, estimate, mixture),
         leakage_db=leakage_db(estimate, mixture) if is_silent(reference) else math.nan,
         **slow,
     )
