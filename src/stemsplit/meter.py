@@ -79,10 +79,10 @@ def expected_sdr_db(common: ArrayLike, with_rest: ArrayLike) -> NDArray[np.float
 
 
 def energy(samples: FloatArray) -> float:
-    """Sum of the squares of all samples, in double precision."""
+    """Sum of the squares of all samples, added up in double precision."""
     return product(samples, samples)
 
 
 def product(one: FloatArray, other: FloatArray) -> float:
-    """Sum of the products of all samples of two waveforms ``(channels, samples)``, in double precision."""
-    return float(np.einsum("cs,cs->", one, other, dtype=np.float64))
+    """Sum of the products of all samples of two waveforms, added up in double precision."""
+    return float((one * other).sum(dtype=np.float64))
