@@ -92,19 +92,24 @@ def make_json() -> str:
     return _table(("field", "meaning"), [(f"`{name}`", text) for name, text in JSON_FIELDS.items()])
 
 
+def _figures() -> list[dict[str, str]]:
+    """The card's table of figures, a row for each source and target, then the means."""
+    card = CARD.read_text(encoding="utf-8")
+    table = re.search(r"^\| source \| target \| excerpts \|.*?\n\n", card, flags=re.MULTILINE | re.DOTALL)
+    assert table is not None, "the card has no table"
+    head, _, *rows = [
+        [cell.strip("* ") for cell in line.strip("|").split("|")] for line in table[0].strip().splitlines()
+    ]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
 def make_quality() -> str:
     """How long the model was trained, and its means over real validation songs, from its card."""
     card = CARD.read_text(encoding="utf-8")
     training = re.search(r"^- (\d+) minutes, (\d+) steps", card, flags=re.MULTILINE)
-    head = re.search(r"^\| source \| (.*) \|$", card, flags=re.MULTILINE)
     assert training is not None, "the card does not say how long the training took"
-    assert head is not None, "the card has no table"
-    columns = head[1].split(" | ")
-    rows = []
-    for line in re.findall(r"^\| (\*\*mean of real sources.*) \|$", card, flags=re.MULTILINE):
-        cells = [cell.strip("* ") for cell in line.split("|")]
-        values = dict(zip(("source", *columns), cells, strict=True))
-        rows.append((values["target"], *(values[column] for column in QUALITY)))
+    real = [row for row in _figures() if row["source"] == "mean of real sources"]
+    rows = [(row["target"], *(row[column] for column in QUALITY)) for row in real]
     table = _table(("target", *(f"{column}, dB" for column in QUALITY)), rows)
     start = ", from the weights of the version before" if "` were the start" in card else ""
     start += ", and averaged with them" if "the mean of the run's weights" in card else ""
@@ -165,6 +170,16 @@ def test_every_option_that_is_mentioned_exists() -> None:
     code = " ".join([*re.findall(r"`([^`\n]+)`", _read()), *_blocks("sh"), *_blocks("console")])
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code))
     assert mentioned <= known
+
+
+def test_expected_figures_are_as_near_to_the_true_ones_as_is_said() -> None:
+    away_db: dict[str, list[float]] = {"album": [], "others": []}
+    for row in _figures():
+        if not row["source"].startswith("mean") and row["expected"] != "-":
+            column = away_db["album" if row["source"] == "album" else "others"]
+            column.append(float(row["expected"]) - float(row["uSDR"]))
+    assert [round(min(away_db["album"])), round(max(away_db["album"]))] == [2, 6]
+    assert len(away_db["others"]) == 8 and max(map(abs, away_db["others"])) <= 1.3
 
 
 def test_the_set_up_line_is_the_one_that_is_tested() -> None:

@@ -160,7 +160,9 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
+    real = "from recordings"
     if "separated" in minutes:
+        real += " or separated"
         promised = f"where its masks promised {SURE_DB:g} dB"
         listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
     settings, remix = state["settings"], state["remix"]
@@ -185,9 +187,9 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
 - Songs: {listed}.
 - Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only), {partial:.0%}
   real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
-  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them from recordings or
-  separated, but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a
-  target at once: {layers}. Random levels{whole}, equaliser, speed, reverb, width, fades, saturation,
+  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them {real},
+  but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
+  {layers}. Random levels{whole}, equaliser, speed, reverb, width, fades, saturation,
   polarity, channel swap, band limits and missing stems. Left out: {without}.
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
