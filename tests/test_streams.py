@@ -98,3 +98,11 @@ def test_lists(args: list[str]) -> None:
     assert (unread.code, unread.stderr) == (0, "")
     closed = call_shell(*args, then=">&-")
     assert (closed.code, closed.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("args", [["--help"], ["models", "pull", "-h"]])
+def test_help(args: list[str]) -> None:
+    full = call_shell(*args, then=">/dev/full")
+    assert (full.code, full.stderr) == (1, f"{FULL}; send it elsewhere\n")
+    closed = call_shell(*args, then=">&-")
+    assert (closed.code, closed.stderr) == (0, "")

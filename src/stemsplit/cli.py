@@ -3,6 +3,7 @@
 import inspect
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from itertools import takewhile
 from typing import Annotated, Any
 
@@ -10,8 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from stemsplit import __version__
-from stemsplit.console import open_missing_streams, settle_stdout, show
+from stemsplit.console import open_missing_streams, settle_stdout, show, warn, writing
 from stemsplit.ending import run_command
+from stemsplit.errors import OutputError
 from stemsplit.flags import Flags
 from stemsplit.models_cli import Json, models
 from stemsplit.result import ExitStatus
@@ -130,7 +132,13 @@ def _doctor(json: Json = False) -> None:
 def main() -> None:
     """Run the program."""
     open_missing_streams()
+    # help is written by typer, everything else by our console
+    is_help = not {"--help", "-h"}.isdisjoint(sys.argv)
     try:
-        app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)
+        with writing() if is_help else nullcontext():
+            app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)
+    except OutputError as error:
+        warn(f"stemsplit: {error}")
+        sys.exit(ExitStatus.FAILED)
     finally:
         settle_stdout()

@@ -48,7 +48,7 @@ def show(*lines: str) -> None:
         If they cannot be written.
     """
     data = _encode("".join(line + "\n" for line in lines), sys.stdout.encoding)
-    with _writing():
+    with writing():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
@@ -62,7 +62,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 
 @contextlib.contextmanager
-def _writing() -> Iterator[None]:
+def writing() -> Iterator[None]:
     """Writing to standard output: after a failure it leads nowhere."""
     try:
         yield
@@ -120,7 +120,7 @@ class Results:
 
     def _write(self, data: bytes) -> None:
         try:
-            with _writing():
+            with writing():
                 sys.stdout.buffer.write(data)
                 sys.stdout.buffer.flush()
         except OutputError as error:
