@@ -121,6 +121,7 @@ class Separator:
         else:
             self._models, blend = open_blend(paths, needed, blend, device=self._device, threads=threads)
         specs = [model.info.spec for model in self._models]
+        self._has_masks = [spec.has_ratio_masks for spec in specs]
         self._recipe = make_recipe(specs, wanted, residual=residual, karaoke=karaoke, blend=blend)
         self._batch_size = batch_size or (GPU_BATCH if self._device.is_gpu else 1)
         self._lanes = make_lanes(self._models, self._recipe.signals, self.settings, self._batch_size)
@@ -133,9 +134,8 @@ class Separator:
     @property
     def masked_stems(self) -> frozenset[str]:
         """Those of the stems that ratio masks alone make: a `StemMeter` knows how good they should be."""
-        has_masks = [model.info.spec.has_ratio_masks for model in self._models]
         return frozenset(
-            stem.name for stem in self._recipe.stems if all(has_masks[s.model] for s in stem.signals)
+            stem.name for stem in self._recipe.stems if all(self._has_masks[s.model] for s in stem.signals)
         )
 
     @property
