@@ -106,3 +106,12 @@ def test_help(args: list[str]) -> None:
     assert (full.code, full.stderr) == (1, f"{FULL}; send it elsewhere\n")
     closed = call_shell(*args, then=">&-")
     assert (closed.code, closed.stderr) == (0, "")
+
+
+def test_ctrl_c_while_modules_are_being_read_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)  # where python -m looks first
+    done = call_shell("song.mp3", then="")
+    assert (done.code, done.stderr) == (130, "stemsplit: interrupted\n")
