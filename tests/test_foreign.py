@@ -85,11 +85,19 @@ def test_batches_change_nothing(foreign: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("write", "is_judged"),
-    [(write_ratio, True), (write_magnitude, False), (write_waveform, False), (write_complex, False)],
+    ("write", "wiener", "is_judged"),
+    [
+        (write_ratio, 0, True),
+        (write_ratio, 1, False),
+        (write_magnitude, 0, False),
+        (write_waveform, 0, False),
+        (write_complex, 0, False),
+    ],
 )
-def test_stems_of_ratio_masks_alone_are_judged(write: Any, is_judged: bool, tmp_path: Path) -> None:
-    separator = Separator(models=[write(tmp_path)], device="cpu", threads=1)
+def test_stems_of_ratio_masks_alone_are_judged(
+    write: Any, wiener: int, is_judged: bool, tmp_path: Path
+) -> None:
+    separator = Separator(models=[write(tmp_path)], device="cpu", threads=1, wiener=wiener)
     separator.close()  # a song that has begun still wants to know
     assert separator.masked_stems == (frozenset(separator.stems) if is_judged else frozenset())
 

@@ -1,6 +1,7 @@
 """The README, held against the program: ``python -m tests.test_readme`` rewrites its generated parts."""
 
 import dataclasses
+import math
 import os
 import re
 import subprocess
@@ -178,8 +179,12 @@ def test_expected_figures_are_as_near_to_the_true_ones_as_is_said() -> None:
         if not row["source"].startswith("mean") and row["expected"] != "-":
             column = away_db["album" if row["source"] == "album" else "others"]
             column.append(float(row["expected"]) - float(row["uSDR"]))
-    assert [round(min(away_db["album"])), round(max(away_db["album"]))] == [2, 6]
-    assert len(away_db["others"]) == 8 and max(map(abs, away_db["others"])) <= 1.3
+    least, most = round(min(away_db["album"])), round(max(away_db["album"]))
+    furthest = math.ceil(10 * max(map(abs, away_db["others"]))) / 10
+    said = (
+        f"one band it is {least} to {most} dB too hopeful, elsewhere at most {furthest} dB away on the mean."
+    )
+    assert said in " ".join(_read().split())
 
 
 def test_the_set_up_line_is_the_one_that_is_tested() -> None:

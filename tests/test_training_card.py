@@ -139,7 +139,7 @@ def test_separated_stems_are_said_and_screening_is_a_command(
     assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
     assert "40% of them from recordings or separated,\n" in written
     assert "40% of them from recordings,\n" in card
-    assert "training screen LIBRARY --work WORK --voice-share 1 --model checkpoint.pt\n" in written
+    assert "training screen LIBRARY --work WORK --model EARLIER.onnx\n" in written
     # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
     assert "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean" in written
     assert "Over " not in card  # four stems of one song are too few to tell

@@ -1,6 +1,7 @@
 """``python -m stemsplit``, and what the command ``stemsplit`` starts."""
 
 import sys
+from contextlib import suppress
 
 _INTERRUPTED = 130  # as `stemsplit.result` has it, which is not there yet
 
@@ -10,7 +11,9 @@ def main() -> None:
     try:
         from stemsplit.cli import main as run
     except KeyboardInterrupt:
-        print("stemsplit: interrupted", file=sys.stderr)  # noqa: T201 - there is no console yet
+        if sys.stderr is not None:
+            with suppress(OSError):
+                sys.stderr.write("stemsplit: interrupted\n")
         sys.exit(_INTERRUPTED)
     run()
 

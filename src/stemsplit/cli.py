@@ -132,8 +132,8 @@ def _doctor(json: Json = False) -> None:
 def main() -> None:
     """Run the program."""
     open_missing_streams()
-    # help is written by typer, everything else by our console
-    is_help = not {"--help", "-h"}.isdisjoint(sys.argv)
+    # written by typer, not by our console, which says in one line why it could not
+    is_help = not {"--help", "-h", "--show-completion"}.isdisjoint(sys.argv)
     try:
         with writing() if is_help else nullcontext():
             app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)

@@ -228,8 +228,8 @@ class Description:
 
     @property
     def has_ratio_masks(self) -> bool:
-        """Whether a mask is the share of its target in the mixture."""
-        return self.output_kind == "mask" or (self.output_kind == "magnitude" and self.masking == "ratio")
+        """Whether a mask is surely the share of its target in the mixture: what gives masks may give any."""
+        return self.output_kind == "magnitude" and self.masking == "ratio" and self.compensate == 1
 
     @property
     def stft(self) -> StftSpec:

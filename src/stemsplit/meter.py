@@ -35,10 +35,11 @@ class StemMeter:
 
     def hear(self, mixture: FloatArray, stems: Mapping[str, FloatArray]) -> None:
         """Take the next block of the song and of every stem, each ``(channels, samples)``."""
-        self._song += energy(mixture)
-        for name, samples in stems.items():
-            self._stems[name] = self._stems.get(name, 0.0) + energy(samples)
-            self._common[name] = self._common.get(name, 0.0) + product(samples, mixture)
+        with np.errstate(invalid="ignore", over="ignore"):  # a stem of NaN or infinity is refused later
+            self._song += energy(mixture)
+            for name, samples in stems.items():
+                self._stems[name] = self._stems.get(name, 0.0) + energy(samples)
+                self._common[name] = self._common.get(name, 0.0) + product(samples, mixture)
 
     def levels_db(self) -> dict[str, float | None]:
         """Return the energy of each stem over that of the song, in dB; None where one of them is silent."""
@@ -48,9 +49,10 @@ class StemMeter:
         }
 
     def expected_sdr_db(self) -> dict[str, float | None]:
-        """Return the SDR in dB that ratio masks promise for each stem; None where it is silent.
+        """Return the SDR in dB that ratio masks promise for each stem.
 
-        It is 0 to `MOST_SDR_DB`. It tells nothing of stems that no ratio mask made.
+        It is None where a stem is silent or has nothing in common with the song, else 0 to `MOST_SDR_DB`.
+        Of stems that no ratio mask made it tells nothing.
         """
         return {
             name: round(float(expected_sdr_db(common, common - self._stems[name])), 2) if common > 0 else None

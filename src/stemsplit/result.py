@@ -43,7 +43,7 @@ class FileResult:
     """What came of one song.
 
     `levels_db` is the energy of each stem over that of the song, before the gain, None for digital silence;
-    `expected_sdr_db` is the SDR that the masks promise for it, None also where no ratio mask made it.
+    `expected_sdr_db` is the SDR that the masks promise for it, None also where no ratio mask alone made it.
     Lengths in seconds end in ``_s``; `speed` is seconds of music a second of work; `gain` is the factor
     that all stems share (below 1 where a PCM stem would have clipped); `clipped_samples` counts what still
     lies outside full scale. A field that is not known, because nothing was separated, is None.

@@ -133,7 +133,12 @@ class Separator:
 
     @property
     def masked_stems(self) -> frozenset[str]:
-        """Those of the stems that ratio masks alone make: a `StemMeter` knows how good they should be."""
+        """Those of the stems that ratio masks alone make: a `StemMeter` knows how good they should be.
+
+        A Wiener filter sharpens masks, which would pass for certainty.
+        """
+        if self.settings.wiener:
+            return frozenset()
         return frozenset(
             stem.name for stem in self._recipe.stems if all(self._has_masks[s.model] for s in stem.signals)
         )

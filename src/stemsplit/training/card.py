@@ -157,15 +157,16 @@ A {head} makes the masks."""
 
 def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, exported: Exported) -> str:
     minutes: dict[str, float] = defaultdict(float)
+    remix = state["remix"]
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
     real = "from recordings"
-    if "separated" in minutes:
+    if "separated" in minutes and "separated" not in remix.get("without", ()):
         real += " or separated"
         promised = f"where its masks promised {SURE_DB:g} dB"
         listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
-    settings, remix = state["settings"], state["remix"]
+    settings = state["settings"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
     speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
     partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
@@ -312,9 +313,8 @@ def _plain(song: Song) -> str:
 def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str, exported: Exported) -> str:
     n_renders = sum(song.kind == "render" for song in songs)
     screen = "# no recording was screened"
-    if any(song.kind in EXCERPTS for song in songs):
-        heard_by = state.get("initial") or "models/band.onnx"
-        screen = f"python -m stemsplit.training screen LIBRARY --work WORK --voice-share 1 --model {heard_by}"
+    if any(song.kind in {"screened", *EXCERPTS} for song in songs):
+        screen = "python -m stemsplit.training screen LIBRARY --work WORK --model EARLIER.onnx"
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
     settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
