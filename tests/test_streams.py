@@ -115,3 +115,5 @@ def test_ctrl_c_while_modules_are_being_read_is_one_line(
     monkeypatch.chdir(tmp_path)  # where python -m looks first
     done = call_shell("song.mp3", then="")
     assert (done.code, done.stderr) == (130, "stemsplit: interrupted\n")
+    untold = call_shell("song.mp3", then="2>&-")
+    assert (untold.code, untold.stdout) == (130, b"")
