@@ -75,9 +75,9 @@ def expected_sdr_db(common: ArrayLike, with_rest: ArrayLike) -> NDArray[np.float
     NDArray
         In dB, at most `MOST_SDR_DB`, 0 where there is nothing.
     """
-    energy = np.maximum(np.asarray(common, np.float64), 1e-30)
-    error = np.clip(with_rest, energy * 10 ** (-MOST_SDR_DB / 10), energy)
-    return np.where(np.asarray(common) > 0, 10 * np.log10(energy / error), 0.0)
+    expected = np.maximum(np.asarray(common, np.float64), 1e-30)
+    error = np.clip(with_rest, expected * 10 ** (-MOST_SDR_DB / 10), expected)
+    return np.where(np.asarray(common) > 0, 10 * np.log10(expected / error), 0.0)
 
 
 def energy(samples: FloatArray) -> float:

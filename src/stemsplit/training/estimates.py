@@ -20,7 +20,6 @@ from stemsplit.types import FloatArray
 
 # A stem is believed where it is expected to be this good over the span, and no softer beside the mixture.
 SURE_DB, AUDIBLE_DB, SPAN_S = 7.0, -15.0, 8.0
-_FLOOR = 1e-12
 
 
 def promised_db(products: FloatArray, wanted: Collection[str]) -> NDArray[np.float64]:
@@ -78,12 +77,12 @@ def find_sure(trace: Trace, held: Sequence[str]) -> list[Passage]:
     if len(held) < 2 or trace.mixture_db.size < span:
         return []
     spans = sliding_window_view(trace.products, span, axis=-1).mean(-1)
-    mixture_db = 10 * np.log10(np.maximum(spans.sum((0, 1)), _FLOOR))
+    audible = 10 ** (AUDIBLE_DB / 10) * spans.sum((0, 1))
     found = []
     for target, wanted in believed(held).items():
         places = [TARGETS.index(each) for each in wanted]
-        stem_db = 10 * np.log10(np.maximum(spans[np.ix_(places, places)].sum((0, 1)), _FLOOR))
-        is_sure = (promised_db(spans, wanted) >= SURE_DB) & (stem_db >= mixture_db + AUDIBLE_DB)
+        power = spans[np.ix_(places, places)].sum((0, 1))
+        is_sure = (promised_db(spans, wanted) >= SURE_DB) & (power >= audible)
         # whatever lies in a span that may be believed
         covered = np.convolve(is_sure, np.ones(span)) > 0.5
         found += [Passage(start * STEP, stop * STEP, target) for start, stop in runs(covered)]

@@ -76,7 +76,7 @@ class Evaluation:
         return by_target(self.scores[way], column, sources)
 
     def promise(self) -> str:
-        """How far the model's promises are from what it reaches; empty if they were not asked for."""
+        """How far the model's promises are from what it reaches; empty if they are too few to tell."""
         pairs = [(s.expected_sdr_db, s.sdr_db) for s in self.scores["model"]]
         promised, reached = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2).T
         if promised.size < MIN_PROMISES:
