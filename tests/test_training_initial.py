@@ -75,6 +75,34 @@ def test_a_network_may_begin_as_a_shallower_one(tmp_path: Path) -> None:
         assert torch.any(layer.out.weight.grad)
 
 
+@pytest.mark.parametrize(("n_features", "n_more"), [(16, 0), (24, 0), (16, 1)])
+def test_a_network_may_begin_as_a_narrower_one(tmp_path: Path, n_features: int, n_more: int) -> None:
+    torch.manual_seed(1)
+    narrow, initial = BandSplit(n_features=8, n_layers=2), tmp_path / "initial.pt"
+    for parameter in narrow.parameters():  # norms and offsets too are as after a training
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    save_state({"average": narrow.state_dict(), "network_options": narrow.options, "step_number": 1}, initial)
+    network = deeper(BandSplit(**narrow.options | {"n_features": n_features}), n_more)
+    load_initial(network, initial)
+    mixture = 10 * torch.randn(1, 4, SPEC.n_bins, 7)
+    with torch.no_grad():
+        assert (network(mixture) - narrow(mixture)).abs().max() < 1e-5
+    network(mixture)[:, 0].sum().backward()
+    for layer in (*network.time[:4], *network.band[:2]):  # copies that learn alike would stay one feature
+        first, second, *_ = layer.out.weight.grad.chunk(n_features // 8, 0)
+        assert (first - second).abs().max() > 0.1 * first.abs().max()
+
+
+def test_the_preset_of_a_gpu_begins_as_the_bundled_model() -> None:
+    networks = [find_preset(name).build().eval() for name in ("cpu", "gpu")]
+    for network in networks:
+        load_initial(network, BUNDLED)
+    mixture = 10 * torch.randn(1, 4, SPEC.n_bins, 7, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        narrow, wide = (network(mixture) for network in networks)
+    assert (narrow - wide).abs().max() < 1e-4
+
+
 def test_the_mean_of_two_networks_is_that_of_every_weight(tmp_path: Path) -> None:
     networks = [BandSplit(n_features=8, n_layers=1) for _ in range(2)]
     other = {"average": networks[1].state_dict(), "network_options": networks[1].options, "step_number": 1}
@@ -84,4 +112,16 @@ def test_the_mean_of_two_networks_is_that_of_every_weight(tmp_path: Path) -> Non
     for found, wanted in zip(networks[0].parameters(), expected, strict=True):
         assert torch.allclose(found, wanted, atol=1e-7)
     with pytest.raises(StemsplitError, match="does not fit"):
-        meet_half_way(BandSplit(n_features=16, n_layers=1), tmp_path / "other.pt")
+        meet_half_way(BandSplit(n_features=20, n_layers=1), tmp_path / "other.pt")
+
+
+def test_the_mean_with_a_narrower_network_is_the_one_with_what_a_training_began_as(tmp_path: Path) -> None:
+    narrow = BandSplit(n_features=8, n_layers=1)
+    state = {"average": narrow.state_dict(), "network_options": narrow.options, "step_number": 1}
+    save_state(state, tmp_path / "narrow.pt")
+    wide = BandSplit(n_features=16, n_layers=1)
+    load_initial(wide, tmp_path / "narrow.pt")
+    began = [parameter.detach().clone() for parameter in wide.parameters()]
+    meet_half_way(wide, tmp_path / "narrow.pt")
+    for found, expected in zip(wide.parameters(), began, strict=True):
+        assert torch.allclose(found, expected, atol=1e-7)

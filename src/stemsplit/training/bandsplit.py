@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.bands import BandLayout, four_powers
+from stemsplit.training.growth import deepened, widened
 from stemsplit.training.loss import l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.precision import autocast
 from stemsplit.training.separation import SeparationNetwork
@@ -163,16 +164,10 @@ class BandSplit(SeparationNetwork):
         loss = log_energy_loss(masks, batch)
         return loss if wanted == "log_energy" else 0.5 * (loss + waveform_loss(masks, batch, self.layout))
 
-    def deepened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a network with fewer layers; what this one has more adds nothing to its input yet."""
-        held = {tuple(name.split(".")[:2]) for name in weights}
-        n_held = {kind: len([each for each in held if each[0] == kind]) for kind in ("time", "band")}
-        more = {}
-        for name, value in self.state_dict().items():
-            kind, *place = name.split(".")
-            if 0 < n_held.get(kind, 0) <= int(place[0]):
-                more[name] = torch.zeros_like(value) if "out" in place else value
-        return weights | more
+    def grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a network with fewer layers, or a whole number of times as narrow; see `growth`."""
+        own = self.state_dict()
+        return deepened(widened(weights, own), own)
 
     def attenuated(self, attenuation_db: float) -> "BandSplit":
         """The same weights in a network that hears the mixture so much softer."""

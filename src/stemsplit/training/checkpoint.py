@@ -85,7 +85,7 @@ def load_bandsplit(checkpoint: Path) -> BandSplit:
 def load_initial(network: SeparationNetwork, path: Path) -> None:
     """Give a network the averaged weights of a checkpoint, or those of an exported ``.onnx`` model.
 
-    The network may have more layers than the file: what it answers does not change by them.
+    The network may be larger than that of the file, see `growth`: it answers the same at first.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def load_initial(network: SeparationNetwork, path: Path) -> None:
     """
     weights = read_weights(path, network) if path.suffix == ".onnx" else load_state(path)["average"]
     try:
-        network.load_state_dict(network.deepened(weights))
+        network.load_state_dict(network.grown(weights))
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip()
         raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error

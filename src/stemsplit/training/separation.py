@@ -52,8 +52,8 @@ class SeparationNetwork(nn.Module, ABC):
     def estimates(self, mixture: Tensor) -> Tensor:
         """Separate a song, without gradients: ``(2, samples) -> (targets, 2, samples)``."""
 
-    def deepened(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a network with fewer layers, as those of this one that does the same.
+    def grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a smaller network of this kind, as those of this one that does the same.
 
         A network that cannot grow returns them as they are, whatever they are.
         """
