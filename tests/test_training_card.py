@@ -12,15 +12,16 @@ import torch
 
 from stemsplit.training import TARGETS
 from stemsplit.training.bandsplit import BandSplit
-from stemsplit.training.card import Exported, write_card
+from stemsplit.training.card import write_card
 from stemsplit.training.library import Library
 from stemsplit.training.loop import Trainer
 from stemsplit.training.precision import precision_on
-from stemsplit.training.remix import Remixer, RemixSettings
-from stemsplit.training.settings import FitSettings
+from stemsplit.training.remix import Remixer
+from stemsplit.training.reproduction import Exported
+from stemsplit.training.scores import Score, save_scores
+from stemsplit.training.settings import FitSettings, RemixSettings
 from stemsplit.training.songs import load_songs, save_song
 from stemsplit.training.take import Take
-from stemsplit.training.validation import Score, save_scores
 from tests.tiny_models import make_spec, write_model
 
 ROW = {
@@ -104,9 +105,9 @@ def test_a_mean_of_two_models_is_said_in_words_and_commands(
     )
     mean = (folder / "tiny.md").read_text(encoding="utf-8")
     assert "the model has the mean of the run's weights and those of `old.onnx`. It hears songs 12 dB" in mean
-    assert "export RUN models/band.onnx --mean-with old.onnx --attenuation-db 12\n" in mean
-    assert "evaluate models/band.onnx --work WORK" in mean
-    assert "--scores WORK/scores-band.json --mean-with old.onnx --attenuation-db 12\n" in mean
+    assert "export RUN models/tiny.onnx --mean-with old.onnx --attenuation-db 12\n" in mean
+    assert "evaluate models/tiny.onnx --work WORK" in mean
+    assert "--scores WORK/scores-tiny.json --mean-with old.onnx --attenuation-db 12\n" in mean
 
 
 def test_separated_stems_are_said_and_screening_is_a_command(

@@ -29,10 +29,11 @@ from stemsplit.training.comparison_table import markdown, write_tables
 from stemsplit.training.contenders import open_contender
 from stemsplit.training.presets import find_preset
 from stemsplit.training.rows import ROWS, Row, find_rows
+from stemsplit.training.scores import Score, load_scores
 from stemsplit.training.settings import OPTIMISERS, FitSettings
 from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
-from stemsplit.training.validation import Score, Separate, collect_cases, load_scores, network_estimates
+from stemsplit.training.validation import Separate, collect_cases, network_estimates
 
 torch.set_num_threads(1)  # such small networks only lose by more
 

@@ -93,6 +93,18 @@ def test_a_network_may_begin_as_a_narrower_one(tmp_path: Path, n_features: int, 
         assert (first - second).abs().max() > 0.1 * first.abs().max()
 
 
+def test_masks_of_other_targets_begin_anew_and_all_else_is_kept(tmp_path: Path) -> None:
+    network, initial = BandSplit(n_features=8, n_layers=1), tmp_path / "initial.pt"
+    state = {"average": network.state_dict(), "network_options": network.options, "step_number": 1}
+    save_state(state, initial)
+    trio = BandSplit(n_features=8, n_layers=1, targets=("violin", "viola", "cello"))
+    fresh = {name: value.clone() for name, value in trio.state_dict().items()}
+    load_initial(trio, initial)
+    for name, value in trio.state_dict().items():
+        is_kept = not name.startswith("decode")
+        assert torch.equal(value, (network.state_dict() if is_kept else fresh)[name]), name
+
+
 def test_the_preset_of_a_gpu_begins_as_the_bundled_model() -> None:
     networks = [find_preset(name).build().eval() for name in ("cpu", "gpu")]
     for network in networks:

@@ -12,7 +12,8 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import Framewise, has_sound, take_apart
 from stemsplit.training.metrics import expected_sdr, is_silent, leakage_db, sdr, sdr_improvement, si_sdr
-from stemsplit.training.validation import Case, average, framewise_names, score_cases
+from stemsplit.training.scores import average
+from stemsplit.training.validation import Case, framewise_names, score_cases
 from stemsplit.types import FloatArray
 
 

@@ -12,7 +12,8 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.augment import AugmentSettings
 from stemsplit.training.pool import Pool
-from stemsplit.training.remix import INGREDIENTS, TARGET_LEVELS_DB, Example, Remixer, RemixSettings
+from stemsplit.training.remix import TARGET_LEVELS_DB, Example, Remixer
+from stemsplit.training.settings import INGREDIENTS, RemixSettings
 from stemsplit.training.songs import Song, load_songs, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray

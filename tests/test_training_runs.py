@@ -21,8 +21,8 @@ from stemsplit.training.checkpoint import load_state, save_state
 from stemsplit.training.loop import Trainer
 from stemsplit.training.networks import SeparationNetwork
 from stemsplit.training.presets import find_preset, read_options
-from stemsplit.training.remix import Remixer, RemixSettings
-from stemsplit.training.settings import OPTIMISERS, FitSettings
+from stemsplit.training.remix import Remixer
+from stemsplit.training.settings import OPTIMISERS, FitSettings, RemixSettings
 from stemsplit.training.songs import load_songs
 from tests.tiny_trainings import make_trainer, small_bandsplit, small_openunmix, weights
 
@@ -107,7 +107,7 @@ def test_a_run_starts_from_the_weights_of_another(songs_folder: Path, tmp_path: 
     second = make_trainer(songs_folder, tmp_path / "second", tuned, source)
     for a, b in zip(first.average.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(a, b)
-    other = BandSplit(n_features=16, n_layers=1)
+    other = BandSplit(n_features=12, n_layers=1)
     with pytest.raises(StemsplitError, match="does not fit"):
         make_trainer(songs_folder, tmp_path / "third", other, source)
     with pytest.raises(StemsplitError, match="does not fit"):

@@ -18,7 +18,8 @@ from stemsplit.training.take import Take
 def test_a_stem_says_its_targets() -> None:
     assert targets_of("drums+bass+other") == ("drums", "bass", "other") and targets_of("bass") == ("bass",)
     assert stem_of(("other", "vocals")) == "vocals+other"
-    for wrong in ("accompaniment", "other+bass", "", "bass+bass"):
+    assert targets_of("viola+first violin") == ("viola", "first violin")
+    for wrong in ("Bass", "other+bass", "", "bass+bass", "viola+", "a/b"):
         with pytest.raises(StemsplitError, match="stem"):
             targets_of(wrong)
 

@@ -18,18 +18,12 @@ from stemsplit.training.baseline import baseline_estimates, oracle_estimates, re
 from stemsplit.training.contenders import open_contender
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.presets import find_preset
-from stemsplit.training.remix import Remixer, RemixSettings
+from stemsplit.training.remix import Remixer
+from stemsplit.training.scores import Score, load_scores, summary
+from stemsplit.training.settings import RemixSettings
 from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
-from stemsplit.training.validation import (
-    Case,
-    Score,
-    collect_cases,
-    load_scores,
-    network_estimates,
-    score_cases,
-    summary,
-)
+from stemsplit.training.validation import Case, collect_cases, network_estimates, score_cases
 
 
 def make_stems(rng: np.random.Generator, length_s: float = 2.0) -> dict[str, np.ndarray]:

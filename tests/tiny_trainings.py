@@ -10,8 +10,8 @@ import torch
 from stemsplit.training import TARGETS
 from stemsplit.training.loop import Trainer
 from stemsplit.training.networks import SeparationNetwork, build
-from stemsplit.training.remix import Remixer, RemixSettings
-from stemsplit.training.settings import FitSettings
+from stemsplit.training.remix import Remixer
+from stemsplit.training.settings import FitSettings, RemixSettings
 from stemsplit.training.songs import load_songs, save_song
 from stemsplit.training.take import Take
 

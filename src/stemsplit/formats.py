@@ -28,19 +28,25 @@ _SLACK_S: Final = 0.25
 
 
 class AvDecoder:
-    """Decodes the first (best) audio stream of a file with FFmpeg."""
+    """Decodes one audio stream of a file with FFmpeg.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    track : int, optional
+        Which of its audio streams, counted from 0; by default the one that a player would choose.
+    """
 
     slack_samples = 0
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, track: int | None = None) -> None:
         self._path = path
         with self._decoding():
             self._container = _open(path)
         try:
             with self._decoding():
-                self._stream: Any = self._container.streams.best("audio")
-                if self._stream is None:
-                    raise AudioError(f"{path}: holds no audio stream; name a file with sound in it")
+                self._stream: Any = self._choose(track)
                 self._frames = self._decode()
                 first = next(self._frames, None)
         except BaseException:
@@ -88,6 +94,14 @@ class AvDecoder:
     def close(self) -> None:
         """Release the file."""
         self._container.close()
+
+    def _choose(self, track: int | None) -> Any:
+        streams = self._container.streams
+        if not streams.audio:
+            raise AudioError(f"{self._path}: holds no audio stream; name a file with sound in it")
+        if track is not None and track >= len(streams.audio):
+            raise AudioError(f"{self._path}: has {len(streams.audio)} audio streams, not {track + 1}")
+        return streams.best("audio") if track is None else streams.audio[track]
 
     def _decode(self) -> Iterator[FloatArray]:
         resampler: Any = None

@@ -1,4 +1,4 @@
-"""``python -m stemsplit.training``: prepare, screen, fit, evaluate, compare, draw, export, card."""
+"""``python -m stemsplit.training``: prepare, screen, add, fit, evaluate, compare, draw, export, card."""
 
 import sys
 from collections import Counter
@@ -10,11 +10,10 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
-from stemsplit.model import hash_file
 from stemsplit.training.allocator import keep_freed_memory
 from stemsplit.training.baseline import reference_scores
-from stemsplit.training.card import Exported, write_card
-from stemsplit.training.checkpoint import load_bandsplit, meet_half_way
+from stemsplit.training.card import write_card
+from stemsplit.training.checkpoint import licences_of, load_bandsplit, meet_half_way
 from stemsplit.training.comparison import Budget, Comparison
 from stemsplit.training.comparison_table import write_tables
 from stemsplit.training.contenders import open_contender
@@ -24,64 +23,22 @@ from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.export import ModelFacts, choose_targets, export_network
 from stemsplit.training.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.loop import Trainer
+from stemsplit.training.material import SeedOption, WorkOption, add, prepare, say, screen
 from stemsplit.training.prepare import Workplace
-from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.presets import find_preset, read_options
 from stemsplit.training.remix import Remixer
+from stemsplit.training.reproduction import Exported
 from stemsplit.training.rows import find_rows
-from stemsplit.training.screening import Screening, minutes_of_music, write_report
+from stemsplit.training.scores import save_scores, summary
 from stemsplit.training.songs import load_songs
-from stemsplit.training.traces import model_separation
-from stemsplit.training.validation import (
-    collect_cases,
-    framewise_names,
-    network_estimates,
-    save_scores,
-    score_cases,
-    summary,
-)
+from stemsplit.training.validation import collect_cases, framewise_names, network_estimates, score_cases
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
+for command in (prepare, screen, add):
+    app.command()(command)
 
-WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of renders, examples and weights.")]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
-
-
-@app.command()
-def prepare(
-    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
-    work: WorkOption,
-    songs: Annotated[int, typer.Option(min=1, help="Songs of 40 s to render.")] = 130,
-    seed: SeedOption = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
-) -> None:
-    """Decode the library and render the virtual band. May be interrupted and run again."""
-    prepare_songs(Workplace(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=_say)
-
-
-@app.command()
-def screen(
-    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
-    work: WorkOption,
-    model: Annotated[Path, typer.Option(help="The .onnx file that listens.")],
-    voice_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Backing with a voice for more of the time leaves training.")
-    ] = 0.2,
-    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
-) -> None:
-    """Hear the real recordings: take voices out of the backing, find passages without drums or bass.
-
-    Stems that the model is sure of are kept as well.
-
-    Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
-    """
-    separate, name = model_separation(model, threads=threads), hash_file(model)
-    source, songs = Workplace(library, work).open_library(), work / "songs"
-    screening = Screening(source, songs, work / "traces", separate, model=name, voice_share=voice_share)
-    write_report(screening.run(_say), work / "screen.csv")
-    typer.echo(minutes_of_music(work / "songs"))
 
 
 @app.command()
@@ -94,12 +51,19 @@ def fit(  # noqa: PLR0917 - the command line names them
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE of the network, as JSON; may be repeated.")
     ] = None,
+    targets: Annotated[
+        str, typer.Option(help="What it separates, separated by commas. Default: vocals,drums,bass,other.")
+    ] = "",
     target: Annotated[str, typer.Option(help="The one target whose loss counts. Default: all.")] = "",
     init: Annotated[
         Path | None, typer.Option(help="Checkpoint or .onnx whose weights a new run starts from.")
     ] = None,
     without: Annotated[
         list[str] | None, typer.Option(help="Ingredient that is left out; may be repeated.")
+    ] = None,
+    remix: Annotated[
+        list[str] | None,
+        typer.Option(help="CHANCE=VALUE of how examples are drawn, such as silence=0.6; may be repeated."),
     ] = None,
     optimiser: Annotated[str, typer.Option(help="muon or adamw. Default: the preset's.")] = "",
     seed: SeedOption = 0,
@@ -117,29 +81,31 @@ def fit(  # noqa: PLR0917 - the command line names them
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     chosen, options = find_preset(preset), read_options(option or ())
     torch.manual_seed(seed)
-    net = chosen.build(network, **options | ({"target": target} if target else {}))
+    options |= {"target": target} if target else {}
+    options |= {"targets": targets.split(",")} if targets else {}
+    net = chosen.build(network, **options)
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
     settings = settings if workers is None else replace(settings, n_workers=workers)
     settings = replace(settings, optimiser=optimiser or settings.optimiser)
     songs = load_songs(work / "songs")
-    cases = collect_cases(songs, excerpt_s=15, n_excerpts=1)
-    remix = chosen.remix(without=without or ())
+    cases = collect_cases(songs, excerpt_s=15, n_excerpts=1, targets=net.targets)
+    drawn = chosen.remix(without=without or (), **read_options(remix or ()))
     trainer = Trainer(
         net,
-        Remixer([song for song in songs if song.split == "train"], remix, seed=seed),
+        Remixer([song for song in songs if song.split == "train"], drawn, seed=seed, targets=net.targets),
         settings,
         run,
         lambda net: summary(score_cases(cases, network_estimates(net, device))),
         initial=init,
-        warn=_say,
+        warn=say,
     )
     with on_interrupt(trainer.stop):
         is_done = trainer.fit()
     if not is_done:
-        _say(f"interrupted after {trainer.step_number} steps; saved: the same command goes on from there")
+        say(f"interrupted after {trainer.step_number} steps; saved: the same command goes on from there")
         raise typer.Exit(INTERRUPTED)
     draw_curves(run / "curve.csv", run / "curve.png")
-    _say(f"trained {trainer.step_number} steps in {trainer.elapsed_s:.0f} s")
+    say(f"trained {trainer.step_number} steps in {trainer.elapsed_s:.0f} s")
 
 
 @app.command()
@@ -161,7 +127,13 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     torch.set_num_threads(threads)
     contender = open_contender(judged, threads=threads, wiener=wiener, shifts=shifts)
     songs = load_songs(work / "songs")
-    cases = collect_cases(songs, excerpt_s=excerpt_s, n_excerpts=excerpts, without=contender.without)
+    cases = collect_cases(
+        songs,
+        excerpt_s=excerpt_s,
+        n_excerpts=excerpts,
+        without=contender.without,
+        targets=contender.targets,
+    )
     slow = framewise_names(cases) if museval else frozenset()
     kept = work / f"reference-{excerpt_s:g}-{excerpts}-{len(cases)}.json"
     scores = reference_scores(cases, kept, framewise=slow)
@@ -195,7 +167,7 @@ def compare(  # noqa: PLR0917 - the command line names them
     budget = Budget(minutes=minutes, seed=seed, threads=threads)
     comparison = Comparison(out, load_songs(work / "songs"), budget)
     for row in find_rows(rows):
-        _say(f"row {row.name}: {comparison.run(row).training}")
+        say(f"row {row.name}: {comparison.run(row).training}")
         results = comparison.results()
         write_tables(results, budget, out)
         if publish:
@@ -214,15 +186,16 @@ def draw(  # noqa: PLR0917 - the command line names them
 ) -> None:
     """Draw spectrograms of mixtures, references and estimates: a PNG a case."""
     torch.set_num_threads(threads)
-    separate = open_contender(judged, threads=threads).separate
+    contender = open_contender(judged, threads=threads)
+    songs = load_songs(work / "songs")
     out.mkdir(parents=True, exist_ok=True)
     drawn: Counter[str] = Counter()
-    for case in collect_cases(load_songs(work / "songs"), excerpt_s=excerpt_s, n_excerpts=1):
+    for case in collect_cases(songs, excerpt_s=excerpt_s, n_excerpts=1, targets=contender.targets):
         drawn[case.source] += 1
         if drawn[case.source] <= cases:
             picture = out / f"{case.source}-{case.name.replace(' ', '-')}.png"
-            draw_case(case, separate(case), picture)
-            _say(f"wrote {picture}")
+            draw_case(case, contender.separate(case), picture)
+            say(f"wrote {picture}")
 
 
 @app.command()
@@ -231,6 +204,9 @@ def export(  # noqa: PLR0917 - the command line names them
     model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
     version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
     targets: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
+    licence: Annotated[
+        str, typer.Option(help="Of the weights. Default: MIT, if all that was heard is openly licensed.")
+    ] = "",
     weights: Annotated[str, typer.Option(help="How weights are stored: fp16 or fp32.")] = "fp16",
     mean_with: Annotated[
         Path | None,
@@ -248,18 +224,21 @@ def export(  # noqa: PLR0917 - the command line names them
     if attenuation_db is not None:
         network = network.attenuated(attenuation_db)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
-    facts = replace(ModelFacts.bundled(model.stem, chosen), version=version)
+    licences = licences_of(run / "checkpoint.pt") | (licences_of(mean_with) if mean_with else {})
+    facts = ModelFacts.of(model.stem, chosen, licences=licences, licence=licence, version=version)
     export_network(network, model, facts, targets=chosen, weights=weights)
-    _say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+    say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
 def card(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
-    library: Annotated[Path, typer.Option(help="Folder of the training library.")],
     work: WorkOption,
     model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
     hardware: Annotated[str, typer.Option(help="What it was trained on, in plain words.")],
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of the training library, if songs of it were trained on.")
+    ] = None,
     note: Annotated[str, typer.Option(help="What the commands of the card do not say.")] = "",
     scores: Annotated[
         Path | None, typer.Option(help="Of `evaluate`; default: scores.json of the run.")
@@ -267,12 +246,12 @@ def card(  # noqa: PLR0917 - the command line names them
     mean_with: Annotated[Path | None, typer.Option(help="That of `export`, if it was given one.")] = None,
     attenuation_db: Annotated[float, typer.Option(help="That of `export`, if it was given one.")] = 0.0,
 ) -> None:
-    """Write the model's card and its curve from the run, its scores and the library's index."""
-    songs, opened = work / "songs", Workplace(library, work).open_library()
+    """Write the model's card and its curve from the run, its scores, its songs and the library's index."""
+    songs, opened = work / "songs", Workplace(library, work).open_library() if library else None
     judged = scores or run / "scores.json"
     exported = Exported(mean_with.name if mean_with else "", attenuation_db)
     write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)
-    _say(f"wrote {model.with_suffix('.md')}")
+    say(f"wrote {model.with_suffix('.md')}")
 
 
 def _check_device(device: str) -> None:
@@ -284,16 +263,12 @@ def _check_device(device: str) -> None:
         )
 
 
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
-
-
 def main() -> None:
     """Run a command; an expected error is one line on stderr and exit code 1."""
     try:
         app()
     except (StemsplitError, OSError) as error:
-        _say(f"error: {error}")
+        say(f"error: {error}")
         sys.exit(1)
 
 

@@ -22,7 +22,7 @@ from stemsplit.training.bands import BandLayout, four_powers
 from stemsplit.training.growth import deepened, widened
 from stemsplit.training.loss import l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.precision import autocast
-from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.separation import SeparationNetwork, checked_targets
 from stemsplit.training.spectra import as_input, inverse, make_batch, whole_transform
 
 MASKS = ("softmax", "sigmoid")
@@ -98,6 +98,8 @@ class BandSplit(SeparationNetwork):
         What training lowers: "log_energy", "l1", or "log_energy+waveform" (the mean of both).
     target : str
         The one target whose loss counts, as in fine-tuning; "" counts all.
+    targets : sequence of str
+        What is separated, two or more.
     attenuation_db : float
         How much softer than it is the network hears the mixture, 0 to 60: what is faint comes nearer to its
         floor and counts less.
@@ -117,15 +119,17 @@ class BandSplit(SeparationNetwork):
         mask: str = "softmax",
         loss: str = "log_energy",
         target: str = "",
+        targets: Sequence[str] = TARGETS,
         attenuation_db: float = 0.0,
     ) -> None:
         super().__init__()
-        for value, choices in ((mask, MASKS), (loss, LOSSES), (target, ("", *TARGETS))):
+        self.targets = checked_targets(targets)
+        for value, choices in ((mask, MASKS), (loss, LOSSES), (target, ("", *self.targets))):
             if value not in choices:
                 raise ValueError(f"{value!r} is none of {', '.join(filter(None, choices))}")
         if not 0 <= attenuation_db <= 60:
             raise ValueError(f"attenuation_db is {attenuation_db}; it must be from 0 to 60")
-        self.n_targets, self.n_channels = len(TARGETS), 2
+        self.n_targets, self.n_channels = len(self.targets), 2
         self.layout = BandLayout()
         if len(dilations) < 2 * n_layers:
             raise ValueError(f"{n_layers} layers need {2 * n_layers} dilations, not {len(dilations)}")
@@ -133,7 +137,8 @@ class BandSplit(SeparationNetwork):
             raise ValueError(f"dilations are whole frames, at least 1, not {dilations}")
         self.dilations = tuple(dilations[: 2 * n_layers])
         self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
-        self.options |= {"mask": mask, "loss": loss, "target": target, "attenuation_db": attenuation_db}
+        self.options |= {"mask": mask, "loss": loss, "target": target, "targets": list(self.targets)}
+        self.options |= {"attenuation_db": attenuation_db}
         self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
@@ -154,7 +159,7 @@ class BandSplit(SeparationNetwork):
         """The chosen loss in decibels against the mixture; see `precision` for what the network works in."""
         wanted, target = self.options["loss"], self.options["target"]
         if target:
-            known = known * (torch.arange(len(TARGETS), device=known.device) == TARGETS.index(target))
+            known = known * (torch.arange(self.n_targets, device=known.device) == self.targets.index(target))
         with torch.no_grad():
             batch = make_batch(self.layout, stems, known, colours, keep_spectra=wanted != "log_energy")
         with autocast(stems.device.type):
@@ -165,8 +170,14 @@ class BandSplit(SeparationNetwork):
         return loss if wanted == "log_energy" else 0.5 * (loss + waveform_loss(masks, batch, self.layout))
 
     def grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a network with fewer layers, or a whole number of times as narrow; see `growth`."""
+        """Weights of a network with fewer layers, or a whole number of times as narrow; see `growth`.
+
+        Those of one with more or fewer targets serve all but the masks, which begin anew.
+        """
         own = self.state_dict()
+        ends = [name for name in weights if name.startswith("decode.") and name in own]
+        if any(weights[name].shape[-1] != own[name].shape[-1] for name in ends):
+            weights = weights | {name: own[name] for name in ends}
         return deepened(widened(weights, own), own)
 
     def attenuated(self, attenuation_db: float) -> "BandSplit":

@@ -10,8 +10,9 @@ import torch
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.metrics import sdr
+from stemsplit.training.scores import Score, load_scores, save_scores
 from stemsplit.training.spectra import inverse, whole_transform
-from stemsplit.training.validation import Case, Score, load_scores, save_scores, score_cases
+from stemsplit.training.validation import Case, score_cases
 from stemsplit.types import FloatArray
 
 N_FFT, HOP_LENGTH = 2048, 512
@@ -21,6 +22,8 @@ VOICE_HZ = (180.0, 6000.0)
 
 def baseline_estimates(case: Case) -> FloatArray:
     """Separation without a model: harmonic-percussive split (Fitzgerald 2010), then frequency bands.
+
+    Where other targets than `TARGETS` are wanted, each gets an equal share of the mixture.
 
     Percussive sound goes to the drums, harmonic sound below 180 Hz to the bass, and above it evenly to
     vocals and other in the range of a voice, to other beyond it.
@@ -33,6 +36,8 @@ def baseline_estimates(case: Case) -> FloatArray:
     import librosa
 
     mixture = case.mixture
+    if set(case.targets) != set(TARGETS):
+        return np.stack([mixture / len(case.targets)] * len(case.targets))
     spectrum = librosa.stft(mixture, n_fft=N_FFT, hop_length=HOP_LENGTH)
     harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum).mean(0), kernel_size=21, mask=True)
     frequency_hz = librosa.fft_frequencies(sr=SAMPLE_RATE, n_fft=N_FFT)[:, None]
@@ -42,7 +47,8 @@ def baseline_estimates(case: Case) -> FloatArray:
     masks["other"] = 1 - sum(masks.values())
     n_samples = mixture.shape[1]
     estimates = [
-        librosa.istft(masks[target] * spectrum, hop_length=HOP_LENGTH, length=n_samples) for target in TARGETS
+        librosa.istft(masks[target] * spectrum, hop_length=HOP_LENGTH, length=n_samples)
+        for target in case.targets
     ]
     return np.stack(estimates).astype(np.float32)
 
@@ -78,7 +84,7 @@ def _are_of(scores: Sequence[Score], cases: Sequence[Case], framewise: Collectio
     # whatever the estimate was, this is how near the mixture is to the reference
     kept = {(score.case, score.target): score.sdr_db - score.improvement_db for score in scores}
     wanted = {
-        (case.name, target): sdr(case.stems[TARGETS.index(target)], case.mixture)
+        (case.name, target): sdr(case.stems[case.targets.index(target)], case.mixture)
         for case in cases
         for target in case.known
     }

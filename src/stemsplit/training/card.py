@@ -1,16 +1,15 @@
 """The card of a model: what it was trained on, how, how good it is and where it is weak."""
 
-import json
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from stemsplit.catalog import read_spec
-from stemsplit.training import SAMPLE_RATE, SPEC
+from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.checkpoint import (
+    licences_of,
     load_bandsplit,
     load_state,
     network_of,
@@ -19,26 +18,13 @@ from stemsplit.training.checkpoint import (
 )
 from stemsplit.training.estimates import SURE_DB
 from stemsplit.training.evaluation import Evaluation
-from stemsplit.training.library import Item, Library
-from stemsplit.training.presets import PRESETS
-from stemsplit.training.recordings import EXCERPTS
+from stemsplit.training.library import Library
+from stemsplit.training.provenance import data_section, made_section
 from stemsplit.training.remix import LAYER_CHANCES
-from stemsplit.training.songs import Song, load_songs
-from stemsplit.training.validation import REAL_SOURCES
+from stemsplit.training.reproduction import AS_TRAINED, Exported, reproduction_section
+from stemsplit.training.scores import UNSEEN_SOURCE, sources_of, targets_in
+from stemsplit.training.songs import Song, load_songs, songs_of
 
-# Beside the audio of the index: patterns, and sounds that fluidsynth played.
-PATTERNS = (
-    ("music-x-lab/POP909-Dataset", "MIT", "Ziyu Wang et al., POP909 (ISMIR 2020)", "MIDI"),
-    ("Groove MIDI Dataset", "CC-BY-4.0", "Jon Gillick et al., Google Magenta", "MIDI"),
-    ("freedoom/freedoom", "BSD-3-Clause", "Freedoom contributors", "MIDI"),
-    ("tannerhelland/free-music", "CC-BY-4.0", "Tanner Helland", "MIDI"),
-    ("FluidR3 GM soundfont", "MIT", "Frank Wen and contributors", "sounds"),
-)
-CREDITS = """\
-SCOTTPOID (voicebank by Scott, nonclione.neocities.org/utau) and Hitsuboku Kumi (by Cubialpha,
-cubialpha.wixsite.com/koomstar) are used by their terms with this credit; both were cut into phrases,
-shortened and re-encoded. All recordings were trimmed, in places mixed to stereo from microphone channels,
-and re-encoded."""
 SOURCE_NOTES = {
     "album": "held-out songs of the album whose other songs were trained on: same band and singer, so it "
     "flatters; no bass part, and its `other` holds kicks and low lines that one would call drums and bass",
@@ -48,6 +34,21 @@ SOURCE_NOTES = {
     "render": "virtual band with held-out MIDI, drum kit, bass, keys and singer",
     "album-unseen": "the album's other songs, which this training left out; in no mean",
 }
+# What is known of models that heard the library and nothing else.
+COMPARISONS = """
+How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether
+a network of its own for each target pays: [one at a time or together](comparison-targets.md). What the
+optimiser brings: [Muon or AdamW](comparison-optimisers.md).
+"""
+WEAKNESSES = """
+- Few real songs with known stems were available: four of one band. Styles far from them and from the virtual
+  band (dense rock, heavily processed voices, live recordings) are separated worse than these figures say.
+- Two validation songs share their band with training, and rendered songs share the makers' habits: read the
+  `mdn-funk` and `pjs` lines first.
+- Some of the training stems end at 9.5 kHz: cymbals and breath above that may land in the wrong stem.
+- Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are taken for vocals
+  at times."""
+ADDED_NOTE = "songs of an added data set that nothing was trained on"
 OPTIMISER_NOTES = {"adamw": "AdamW", "muon": "Muon for hidden matrices, AdamW for the rest"}
 LOSS_NOTES = {
     "log_energy": "`10 log10(error energy + 0.001 mixture energy)` per stem and example",
@@ -57,38 +58,16 @@ LOSS_NOTES = {
 }
 
 
-@dataclass(frozen=True)
-class Exported:
-    """How a model differs from the run that it was exported from.
-
-    Parameters
-    ----------
-    mean_with : str
-        Name of the file whose weights the run's were averaged with, if they were.
-    attenuation_db : float
-        How much softer the model hears songs.
-    """
-
-    mean_with: str = ""
-    attenuation_db: float = 0.0
-
-    @property
-    def options(self) -> str:
-        """The options of `export` and `card` that say so."""
-        mean = f" --mean-with {self.mean_with}" if self.mean_with else ""
-        return mean + (f" --attenuation-db {self.attenuation_db:g}" if self.attenuation_db else "")
-
-
 def write_card(
     run: Path,
-    library: Library,
+    library: Library | None,
     songs_folder: Path,
     model: Path,
     *,
     scores: Path,
     hardware: str,
     note: str = "",
-    exported: Exported = Exported(),
+    exported: Exported = AS_TRAINED,
 ) -> None:
     """Write ``<model>.md`` and ``<model>.csv``, the training curve.
 
@@ -96,8 +75,8 @@ def write_card(
     ----------
     run : Path
         Folder of the run: checkpoint and curve.
-    library : Library
-        What was trained on.
+    library : Library, optional
+        What was trained on beside added data sets.
     songs_folder : Path
         Prepared songs.
     model : Path
@@ -110,30 +89,40 @@ def write_card(
         What the commands of the card do not say.
     exported : Exported
         How the model differs from the run.
+
+    Raises
+    ------
+    StemsplitError
+        Something was trained on that only the library can credit, and none is given.
     """
-    songs = [song for song in load_songs(songs_folder) if song.split == "train"]
-    state = load_state(run / "checkpoint.pt")
+    state, licences = load_state(run / "checkpoint.pt"), licences_of(run / "checkpoint.pt")
+    heard = songs_of(load_songs(songs_folder), network_of(state).targets)
+    songs = [song for song in heard if song.split == "train"]
+    is_bundled = not any(song.dataset for song in songs) and set(licences.values()) == {OPEN_DATA}
     sections = [
-        _head(model),
+        _head(model, licences),
         _architecture(run),
         _training(state, songs, hardware, exported),
-        _quality(Evaluation.load(scores)),
-        _data(library),
-        _made(songs),
-        _reproduction(state, songs, note, exported),
+        _quality(Evaluation.load(scores), is_bundled=is_bundled),
+        data_section(library, songs),
+        made_section(songs),
+        reproduction_section(state, songs, model, note, exported),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
 
 
-def _head(model: Path) -> str:
+def _head(model: Path, licences: Mapping[str, str]) -> str:
     spec = read_spec(model)
+    closed = [f"{name} ({text})" for name, text in licences.items() if text != OPEN_DATA]
+    opened = ["openly licensed material; sources and credits below"] * (len(closed) < len(licences))
+    data = ", ".join([*closed, *opened])
     return f"""# {spec.name} {spec.version}
 
 {spec.description}. Targets: {", ".join(spec.targets)}{"; their masks sum to one" if spec.complete else ""}.
 Stereo, 44,100 Hz.
 
-- Licence of the weights: {spec.licence}. Trained only on openly licensed material; sources and credits below.
+- Licence of the weights: {spec.licence}. Trained {"" if closed else "only "}on {data}.
 - STFT {spec.n_fft}/{spec.hop_length}, {spec.analysis_window} windows; {len(spec.mask_widths)} mask rows.
 - A mask depends on {spec.context_s} s of the song on each side and on nothing beyond: chunks leave no seams.
 - This card is written by `python -m stemsplit.training card`."""
@@ -198,11 +187,13 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
 
 
-def _quality(evaluation: Evaluation) -> str:
-    judged = {score.source for score in evaluation.scores["model"]}
-    notes = "\n".join(f"- `{name}`: {note}." for name, note in SOURCE_NOTES.items() if name in judged)
-    model = evaluation.by_target("model", sources=REAL_SOURCES)
-    baseline = evaluation.by_target("baseline", sources=REAL_SOURCES)
+def _quality(evaluation: Evaluation, *, is_bundled: bool) -> str:
+    """Figures and weaknesses; those of the bundled model hold where nothing but the library was heard."""
+    scores = evaluation.scores["model"]
+    judged = [*sources_of(scores), *{score.source for score in scores} & {UNSEEN_SOURCE}]
+    notes = "\n".join(f"- `{name}`: {SOURCE_NOTES.get(name, ADDED_NOTE)}." for name in judged)
+    model = evaluation.by_target("model", is_real=True)
+    baseline = evaluation.by_target("baseline", is_real=True)
     weakest = min(model, key=lambda target: model[target], default="")
     weakness = (
         f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources)." if weakest else ""
@@ -210,16 +201,15 @@ def _quality(evaluation: Evaluation) -> str:
     lost = [target for target in model if model[target] <= baseline[target]]
     against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
     behind = ", ".join(evaluation.behind_baseline()) or "nothing"
+    floor = "a harmonic-percussive split with frequency bands"
+    if not set(targets_in(scores)) <= set(TARGETS):
+        floor = "an equal share of the mixture for each target"
     return f"""## Quality on the validation set
-
-How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether
-a network of its own for each target pays: [one at a time or together](comparison-targets.md). What the
-optimiser brings: [Muon or AdamW](comparison-optimisers.md).
-
-In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is a
-harmonic-percussive split with frequency bands; the oracle is the ratio mask of the true stems. Leakage:
-energy left in the estimate of a silent stem, against the mixture; silent stems count only there. Expected:
-the uSDR that the masks promise without knowing the stems (`expected_sdr_db` in JSON). {evaluation.promise()}
+{COMPARISONS if is_bundled else ""}
+In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is {floor}; the
+oracle is the ratio mask of the true stems. Leakage: energy left in the estimate of a silent stem, against the
+mixture; silent stems count only there. Expected: the uSDR that the masks promise without knowing the stems
+(`expected_sdr_db` in JSON). {evaluation.promise()}
 
 {evaluation.table()}
 
@@ -229,14 +219,7 @@ the uSDR that the masks promise without knowing the stems (`expected_sdr_db` in 
 
 - On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
 - Where a stem is much quieter than the mixture (see the improvement beside the uSDR), a little bleed costs
-  many decibels, and the mean over excerpts suffers from it.
-- Few real songs with known stems were available: four of one band. Styles far from them and from the virtual
-  band (dense rock, heavily processed voices, live recordings) are separated worse than these figures say.
-- Two validation songs share their band with training, and rendered songs share the makers' habits: read the
-  `mdn-funk` and `pjs` lines first.
-- Some of the training stems end at 9.5 kHz: cymbals and breath above that may land in the wrong stem.
-- Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are taken for vocals
-  at times."""
+  many decibels, and the mean over excerpts suffers from it.{WEAKNESSES if is_bundled else ""}"""
 
 
 def _framewise(evaluation: Evaluation) -> str:
@@ -250,87 +233,3 @@ SDR weighs all errors, SIR what leaked in from other stems, SAR what is in none 
 
 {table}
 """
-
-
-def _data(library: Library) -> str:
-    items = library.select(split="train")
-    grouped: dict[tuple[str, str, str], list[Item]] = defaultdict(list)
-    for item in items:
-        grouped[(item.source, item.licence, item.attribution)].append(item)
-    rows = [
-        f"| {' | '.join(key)} | {', '.join(sorted({i.category for i in each}))} | "
-        f"{sum(i.duration_s for i in each) / 60:.1f} |"
-        for key, each in sorted(grouped.items())
-    ]
-    rows += [f"| {' | '.join(pattern)} | |" for pattern in PATTERNS]
-    listed = "\n".join(rows)
-    return f"""## Data
-
-Everything allows commercial use, editing and redistribution. Share-alike material (the PJS singer) is used
-for validation only, like everything that `stemsplit.training.library.is_held_out` names.
-
-| source | licence | attribution | used for | minutes |
-|---|---|---|---|---|
-{listed}
-
-Credits required by terms: {CREDITS}"""
-
-
-def _made(songs: Sequence[Song]) -> str:
-    """What the songs are made of, so that an ablation can be read against how much there was."""
-    minutes: dict[tuple[str, str], float] = defaultdict(float)
-    for song in songs:
-        for stem in song.stems:
-            for name in song.ingredients.get(stem, ()) or (_plain(song),):
-                minutes[(name, stem)] += song.n_samples / SAMPLE_RATE / 60
-    rows = [f"| {name} | {stem} | {value:.0f} |" for (name, stem), value in sorted(minutes.items())]
-    listed = "\n".join(rows)
-    return f"""Stems for training, by what they are made of; a stem with several ingredients counts for each.
-
-| ingredient | stem | minutes |
-|---|---|---|
-{listed}"""
-
-
-def _changes(state: dict[str, Any]) -> str:
-    """Options of `fit` by which a run differs from what it does by itself."""
-    size = state["settings"]["batch_size"]
-    alike = [name for name, each in PRESETS.items() if (each.network, each.batch_size) == ("bandsplit", size)]
-    name = next(iter(alike), "cpu")
-    usual = PRESETS[name].build().options
-    words = [f"--preset {name}"] if name != "cpu" else []
-    for key, value in network_of(state).options.items():
-        if value != usual.get(key):
-            words.append(f"--option '{key}={value if isinstance(value, str) else json.dumps(value)}'")
-    words += [f"--without {each}" for each in state["remix"].get("without", ())]
-    return "".join(f" {word}" for word in words)
-
-
-def _plain(song: Song) -> str:
-    return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"
-
-
-def _reproduction(state: dict[str, Any], songs: Sequence[Song], note: str, exported: Exported) -> str:
-    n_renders = sum(song.kind == "render" for song in songs)
-    screen = "# no recording was screened"
-    if any(song.kind in {"screened", *EXCERPTS} for song in songs):
-        screen = "python -m stemsplit.training screen LIBRARY --work WORK --model EARLIER.onnx"
-    seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
-    settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
-    initial = f" --init {state['initial']}" if state.get("initial") else ""
-    judged, options = "RUN", '--hardware "..."'
-    if exported.options:  # then no run is what was judged
-        judged, options = "models/band.onnx", f"{options} --scores WORK/scores-band.json{exported.options}"
-    return f"""## Reproduction
-
-The clock sets the number of steps, so another machine gives another model of the same kind. {note}
-
-```
-pip install ".[train]"      # in a clone; and fluidsynth with the FluidR3 soundfont
-python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}
-{screen}
-python -m stemsplit.training fit RUN --work WORK {settings}{initial}
-python -m stemsplit.training export RUN models/band.onnx{exported.options}
-python -m stemsplit.training evaluate {judged} --work WORK --museval
-python -m stemsplit.training card RUN --library LIBRARY --work WORK --model models/band.onnx {options}
-```"""

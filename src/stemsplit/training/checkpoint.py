@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from stemsplit.catalog import read_spec
 from stemsplit.errors import StemsplitError
 from stemsplit.pending import whole_file
+from stemsplit.training import OPEN_DATA
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.initialisers import read_weights
 from stemsplit.training.networks import build
@@ -56,6 +58,20 @@ def optimiser_of(state: dict[str, Any]) -> str:
 def precision_of(state: dict[str, Any]) -> str:
     """What a checkpoint's network computed in; the first ones did not say it, and had no choice."""
     return str(state.get("precision", "bfloat16"))
+
+
+def licences_of(path: Path) -> dict[str, str]:
+    """What weights were trained on, a checkpoint's or an exported model's, and what may be done with it.
+
+    Raises
+    ------
+    StemsplitError
+        The file is missing or neither.
+    """
+    if path.suffix == ".onnx":
+        spec = read_spec(path)
+        return {spec.name: spec.training_data_licence}
+    return dict(load_state(path).get("licences", {"library": OPEN_DATA}))  # the first ones had nothing else
 
 
 def load_average(checkpoint: Path) -> SeparationNetwork:

@@ -20,14 +20,9 @@ from stemsplit.training.loop import Trainer
 from stemsplit.training.presets import find_preset
 from stemsplit.training.remix import Remixer
 from stemsplit.training.rows import ROWS, Row
+from stemsplit.training.scores import Score
 from stemsplit.training.songs import Song
-from stemsplit.training.validation import (
-    Score,
-    Separate,
-    collect_cases,
-    network_estimates,
-    score_cases,
-)
+from stemsplit.training.validation import Separate, collect_cases, network_estimates, score_cases
 
 CHECKPOINT_S = 60.0
 UNTRAINED: dict[str, Separate] = {"baseline": baseline_estimates, "oracle": oracle_estimates}

@@ -1,6 +1,7 @@
 """A comparison as a CSV and as Markdown."""
 
 import csv
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 from stemsplit.training import TARGETS
 from stemsplit.training.comparison import Budget, Result
 from stemsplit.training.presets import find_preset
-from stemsplit.training.validation import REAL_SOURCES, SOURCES, UNSEEN_SOURCE, average, by_target
+from stemsplit.training.scores import UNSEEN_SOURCE, average, by_target, sources_of, targets_in
 
 FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
 HOW_TO_READ = """\
@@ -47,6 +48,7 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
 
 def markdown(results: Sequence[Result], budget: Budget) -> str:
     """The tables, and how to read them."""
+    scores = [score for result in results for score in result.scores]
     head = [
         "# Comparison at equal budget",
         f"{budget.minutes:g} minutes of processor time a row, {budget.threads} CPU thread(s), seed "
@@ -56,9 +58,9 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
         HOW_TO_READ,
         "## Real music\n\n`album` (two songs), `mdn-funk` (one song), `pjs` (dry singers over real music; "
         "vocals only).",
-        _quality(results, REAL_SOURCES),
+        _quality(results, sources_of(scores, is_real=True)),
         "## All sources\n\nThe same, and songs of the virtual band.",
-        _quality(results, SOURCES),
+        _quality(results, sources_of(scores)),
     ]
     unseen = [each for each in results if any(score.source == UNSEEN_SOURCE for score in each.scores)]
     if unseen:
@@ -73,7 +75,7 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
 def _quality(results: Sequence[Result], sources: Sequence[str]) -> str:
     rows = []
     for result in results:
-        sdr, gain = (by_target(result.scores, column, sources) for column in FIGURES[:2])
+        sdr, gain = (by_target(result.scores, column, sources=sources) for column in FIGURES[:2])
         sdr, gain = sdr | {"mean": _mean(sdr)}, gain | {"mean": _mean(gain)}
         rows.append([f"`{result.row.name}`", *(_cell(sdr, gain, key) for key in (*TARGETS, "mean"))])
     return _table(["row", *TARGETS, "mean"], rows)
@@ -101,7 +103,8 @@ def _csv_lines(result: Result) -> list[dict[str, Any]]:
     training = result.training
     facts = {"row": result.row.name, "minutes": round(training.minutes, 2), "steps": training.steps}
     facts |= {"parameters": training.n_parameters, "audio_h": round(training.audio_h, 3)}
-    pairs = sorted({(score.source, score.target) for score in result.scores}, key=_place)
+    judged = {(score.source, score.target) for score in result.scores}
+    places = itertools.product((*sources_of(result.scores), UNSEEN_SOURCE), targets_in(result.scores))
     return [
         {**facts, "settings": _settings(result), "source": source, "target": target}
         | {"excerpts": sum((s.source, s.target) == (source, target) for s in result.scores)}
@@ -109,12 +112,9 @@ def _csv_lines(result: Result) -> list[dict[str, Any]]:
             column: _rounded(average(result.scores, column, source=source, target=target))
             for column in FIGURES
         }
-        for source, target in pairs
+        for source, target in places
+        if (source, target) in judged
     ]
-
-
-def _place(pair: tuple[str, str]) -> tuple[int, int]:
-    return (*SOURCES, UNSEEN_SOURCE).index(pair[0]), TARGETS.index(pair[1])
 
 
 def _settings(result: Result) -> str:

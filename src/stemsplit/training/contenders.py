@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.recipe import RESIDUAL
 from stemsplit.separator import Separator
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.checkpoint import load_average, load_state
@@ -24,10 +25,13 @@ class Contender:
         Takes a case, returns estimates ``(targets, 2, samples)``.
     without : tuple of str
         Ingredients that were left out; empty where that is not known, as for a model file.
+    targets : tuple of str
+        What it separates.
     """
 
     separate: Separate
     without: tuple[str, ...] = ()
+    targets: tuple[str, ...] = TARGETS
 
 
 def open_contender(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1) -> Contender:
@@ -45,26 +49,29 @@ def open_contender(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1
     Raises
     ------
     StemsplitError
-        There is no checkpoint, the model lacks a target, or a run was to be filtered or shifted.
+        There is no checkpoint, the model lacks some of `TARGETS`, or a run was to be filtered or shifted.
     """
     if path.suffix == ".onnx":
-        return Contender(model_estimates(path, threads=threads, wiener=wiener, shifts=shifts))
+        return _open_model(path, threads=threads, wiener=wiener, shifts=shifts)
     if wiener or shifts > 1:
         raise StemsplitError(f"{path} is a run; only an .onnx model can be scored with --wiener or --shifts")
     checkpoint = path / "checkpoint.pt"
     without: Sequence[str] = load_state(checkpoint).get("without", ())
-    return Contender(network_estimates(load_average(checkpoint)), tuple(without))
+    network = load_average(checkpoint)
+    return Contender(network_estimates(network), tuple(without), network.targets)
 
 
-def model_estimates(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1) -> Separate:
-    """Separation by a model file on the CPU, as a user gets it."""
+def _open_model(path: Path, *, threads: int, wiener: int, shifts: int) -> Contender:
+    """A model file on the CPU, as a user gets it."""
     separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener, shifts=shifts)
-    missing = [target for target in TARGETS if target not in separator.stems]
-    if missing:
+    given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
+    missing = [target for target in TARGETS if target not in given]
+    if missing and set(given) < set(TARGETS):
         raise ModelError(f"{path} has no {', '.join(missing)}; only models of all targets can be judged")
+    targets = given if missing else TARGETS
 
     def separate(case: Case) -> FloatArray:
         stems = separator(case.mixture, SAMPLE_RATE)
-        return np.stack([stems[target] for target in TARGETS])
+        return np.stack([stems[target] for target in targets])
 
-    return separate
+    return Contender(separate, targets=targets)

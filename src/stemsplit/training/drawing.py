@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.metrics import is_silent, leakage_db, sdr
 from stemsplit.training.validation import Case
 from stemsplit.types import FloatArray
@@ -55,11 +55,11 @@ def draw_case(case: Case, estimates: FloatArray, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, layout="constrained")
-    grid = figure.subplots(len(TARGETS) + 1, 2, sharex=True, sharey=True)
+    grid = figure.subplots(len(case.targets) + 1, 2, sharex=True, sharey=True)
     mixture = log_spectrogram(case.mixture)
     top = float(mixture.max())
     panels = [("mixture", mixture), ("mixture minus all estimates", case.mixture - estimates.sum(0))]
-    for target, reference, estimate in zip(TARGETS, case.stems, estimates, strict=True):
+    for target, reference, estimate in zip(case.targets, case.stems, estimates, strict=True):
         panels.append((f"{target}, reference" + _unknown(case, target), reference))
         panels.append((f"{target}, estimate: " + _figure(case, reference, estimate, target), estimate))
     for axes, (title, content) in zip(grid.flat, panels, strict=True):

@@ -1,24 +1,21 @@
 """An evaluation: scores of a model, the baseline and the oracle on the same cases, as tables."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from stemsplit.training import TARGETS
-from stemsplit.training.validation import (
-    REAL_SOURCES,
-    SOURCES,
+from stemsplit.training.scores import (
     UNSEEN_SOURCE,
     Score,
     average,
     by_target,
     load_scores,
+    sources_of,
+    targets_in,
 )
 
-ALL_SOURCES = (*SOURCES, UNSEEN_SOURCE)
 MIN_PROMISES = 10  # stems that a statement about promises needs
 _COLUMNS = (
     ("model", "sdr_db"),
@@ -54,8 +51,8 @@ class Evaluation:
         head = f"| source | target | excerpts | {' | '.join(names)} |"
         lines = [head, "|---" * (3 + len(names)) + "|"]
         lines += [self._line(*pair) for pair in self._pairs()]
-        for name, sources in (("real sources", REAL_SOURCES), ("all sources", SOURCES)):
-            lines += self._mean_lines(name, sources)
+        for name, is_real in (("real sources", True), ("all sources", False)):
+            lines += self._mean_lines(name, is_real)
         return "\n".join(lines)
 
     def framewise_table(self) -> str:
@@ -69,11 +66,9 @@ class Evaluation:
         lines = [self._framewise_line(*pair) for pair in self._pairs() if pair in judged]
         return "\n".join([head, "|---|---|---|---|---|---|---|---|---|---|", *lines])
 
-    def by_target(
-        self, way: str, column: str = "sdr_db", *, sources: Sequence[str] = SOURCES
-    ) -> dict[str, float]:
-        """A figure for each target, every source with equal weight."""
-        return by_target(self.scores[way], column, sources)
+    def by_target(self, way: str, column: str = "sdr_db", *, is_real: bool = False) -> dict[str, float]:
+        """A figure for each target, every source, or every one that is no render, with equal weight."""
+        return by_target(self.scores[way], column, sources=sources_of(self.scores["model"], is_real=is_real))
 
     def promise(self) -> str:
         """How far the model's promises are from what it reaches; empty if they are too few to tell."""
@@ -90,18 +85,22 @@ class Evaluation:
 
     def behind_baseline(self) -> list[str]:
         """Sources and targets where the model's uSDR is not above the baseline's."""
-        pairs = [(source, target) for source in SOURCES for target in TARGETS]
+        judged = self.scores["model"]
         return [
             f"{target} of `{source}`"
-            for source, target in pairs
+            for source in sources_of(judged)
+            for target in targets_in(judged)
             if average(self.scores["model"], "sdr_db", source=source, target=target)
             <= average(self.scores["baseline"], "sdr_db", source=source, target=target)
         ]
 
     def _pairs(self) -> list[tuple[str, str]]:
         """Sources and targets that the model was scored on, in order."""
-        found = {(score.source, score.target) for score in self.scores["model"]}
-        return [(source, target) for source in ALL_SOURCES for target in TARGETS if (source, target) in found]
+        judged = self.scores["model"]
+        found = {(score.source, score.target) for score in judged}
+        sources = (*sources_of(judged), UNSEEN_SOURCE)
+        pairs = ((source, target) for source in sources for target in targets_in(judged))
+        return [pair for pair in pairs if pair in found]
 
     def _chosen(self, source: str, target: str) -> list[Score]:
         return [s for s in self.scores["model"] if s.source == source and s.target == target]
@@ -122,16 +121,12 @@ class Evaluation:
         cells = [str(len(chosen)), *map(_decibels, values), str(n_frames), str(n_silent)]
         return f"| {source} | {target} | {' | '.join(cells)} |"
 
-    def _mean_lines(self, name: str, sources: Sequence[str]) -> list[str]:
+    def _mean_lines(self, name: str, is_real: bool) -> list[str]:
         """A line for each target, and one for the mean of them."""
-        columns = [self.by_target(way, column, sources=sources) for way, column in _COLUMNS]
+        columns = [self.by_target(way, column, is_real=is_real) for way, column in _COLUMNS]
         if not columns[0]:
             return []
-        rows = {
-            target: [each.get(target, math.nan) for each in columns]
-            for target in TARGETS
-            if target in columns[0]
-        }
+        rows = {target: [each.get(target, math.nan) for each in columns] for target in columns[0]}
         rows["mean"] = [sum(each.values()) / len(each) if each else math.nan for each in columns]
         return [
             f"| **mean of {name}** | **{target}** | | "

@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from stemsplit.errors import ModelError, SettingsError
 from stemsplit.lane import LaneSpec
 from stemsplit.pending import whole_file
 from stemsplit.spec import ModelSpec
-from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
+from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.bandsplit import BandLinear, BandSplit
 from stemsplit.training.graph import count_macs, keep_targets, tidy
 from stemsplit.training.reference import TOLERANCE, Reference, halve
@@ -39,14 +39,47 @@ class ModelFacts:
     chunk_s: float = 12.0  # where speed stops growing and memory does not (benchmarks, `chunks`)
 
     @classmethod
-    def bundled(cls, name: str, targets: Sequence[str] = TARGETS) -> "ModelFacts":
-        """Facts of a model that comes with the package and gives `targets`; its card says the rest."""
+    def of(
+        cls,
+        name: str,
+        targets: Sequence[str],
+        *,
+        licences: Mapping[str, str],
+        licence: str = "",
+        version: str = "0.1.0",
+    ) -> "ModelFacts":
+        """Facts of a model that gives `targets`; its card says the rest.
+
+        Parameters
+        ----------
+        name, version : str
+            Of the model.
+        targets : sequence of str
+            What it gives.
+        licences : mapping of str to str
+            What it was trained on, and what may be done with that.
+        licence : str, optional
+            Of its weights. If all that they heard is openly licensed that is MIT, unless something else is
+            said.
+
+        Raises
+        ------
+        SettingsError
+            They heard something else, and nobody says what may be done with them.
+        """
+        closed = {source: text for source, text in licences.items() if text != OPEN_DATA}
+        if closed and not licence:
+            raise SettingsError(
+                f"the weights were trained on {', '.join(closed)}: say with --licence what they allow"
+            )
+        heard = [OPEN_DATA] * (len(closed) < len(licences))
+        heard += [f"{source}: {text}" for source, text in closed.items()]
         listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
         return cls(
             name=name,
-            version="0.1.0",
-            licence="MIT",
-            training_data_licence="open only: CC0, public domain, CC-BY, MIT, BSD, Apache, free voicebanks",
+            version=version,
+            licence=licence or "MIT",
+            training_data_licence="; ".join(heard),
             attribution=f"sources and credits are listed in models/{name}.md",
             description=f"{listed.capitalize()} in one pass, by a band-split network",
         )
@@ -89,7 +122,7 @@ def export_network(
         raise SettingsError(f"weights are stored as {' or '.join(WEIGHTS)}, not {weights!r}")
     network = network.to("cpu").eval()
     chosen = choose_targets(network, targets)
-    places = [TARGETS.index(target) for target in chosen]
+    places = [network.targets.index(target) for target in chosen]
     masks = _CompactMasks(network)
     reference = Reference.of(lambda mixture: masks(mixture)[:, places], network.layout)
     if _is_softmax(network):
@@ -124,7 +157,7 @@ class _CompactMasks(nn.Module):
 def choose_targets(network: BandSplit, targets: Sequence[str]) -> tuple[str, ...]:
     """Targets in their order: those asked for, or all that the network was trained for."""
     trained = network.options.get("target")
-    known = (trained,) if trained else TARGETS
+    known = (trained,) if trained else network.targets
     unknown = [target for target in targets if target not in known]
     if unknown:
         raise SettingsError(f"the network has no target {unknown[0]!r}; there are {', '.join(known)}")
@@ -169,7 +202,7 @@ def _trace(masks: _CompactMasks) -> ModelProto:
 
 
 def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> ModelSpec:
-    is_whole = targets == TARGETS and _is_softmax(network)
+    is_whole = targets == network.targets and _is_softmax(network)
     return ModelSpec(
         name=facts.name,
         version=facts.version,
@@ -184,8 +217,8 @@ def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> Mo
         features="complex",
         output_kind="mask",
         mask_widths=tuple(int(width) for width in network.layout.widths()),
-        complete=is_whole and network.options["mask"] == "softmax",
-        remainder="other" if is_whole else "",
+        complete=is_whole,
+        remainder="other" if is_whole and "other" in targets else "",
         chunk_s=facts.chunk_s,
         context_s=math.ceil(1000 * network.reach_frames * SPEC.hop_length / SAMPLE_RATE) / 1000,
         band_limit_hz=SAMPLE_RATE / 2,

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stemsplit.errors import ModelError
+from stemsplit.errors import ModelError, StemsplitError
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.openunmix import OpenUnmix
 from stemsplit.training.separation import SeparationNetwork
@@ -36,5 +36,5 @@ def build(name: str, **options: Any) -> SeparationNetwork:
         raise ModelError(f"no network is called {name!r}; there are {', '.join(sorted(NETWORKS))}")
     try:
         return NETWORKS[name](**options)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, RuntimeError, StemsplitError) as error:
         raise ModelError(f"{name} cannot be made with {options}: {error}") from error

@@ -4,7 +4,7 @@ F.-R. Stöter, S. Uhlich, A. Liutkus and Y. Mitsufuji, "Open-Unmix - A Reference
 Music Source Separation", Journal of Open Source Software, 2019.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch.nn import functional
 from stemsplit.stft import StftSpec
 from stemsplit.training import TARGETS
 from stemsplit.training.precision import autocast
-from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.separation import SeparationNetwork, checked_targets
 from stemsplit.training.spectra import inverse, transform, whole_transform
 
 OPENUNMIX_SPEC = StftSpec(4096, 1024, analysis_window="hann", synthesis_window="hann")
@@ -103,18 +103,29 @@ class OpenUnmix(SeparationNetwork):
     ----------
     hidden_size, n_layers, max_bin : int
         Those of `TargetNetwork`.
+    targets : sequence of str
+        What is separated, two or more.
     """
 
     name = "openunmix"
     ends = ("encode", "decode")
     n_bins = OPENUNMIX_SPEC.n_bins
 
-    def __init__(self, *, hidden_size: int = 512, n_layers: int = 3, max_bin: int = 1487) -> None:
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 512,
+        n_layers: int = 3,
+        max_bin: int = 1487,
+        targets: Sequence[str] = TARGETS,
+    ) -> None:
         super().__init__()
+        self.targets = checked_targets(targets)
         if hidden_size % 2:
             raise ValueError(f"hidden_size is shared by two directions, so it is even, not {hidden_size}")
-        self.options = {"hidden_size": hidden_size, "n_layers": n_layers, "max_bin": max_bin}
-        self.parts = nn.ModuleList(TargetNetwork(**self.options) for _ in TARGETS)
+        sizes = {"hidden_size": hidden_size, "n_layers": n_layers, "max_bin": max_bin}
+        self.options = {**sizes, "targets": list(self.targets)}
+        self.parts = nn.ModuleList(TargetNetwork(**sizes) for _ in self.targets)
 
     def forward(self, magnitude: Tensor) -> Tensor:
         """Non-negative masks: ``(batch, 2, bins, frames) -> (batch, targets, 2, bins, frames)``."""

@@ -9,9 +9,8 @@ from typing import Any
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC
 from stemsplit.training.networks import build
-from stemsplit.training.remix import RemixSettings
 from stemsplit.training.separation import SeparationNetwork
-from stemsplit.training.settings import FitSettings
+from stemsplit.training.settings import SHARES, FitSettings, RemixSettings
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,26 @@ class Preset:
             device=device,
         )
 
-    def remix(self, *, without: Sequence[str] = ()) -> RemixSettings:
-        """How examples of this length are drawn; `without` names ingredients that are left out."""
+    def remix(self, *, without: Sequence[str] = (), **chances: Any) -> RemixSettings:
+        """How examples of this length are drawn.
+
+        Parameters
+        ----------
+        without : sequence of str
+            Ingredients that are left out.
+        **chances
+            Some of `remix.SHARES`, in place of their defaults.
+
+        Raises
+        ------
+        StemsplitError
+            There is no such ingredient, or no such chance or value of it.
+        """
+        for name in chances:
+            if name not in SHARES:
+                raise StemsplitError(f"examples have no {name!r}; there are {', '.join(SHARES)}")
         n_samples = (self.n_frames - 1) * SPEC.hop_length + SPEC.n_fft
-        return RemixSettings(n_samples=n_samples, without=tuple(without))
+        return RemixSettings(n_samples=n_samples, without=tuple(without), **chances)
 
 
 # as published, but for the clock that lowers the rate instead of a plateau

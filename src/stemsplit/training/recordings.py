@@ -128,7 +128,7 @@ def _keep_listed(
     library: Library, folder: Path, listed: Mapping[str, Recording], progress: Callable[[str], None]
 ) -> set[str]:
     """Remove what the library does not list; returns the names of the recordings that stay."""
-    kept, songs = set(), [song for song in find_songs(folder) if song.kind != "render"]
+    kept, songs = set(), [song for song in find_songs(folder) if song.kind not in {"render", "added"}]
     for song in songs:
         recording = listed.get(song.path.stem)
         if recording and _holds(library, recording, song):

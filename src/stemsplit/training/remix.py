@@ -5,101 +5,31 @@ An example is a function of (seed, number), so a training that resumes sees what
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import TARGETS
-from stemsplit.training.augment import AugmentSettings, at_speed, augmented, mastered
+from stemsplit.training import OPEN_DATA, TARGETS
+from stemsplit.training.augment import at_speed, augmented, mastered
 from stemsplit.training.pool import Pool
-from stemsplit.training.songs import Song, stem_of, targets_of
+from stemsplit.training.settings import RemixSettings
+from stemsplit.training.songs import Song, songs_of, stem_of, targets_of
 from stemsplit.types import FloatArray
 
 # Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
+# Targets of a data set of one's own are as `other`, here and below.
 TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
 LEVEL_SPREAD_DB = 4.5
 MAX_GAIN_DB = 24.0
 DEAD_DB = -60.0  # a stem below is none
-BACKING = stem_of(TARGETS[1:])
 # How often a second song plays the same target: what few players recorded becomes as dense as a record.
 LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
 # How much faster or slower a stem is played at most, as a natural logarithm: few singers and kits become
 # many, and sound more different from those of songs that nobody trained on than instruments do.
 SPEED_SPREADS = {"vocals": 0.2, "drums": 0.2, "bass": 0.12, "other": 0.12}
-# What an ablation may leave out.
-INGREDIENTS = (
-    "multitracks",
-    "sung-speech",
-    "distortion",
-    "mastering",
-    "cross-song",
-    "layers",
-    "backing",
-    "passages",
-    "separated",
-)
 _KINDS = {"multitracks": "multitrack", "backing": "backing", "passages": "passage", "separated": "separated"}
-
-
-@dataclass(frozen=True)
-class RemixSettings:
-    """How examples are drawn.
-
-    Parameters
-    ----------
-    n_samples : int
-        Length of an example.
-    coherent : float
-        Share of examples whose stems come from one place of one song.
-    backing : float
-        Share of examples that are a voice over unseparated real music; there only vocals are known.
-    partial : float
-        Share of examples where unseparated real music lacks more than the voice, drums or bass for one;
-        what it lacks is added and known.
-    real : float
-        Chance that a stem, or a coherent song, is a real recording, or was separated out of one, instead of a
-        render.
-    maker : float
-        Chance at most that it is of one given maker: where few recorded a target, fewer stems are real, or
-        training would learn the habits of those few.
-    silence : float
-        Chance that a stem of an example is left out; half of it where stems come from one song.
-    speed : float
-        Chance that a stem is played faster or slower, pitch included, by up to what `SPEED_SPREADS` says.
-    master : float
-        Chance that a limiter works on the mixture, as in mastering: stems duck under the loudest together.
-    loudness_db : float
-        How much louder or softer than most records an example is at most, all stems alike.
-    augment : AugmentSettings
-        What is done to single stems.
-    without : tuple of str
-        Some of `INGREDIENTS`, to be left out.
-
-    Raises
-    ------
-    StemsplitError
-        `without` names something else.
-    """
-
-    n_samples: int
-    coherent: float = 0.2
-    backing: float = 0.3
-    partial: float = 0.1
-    real: float = 0.4
-    maker: float = 0.1
-    silence: float = 0.05
-    speed: float = 0.3
-    master: float = 0.4
-    loudness_db: float = 9.0
-    augment: AugmentSettings = field(default_factory=AugmentSettings)
-    without: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in self.without:
-            if name not in INGREDIENTS:
-                raise StemsplitError(f"{name!r} cannot be left out; there are {', '.join(INGREDIENTS)}")
 
 
 @dataclass(frozen=True)
@@ -109,7 +39,7 @@ class Example:
     Parameters
     ----------
     stems : FloatArray, shape (targets, 2, samples)
-        In the order of `TARGETS`. Unseparated music stands in the place of the last target it may hold.
+        In the order of the remixer's. Unseparated music stands in the place of the last target it may hold.
     known : NDArray of bool, shape (targets,)
         Targets that the loss may count.
     """
@@ -129,6 +59,8 @@ class Remixer:
         How examples are drawn.
     seed : int
         With the number of an example, all that it depends on.
+    targets : sequence of str
+        What examples are made of; songs that know others are passed over.
 
     Raises
     ------
@@ -136,14 +68,27 @@ class Remixer:
         A target is in none of the songs, or examples cannot be coherent and must be.
     """
 
-    def __init__(self, songs: Sequence[Song], settings: RemixSettings, *, seed: int) -> None:
-        self.settings, self.seed, self.n_songs = settings, seed, len(songs)
+    def __init__(
+        self,
+        songs: Sequence[Song],
+        settings: RemixSettings,
+        *,
+        seed: int,
+        targets: Sequence[str] = TARGETS,
+    ) -> None:
+        self.settings, self.seed, self.targets = settings, seed, tuple(targets)
+        songs = songs_of(songs, targets)
+        self.n_songs = len(songs)
         barred = {_KINDS[name] for name in settings.without if name in _KINDS} | {"screened"}
         songs = [song for song in songs if song.kind not in barred]
+        self.licences = {
+            song.dataset or "library": song.licence if song.dataset else OPEN_DATA for song in songs
+        }
         self._whole = Pool([song for song in songs if self._is_whole(song)], settings.maker)
-        self._pools = {target: self._pool(songs, target) for target in TARGETS}
-        self._backing = Pool([song for song in songs if BACKING in song.stems])
-        self._partial = Pool([song for song in songs if _partial_stem(song)])
+        self._pools = {target: self._pool(songs, target) for target in self.targets}
+        self._voiceless = stem_of(set(self.targets) - {"vocals"}, self.targets)
+        self._backing = Pool([song for song in songs if self._voiceless in song.stems])
+        self._partial = Pool([song for song in songs if self._partial_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
         if "cross-song" in settings.without and not self._whole:
             raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
@@ -161,10 +106,10 @@ class Remixer:
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()
         if draw < settings.backing and self._backing:
-            return self._completed(rng, self._backing.draw(rng), BACKING)
+            return self._completed(rng, self._backing.draw(rng), self._voiceless)
         if settings.backing <= draw < settings.backing + settings.partial and self._partial:
             song = self._partial.draw(rng)
-            return self._completed(rng, song, _partial_stem(song))
+            return self._completed(rng, song, self._partial_stem(song))
         # what is left of the draw is still uniform
         is_coherent = draw >= 1 - settings.coherent and self._whole
         return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
@@ -173,17 +118,17 @@ class Remixer:
         """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
         held = targets_of(composite)
         cuts = {held[-1]: self._cut(rng, song, composite)}
-        for target in TARGETS:
+        for target in self.targets:
             if target not in held and rng.random() >= self.settings.silence:
                 cuts[target] = self._layered(rng, target)
-        return self._placed(rng, cuts, together=False, known=set(TARGETS) - set(held))
+        return self._placed(rng, cuts, together=False, known=set(self.targets) - set(held))
 
     def _coherent(self, rng: Generator) -> Example:
         song = self._whole.draw(rng, self.settings.real)
         start = self._start(rng, song)
         song_db = rng.normal(0, 2)
         cuts = {}
-        for target in TARGETS:
+        for target in self.targets:
             if target in song.stems and rng.random() >= self.settings.silence / 2:
                 cut = song.read(target, start, self.settings.n_samples)
                 cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
@@ -192,7 +137,7 @@ class Remixer:
 
     def _mixed(self, rng: Generator) -> Example:
         cuts = {}
-        for target in TARGETS:
+        for target in self.targets:
             if rng.random() >= self.settings.silence:
                 cuts[target] = self._layered(rng, target)
         return self._placed(rng, cuts, together=False)
@@ -203,23 +148,26 @@ class Remixer:
         cuts: Mapping[str, FloatArray],
         *,
         together: bool,
-        known: Collection[str] = TARGETS,
+        known: Collection[str] | None = None,
     ) -> Example:
-        """Put stems in their places; swap channels and polarity by chance, of all or of each by itself."""
-        stems = np.zeros((len(TARGETS), 2, self.settings.n_samples), np.float32)
-        turns = rng.random((len(TARGETS), 2)) < 0.5
+        """Put stems in their places; swap channels and polarity by chance, of all or of each by itself.
+
+        Where no targets are named as known, all are.
+        """
+        stems = np.zeros((len(self.targets), 2, self.settings.n_samples), np.float32)
+        turns = rng.random((len(self.targets), 2)) < 0.5
         for target, cut in cuts.items():
-            place = TARGETS.index(target)
+            place = self.targets.index(target)
             is_swapped, is_negative = turns[0 if together else place]
             sign = np.float32(-1 if is_negative else 1)
             np.multiply(cut[::-1] if is_swapped else cut, sign, out=stems[place])
-        return Example(stems, np.array([target in known for target in TARGETS]))
+        return Example(stems, np.array([known is None or target in known for target in self.targets]))
 
     def _layered(self, rng: Generator, target: str) -> FloatArray:
         """Cut a stretch of a target from any song; by chance another song plays it too, as loud or softer."""
         pool, real = self._pools[target], self.settings.real
         stem = self._cut(rng, pool.draw(rng, real), target)
-        if self._has_layers and rng.random() < LAYER_CHANCES[target]:
+        if self._has_layers and rng.random() < _of(LAYER_CHANCES, target):
             share = 10 ** (-float(rng.uniform(0, 12)) / 20)
             stem += share * self._cut(rng, pool.draw(rng, real), target)
             stem /= math.hypot(1, share)
@@ -228,7 +176,7 @@ class Remixer:
     def _cut(self, rng: Generator, song: Song, stem: str) -> FloatArray:
         """Cut a stretch of a stem at the level it has in a record, more or less."""
         n_samples = self.settings.n_samples
-        spread = min(SPEED_SPREADS[target] for target in targets_of(stem))
+        spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
         speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
         # enough also where the speed is so near to one that nothing changes
         cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * max(speed, 1.0)) + 2)
@@ -246,8 +194,12 @@ class Remixer:
 
     def _is_whole(self, song: Song) -> bool:
         """Whether a song can give all stems of an example."""
-        is_alive = len(song.stems) >= 3 and min(song.levels_db) > DEAD_DB
+        is_alive = song.is_whole and min(song.levels_db) > DEAD_DB
         return is_alive and all(self._allows(song, stem) for stem in song.stems)
+
+    def _partial_stem(self, song: Song) -> str:
+        """The stem of unseparated music that lacks more than the voice; empty if there is none."""
+        return next((stem for stem in song.stems if "+" in stem and stem != self._voiceless), "")
 
     def _pool(self, songs: Sequence[Song], target: str) -> Pool:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
@@ -255,7 +207,8 @@ class Remixer:
         if not pool:
             without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
             raise StemsplitError(
-                f"no song has {target}{without}; run `python -m stemsplit.training prepare` first"
+                f"no song for training has {target}{without}; "
+                "run `python -m stemsplit.training prepare` or `add` first"
             )
         return pool
 
@@ -268,15 +221,14 @@ def record_level_db(stem: str) -> float:
     """
     targets = targets_of(stem)
     if len(targets) == 1:
-        return TARGET_LEVELS_DB[stem]
-    power = sum(10 ** (TARGET_LEVELS_DB[target] / 10) for target in targets)
+        return _of(TARGET_LEVELS_DB, stem)
+    power = sum(10 ** (_of(TARGET_LEVELS_DB, target) / 10) for target in targets)
     # a little less than the sum: they do not all sound all the time
     return round(10 * math.log10(power) - 0.65, 1)
 
 
-def _partial_stem(song: Song) -> str:
-    """The stem of unseparated music that lacks more than the voice; empty if there is none."""
-    return next((stem for stem in song.stems if "+" in stem and stem != BACKING), "")
+def _of(values: Mapping[str, float], target: str) -> float:
+    return values.get(target, values["other"])
 
 
 def _coherent_gain_db(rng: Generator, song: Song, target: str) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.remix import INGREDIENTS
+from stemsplit.training.settings import INGREDIENTS
 
 
 @dataclass(frozen=True)

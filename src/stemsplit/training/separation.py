@@ -4,19 +4,23 @@ A network owns its STFT, its loss and its way from a mixture to waveforms: nobod
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from stemsplit.training.songs import targets_of
+
 
 class SeparationNetwork(nn.Module, ABC):
-    """A network that separates stereo mixtures into the stems of `TARGETS`.
+    """A network that separates stereo mixtures into stems.
 
     Attributes
     ----------
     name : str
         What `networks.build` calls it.
+    targets : tuple of str
+        What it separates, in the order of all arrays.
     n_bins : int
         Bins of its STFT, those of the colours that it is trained with.
     options : dict
@@ -27,6 +31,7 @@ class SeparationNetwork(nn.Module, ABC):
 
     name: ClassVar[str]
     ends: ClassVar[tuple[str, ...]]
+    targets: tuple[str, ...]
     n_bins: int
     options: dict[str, Any]
 
@@ -64,3 +69,22 @@ class SeparationNetwork(nn.Module, ABC):
 
         Networks that need none leave them alone.
         """
+
+
+def checked_targets(targets: Sequence[str]) -> tuple[str, ...]:
+    """Targets as a network has them.
+
+    Raises
+    ------
+    ValueError
+        They are fewer than two, one comes twice, or one is no name of a target.
+    """
+    given = tuple(targets)
+    if isinstance(targets, str) or len(given) < 2:
+        raise ValueError(f"targets are at least two, not {targets!r}")
+    for target in given:
+        if targets_of(target) != (target,):
+            raise ValueError(f"{target!r} is more than one target")
+    if len(set(given)) < len(given):
+        raise ValueError(f"a target comes twice in {', '.join(given)}")
+    return given

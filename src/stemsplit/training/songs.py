@@ -1,11 +1,13 @@
 """Songs as training sees them: aligned stems in one array on the disk each.
 
-A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``. A stem is one of `TARGETS`,
-or unseparated music, named by the targets it may hold: "bass+other" has no drums and no voice in it.
+A song is ``<name>.npy``, int16 ``(stems, 2, samples)``, beside ``<name>.json``. A stem is a target, or
+unseparated music, named by the targets it may hold: "bass+other" has no drums and no voice in it. Songs of
+the library and of the virtual band know `TARGETS`; those of a data set of one's own may know others.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 SHORTEST_S = 6.0  # of a recording that is worth a song
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9_ -]*[a-z0-9])?")
 Origin = tuple[tuple[str, str, float, float], ...]
 
 
@@ -34,8 +37,8 @@ class Song:
     split : str
         "train" or "valid".
     kind : str
-        "multitrack", "backing", "performance", "singing", "passage", "separated", "screened" (never drawn) or
-        "render".
+        "multitrack", "backing", "performance", "singing", "passage", "separated", "screened" (never drawn),
+        "render" or "added".
     stems : tuple of str
         What the first axis of the array holds.
     levels_db : tuple of float
@@ -50,6 +53,8 @@ class Song:
         What of the library a recording is: stem, file, start and duration in seconds of each of its items.
     model : str
         Hash of the model whose estimate a separated stem is.
+    dataset, licence : str
+        Of an added song: the data set that it came with, and what may be done with that.
     """
 
     path: Path
@@ -62,6 +67,18 @@ class Song:
     maker: str = ""
     origin: Origin = ()
     model: str = ""
+    dataset: str = ""
+    licence: str = ""
+
+    @property
+    def targets(self) -> frozenset[str]:
+        """Targets that its stems may hold."""
+        return frozenset(target for stem in self.stems for target in targets_of(stem))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its stems stand beside each other as in a mixture, none of them unseparated music."""
+        return len(self.stems) > 1 and all(len(targets_of(stem)) == 1 for stem in self.stems)
 
     def level_db(self, stem: str) -> float:
         """Level of a stem while it sounds."""
@@ -93,21 +110,36 @@ def targets_of(stem: str) -> tuple[str, ...]:
     ('bass', 'other')
     """
     targets = tuple(stem.split("+"))
-    if not stem or stem != stem_of(targets):
+    if not all(_NAME.fullmatch(target) for target in targets) or len(set(targets)) < len(targets):
         raise StemsplitError(
-            f"{stem!r} names no stem: join some of {', '.join(TARGETS)} by '+', in this order"
+            f"{stem!r} names no stem: write a target in small letters, or several that it may hold, with '+'"
         )
+    if set(targets) <= set(TARGETS) and stem != stem_of(targets):
+        raise StemsplitError(f"{stem!r} names no stem: write {stem_of(targets)}")
     return targets
 
 
-def stem_of(targets: Iterable[str]) -> str:
-    """Name of the stem that holds some targets.
+def stem_of(held: Iterable[str], targets: Sequence[str] = TARGETS) -> str:
+    """Name of the stem that holds some targets, in the order of all of them.
 
     >>> stem_of(["other", "drums"])
     'drums+other'
     """
-    held = set(targets)
-    return "+".join(target for target in TARGETS if target in held)
+    wanted = set(held)
+    return "+".join(target for target in targets if target in wanted)
+
+
+def songs_of(songs: Iterable[Song], targets: Sequence[str]) -> list[Song]:
+    """Songs that know these targets and no others.
+
+    What the library and the virtual band call other is all that is no voice, drum or bass: their songs
+    know `TARGETS` only.
+    """
+    return [
+        song
+        for song in songs
+        if song.targets <= set(targets) and (song.dataset or set(targets) == set(TARGETS))
+    ]
 
 
 def active_level_db(waveform: FloatArray) -> float:
@@ -130,6 +162,8 @@ def save_song(
     maker: str = "",
     origin: Origin = (),
     model: str = "",
+    dataset: str = "",
+    licence: str = "",
 ) -> None:
     """Write a song; shorter stems are padded with silence, the peak of all is brought below full scale."""
     stems = [take.waveform for take in takes.values()]
@@ -140,8 +174,8 @@ def save_song(
     levels = [round(active_level_db(stem), 2) for stem in samples]
     facts = {"split": split, "kind": kind, "stems": list(takes), "levels_db": levels, "n_samples": n_samples}
     facts |= {"ingredients": {stem: take.ingredients for stem, take in takes.items()}, "maker": maker}
-    facts |= {"origin": origin} if origin else {}
-    facts |= {"model": model} if model else {}
+    optional = {"origin": origin, "model": model, "dataset": dataset, "licence": licence}
+    facts |= {name: value for name, value in optional.items() if value}
     with whole_file(folder / f"{name}.npy") as file:
         np.save(file, to_int16(samples))
     # the description comes last: a song without one is not there
@@ -159,7 +193,9 @@ def load_songs(folder: Path) -> list[Song]:
     """
     songs = find_songs(folder)
     if not songs:
-        raise StemsplitError(f"{folder} holds no songs; run `python -m stemsplit.training prepare` first")
+        raise StemsplitError(
+            f"{folder} holds no songs; run `python -m stemsplit.training prepare` or `add` first"
+        )
     return songs
 
 
@@ -192,7 +228,7 @@ def _load_song(description: Path) -> Song:
 def _damaged(description: Path, reason: str) -> StemsplitError:
     return StemsplitError(
         f"{description} describes no song that can be used ({reason}); "
-        "delete it and run `python -m stemsplit.training prepare` again"
+        "delete it and run `python -m stemsplit.training prepare` or `add` again"
     )
 
 

@@ -1,49 +1,48 @@
-"""The fixed validation set, and what estimates of it are worth.
+"""The validation set, and what estimates of it are worth.
 
 Sources of cases, each reported by itself: ``album`` (the held-out songs of the album that training has
 other songs of: same band, so it flatters), ``mdn-funk`` (a real song without a voice), ``pjs`` (a singer
 never heard in training over held-out real music; only vocals are known) and ``render`` (held-out MIDI,
 kit, bass, keys and singer). To what was trained without multitracks the album's training songs are unheard
-as well: they are the source ``album-unseen``, which no mean of sources includes.
+as well: they are the source ``album-unseen``, which no mean of sources includes. Every added data set with
+songs for validation is a source of its own, called as it is.
 """
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.pending import write_json
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.bss_eval import has_sound, take_apart
 from stemsplit.training.metrics import expected_sdr, is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.training.remix import record_level_db
+from stemsplit.training.scores import RENDER_SOURCE, UNSEEN_SOURCE, Score
 from stemsplit.training.separation import SeparationNetwork
-from stemsplit.training.songs import Song
+from stemsplit.training.songs import Song, songs_of, targets_of
 from stemsplit.types import FloatArray
 
-SOURCES = ("album", "mdn-funk", "pjs", "render")
-# Renders are made by the band that training songs are made by; they say less.
-REAL_SOURCES = tuple(source for source in SOURCES if source != "render")
-UNSEEN_SOURCE = "album-unseen"
 FRAMEWISE_SONGS = 6  # of a source at most: taking one excerpt apart costs up to half a minute
 
 
 @dataclass(frozen=True)
 class Case:
-    """One excerpt: its source, its song, its stems ``(targets, 2, samples)``, the targets that are known."""
+    """One excerpt: its source, its song, its stems ``(targets, 2, samples)``, the targets that are known.
+
+    Unseparated music stands in the place of the last of the targets that it may hold.
+    """
 
     name: str
     source: str
     song: str
     stems: FloatArray
     known: tuple[str, ...]
+    targets: tuple[str, ...] = TARGETS
 
     @property
     def mixture(self) -> FloatArray:
@@ -52,35 +51,16 @@ class Case:
         return total
 
 
-@dataclass(frozen=True)
-class Score:
-    """Figures of one target in one case, in decibels; NaN where a silent reference gives them no meaning.
-
-    `expected_sdr_db` is the SDR that the masks promise, NaN also in scores of an earlier version.
-    Those called ``museval`` are medians over the frames of one second that count, NaN where they were not
-    asked for; `n_frames` of them there were, and in `n_silent` something was silent, so they do not count.
-    """
-
-    source: str
-    case: str
-    target: str
-    sdr_db: float
-    improvement_db: float
-    si_sdr_db: float
-    leakage_db: float
-    expected_sdr_db: float = math.nan
-    museval_sdr_db: float = math.nan
-    museval_sir_db: float = math.nan
-    museval_sar_db: float = math.nan
-    n_frames: int = 0
-    n_silent: int = 0
-
-
 Separate = Callable[[Case], FloatArray]
 
 
 def collect_cases(
-    songs: Sequence[Song], *, excerpt_s: float, n_excerpts: int, without: Collection[str] = ()
+    songs: Sequence[Song],
+    *,
+    excerpt_s: float,
+    n_excerpts: int,
+    without: Collection[str] = (),
+    targets: Sequence[str] = TARGETS,
 ) -> list[Case]:
     """Cut the validation set out of the songs of split "valid".
 
@@ -95,18 +75,23 @@ def collect_cases(
     without : collection of str
         What the training left out. If that is "multitracks", those for training come last, as cases of
         `UNSEEN_SOURCE`; what a training may have heard is never a case.
+    targets : sequence of str
+        What is to be separated; songs that know others are passed over.
     """
+    songs = songs_of(songs, targets)
     valid = [song for song in songs if song.split == "valid"]
-    whole = [song for song in valid if len(song.stems) >= 3]
     n_samples = round(excerpt_s * SAMPLE_RATE)
-    cases = [case for song in whole for case in _cut(song, n_samples, n_excerpts)]
+    cases = [case for song in valid for case in _cut(song, n_samples, n_excerpts, targets)]
     singers = [song for song in valid if song.kind == "singing"]
     backings = [song for song in valid if song.kind == "backing"]
     cases += [_sung_over(s, b, n_samples) for s, b in zip(singers, backings * n_excerpts, strict=False)]
     if "multitracks" in without:
-        cases += [case for song in _unseen(songs) for case in _cut(song, n_samples, n_excerpts)]
+        cases += [case for song in _unseen(songs) for case in _cut(song, n_samples, n_excerpts, targets)]
     if not cases:
-        raise StemsplitError("there are no validation songs; run `python -m stemsplit.training prepare`")
+        raise StemsplitError(
+            f"there are no validation songs of {', '.join(targets)}; "
+            "run `python -m stemsplit.training prepare` or `add --split valid`"
+        )
     return cases
 
 
@@ -149,7 +134,7 @@ def score_cases(cases: Iterable[Case], separate: Separate, *, framewise: Collect
 
 
 def _score(case: Case, target: str, estimates: FloatArray, slow: Mapping[str, Any]) -> Score:
-    index = TARGETS.index(target)
+    index = case.targets.index(target)
     reference, estimate, mixture = case.stems[index], estimates[index], case.mixture
     return Score(
         source=case.source,
@@ -168,10 +153,10 @@ def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str,
     """Figures of museval by target; targets that are not known are one source, the rest."""
     rows = {
         target: (case.stems[index], estimates[index])
-        for index, target in enumerate(TARGETS)
+        for index, target in enumerate(case.targets)
         if target in case.known and not is_silent(case.stems[index])
     }
-    unknown = [index for index, target in enumerate(TARGETS) if target not in case.known]
+    unknown = [index for index, target in enumerate(case.targets) if target not in case.known]
     if unknown and has_sound(case.stems[unknown].sum(0)):
         rows["rest"] = (case.stems[unknown].sum(0), estimates[unknown].sum(0))
     if not rows or not all(has_sound(estimate) for _, estimate in rows.values()):
@@ -185,80 +170,23 @@ def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str,
     }
 
 
-def save_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
-    """Write scores, by the way they were reached, as JSON."""
-    rows = {way: [asdict(score) for score in each] for way, each in scores.items()}
-    write_json(path, rows)
-
-
-def load_scores(path: Path) -> dict[str, list[Score]]:
-    """Read what `save_scores` wrote.
-
-    Raises
-    ------
-    StemsplitError
-        The file is missing or holds something else.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {way: [Score(**row) for row in rows] for way, rows in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise StemsplitError(
-            f"{path} holds no scores ({error}); run `python -m stemsplit.training evaluate` first"
-        ) from error
-
-
-def average(scores: Iterable[Score], column: str, *, source: str = "", target: str = "") -> float:
-    """A column over the cases of a source and target where it has a meaning; NaN if none.
-
-    That is the mean, but for the figures of museval the median, as those are reported.
-    """
-    values = [
-        getattr(score, column)
-        for score in scores
-        if (not source or score.source == source) and (not target or score.target == target)
-    ]
-    values = [value for value in values if not math.isnan(value)]
-    middle = np.median if column.startswith("museval") else np.mean
-    return float(middle(values)) if values else math.nan
-
-
-def by_target(
-    scores: Sequence[Score], column: str = "sdr_db", sources: Sequence[str] = SOURCES
-) -> dict[str, float]:
-    """A column for each target that has it, every source with equal weight."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for source in sources:
-        for target in TARGETS:
-            value = average(scores, column, source=source, target=target)
-            if not math.isnan(value):
-                found[target].append(value)
-    return {target: float(np.mean(found[target])) for target in TARGETS if target in found}
-
-
-def summary(scores: Sequence[Score]) -> dict[str, float]:
-    """uSDR by source and target, then by target and in all, each source with equal weight."""
-    found = {
-        f"{source} {target}": average(scores, "sdr_db", source=source, target=target)
-        for source in SOURCES
-        for target in TARGETS
-    }
-    found = {key: value for key, value in found.items() if not math.isnan(value)}
-    means = by_target(scores)
-    return found | means | {"average": float(np.mean(list(means.values())))}
-
-
-def _cut(song: Song, n_samples: int, n_excerpts: int) -> list[Case]:
+def _cut(song: Song, n_samples: int, n_excerpts: int, targets: Sequence[str]) -> list[Case]:
+    """Excerpts of a song of several stems; one that has no stem of a target is silent there."""
     name = song.path.stem
+    unknown = {target for stem in song.stems if "+" in stem for target in targets_of(stem)}
+    known = tuple(target for target in targets if target not in unknown)
+    if len(song.stems) < 2 or not known:
+        return []
     length = min(n_samples, song.n_samples)
     cases = []
     # a song no longer than an excerpt is one, however many were asked for
     starts = {round((song.n_samples - length) * (index + 0.5) / n_excerpts) for index in range(n_excerpts)}
     for start in sorted(starts):
-        stems = np.zeros((len(TARGETS), 2, length), np.float32)
-        for target in song.stems:
-            stems[TARGETS.index(target)] = song.read(target, start, length)
-        cases.append(Case(f"{name} {start / SAMPLE_RATE:.0f} s", _source(song), name, stems, TARGETS))
+        stems = np.zeros((len(targets), 2, length), np.float32)
+        for stem in song.stems:
+            stems[targets.index(targets_of(stem)[-1])] += song.read(stem, start, length)
+        title = f"{name} {start / SAMPLE_RATE:.0f} s"
+        cases.append(Case(title, _source(song), name, stems, known, tuple(targets)))
     return cases
 
 
@@ -272,7 +200,9 @@ def _unseen(songs: Sequence[Song]) -> list[Song]:
 def _source(song: Song) -> str:
     if song.split == "train":
         return UNSEEN_SOURCE
-    return "render" if song.kind == "render" else "mdn-funk" if "mdn-funk" in song.path.stem else "album"
+    if song.dataset or song.kind == "render":
+        return song.dataset or RENDER_SOURCE
+    return "mdn-funk" if "mdn-funk" in song.path.stem else "album"
 
 
 def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
