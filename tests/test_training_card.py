@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,8 @@ def test_a_mean_of_two_models_is_said_in_words_and_commands(
 ) -> None:
     assert "--mean-with" not in card and "evaluate RUN" in card
     folder = tmp_path_factory.getbasetemp() / "card0"
+    spec = replace(make_spec(complete=False), training_data_licence="mine: CC BY-NC 4.0", name="old")
+    old = write_model(folder / "old.onnx", spec, complete=False)
     write_card(
         folder / "run",
         Library(folder, folder / "cache"),
@@ -101,12 +104,16 @@ def test_a_mean_of_two_models_is_said_in_words_and_commands(
         folder / "tiny.onnx",
         scores=folder / "scores.json",
         hardware="an abacus",
-        exported=Exported("old.onnx", 12.0),
+        exported=Exported(old, 12.0),
     )
     mean = (folder / "tiny.md").read_text(encoding="utf-8")
     assert "the model has the mean of the run's weights and those of `old.onnx`. It hears songs 12 dB" in mean
-    assert "export RUN models/tiny.onnx --mean-with old.onnx --attenuation-db 12\n" in mean
+    assert "export RUN models/tiny.onnx --mean-with old.onnx --attenuation-db 12 --licence 'MIT'\n" in mean
     assert "evaluate models/tiny.onnx --work WORK" in mean
+    # what the other weights had heard is said as well
+    assert "Trained on model old (MIT; trained on mine: CC BY-NC 4.0), openly licensed material;" in mean
+    assert "| model old | MIT; trained on mine: CC BY-NC 4.0 | 0 | 0 | 0.0 |" in mean
+    assert "dense rock" not in mean
     assert "--scores WORK/scores-tiny.json --mean-with old.onnx --attenuation-db 12\n" in mean
 
 
@@ -138,8 +145,8 @@ def test_separated_stems_are_said_and_screening_is_a_command(
     )
     written = (folder / "tiny.md").read_text(encoding="utf-8")
     assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
-    assert "40% of them from recordings or separated,\n" in written
-    assert "40% of them from recordings,\n" in card
+    assert "40% of them from recordings or separated, but" in " ".join(written.split())
+    assert "40% of them from recordings, but" in " ".join(card.split())
     assert "training screen LIBRARY --work WORK --model EARLIER.onnx\n" in written
     # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
     assert "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean" in written

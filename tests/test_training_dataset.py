@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from stemsplit.errors import AudioError, SettingsError, StemsplitError
 from stemsplit.training import OPEN_DATA, TARGETS, dataset
 from stemsplit.training.__main__ import app, main
 from stemsplit.training.card import write_card
-from stemsplit.training.checkpoint import licences_of
+from stemsplit.training.checkpoint import heard_by
 from stemsplit.training.dataset import Dataset, add_songs
 from stemsplit.training.export import ModelFacts
 from stemsplit.training.scores import load_scores
-from stemsplit.training.songs import find_songs, load_songs, save_song
+from stemsplit.training.songs import LIBRARY, find_songs, load_songs, save_song
 from stemsplit.training.take import Take
 from tests.audio_files import FloatArray, tones
+from tests.tiny_models import make_spec, write_model
 
 TRIO = ("violin", "viola", "cello")
 PATTERNS = {"violin": ("*_vn_*",), "viola": ("*_va_*",), "cello": ("*_vc_*",)}
@@ -43,7 +45,12 @@ def stored(folder: Path, name: str) -> dict[str, FloatArray]:
 
 
 def add(made: Dataset, folder: Path) -> list[str]:
-    return add_songs(made, folder, lambda _: None)
+    """Add songs; returns what went wrong."""
+    said: list[str] = []
+    n_failed = add_songs(made, folder, said.append)
+    failures = [line.removeprefix("failed: ") for line in said if line.startswith("failed: ")]
+    assert len(failures) == n_failed
+    return failures
 
 
 def test_a_folder_with_a_file_for_each_stem_is_a_song(tmp_path: Path) -> None:
@@ -57,7 +64,7 @@ def test_a_folder_with_a_file_for_each_stem_is_a_song(tmp_path: Path) -> None:
     assert add(Dataset(tmp_path / "musdb", "musdb", licence="CC BY-NC-SA 4.0"), tmp_path / "songs") == []
     (found,) = find_songs(tmp_path / "songs")
     assert (found.split, found.kind, found.dataset) == ("train", "added", "musdb")
-    assert (found.maker, found.licence) == ("train-Ánna B", "CC BY-NC-SA 4.0")
+    assert (found.maker, found.licence) == ("Ánna B", "CC BY-NC-SA 4.0")
     assert found.stems == TARGETS
     for target, waveform in stored(tmp_path / "songs", found.path.stem).items():
         assert np.abs(waveform - stems[target]).max() < 2 / 32768
@@ -77,6 +84,19 @@ def test_files_of_one_stem_are_added_up_and_brought_to_one_rate_and_two_channels
     assert found["cello"].shape == (2, 44_100) and np.array_equal(*found["cello"])
     spectrum = np.abs(np.fft.rfft(found["cello"][0]))
     assert spectrum.argmax() == 220  # as many hertz as before
+
+
+def test_where_all_files_are_of_one_stem_each_is_a_song(tmp_path: Path) -> None:
+    house = tmp_path / "loops" / "house"
+    for number in range(3):
+        write(house / f"loop {number}.wav", 0.1 * tones(10_000 + number))
+    add(Dataset(tmp_path / "loops", "loops", patterns={"drums": ("*.wav",)}), tmp_path / "songs")
+    songs = find_songs(tmp_path / "songs")
+    assert [song.path.stem for song in songs] == [f"added-loops-train-house-loop {n}" for n in range(3)]
+    assert [song.n_samples for song in songs] == [10_000, 10_001, 10_002]
+    shutil.copy(house / "loop 1.wav", house / "LOOP 1.aiff")
+    with pytest.raises(StemsplitError, match="would be added up; keep one"):
+        Dataset(tmp_path / "loops", "loops", patterns={"drums": ("loop*",)}).songs()
 
 
 def test_unseparated_music_is_a_stem_too(tmp_path: Path) -> None:
@@ -110,8 +130,9 @@ def test_stem_files_are_songs(tmp_path: Path) -> None:
     assert list(found) == ["drums", "bass", "other", "vocals"]
     for waveform, part in zip(found.values(), parts, strict=True):
         assert np.abs(waveform[:, : part.shape[1]] - part).max() < 4 / 32768
-    (failure,) = add(Dataset(tmp_path, "six", parts=("a", "b", "c", "d", "e")), tmp_path / "songs")
-    assert "has 5 audio streams, not 6" in failure
+    for named in (("a", "b", "c"), ("a", "b", "c", "d", "e")):
+        (failure,) = add(Dataset(tmp_path, "other5", parts=named), tmp_path / "songs")
+        assert f"has 5 audio streams, not {len(named) + 1}: --parts says" in failure
 
 
 def test_a_song_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
@@ -148,18 +169,47 @@ def test_without_pyav_a_stem_file_says_what_is_missing(
 
 
 def test_what_is_trained_on_judges_nothing(tmp_path: Path) -> None:
-    write(tmp_path / "set" / "a" / "drums.wav", 0.1 * tones())
+    for stem in ("drums", "bass"):
+        write(tmp_path / "set" / "test" / "a" / f"{stem}.wav", 0.1 * tones())
     add(Dataset(tmp_path / "set", "mine"), tmp_path / "songs")
-    with pytest.raises(StemsplitError, match="for train: what is trained on judges nothing"):
-        add(Dataset(tmp_path / "set", "mine", split="valid"), tmp_path / "songs")
+    for name in ("mine", "yours"):  # under another title, and under another name
+        with pytest.raises(StemsplitError, match="for train in mine: what is trained on judges nothing"):
+            add(Dataset(tmp_path / "set" / "test", name, split="valid"), tmp_path / "songs")
     with pytest.raises(StemsplitError, match=r"'not stated', not 'CC0-1\.0'"):
         add(Dataset(tmp_path / "set", "mine", licence="CC0-1.0"), tmp_path / "songs")
+    other = Dataset(tmp_path / "set", "mine", patterns={"drums": ("d*",), "low": ("b*",)})
+    with pytest.raises(StemsplitError, match="was added from other files; delete"):
+        add(other, tmp_path / "songs")
+
+
+def test_what_can_judge_nothing_is_said(tmp_path: Path) -> None:
+    write(tmp_path / "set" / "drums.wav", 0.1 * tones())
+    (failure,) = add(Dataset(tmp_path / "set", "mine", split="valid"), tmp_path / "songs")
+    assert "has one stem, so it can judge nothing" in failure and not find_songs(tmp_path / "songs")
+
+
+def test_every_folder_is_looked_into_once(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "deep" / "drums.wav", 0.1 * tones())
+    (tmp_path / "set" / ".Trash").mkdir(parents=True)
+    shutil.copy(tmp_path / "elsewhere" / "deep" / "drums.wav", tmp_path / "set" / ".Trash")
+    (tmp_path / "set" / "odd.stem.mp4").mkdir()
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "set" / "again").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "set", target_is_directory=True)
+    assert [song.title for song in Dataset(tmp_path / "set", "mine").songs()] == ["again-deep-drums"]
+
+
+def test_long_names_are_shortened_and_kept_apart(tmp_path: Path) -> None:
+    for number in range(2):
+        write(tmp_path / ("長" * 70) / f"{'x' * 120}{number}" / "drums.wav", 0.1 * tones(1000))
+    assert add(Dataset(tmp_path, "mine"), tmp_path / "songs") == []
+    assert len(find_songs(tmp_path / "songs")) == 2
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "album"}, "cannot be called"),
+        ({"name": "Album"}, "cannot be called"),
         ({"name": "my-set"}, "cannot be called"),
         ({"split": "test"}, "train or valid"),
         ({"patterns": {"Drums": ("*",)}}, "names no stem"),
@@ -177,9 +227,10 @@ def test_folders_that_are_no_data_set_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StemsplitError, match=r"holds no songs.*--stem TARGET=PATTERN"):
         Dataset(tmp_path, "mine").songs()
     write(tmp_path / "a" / "b" / "drums.wav", tones())
-    write(tmp_path / "a-b" / "drums.wav", tones())
-    with pytest.raises(StemsplitError, match="two songs that would be called a-b"):
+    write(tmp_path / "A-b" / "drums.wav", tones())
+    with pytest.raises(StemsplitError, match="two songs that would be called"):
         Dataset(tmp_path, "mine").songs()
+    shutil.rmtree(tmp_path / "A-b")
     twice = {"drums": ("drums*",), "bass": ("*.wav",)}
     with pytest.raises(StemsplitError, match="belongs to drums and to bass"):
         Dataset(tmp_path, "mine", patterns=twice).songs()
@@ -198,14 +249,28 @@ def test_preparing_the_library_again_leaves_added_songs(tmp_path: Path) -> None:
 
 
 def test_weights_say_what_they_heard() -> None:
-    opened = ModelFacts.of("m", TARGETS, licences={"library": OPEN_DATA})
+    opened = ModelFacts.of("m", TARGETS, heard=[LIBRARY])
     assert (opened.licence, opened.training_data_licence) == ("MIT", OPEN_DATA)
-    heard = {"library": OPEN_DATA, "musdb": "CC BY-NC-SA 4.0"}
-    with pytest.raises(SettingsError, match="trained on musdb: say with --licence"):
-        ModelFacts.of("m", TARGETS, licences=heard)
-    closed = ModelFacts.of("m", TARGETS, licences=heard, licence="CC-BY-NC-SA-4.0")
+    heard = [("musdb", "CC BY-NC-SA 4.0"), LIBRARY, ("library", "all rights reserved")]
+    with pytest.raises(SettingsError, match=r"musdb: CC BY-NC-SA 4\.0.*say with --licence"):
+        ModelFacts.of("m", TARGETS, heard=heard)
+    closed = ModelFacts.of("m", TARGETS, heard=heard, licence="CC-BY-NC-SA-4.0")
     assert closed.licence == "CC-BY-NC-SA-4.0"
-    assert closed.training_data_licence == f"{OPEN_DATA}; musdb: CC BY-NC-SA 4.0"
+    expected = f"{OPEN_DATA}; library: all rights reserved; musdb: CC BY-NC-SA 4.0"
+    assert closed.training_data_licence == expected
+
+
+def test_a_model_that_is_not_open_leaves_its_terms_with_what_it_gave(tmp_path: Path) -> None:
+    spec = make_spec(training_data_licence=OPEN_DATA)
+    assert heard_by(write_model(tmp_path / "open.onnx", spec)) == {LIBRARY}
+    spec = replace(spec, licence="CC-BY-NC-4.0")
+    closed = heard_by(write_model(tmp_path / "closed.onnx", spec))
+    assert closed == {("model tiny", f"CC-BY-NC-4.0; trained on {OPEN_DATA}")}
+    take = Take(np.full((2, 4000), 0.5, np.float32))
+    for name, licence in (("a", ""), ("b", "CC-BY-NC-4.0")):
+        save_song(tmp_path, name, {"bass": take}, split="train", kind="separated", licence=licence)
+    first, second = find_songs(tmp_path)
+    assert first.source == LIBRARY and second.source == ("separated by another model", "CC-BY-NC-4.0")
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +285,7 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write(work / "urmp" / split / f"{piece}" / f"{number}_{code}_{piece}.wav", np.float32(tone[None]))
     stems = {target: Take(np.float32(0.1 * np.stack([np.sin(100 * time_s)] * 2))) for target in TARGETS}
     save_song(work / "songs", "render-train-0000", stems, split="train", kind="render")
+    save_song(work / "songs", "render-valid-0000", stems, split="valid", kind="render")
     for split in ("train", "valid"):
         command = ["add", str(work / "urmp" / split), "--work", str(work), "--name", "urmp", "--split", split]
         stem = [f"--stem={target}=*_{code}_*" for target, code in CODES.items()]
@@ -251,12 +317,12 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
     run("export", tmp_path / "run", model, "--licence", "CC-BY-4.0")
     spec = read_spec(model)
     assert (spec.targets, spec.licence, spec.commercial) == (TRIO, "CC-BY-4.0", True)
-    assert spec.training_data_licence == "urmp: CC BY 4.0" and licences_of(model) == {
-        "trio": "urmp: CC BY 4.0"
-    }
+    assert spec.training_data_licence == "urmp: CC BY 4.0" and spec.remainder == "cello"
+    assert heard_by(model) == {("model trio", "CC-BY-4.0; trained on urmp: CC BY 4.0")}
     mixture = 0.2 * tones(100_000)
     stems = separate(mixture, 44_100, models=[model], stems=["viola", "cello"], residual=True, device="cpu")
     assert list(stems) == ["viola", "cello", "residual"]
+    assert list(separate(mixture, 44_100, models=[model], device="cpu")) == list(TRIO)  # nothing is left
     assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
     run("evaluate", model, *where, "--threads", "1", "--excerpt-s", "4", "--excerpts", "1")
     assert (trio / "scores-trio.json").exists()
@@ -274,23 +340,27 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
     assert "Licence of the weights: CC-BY-4.0. Trained on urmp (CC BY 4.0).\n" in card
     assert "| urmp | CC BY 4.0 | 2 | 2 | 0.2 |" in card and "SCOTTPOID" not in card
     assert "--remix coherent=0.5 --remix silence=0.3" in card
-    assert "add FOLDER --work WORK --name urmp\n" in card and "prepare LIBRARY" not in card
+    assert "add SONGS --work WORK --name urmp --licence 'CC BY 4.0' --stem 'violin=PATTERN'" in card
+    assert "export RUN models/trio.onnx --licence 'CC-BY-4.0'\n" in card and "LIBRARY" not in card
+    assert "30%" not in card.partition("By chance")[0] and "vocals" not in card
     assert "an equal share of the mixture for each target" in card and "dense rock" not in card
 
 
-def test_weights_of_other_targets_are_a_start(trio: Path, tmp_path: Path) -> None:
-    small = ("--option", "n_features=8", "--option", "n_layers=1", "--threads", "1", "--minutes", "0.01")
-    where = ("--work", trio)
-    run("fit", tmp_path / "first", *where, "--targets", ",".join(TRIO), *small)
-    duo = tmp_path / "duo"
-    shutil.copytree(trio / "songs", duo / "songs")
-    for path in (duo / "songs").glob("added-*.json"):
+def test_what_was_heard_is_kept_over_starts_and_resumptions(trio: Path, tmp_path: Path) -> None:
+    small = ("--option", "n_features=8", "--option", "n_layers=1", "--threads", "1")
+    run("fit", tmp_path / "first", "--work", trio, *small, "--minutes", "0.01")
+    assert heard_by(tmp_path / "first" / "checkpoint.pt") == {LIBRARY}
+    initial = ("--init", tmp_path / "first" / "checkpoint.pt", "--targets", ",".join(TRIO))
+    run("fit", tmp_path / "second", "--work", trio, *small, *initial, "--minutes", "0.01")
+    heard = heard_by(tmp_path / "second" / "checkpoint.pt")
+    assert heard == {LIBRARY, ("urmp", "CC BY 4.0")}
+    other = tmp_path / "other"
+    shutil.copytree(trio / "songs", other / "songs")
+    for path in (other / "songs").glob("added-*.json"):
         facts = json.loads(path.read_text(encoding="utf-8"))
-        facts |= {"stems": ["solo", "low", "high"], "dataset": "duos", "licence": "mine"}
-        path.write_text(json.dumps(facts), encoding="utf-8")
-    initial = ("--init", tmp_path / "first" / "checkpoint.pt")
-    run("fit", tmp_path / "second", "--work", duo, "--targets", "solo,low,high", *small, *initial)
-    assert licences_of(tmp_path / "second" / "checkpoint.pt") == {"urmp": "CC BY 4.0", "duos": "mine"}
+        path.write_text(json.dumps(facts | {"licence": "CC BY-NC 4.0"}), encoding="utf-8")
+    run("fit", tmp_path / "second", "--work", other, *small, *initial, "--minutes", "0.02")
+    assert heard_by(tmp_path / "second" / "checkpoint.pt") == heard | {("urmp", "CC BY-NC 4.0")}
 
 
 @pytest.mark.parametrize(
@@ -299,15 +369,19 @@ def test_weights_of_other_targets_are_a_start(trio: Path, tmp_path: Path) -> Non
         (("--targets", "viola"), "at least two"),
         (("--targets", "viola,viola"), "twice"),
         (("--targets", "viola,tuba"), "no validation songs of viola, tuba"),
+        (("--targets", "viola,residual"), "no target is called 'residual'"),
+        (("--option", 'targets=["viola", 5]'), "no target is called 5"),
+        (("--option", 'targets={"viola": 1, "cello": 2}'), "a list of at least two"),
         (("--remix", "silence=2"), "from 0 to 1"),
         (("--remix", "silence=true"), "from 0 to 1"),
         (("--remix", "volume=0.5"), "examples have no 'volume'"),
+        (("--remix", "without=[]"), "examples have no 'without'"),
     ],
 )
 def test_mistakes_are_one_line(
     trio: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, str], message: str
 ) -> None:
-    defaults = ("--targets", ",".join(TRIO)) if words[0] != "--targets" else ()
+    defaults = ("--targets", ",".join(TRIO)) if words[0] == "--remix" else ()
     command = ["fit", str(tmp_path / "run"), "--work", str(trio), "--minutes", "0.01", *defaults, *words]
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as error:
         patch.setattr("sys.argv", ["training", *command])

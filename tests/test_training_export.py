@@ -18,14 +18,15 @@ from stemsplit.device import Device
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.model import MaskModel
 from stemsplit.stft import StftSpec
-from stemsplit.training import OPEN_DATA, SPEC, TARGETS, export, graph
+from stemsplit.training import SPEC, TARGETS, export, graph
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.export import ModelFacts, export_network
 from stemsplit.training.graph import count_macs, store_halves, weight_names
 from stemsplit.training.reference import TOLERANCE, Reference, halve
+from stemsplit.training.songs import LIBRARY
 from tests.tiny_networks import make_bandsplit
 
-FACTS = ModelFacts.of("tiny", TARGETS, licences={"library": OPEN_DATA})
+FACTS = ModelFacts.of("tiny", TARGETS, heard=[LIBRARY])
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import onnxruntime
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import SPEC
+from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.checkpoint import load_initial, meet_half_way, save_state
 from stemsplit.training.graph import store_halves, weight_names
@@ -95,14 +95,31 @@ def test_a_network_may_begin_as_a_narrower_one(tmp_path: Path, n_features: int, 
 
 def test_masks_of_other_targets_begin_anew_and_all_else_is_kept(tmp_path: Path) -> None:
     network, initial = BandSplit(n_features=8, n_layers=1), tmp_path / "initial.pt"
+    for parameter in network.decode.parameters():  # biases begin as zeros
+        parameter.data += torch.randn_like(parameter)
     state = {"average": network.state_dict(), "network_options": network.options, "step_number": 1}
     save_state(state, initial)
-    trio = BandSplit(n_features=8, n_layers=1, targets=("violin", "viola", "cello"))
-    fresh = {name: value.clone() for name, value in trio.state_dict().items()}
-    load_initial(trio, initial)
-    for name, value in trio.state_dict().items():
-        is_kept = not name.startswith("decode")
-        assert torch.equal(value, (network.state_dict() if is_kept else fresh)[name]), name
+    quartet = BandSplit(n_features=8, n_layers=1, targets=("violin", "bass", "viola", "cello"))
+    fresh = quartet.decode[0].bias.detach().clone()
+    load_initial(quartet, initial)
+    for name, value in quartet.state_dict().items():
+        if not name.startswith("decode"):
+            assert torch.equal(value, network.state_dict()[name]), name
+    began, drawn, theirs = (
+        bias.detach().unflatten(-1, (-1, 4, 2))
+        for bias in (quartet.decode[0].bias, fresh, network.decode[0].bias)
+    )
+    for place, target in enumerate(quartet.targets):
+        expected = theirs[..., network.targets.index("bass"), :] if target == "bass" else drawn[..., place, :]
+        assert torch.equal(began[..., place, :], expected), target
+    with pytest.raises(StemsplitError, match="it separates vocals, drums, bass, other, not violin"):
+        meet_half_way(quartet, initial)
+
+
+def test_targets_of_the_bundled_model_come_in_its_order() -> None:
+    assert (
+        BandSplit(n_features=8, n_layers=1, targets=("other", "bass", "vocals", "drums")).targets == TARGETS
+    )
 
 
 def test_the_preset_of_a_gpu_begins_as_the_bundled_model() -> None:

@@ -14,7 +14,7 @@ from stemsplit.training.augment import AugmentSettings
 from stemsplit.training.pool import Pool
 from stemsplit.training.remix import TARGET_LEVELS_DB, Example, Remixer
 from stemsplit.training.settings import INGREDIENTS, RemixSettings
-from stemsplit.training.songs import Song, load_songs, save_song, targets_of
+from stemsplit.training.songs import LIBRARY, Song, load_songs, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
@@ -302,3 +302,63 @@ def test_examples_are_louder_and_softer_as_a_whole(tmp_path: Path, most_db: floa
 
 def levels_db(stems: FloatArray) -> FloatArray:
     return np.asarray(10 * np.log10(np.square(stems).mean((1, 2)) + 1e-12), np.float32)
+
+
+ADDED = {
+    "whole": TARGETS,
+    "voiceless": ("vocals", "drums+bass+other"),
+    "drumless": ("vocals+bass+other",),
+    "bass": ("bass",),
+    "duo": ("violin", "viola"),
+    "both": ("violin+viola",),
+}
+
+
+@pytest.fixture(scope="module")
+def added(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
+    """Songs of a data set, and one of the library that calls other what the others call otherwise."""
+    folder = tmp_path_factory.mktemp("added")
+    take = Take(np.random.default_rng(1).normal(0, 0.1, (2, 50000)).astype(np.float32))
+    for name, stems in ADDED.items():
+        takes = dict.fromkeys(stems, take)
+        save_song(folder, name, takes, split="train", kind="added", dataset="mine", licence="CC0-1.0")
+    save_song(folder, "render", dict.fromkeys(TARGETS, take), split="train", kind="render")
+    return load_songs(folder)
+
+
+@pytest.mark.parametrize(
+    ("without", "absent"),
+    [
+        ((), set()),
+        (("multitracks",), {"whole"}),
+        (("backing",), {"voiceless"}),
+        (("passages",), {"drumless"}),
+    ],
+)
+def test_added_songs_are_drawn_as_what_they_are(
+    added: list[Song], monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...], absent: set[str]
+) -> None:
+    remixer = make_remixer(added, without=without, maker=1.0)
+    drawn = {name for name, _ in read_places(readings(remixer, monkeypatch))}
+    assert drawn == {"whole", "voiceless", "drumless", "bass", "render"} - absent
+    assert remixer.heard == {LIBRARY, ("mine", "CC0-1.0")}
+
+
+def test_other_targets_are_drawn_from_songs_that_know_them(
+    added: list[Song], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = RemixSettings(n_samples=4000, silence=0.0)
+    remixer = Remixer(added, settings, seed=3, targets=("viola", "violin"))
+    found = readings(remixer, monkeypatch)
+    # music that may hold all targets teaches none of them
+    assert {name for name, _ in read_places(found)} == {"duo"} and remixer.pools == ("coherent",)
+    assert all(example.known.all() and example.stems.shape == (2, 2, 4000) for _, example in found)
+    with pytest.raises(StemsplitError, match="no song for training has tuba"):
+        Remixer(added, settings, seed=3, targets=("viola", "violin", "tuba"))
+
+
+def test_shares_of_examples_are_at_most_all(added: list[Song]) -> None:
+    with pytest.raises(StemsplitError, match=r"backing 0\.3, partial 0\.1, coherent 0\.7"):
+        make_remixer(added, coherent=0.7)
+    settings = RemixSettings(n_samples=4000, coherent=1.0)
+    assert Remixer(added, settings, seed=3, targets=("viola", "violin")).pools == ("coherent",)

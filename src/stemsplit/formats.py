@@ -34,19 +34,21 @@ class AvDecoder:
     ----------
     path : Path
         The file.
-    track : int, optional
+    place : int, optional
         Which of its audio streams, counted from 0; by default the one that a player would choose.
+    n_streams : int, optional
+        How many audio streams it must have.
     """
 
     slack_samples = 0
 
-    def __init__(self, path: Path, track: int | None = None) -> None:
+    def __init__(self, path: Path, place: int | None = None, n_streams: int | None = None) -> None:
         self._path = path
         with self._decoding():
             self._container = _open(path)
         try:
             with self._decoding():
-                self._stream: Any = self._choose(track)
+                self._stream: Any = self._choose(place, n_streams)
                 self._frames = self._decode()
                 first = next(self._frames, None)
         except BaseException:
@@ -95,13 +97,13 @@ class AvDecoder:
         """Release the file."""
         self._container.close()
 
-    def _choose(self, track: int | None) -> Any:
+    def _choose(self, place: int | None, n_streams: int | None) -> Any:
         streams = self._container.streams
         if not streams.audio:
             raise AudioError(f"{self._path}: holds no audio stream; name a file with sound in it")
-        if track is not None and track >= len(streams.audio):
-            raise AudioError(f"{self._path}: has {len(streams.audio)} audio streams, not {track + 1}")
-        return streams.best("audio") if track is None else streams.audio[track]
+        if n_streams not in (None, len(streams.audio)):
+            raise AudioError(f"{self._path}: has {len(streams.audio)} audio streams, not {n_streams}")
+        return streams.best("audio") if place is None else streams.audio[place]
 
     def _decode(self) -> Iterator[FloatArray]:
         resampler: Any = None

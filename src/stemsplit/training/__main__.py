@@ -13,7 +13,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training.allocator import keep_freed_memory
 from stemsplit.training.baseline import reference_scores
 from stemsplit.training.card import write_card
-from stemsplit.training.checkpoint import licences_of, load_bandsplit, meet_half_way
+from stemsplit.training.checkpoint import heard_by, load_bandsplit, meet_half_way
 from stemsplit.training.comparison import Budget, Comparison
 from stemsplit.training.comparison_table import write_tables
 from stemsplit.training.contenders import open_contender
@@ -89,7 +89,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     settings = replace(settings, optimiser=optimiser or settings.optimiser)
     songs = load_songs(work / "songs")
     cases = collect_cases(songs, excerpt_s=15, n_excerpts=1, targets=net.targets)
-    drawn = chosen.remix(without=without or (), **read_options(remix or ()))
+    drawn = chosen.remix(without=without or (), chances=read_options(remix or ()))
     trainer = Trainer(
         net,
         Remixer([song for song in songs if song.split == "train"], drawn, seed=seed, targets=net.targets),
@@ -224,8 +224,8 @@ def export(  # noqa: PLR0917 - the command line names them
     if attenuation_db is not None:
         network = network.attenuated(attenuation_db)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
-    licences = licences_of(run / "checkpoint.pt") | (licences_of(mean_with) if mean_with else {})
-    facts = ModelFacts.of(model.stem, chosen, licences=licences, licence=licence, version=version)
+    heard = heard_by(run / "checkpoint.pt").union(heard_by(mean_with) if mean_with else ())
+    facts = ModelFacts.of(model.stem, chosen, heard=heard, licence=licence, version=version)
     export_network(network, model, facts, targets=chosen, weights=weights)
     say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
 
@@ -249,7 +249,7 @@ def card(  # noqa: PLR0917 - the command line names them
     """Write the model's card and its curve from the run, its scores, its songs and the library's index."""
     songs, opened = work / "songs", Workplace(library, work).open_library() if library else None
     judged = scores or run / "scores.json"
-    exported = Exported(mean_with.name if mean_with else "", attenuation_db)
+    exported = Exported(mean_with, attenuation_db)
     write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)
     say(f"wrote {model.with_suffix('.md')}")
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.bands import BandLayout, four_powers
-from stemsplit.training.growth import deepened, widened
+from stemsplit.training.growth import deepened, retargeted, widened
 from stemsplit.training.loss import l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.precision import autocast
 from stemsplit.training.separation import SeparationNetwork, checked_targets
@@ -169,16 +169,13 @@ class BandSplit(SeparationNetwork):
         loss = log_energy_loss(masks, batch)
         return loss if wanted == "log_energy" else 0.5 * (loss + waveform_loss(masks, batch, self.layout))
 
-    def grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a network with fewer layers, or a whole number of times as narrow; see `growth`.
-
-        Those of one with more or fewer targets serve all but the masks, which begin anew.
-        """
-        own = self.state_dict()
-        ends = [name for name in weights if name.startswith("decode.") and name in own]
-        if any(weights[name].shape[-1] != own[name].shape[-1] for name in ends):
-            weights = weights | {name: own[name] for name in ends}
-        return deepened(widened(weights, own), own)
+    def grown(self, weights: dict[str, Tensor], targets: Sequence[str]) -> dict[str, Tensor]:
+        """Weights of a network with fewer layers, a whole number of times as narrow, or of other targets."""
+        own, end = self.state_dict(), "decode.0.bias"
+        grown = deepened(widened(weights, own), own)
+        if end in grown and grown[end].shape == own[end].shape and set(targets) < set(self.targets):
+            return grown  # an export of some of the targets of one softmax holds the masks of all
+        return grown if tuple(targets) == self.targets else retargeted(grown, own, targets, self.targets)
 
     def attenuated(self, attenuation_db: float) -> "BandSplit":
         """The same weights in a network that hears the mixture so much softer."""

@@ -1,15 +1,17 @@
 """The card of a model: what it was trained on, how, how good it is and where it is weak."""
 
 import shutil
+import textwrap
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from stemsplit.catalog import read_spec
-from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC, TARGETS
+from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.checkpoint import (
-    licences_of,
+    heard_by,
+    heard_in,
     load_bandsplit,
     load_state,
     network_of,
@@ -20,10 +22,10 @@ from stemsplit.training.estimates import SURE_DB
 from stemsplit.training.evaluation import Evaluation
 from stemsplit.training.library import Library
 from stemsplit.training.provenance import data_section, made_section
-from stemsplit.training.remix import LAYER_CHANCES
+from stemsplit.training.remix import layer_chance
 from stemsplit.training.reproduction import AS_TRAINED, Exported, reproduction_section
-from stemsplit.training.scores import UNSEEN_SOURCE, sources_of, targets_in
-from stemsplit.training.songs import Song, load_songs, songs_of
+from stemsplit.training.scores import UNSEEN_SOURCE, sources_of
+from stemsplit.training.songs import LIBRARY, Song, load_songs, songs_of
 
 SOURCE_NOTES = {
     "album": "held-out songs of the album whose other songs were trained on: same band and singer, so it "
@@ -93,29 +95,34 @@ def write_card(
     Raises
     ------
     StemsplitError
-        Something was trained on that only the library can credit, and none is given.
+        The library was trained on, whose sources have to be credited, and is not given.
     """
-    state, licences = load_state(run / "checkpoint.pt"), licences_of(run / "checkpoint.pt")
-    heard = songs_of(load_songs(songs_folder), network_of(state).targets)
-    songs = [song for song in heard if song.split == "train"]
-    is_bundled = not any(song.dataset for song in songs) and set(licences.values()) == {OPEN_DATA}
+    state = load_state(run / "checkpoint.pt")
+    heard = heard_in(state).union(heard_by(exported.mean_with) if exported.mean_with else ())
+    targets = network_of(state).targets
+    songs = [
+        song
+        for song in songs_of(load_songs(songs_folder), targets)
+        if song.split == "train" and song.source in heard
+    ]
+    is_bundled = heard == {LIBRARY} and targets == TARGETS
     sections = [
-        _head(model, licences),
+        _head(model, heard),
         _architecture(run),
         _training(state, songs, hardware, exported),
-        _quality(Evaluation.load(scores), is_bundled=is_bundled),
-        data_section(library, songs),
+        _quality(Evaluation.load(scores), targets, is_bundled=is_bundled),
+        data_section(library, heard, songs),
         made_section(songs),
-        reproduction_section(state, songs, model, note, exported),
+        reproduction_section(state, heard, songs, model, note=note, exported=exported),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
 
 
-def _head(model: Path, licences: Mapping[str, str]) -> str:
+def _head(model: Path, heard: Collection[tuple[str, str]]) -> str:
     spec = read_spec(model)
-    closed = [f"{name} ({text})" for name, text in licences.items() if text != OPEN_DATA]
-    opened = ["openly licensed material; sources and credits below"] * (len(closed) < len(licences))
+    closed = [f"{source} ({terms})" for source, terms in sorted(heard) if (source, terms) != LIBRARY]
+    opened = ["openly licensed material; sources and credits below"] * (LIBRARY in heard)
     data = ", ".join([*closed, *opened])
     return f"""# {spec.name} {spec.version}
 
@@ -150,24 +157,18 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
-    real = "from recordings"
     if "separated" in minutes and "separated" not in remix.get("without", ()):
-        real += " or separated"
         promised = f"where its masks promised {SURE_DB:g} dB"
         listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
     settings = state["settings"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
     speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
-    partial, without = remix.get("partial", 0), ", ".join(remix.get("without", ())) or "nothing"
     initial, loss = state.get("initial"), state["network_options"]["loss"]
     start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
     if exported.mean_with:
-        start += f"; the model has the mean of the run's weights and those of `{exported.mean_with}`"
+        start += f"; the model has the mean of the run's weights and those of `{exported.mean_with.name}`"
     if exported.attenuation_db:
         start += f". It hears songs {exported.attenuation_db:g} dB softer than the run did"
-    spread_db = remix.get("loudness_db", 0)
-    whole = f" (of all stems together by up to {spread_db:g} dB)" if spread_db else ""
-    layers = ", ".join(f"{target} {chance:.0%}" for target, chance in LAYER_CHANCES.items() if chance)
     steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
 
@@ -175,19 +176,40 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
 - {state["elapsed_s"] / 60:.0f} minutes, {steps} steps of {size} examples of {example_s:.1f} s:
   {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}. {start}.
 - Songs: {listed}.
-- Examples: {remix["backing"]:.0%} a voice over real, unseparated music (loss on vocals only), {partial:.0%}
-  real music without drums or bass and what it lacks (loss on that only), {remix["coherent"]:.0%} stems of one
-  place of one song, the rest stems of different songs, {remix["real"]:.0%} of them {real},
-  but at most {remix.get("maker", 1):.0%} from those of one maker. By chance two songs play a target at once:
-  {layers}. Random levels{whole}, equaliser, speed, reverb, width, fades, saturation,
-  polarity, channel swap, band limits and missing stems. Left out: {without}.
+{_examples(state, songs)}
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
   (EMA), {precision_of(state)}.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
 
 
-def _quality(evaluation: Evaluation, *, is_bundled: bool) -> str:
+def _examples(state: dict[str, Any], songs: Sequence[Song]) -> str:
+    """How examples were drawn, as far as there were songs for it."""
+    remix, pools = state["remix"], state.get("pools", ("backing", "partial", "coherent"))
+    shares = {
+        "backing": "a voice over real, unseparated music (loss on vocals only)",
+        "partial": "unseparated music that lacks more, such as drums, and what it lacks (loss on that only)",
+        "coherent": "stems of one place of one song",
+    }
+    kinds = [f"{remix.get(name, 0):.0%} {text}" for name, text in shares.items() if name in pools]
+    text = f"Examples: {', '.join([*kinds, 'the rest stems of different songs'])}"
+    without = remix.get("without", ())
+    if any(song.kind == "render" for song in songs):
+        has_separated = any(song.kind == "separated" for song in songs) and "separated" not in without
+        real = "from recordings" + " or separated" * has_separated
+        most = f"at most {remix.get('maker', 1):.0%} from those of one maker"
+        text += f", {remix['real']:.0%} of them {real}, but {most}"
+    chances = {target: layer_chance(target) for target in network_of(state).targets}
+    layers = ", ".join(f"{target} {chance:.0%}" for target, chance in chances.items() if chance)
+    spread_db = remix.get("loudness_db", 0)
+    whole = f" (of all stems together by up to {spread_db:g} dB)" if spread_db else ""
+    text += f". By chance two songs play a target at once: {layers}. Random levels{whole}, equaliser, speed, "
+    text += "reverb, width, fades, saturation, polarity, channel swap, band limits and missing stems. "
+    text += f"Left out: {', '.join(without) or 'nothing'}."
+    return textwrap.fill(text, 110, initial_indent="- ", subsequent_indent="  ")
+
+
+def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bool) -> str:
     """Figures and weaknesses; those of the bundled model hold where nothing but the library was heard."""
     scores = evaluation.scores["model"]
     judged = [*sources_of(scores), *{score.source for score in scores} & {UNSEEN_SOURCE}]
@@ -202,7 +224,7 @@ def _quality(evaluation: Evaluation, *, is_bundled: bool) -> str:
     against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
     behind = ", ".join(evaluation.behind_baseline()) or "nothing"
     floor = "a harmonic-percussive split with frequency bands"
-    if not set(targets_in(scores)) <= set(TARGETS):
+    if set(targets) != set(TARGETS):
         floor = "an equal share of the mixture for each target"
     return f"""## Quality on the validation set
 {COMPARISONS if is_bundled else ""}

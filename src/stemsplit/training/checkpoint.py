@@ -11,11 +11,12 @@ import torch
 from stemsplit.catalog import read_spec
 from stemsplit.errors import StemsplitError
 from stemsplit.pending import whole_file
-from stemsplit.training import OPEN_DATA
+from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.bandsplit import BandSplit
 from stemsplit.training.initialisers import read_weights
 from stemsplit.training.networks import build
 from stemsplit.training.separation import SeparationNetwork
+from stemsplit.training.songs import LIBRARY
 
 
 def save_state(state: dict[str, Any], checkpoint: Path) -> None:
@@ -60,18 +61,32 @@ def precision_of(state: dict[str, Any]) -> str:
     return str(state.get("precision", "bfloat16"))
 
 
-def licences_of(path: Path) -> dict[str, str]:
-    """What weights were trained on, a checkpoint's or an exported model's, and what may be done with it.
+def heard_by(path: Path) -> frozenset[tuple[str, str]]:
+    """Where what the weights of a checkpoint or an exported model have heard came from, each with its terms.
 
     Raises
     ------
     StemsplitError
         The file is missing or neither.
     """
+    if path.suffix != ".onnx":
+        return heard_in(load_state(path))
+    spec = read_spec(path)
+    if (spec.licence, spec.training_data_licence) == ("MIT", OPEN_DATA):
+        return frozenset({LIBRARY})
+    return frozenset({(f"model {spec.name}", f"{spec.licence}; trained on {spec.training_data_licence}")})
+
+
+def heard_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    """The same, of a checkpoint that was read; the first ones had the library and did not say so."""
+    return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY,)))
+
+
+def targets_of_weights(path: Path) -> tuple[str, ...]:
+    """Targets of a checkpoint's network, or those that an exported model gives."""
     if path.suffix == ".onnx":
-        spec = read_spec(path)
-        return {spec.name: spec.training_data_licence}
-    return dict(load_state(path).get("licences", {"library": OPEN_DATA}))  # the first ones had nothing else
+        return read_spec(path).targets
+    return tuple(load_state(path)["network_options"].get("targets", TARGETS))
 
 
 def load_average(checkpoint: Path) -> SeparationNetwork:
@@ -101,7 +116,8 @@ def load_bandsplit(checkpoint: Path) -> BandSplit:
 def load_initial(network: SeparationNetwork, path: Path) -> None:
     """Give a network the averaged weights of a checkpoint, or those of an exported ``.onnx`` model.
 
-    The network may be larger than that of the file, see `growth`: it answers the same at first.
+    The network may be larger than that of the file, see `growth`: it answers the same at first. Where it has
+    other targets, the masks of those that the file has not begin anew.
 
     Raises
     ------
@@ -110,9 +126,10 @@ def load_initial(network: SeparationNetwork, path: Path) -> None:
     """
     weights = read_weights(path, network) if path.suffix == ".onnx" else load_state(path)["average"]
     try:
-        network.load_state_dict(network.grown(weights))
+        network.load_state_dict(network.grown(weights, targets_of_weights(path)))
     except RuntimeError as error:
-        first = str(error).splitlines()[1].strip()
+        told = str(error).splitlines()
+        first = (told[1:] or told)[0].strip()  # torch says in its first line only that there are errors
         raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error
 
 
@@ -126,8 +143,12 @@ def meet_half_way(network: SeparationNetwork, path: Path) -> None:
     Raises
     ------
     StemsplitError
-        As `load_initial`.
+        As `load_initial`, or the other weights have other targets.
     """
+    if (found := targets_of_weights(path)) != network.targets:
+        raise StemsplitError(
+            f"{path} does not fit: it separates {', '.join(found)}, not {', '.join(network.targets)}"
+        )
     other = copy.deepcopy(network)
     load_initial(other, path)
     pairs = zip(network.state_dict().values(), other.state_dict().values(), strict=True)

@@ -21,7 +21,7 @@ from stemsplit.training.presets import find_preset
 from stemsplit.training.remix import Remixer
 from stemsplit.training.rows import ROWS, Row
 from stemsplit.training.scores import Score
-from stemsplit.training.songs import Song
+from stemsplit.training.songs import Song, songs_of
 from stemsplit.training.validation import Separate, collect_cases, network_estimates, score_cases
 
 CHECKPOINT_S = 60.0
@@ -96,6 +96,7 @@ class Comparison:
     def __init__(
         self, folder: Path, songs: Sequence[Song], budget: Budget, *, train: Train | None = None
     ) -> None:
+        songs = songs_of(songs, TARGETS)
         self.folder, self.budget, self._songs = folder, budget, songs
         self._train = train or (lambda row, run: train_row(row, run, songs, budget))
         self._check_plan()

@@ -11,7 +11,15 @@ from typing import Any
 from stemsplit.training import TARGETS
 from stemsplit.training.comparison import Budget, Result
 from stemsplit.training.presets import find_preset
-from stemsplit.training.scores import UNSEEN_SOURCE, average, by_target, sources_of, targets_in
+from stemsplit.training.scores import (
+    SOURCES,
+    UNSEEN_SOURCE,
+    Score,
+    average,
+    by_target,
+    sources_of,
+    targets_in,
+)
 
 FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
 HOW_TO_READ = """\
@@ -56,8 +64,8 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
         "brackets its improvement over the mixture. Every figure by source is in the CSV beside this file; "
         "`python -m stemsplit.training compare` writes both.",
         HOW_TO_READ,
-        "## Real music\n\n`album` (two songs), `mdn-funk` (one song), `pjs` (dry singers over real music; "
-        "vocals only).",
+        f"## Real music\n\n`album` (two songs), `mdn-funk` (one song), `pjs` (dry singers over real music; "
+        f"vocals only){_added(scores)}.",
         _quality(results, sources_of(scores, is_real=True)),
         "## All sources\n\nThe same, and songs of the virtual band.",
         _quality(results, sources_of(scores)),
@@ -70,6 +78,11 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
             _quality(unseen, (UNSEEN_SOURCE,)),
         ]
     return "\n\n".join([*head, "## What the minutes came to", _efforts(results)]) + "\n"
+
+
+def _added(scores: Sequence[Score]) -> str:
+    """Data sets that songs were added from, which are sources as well."""
+    return "".join(f", `{source}` (added)" for source in sources_of(scores) if source not in SOURCES)
 
 
 def _quality(results: Sequence[Result], sources: Sequence[str]) -> str:

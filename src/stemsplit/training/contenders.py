@@ -49,7 +49,8 @@ def open_contender(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1
     Raises
     ------
     StemsplitError
-        There is no checkpoint, the model lacks some of `TARGETS`, or a run was to be filtered or shifted.
+        There is no checkpoint, the model gives a part of the music only, or a run was to be filtered or
+        shifted.
     """
     if path.suffix == ".onnx":
         return _open_model(path, threads=threads, wiener=wiener, shifts=shifts)
@@ -65,10 +66,9 @@ def _open_model(path: Path, *, threads: int, wiener: int, shifts: int) -> Conten
     """A model file on the CPU, as a user gets it."""
     separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener, shifts=shifts)
     given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
-    missing = [target for target in TARGETS if target not in given]
-    if missing and set(given) < set(TARGETS):
-        raise ModelError(f"{path} has no {', '.join(missing)}; only models of all targets can be judged")
-    targets = given if missing else TARGETS
+    targets = TARGETS if set(given) == set(TARGETS) else given
+    if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
+        raise ModelError(f"{path} gives {', '.join(given)} only; models of all of the music can be judged")
 
     def separate(case: Case) -> FloatArray:
         stems = separator(case.mixture, SAMPLE_RATE)

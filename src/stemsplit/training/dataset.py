@@ -1,11 +1,13 @@
 """Data sets of one's own: songs that come with a file for each stem, stored for training.
 
 A folder with files that the patterns name is a song: ``Artist - Title/vocals.wav`` and the like, as in
-MUSDB18-HQ and DSD100, or ``AuSep_1_vn_01_Jupiter.wav`` with the pattern ``*_vn_*``, as in URMP. So is a file
-of the stems format, ``.stem.mp4``: the mixture and its parts, as in MUSDB18 and in shops for DJs.
+MUSDB18-HQ and DSD100, or ``AuSep_1_vn_01_Jupiter.wav`` with the pattern ``*_vn_*``, as in URMP. Where all
+files of a folder are of one stem, as in a folder of drum loops, each file is a song. So is a file of the
+stems format, ``.stem.mp4``: the mixture and its parts, as in MUSDB18 and in shops for DJs.
 """
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +19,21 @@ import numpy as np
 from stemsplit.audio import AudioReader, is_audio, open_audio
 from stemsplit.errors import AudioError, StemsplitError
 from stemsplit.extensions import has_pyav
+from stemsplit.naming import MAX_NAME_BYTES, identity, shorten
 from stemsplit.resample import Resampler
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.scores import SOURCES, UNSEEN_SOURCE
-from stemsplit.training.songs import Song, find_songs, save_song, targets_of
+from stemsplit.training.songs import Origin, Song, find_songs, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
 SPLITS = ("train", "valid")
 PATTERNS = {target: (f"{target}.*",) for target in TARGETS}
 PARTS = ("drums", "bass", "other", "vocals")  # of a stem file, behind the mixture
+UNSTATED = "not stated"  # what may be done with songs of which nobody says it
 LONGEST_S = 1800.0  # a song is held in memory while it is stored
 _STEM_FILES = (".stem.mp4", ".stem.m4a")
-_TAKEN = frozenset({*SOURCES, UNSEEN_SOURCE, "library"})
+_TAKEN = tuple(sorted({*SOURCES, UNSEEN_SOURCE, "library"}))
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,15 @@ class Dataset:
     folder: Path
     name: str
     split: str = "train"
-    licence: str = "not stated"
+    licence: str = UNSTATED
     patterns: Mapping[str, Sequence[str]] = field(default_factory=PATTERNS.copy)
     parts: Sequence[str] = PARTS
 
     def __post_init__(self) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9]+", self.name) or self.name in _TAKEN:
+        if not re.fullmatch(r"[A-Za-z0-9]+", self.name) or self.name.lower() in _TAKEN:
             raise StemsplitError(
                 f"a data set cannot be called {self.name!r}: take letters and digits, "
-                f"but none of {', '.join(sorted(_TAKEN))}"
+                f"but none of {', '.join(_TAKEN)}"
             )
         if self.split not in SPLITS:
             raise StemsplitError(f"the split is {' or '.join(SPLITS)}, not {self.split!r}")
@@ -84,11 +88,12 @@ class Dataset:
         Raises
         ------
         StemsplitError
-            There is none, or two would have the same name, or one file belongs to two stems.
+            There is none, two would have the same name, a file belongs to two stems, or a folder cannot be
+            read.
         """
         if not self.folder.is_dir():
             raise StemsplitError(f"{self.folder} is no folder; name the one with the songs of the data set")
-        found = sorted(self._find(), key=lambda source: source.title)
+        found = sorted(self._find(), key=lambda source: identity(Path(source.title)))
         if not found:
             named = ", ".join(pattern for each in self.patterns.values() for pattern in each)
             raise StemsplitError(
@@ -96,30 +101,50 @@ class Dataset:
                 "name yours with --stem TARGET=PATTERN"
             )
         for one, other in itertools.pairwise(found):
-            if one.title == other.title:
+            if identity(Path(one.title)) == identity(Path(other.title)):
                 raise StemsplitError(f"{self.folder} has two songs that would be called {one.title}")
         return found
 
-    def song_name(self, title: str, split: str) -> str:
+    def song_name(self, source: "Source") -> str:
         """Name of a stored song."""
-        return f"added-{self.name}-{split}-{title}"
+        start = f"added-{self.name}-{self.split}-"
+        return start + shorten(source.title, MAX_NAME_BYTES - len(start))
 
     def _find(self) -> Iterator["Source"]:
-        for folder in (self.folder, *(path for path in self.folder.rglob("*") if path.is_dir())):
-            parts: dict[str, list[Path]] = {}
-            for path in sorted(path for path in folder.iterdir() if not path.name.startswith(".")):
+        for folder in _folders(self.folder):
+            paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path)]
+            for path in paths:
                 if path.name.lower().endswith(_STEM_FILES):
-                    title = self._title(path.with_name(path.name[: -len(_STEM_FILES[0])]))
-                    tracks = enumerate(self.parts, start=1)
-                    yield Source(title, {stem: (Part(path, track),) for track, stem in tracks})
-                elif path.is_file() and is_audio(path) and (stem := self._stem_of(path)):
-                    parts.setdefault(stem, []).append(path)
-            if parts:
-                files = {stem: tuple(map(Part, parts[stem])) for stem in self.patterns if stem in parts}
-                yield Source(self._title(folder), files)
+                    plain = path.with_name(path.name[: -len(_STEM_FILES[0])])
+                    n_streams = len(self.parts) + 1
+                    parts = (Part(path, place, n_streams) for place in range(1, n_streams))
+                    files = {stem: (part,) for stem, part in zip(self.parts, parts, strict=True)}
+                    yield Source(self._title(plain), _maker(plain), files)
+            yield from self._songs_of(folder, [path for path in paths if is_audio(path)])
+
+    def _songs_of(self, folder: Path, paths: Sequence[Path]) -> Iterator["Source"]:
+        """The song that a folder is; or one for each file, where all are of one stem."""
+        parts: dict[str, list[Part]] = {stem: [] for stem in self.patterns}
+        taken: dict[str, Path] = {}
+        for path in paths:
+            if stem := self._stem_of(path):
+                twin = taken.setdefault(identity(path.with_suffix("")), path)
+                if twin != path:
+                    raise StemsplitError(f"{twin} and {path} would be added up; keep one of the two")
+                parts[stem].append(Part(path))
+        files = {stem: tuple(each) for stem, each in parts.items() if each}
+        if len(files) > 1:
+            yield Source(self._title(folder), _maker(folder), files)
+            return
+        for stem, each in files.items():
+            for part in each:
+                plain = part.path.with_suffix("")
+                yield Source(self._title(plain), _maker(folder), {stem: (part,)})
 
     def _stem_of(self, path: Path) -> str:
         name = path.name.lower()
+        if name.endswith(_STEM_FILES):
+            return ""
         matching = [
             stem
             for stem, patterns in self.patterns.items()
@@ -133,12 +158,39 @@ class Dataset:
         return "-".join(path.relative_to(self.folder).parts) or path.resolve().name
 
 
+def _folders(top: Path) -> Iterator[Path]:
+    """A folder and all below it, links followed, but for hidden ones; each once."""
+
+    def complain(error: OSError) -> None:
+        raise StemsplitError(f"{error.filename} cannot be read ({error.strerror}); mend it or leave it out")
+
+    seen = set()
+    for name, below, _ in os.walk(top, onerror=complain, followlinks=True):
+        folder = Path(name)
+        if folder.resolve() in seen:
+            below.clear()
+            continue
+        seen.add(folder.resolve())
+        below[:] = sorted(each for each in below if not each.startswith("."))
+        yield folder
+
+
+def _is_wanted(path: Path) -> bool:
+    return path.is_file() and not path.name.startswith(".")
+
+
+def _maker(path: Path) -> str:
+    """Whose song it is, where its name says so: ``Artist - Title``."""
+    return path.resolve().name.partition(" - ")[0]
+
+
 @dataclass(frozen=True)
 class Part:
-    """An audio file, or one audio stream of it, counted from 0."""
+    """An audio file, or one of its `n_streams` audio streams, counted from 0."""
 
     path: Path
-    track: int | None = None
+    place: int | None = None
+    n_streams: int | None = None
 
     def read(self) -> FloatArray:
         """Its waveform, ``(1 or 2, samples)``, at 44,100 Hz.
@@ -157,13 +209,17 @@ class Part:
         return np.concatenate([*blocks, resampler.flush()], axis=1)
 
     def _open(self) -> AudioReader:
-        if self.track is None:
+        if self.place is None:
             return open_audio(self.path)
         if not has_pyav():
             raise AudioError(f"{self.path}: stem files need PyAV; pip install 'stemsplit[formats]'")
         from stemsplit.formats import AvDecoder
 
-        return AudioReader(AvDecoder(self.path, self.track), str(self.path))
+        try:
+            decoder = AvDecoder(self.path, self.place, self.n_streams)
+        except AudioError as error:
+            raise AudioError(f"{error}: --parts says what lies behind the mixture") from error
+        return AudioReader(decoder, str(self.path))
 
 
 def _bounded(reader: AudioReader, path: Path) -> Iterator[FloatArray]:
@@ -175,19 +231,26 @@ def _bounded(reader: AudioReader, path: Path) -> Iterator[FloatArray]:
 
 @dataclass(frozen=True)
 class Source:
-    """A song as it lies in the data set: its title, and the files of each stem."""
+    """A song as it lies in the data set: its title, whose it is, and the files of each stem."""
 
     title: str
+    maker: str
     files: Mapping[str, tuple[Part, ...]]
 
     @property
-    def maker(self) -> str:
-        """Whose song it is, where its title says so: ``Artist - Title``."""
-        return self.title.partition(" - ")[0]
+    def origin(self) -> Origin:
+        """The files, with the stream that each stem is."""
+        parts = ((stem, part) for stem, each in self.files.items() for part in each)
+        return tuple((stem, str(part.path.resolve()), float(part.place or 0), 0.0) for stem, part in parts)
 
     def read(self) -> dict[str, FloatArray]:
         """Waveform of each stem; `AudioError` if one cannot be read."""
         return {stem: _sum([part.read() for part in parts]) for stem, parts in self.files.items()}
+
+    @property
+    def is_judge(self) -> bool:
+        """Whether an estimate of a stem can be compared with it: others stand beside one that is known."""
+        return len(self.files) > 1 and any(len(targets_of(stem)) == 1 for stem in self.files)
 
 
 def _sum(waveforms: Sequence[FloatArray]) -> FloatArray:
@@ -198,8 +261,8 @@ def _sum(waveforms: Sequence[FloatArray]) -> FloatArray:
     return total
 
 
-def add_songs(dataset: Dataset, folder: Path, progress: Callable[[str], None]) -> list[str]:
-    """Store the songs of a data set that are not there yet; returns what went wrong, a line a song.
+def add_songs(dataset: Dataset, folder: Path, progress: Callable[[str], None]) -> int:
+    """Store the songs of a data set that are not there yet; returns how many could not be.
 
     Parameters
     ----------
@@ -208,53 +271,69 @@ def add_songs(dataset: Dataset, folder: Path, progress: Callable[[str], None]) -
     folder : Path
         Where songs are kept.
     progress : callable
-        Told what was done.
+        Told what was done, and what went wrong.
 
     Raises
     ------
     StemsplitError
-        There are no songs, one is in the other split, or the same data set was added with another licence.
+        There are no songs, a file of one is in the other split, or the same data set was added with another
+        licence or a song of it with other files.
     OSError
         A song cannot be written.
     """
-    sources, stored = dataset.songs(), {song.path.stem: song for song in find_songs(folder)}
+    sources = {dataset.song_name(source): source for source in dataset.songs()}
+    stored = {song.path.stem: song for song in find_songs(folder)}
     _check_stored(dataset, sources, stored)
-    failures = []
-    for source in sources:
-        name = dataset.song_name(source.title, dataset.split)
-        if name in stored:
-            continue
-        try:
-            stems = source.read()
-        except AudioError as error:
-            failures.append(str(error))
-            progress(f"failed: {error}")
-            continue
-        save_song(
-            folder,
-            name,
-            {stem: Take(waveform) for stem, waveform in stems.items()},
-            split=dataset.split,
-            kind="added",
-            maker=source.maker,
-            dataset=dataset.name,
-            licence=dataset.licence,
-        )
-        seconds = max(waveform.shape[1] for waveform in stems.values()) / SAMPLE_RATE
-        progress(f"added {source.title}: {', '.join(stems)} ({seconds:.0f} s)")
-    return failures
+    missing = {name: source for name, source in sources.items() if name not in stored}
+    if len(missing) < len(sources):
+        progress(f"{len(sources) - len(missing)} of {len(sources)} songs are there already")
+    return sum(not _add(dataset, source, folder, name, progress) for name, source in missing.items())
 
 
-def _check_stored(dataset: Dataset, sources: Sequence[Source], stored: Mapping[str, Song]) -> None:
-    (other,) = (split for split in SPLITS if split != dataset.split)
-    for source in sources:
-        if dataset.song_name(source.title, other) in stored:
-            raise StemsplitError(
-                f"{source.title} is in {dataset.name} already, for {other}: what is trained on judges nothing"
-            )
+def _add(dataset: Dataset, source: Source, folder: Path, name: str, progress: Callable[[str], None]) -> bool:
+    """Store a song; returns whether that could be done."""
+    try:
+        if dataset.split == "valid" and not source.is_judge:
+            raise AudioError(f"{source.title}: has one stem, so it can judge nothing; add it for training")
+        stems = source.read()
+    except AudioError as error:
+        progress(f"failed: {error}")
+        return False
+    save_song(
+        folder,
+        name,
+        {stem: Take(waveform) for stem, waveform in stems.items()},
+        split=dataset.split,
+        kind="added",
+        maker=source.maker,
+        origin=source.origin,
+        dataset=dataset.name,
+        licence=dataset.licence,
+    )
+    seconds = max(waveform.shape[1] for waveform in stems.values()) / SAMPLE_RATE
+    progress(f"added {source.title}: {', '.join(stems)} ({seconds:.0f} s)")
+    return True
+
+
+def _check_stored(dataset: Dataset, sources: Mapping[str, Source], stored: Mapping[str, Song]) -> None:
     for song in stored.values():
         if song.dataset == dataset.name and song.licence != dataset.licence:
             raise StemsplitError(
                 f"{dataset.name} was added with the licence {song.licence!r}, not {dataset.licence!r}; "
                 "say the same, or call this part of it by another name"
+            )
+    others = [song for song in stored.values() if song.dataset and song.split != dataset.split]
+    elsewhere = {path: song for song in others for _, path, *_ in song.origin}
+    for name, source in sources.items():
+        for _, path, *_ in source.origin:
+            if path in elsewhere:
+                other = elsewhere[path]
+                raise StemsplitError(
+                    f"{path} is there already, for {other.split} in {other.dataset}: "
+                    "what is trained on judges nothing"
+                )
+        if name in stored and stored[name].origin != source.origin:
+            raise StemsplitError(
+                f"{source.title} was added from other files; "
+                f"delete {stored[name].path.with_suffix('')}.* to have it read again"
             )

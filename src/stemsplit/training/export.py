@@ -3,7 +3,7 @@
 import copy
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.bandsplit import BandLinear, BandSplit
 from stemsplit.training.graph import count_macs, keep_targets, tidy
 from stemsplit.training.reference import TOLERANCE, Reference, halve
+from stemsplit.training.songs import LIBRARY
 
 OPSET = 18
 WEIGHTS = ("fp16", "fp32")
@@ -44,7 +45,7 @@ class ModelFacts:
         name: str,
         targets: Sequence[str],
         *,
-        licences: Mapping[str, str],
+        heard: Iterable[tuple[str, str]],
         licence: str = "",
         version: str = "0.1.0",
     ) -> "ModelFacts":
@@ -56,8 +57,8 @@ class ModelFacts:
             Of the model.
         targets : sequence of str
             What it gives.
-        licences : mapping of str to str
-            What it was trained on, and what may be done with that.
+        heard : iterable of (str, str)
+            Where what it was trained on came from, each with its terms.
         licence : str, optional
             Of its weights. If all that they heard is openly licensed that is MIT, unless something else is
             said.
@@ -67,19 +68,20 @@ class ModelFacts:
         SettingsError
             They heard something else, and nobody says what may be done with them.
         """
-        closed = {source: text for source, text in licences.items() if text != OPEN_DATA}
+        sources = sorted(set(heard))
+        closed = [f"{source}: {terms}" for source, terms in sources if (source, terms) != LIBRARY]
         if closed and not licence:
             raise SettingsError(
-                f"the weights were trained on {', '.join(closed)}: say with --licence what they allow"
+                f"the weights were trained on more than the library ({'; '.join(closed)}): "
+                "say with --licence what may be done with them"
             )
-        heard = [OPEN_DATA] * (len(closed) < len(licences))
-        heard += [f"{source}: {text}" for source, text in closed.items()]
+        opened = [OPEN_DATA] * (LIBRARY in sources)
         listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
         return cls(
             name=name,
             version=version,
             licence=licence or "MIT",
-            training_data_licence="; ".join(heard),
+            training_data_licence="; ".join([*opened, *closed]),
             attribution=f"sources and credits are listed in models/{name}.md",
             description=f"{listed.capitalize()} in one pass, by a band-split network",
         )
@@ -218,7 +220,7 @@ def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> Mo
         output_kind="mask",
         mask_widths=tuple(int(width) for width in network.layout.widths()),
         complete=is_whole,
-        remainder="other" if is_whole and "other" in targets else "",
+        remainder=("other" if "other" in targets else targets[-1]) if is_whole else "",
         chunk_s=facts.chunk_s,
         context_s=math.ceil(1000 * network.reach_frames * SPEC.hop_length / SAMPLE_RATE) / 1000,
         band_limit_hz=SAMPLE_RATE / 2,

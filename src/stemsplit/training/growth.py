@@ -1,4 +1,4 @@
-"""Weights of a smaller network, as those of a larger one that answers the same: nothing learned is lost.
+"""Weights of one network, as those of another that has more room or other targets: what they know is kept.
 
 More layers add nothing to their input at first. A network that is so many times as wide holds every feature
 so many times; what reads the copies shares its weights out among them unevenly, so that training tells them
@@ -6,7 +6,7 @@ apart (T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating learning via
 2016). Norms over the features see the same mean and variance.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -50,6 +50,34 @@ def widened(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights
         else value
         for name, value in weights.items()
     }
+
+
+def retargeted(
+    weights: Mapping[str, Tensor],
+    own: Mapping[str, Tensor],
+    held: Sequence[str],
+    wanted: Sequence[str],
+) -> Weights:
+    """Keep the masks of the targets that both networks have, and those of `own` for the others.
+
+    Parameters
+    ----------
+    weights, own : mapping of str to Tensor
+        As of `deepened`. What the last layers write is ``width * targets * channels``.
+    held, wanted : sequence of str
+        Targets of the one and of the other network.
+    """
+    kept = dict(weights)
+    for name, value in weights.items():
+        if name.startswith("decode.") and name in own:
+            theirs = torch.unflatten(value, -1, (-1, len(held), 2))
+            rows = torch.unflatten(own[name].to(value), -1, (-1, len(wanted), 2)).unbind(-2)
+            rows = tuple(
+                theirs[..., held.index(target), :] if target in held else row
+                for target, row in zip(wanted, rows, strict=True)
+            )
+            kept[name] = torch.stack(rows, -2).flatten(-3)
+    return kept
 
 
 def _repeated(value: Tensor, shape: torch.Size, name: str) -> Tensor:

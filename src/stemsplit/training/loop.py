@@ -22,7 +22,8 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.checkpoint import (
-    licences_of,
+    heard_by,
+    heard_in,
     load_initial,
     load_state,
     network_of,
@@ -85,7 +86,7 @@ class Trainer:
         self._waited_s = 0.0
         self._without = set(remixer.settings.without)  # over all resumptions
         self._initial = initial.name if initial else ""
-        self._licences = dict(remixer.licences)  # likewise
+        self._heard = remixer.heard  # likewise
         self._feed = Feed(remixer, settings, network.n_bins)
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
@@ -261,7 +262,8 @@ class Trainer:
             "network_options": self.network.options,
             "n_songs": self._remixer.n_songs,
             "without": list(self.without),
-            "licences": self._licences,
+            "heard": sorted(self._heard),
+            "pools": list(self._remixer.pools),
             "initial": self._initial,
             "precision": str(precision_on(self.settings.device)).removeprefix("torch."),
         }
@@ -270,7 +272,7 @@ class Trainer:
         if initial:
             load_initial(self.network, initial)
             self._without = set()  # nobody says what those weights have heard
-            self._licences = licences_of(initial) | self._licences
+            self._heard |= heard_by(initial)
         else:
             examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
             self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
@@ -301,7 +303,7 @@ class Trainer:
             optimiser.load_state_dict(each)
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
         self._without &= set(state.get("without", ()))  # what was heard once stays heard
-        self._licences |= state.get("licences", {})
+        self._heard |= heard_in(state)
         self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none
         self._initial = state.get("initial", self._initial)
         self._curves.forget_after(self.step_number)

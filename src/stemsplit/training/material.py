@@ -7,10 +7,12 @@ import typer
 
 from stemsplit.errors import StemsplitError
 from stemsplit.model import hash_file
-from stemsplit.training.dataset import PARTS, PATTERNS, Dataset, add_songs
+from stemsplit.training.checkpoint import heard_by
+from stemsplit.training.dataset import PARTS, PATTERNS, UNSTATED, Dataset, add_songs
 from stemsplit.training.prepare import Workplace
 from stemsplit.training.prepare import prepare as prepare_songs
 from stemsplit.training.screening import Screening, minutes_of_music, write_report
+from stemsplit.training.songs import LIBRARY
 from stemsplit.training.traces import model_separation
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
@@ -45,7 +47,10 @@ def screen(
     """
     separate, name = model_separation(model, threads=threads), hash_file(model)
     source, songs = Workplace(library, work).open_library(), work / "songs"
-    screening = Screening(source, songs, work / "traces", separate, model=name, voice_share=voice_share)
+    terms = "; ".join(terms for _, terms in heard_by(model) - {LIBRARY})
+    screening = Screening(
+        source, songs, work / "traces", separate, model=name, voice_share=voice_share, licence=terms
+    )
     write_report(screening.run(say), work / "screen.csv")
     typer.echo(minutes_of_music(work / "songs"))
 
@@ -62,7 +67,7 @@ def add(  # noqa: PLR0917 - the command line names them
     parts: Annotated[
         str, typer.Option(help="Stems in .stem.mp4 files, behind the mixture, separated by commas.")
     ] = ",".join(PARTS),
-    licence: Annotated[str, typer.Option(help="What may be done with the songs.")] = "not stated",
+    licence: Annotated[str, typer.Option(help="What may be done with the songs.")] = UNSTATED,
 ) -> None:
     """Store songs of your own for training or validation. May be interrupted and run again.
 
@@ -76,9 +81,8 @@ def add(  # noqa: PLR0917 - the command line names them
         patterns=_read_patterns(stem) if stem else PATTERNS,
         parts=parts.split(","),
     )
-    failures = add_songs(dataset, work / "songs", say)
-    if failures:
-        raise StemsplitError(f"{len(failures)} songs could not be added, see above")
+    if n_failed := add_songs(dataset, work / "songs", say):
+        raise StemsplitError(f"{n_failed} songs could not be added, see above")
 
 
 def _read_patterns(pairs: list[str]) -> dict[str, list[str]]:

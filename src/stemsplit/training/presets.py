@@ -2,8 +2,9 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from stemsplit.errors import StemsplitError
@@ -66,15 +67,17 @@ class Preset:
             device=device,
         )
 
-    def remix(self, *, without: Sequence[str] = (), **chances: Any) -> RemixSettings:
+    def remix(
+        self, *, without: Sequence[str] = (), chances: Mapping[str, Any] = MappingProxyType({})
+    ) -> RemixSettings:
         """How examples of this length are drawn.
 
         Parameters
         ----------
         without : sequence of str
             Ingredients that are left out.
-        **chances
-            Some of `remix.SHARES`, in place of their defaults.
+        chances : mapping of str to float
+            Some of `settings.SHARES`, in place of their defaults.
 
         Raises
         ------

@@ -1,12 +1,12 @@
 """What a model was made of: the parts of its card that name data, licences and credits."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.library import Item, Library
-from stemsplit.training.songs import Song
+from stemsplit.training.songs import LIBRARY, Song
 
 # Beside the audio of the index: patterns, and sounds that fluidsynth played.
 PATTERNS = (
@@ -23,21 +23,30 @@ shortened and re-encoded. All recordings were trimmed, in places mixed to stereo
 and re-encoded."""
 
 
-def data_section(library: Library | None, songs: Sequence[Song]) -> str:
-    """Sources, licences and credits of the library, if there were songs of it, and of added data sets.
+def data_section(library: Library | None, heard: Collection[tuple[str, str]], songs: Sequence[Song]) -> str:
+    """Sources, licences and credits of the library, if it was heard, and of everything else.
+
+    Parameters
+    ----------
+    library : Library, optional
+        The library.
+    heard : collection of (str, str)
+        What the weights have heard and its terms, see `checkpoint.heard_by`.
+    songs : sequence of Song
+        What of it is there to be counted.
 
     Raises
     ------
     StemsplitError
-        There were songs of a library, and none is given.
+        The library was heard, and is not given.
     """
     parts = []
-    if any(not song.dataset for song in songs):
+    if LIBRARY in heard:
         if library is None:
             raise StemsplitError("songs of the library were trained on: name it with --library")
         parts.append(_library(library))
-    if any(song.dataset for song in songs):
-        parts.append(_datasets(songs))
+    if others := sorted(set(heard) - {LIBRARY}):
+        parts.append(_others(others, songs))
     return "\n\n".join(["## Data", *parts])
 
 
@@ -79,20 +88,16 @@ material (the PJS singer) is used for validation only, like everything that
 Credits required by terms: {CREDITS}"""
 
 
-def _datasets(songs: Sequence[Song]) -> str:
-    grouped: dict[tuple[str, str], list[Song]] = defaultdict(list)
-    for song in songs:
-        if song.dataset:
-            grouped[(song.dataset, song.licence)].append(song)
-    rows = [
-        f"| {' | '.join(key)} | {len({song.maker for song in each})} | {len(each)} | "
-        f"{sum(map(_minutes, each)):.1f} |"
-        for key, each in sorted(grouped.items())
-    ]
+def _others(heard: Sequence[tuple[str, str]], songs: Sequence[Song]) -> str:
+    rows = []
+    for source in heard:
+        found = [song for song in songs if song.source == source]
+        makers = len({song.maker for song in found})
+        rows.append(f"| {' | '.join(source)} | {makers} | {len(found)} | {sum(map(_minutes, found)):.1f} |")
     listed = "\n".join(rows)
-    return f"""Added data sets:
+    return f"""Beside the library; where there are no songs, weights that had heard them were the start.
 
-| data set | licence | makers | songs | minutes |
+| source | licence | makers | songs | minutes |
 |---|---|---|---|---|
 {listed}"""
 

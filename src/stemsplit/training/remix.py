@@ -11,11 +11,11 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import OPEN_DATA, TARGETS
+from stemsplit.training import TARGETS
 from stemsplit.training.augment import at_speed, augmented, mastered
 from stemsplit.training.pool import Pool
 from stemsplit.training.settings import RemixSettings
-from stemsplit.training.songs import Song, songs_of, stem_of, targets_of
+from stemsplit.training.songs import Song, songs_of, targets_of
 from stemsplit.types import FloatArray
 
 # Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
@@ -29,7 +29,7 @@ LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
 # How much faster or slower a stem is played at most, as a natural logarithm: few singers and kits become
 # many, and sound more different from those of songs that nobody trained on than instruments do.
 SPEED_SPREADS = {"vocals": 0.2, "drums": 0.2, "bass": 0.12, "other": 0.12}
-_KINDS = {"multitracks": "multitrack", "backing": "backing", "passages": "passage", "separated": "separated"}
+_KINDS = {"multitrack": "multitracks", "backing": "backing", "passage": "passages", "separated": "separated"}
 
 
 @dataclass(frozen=True)
@@ -77,21 +77,25 @@ class Remixer:
         targets: Sequence[str] = TARGETS,
     ) -> None:
         self.settings, self.seed, self.targets = settings, seed, tuple(targets)
+        self._voiceless = frozenset(targets) - {"vocals"}
         songs = songs_of(songs, targets)
         self.n_songs = len(songs)
-        barred = {_KINDS[name] for name in settings.without if name in _KINDS} | {"screened"}
-        songs = [song for song in songs if song.kind not in barred]
-        self.licences = {
-            song.dataset or "library": song.licence if song.dataset else OPEN_DATA for song in songs
-        }
+        songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
+        self.heard = frozenset(song.source for song in songs)
         self._whole = Pool([song for song in songs if self._is_whole(song)], settings.maker)
         self._pools = {target: self._pool(songs, target) for target in self.targets}
-        self._voiceless = stem_of(set(self.targets) - {"vocals"}, self.targets)
-        self._backing = Pool([song for song in songs if self._voiceless in song.stems])
+        self._backing = Pool([song for song in songs if self._backing_stem(song)])
         self._partial = Pool([song for song in songs if self._partial_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
+        self._check_shares()
         if "cross-song" in settings.without and not self._whole:
             raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Kinds of examples beside those mixed across songs: "backing", "partial", "coherent"."""
+        pools = {"backing": self._backing, "partial": self._partial, "coherent": self._whole}
+        return tuple(name for name, pool in pools.items() if pool)
 
     def example(self, number: int) -> Example:
         """Draw example `number`."""
@@ -106,7 +110,8 @@ class Remixer:
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()
         if draw < settings.backing and self._backing:
-            return self._completed(rng, self._backing.draw(rng), self._voiceless)
+            song = self._backing.draw(rng)
+            return self._completed(rng, song, self._backing_stem(song))
         if settings.backing <= draw < settings.backing + settings.partial and self._partial:
             song = self._partial.draw(rng)
             return self._completed(rng, song, self._partial_stem(song))
@@ -116,7 +121,7 @@ class Remixer:
 
     def _completed(self, rng: Generator, song: Song, composite: str) -> Example:
         """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
-        held = targets_of(composite)
+        held = [target for target in self.targets if target in targets_of(composite)]
         cuts = {held[-1]: self._cut(rng, song, composite)}
         for target in self.targets:
             if target not in held and rng.random() >= self.settings.silence:
@@ -167,7 +172,7 @@ class Remixer:
         """Cut a stretch of a target from any song; by chance another song plays it too, as loud or softer."""
         pool, real = self._pools[target], self.settings.real
         stem = self._cut(rng, pool.draw(rng, real), target)
-        if self._has_layers and rng.random() < _of(LAYER_CHANCES, target):
+        if self._has_layers and rng.random() < layer_chance(target):
             share = 10 ** (-float(rng.uniform(0, 12)) / 20)
             stem += share * self._cut(rng, pool.draw(rng, real), target)
             stem /= math.hypot(1, share)
@@ -197,9 +202,30 @@ class Remixer:
         is_alive = song.is_whole and min(song.levels_db) > DEAD_DB
         return is_alive and all(self._allows(song, stem) for stem in song.stems)
 
+    def _backing_stem(self, song: Song) -> str:
+        """The stem of unseparated music that lacks the voice alone; empty if there is none."""
+        if len(self._voiceless) == len(self.targets):
+            return ""
+        return next((stem for stem in _composites(song) if set(targets_of(stem)) == self._voiceless), "")
+
     def _partial_stem(self, song: Song) -> str:
-        """The stem of unseparated music that lacks more than the voice; empty if there is none."""
-        return next((stem for stem in song.stems if "+" in stem and stem != self._voiceless), "")
+        """The stem of unseparated music that lacks more or other than the voice; empty if there is none."""
+        whole = (self._voiceless, frozenset(self.targets))
+        return next((stem for stem in _composites(song) if frozenset(targets_of(stem)) not in whole), "")
+
+    def _ingredient(self, song: Song) -> str:
+        """Which of `settings.INGREDIENTS` a song is as a whole; empty if none."""
+        if song.kind != "added":
+            return _KINDS.get(song.kind, "")
+        if song.is_whole:
+            return "multitracks"
+        return "backing" if self._backing_stem(song) else "passages" if self._partial_stem(song) else ""
+
+    def _check_shares(self) -> None:
+        shares = {name: getattr(self.settings, name) for name in self.pools}
+        if sum(shares.values()) > 1:
+            listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise StemsplitError(f"shares of the examples are together more than all of them: {listed}")
 
     def _pool(self, songs: Sequence[Song], target: str) -> Pool:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
@@ -211,6 +237,11 @@ class Remixer:
                 "run `python -m stemsplit.training prepare` or `add` first"
             )
         return pool
+
+
+def layer_chance(target: str) -> float:
+    """How often two songs play a target at once."""
+    return _of(LAYER_CHANCES, target)
 
 
 def record_level_db(stem: str) -> float:
@@ -225,6 +256,10 @@ def record_level_db(stem: str) -> float:
     power = sum(10 ** (_of(TARGET_LEVELS_DB, target) / 10) for target in targets)
     # a little less than the sum: they do not all sound all the time
     return round(10 * math.log10(power) - 0.65, 1)
+
+
+def _composites(song: Song) -> list[str]:
+    return [stem for stem in song.stems if "+" in stem]
 
 
 def _of(values: Mapping[str, float], target: str) -> float:

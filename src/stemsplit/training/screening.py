@@ -82,6 +82,8 @@ class Screening:
         Hash of its file.
     voice_share : float
         Backing with a voice for more than this share of the time leaves training.
+    licence : str
+        What may be done with stems that the model separates; empty if it is openly licensed and trained.
     """
 
     def __init__(
@@ -93,9 +95,10 @@ class Screening:
         *,
         model: str,
         voice_share: float,
+        licence: str = "",
     ) -> None:
         self._songs, self._traces, self._separate = songs_folder, traces_folder / model[:12], separate
-        self._model, self._voice_share = model, voice_share
+        self._model, self._voice_share, self._licence = model, voice_share, licence
         self._recordings = recordings(library)
 
     def run(self, progress: Callable[[str], None]) -> list[Finding]:
@@ -180,6 +183,7 @@ class Screening:
                 kind="separated",
                 maker=song.maker,
                 model=self._model,
+                licence=self._licence,
             )
         return set(named)
 

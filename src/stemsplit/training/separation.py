@@ -9,7 +9,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from stemsplit.training.songs import targets_of
+from stemsplit.training import TARGETS
+from stemsplit.training.songs import is_target
+
+# Names of a song's rest, and of columns of the curves.
+RESERVED = ("residual", "step", "loss", "average", "elapsed_s", "waiting_s")
 
 
 class SeparationNetwork(nn.Module, ABC):
@@ -57,11 +61,14 @@ class SeparationNetwork(nn.Module, ABC):
     def estimates(self, mixture: Tensor) -> Tensor:
         """Separate a song, without gradients: ``(2, samples) -> (targets, 2, samples)``."""
 
-    def grown(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a smaller network of this kind, as those of this one that does the same.
+    def grown(self, weights: dict[str, Tensor], targets: Sequence[str]) -> dict[str, Tensor]:
+        """Weights of a smaller network of this kind, or of one for other `targets`, as those of this one.
 
-        A network that cannot grow returns them as they are, whatever they are.
+        A network that cannot grow returns them as they are, whatever they are; `RuntimeError` where they
+        are of other targets.
         """
+        if tuple(targets) != self.targets:
+            raise RuntimeError(f"its targets are {', '.join(targets)}")
         return weights
 
     def adapt(self, mixtures: Iterable[Tensor]) -> None:
@@ -72,19 +79,20 @@ class SeparationNetwork(nn.Module, ABC):
 
 
 def checked_targets(targets: Sequence[str]) -> tuple[str, ...]:
-    """Targets as a network has them.
+    """Targets as a network has them: those of the bundled model in its order, others as they are given.
 
     Raises
     ------
     ValueError
         They are fewer than two, one comes twice, or one is no name of a target.
     """
-    given = tuple(targets)
-    if isinstance(targets, str) or len(given) < 2:
-        raise ValueError(f"targets are at least two, not {targets!r}")
-    for target in given:
-        if targets_of(target) != (target,):
-            raise ValueError(f"{target!r} is more than one target")
-    if len(set(given)) < len(given):
-        raise ValueError(f"a target comes twice in {', '.join(given)}")
-    return given
+    if not isinstance(targets, list | tuple) or len(targets) < 2:
+        raise ValueError(f"targets are a list of at least two, not {targets!r}")
+    for target in targets:
+        if not is_target(target) or target in RESERVED:
+            raise ValueError(
+                f"no target is called {target!r}: take small letters, and none of {', '.join(RESERVED)}"
+            )
+    if len(set(targets)) < len(targets):
+        raise ValueError(f"a target comes twice in {', '.join(targets)}")
+    return TARGETS if set(targets) == set(TARGETS) else tuple(targets)

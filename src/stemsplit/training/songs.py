@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from stemsplit.errors import StemsplitError
 from stemsplit.pending import whole_file
-from stemsplit.training import TARGETS
+from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.library import to_int16
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
+LIBRARY = ("library", OPEN_DATA)
 SHORTEST_S = 6.0  # of a recording that is worth a song
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_ -]*[a-z0-9])?")
 Origin = tuple[tuple[str, str, float, float], ...]
@@ -53,8 +54,10 @@ class Song:
         What of the library a recording is: stem, file, start and duration in seconds of each of its items.
     model : str
         Hash of the model whose estimate a separated stem is.
-    dataset, licence : str
-        Of an added song: the data set that it came with, and what may be done with that.
+    dataset : str
+        The data set that an added song came with.
+    licence : str
+        What may be done with an added song, or with one that a model separated which is not openly licensed.
     """
 
     path: Path
@@ -69,6 +72,13 @@ class Song:
     model: str = ""
     dataset: str = ""
     licence: str = ""
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Where it comes from, and what may be done with that."""
+        if self.dataset or self.licence:
+            return self.dataset or "separated by another model", self.licence
+        return LIBRARY
 
     @property
     def targets(self) -> frozenset[str]:
@@ -98,6 +108,11 @@ def _mapped(array: Path) -> NDArray[np.int16]:
     return samples
 
 
+def is_target(name: object) -> bool:
+    """Whether this can be the name of a target."""
+    return isinstance(name, str) and bool(_NAME.fullmatch(name))
+
+
 def targets_of(stem: str) -> tuple[str, ...]:
     """Targets that a stem may hold.
 
@@ -110,7 +125,7 @@ def targets_of(stem: str) -> tuple[str, ...]:
     ('bass', 'other')
     """
     targets = tuple(stem.split("+"))
-    if not all(_NAME.fullmatch(target) for target in targets) or len(set(targets)) < len(targets):
+    if not all(map(is_target, targets)) or len(set(targets)) < len(targets):
         raise StemsplitError(
             f"{stem!r} names no stem: write a target in small letters, or several that it may hold, with '+'"
         )
