@@ -206,7 +206,7 @@ def _examples(state: dict[str, Any], songs: Sequence[Song]) -> str:
     text += f". By chance two songs play a target at once: {layers}. Random levels{whole}, equaliser, speed, "
     text += "reverb, width, fades, saturation, polarity, channel swap, band limits and missing stems. "
     text += f"Left out: {', '.join(without) or 'nothing'}."
-    return textwrap.fill(text, 110, initial_indent="- ", subsequent_indent="  ")
+    return _filled(text, first="- ", following="  ")
 
 
 def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bool) -> str:
@@ -226,12 +226,15 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
     floor = "a harmonic-percussive split with frequency bands"
     if set(targets) != set(TARGETS):
         floor = "an equal share of the mixture for each target"
+    how = (
+        "In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is "
+        f"{floor}; the oracle is the ratio mask of the true stems. Leakage: energy left in the estimate of a "
+        "silent stem, against the mixture; silent stems count only there. Expected: the uSDR that the masks "
+        f"promise without knowing the stems (`expected_sdr_db` in JSON). {evaluation.promise()}"
+    )
     return f"""## Quality on the validation set
 {COMPARISONS if is_bundled else ""}
-In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is {floor}; the
-oracle is the ratio mask of the true stems. Leakage: energy left in the estimate of a silent stem, against the
-mixture; silent stems count only there. Expected: the uSDR that the masks promise without knowing the stems
-(`expected_sdr_db` in JSON). {evaluation.promise()}
+{_filled(how)}
 
 {evaluation.table()}
 
@@ -255,3 +258,7 @@ SDR weighs all errors, SIR what leaked in from other stems, SAR what is in none 
 
 {table}
 """
+
+
+def _filled(text: str, *, first: str = "", following: str = "") -> str:
+    return textwrap.fill(text, 110, break_on_hyphens=False, initial_indent=first, subsequent_indent=following)
