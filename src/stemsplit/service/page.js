@@ -186,8 +186,8 @@ function promiseOf(level, expected) {
   if (expected === null || expected === undefined) return "";
   const words =
     expected >= 10 ? "should be clean"
-    : expected >= 6 ? "should be good; a little of the rest may be heard"
-    : expected >= 3 ? "should be fair; some of the rest will be heard"
+    : expected >= 6 ? "should be good; a little of the other sounds may be heard"
+    : expected >= 3 ? "should be fair; some of the other sounds will be heard"
     : "may be poor, or hardly in this song";
   return `${words} (${expected.toFixed(1)} dB expected)`;
 }
