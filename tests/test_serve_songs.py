@@ -4,6 +4,7 @@ import asyncio
 import errno
 import io
 import os
+import re
 import threading
 import time
 import zipfile
@@ -72,6 +73,20 @@ def test_a_model_that_leaves_something_over_says_so(vocals_model: Path, tmp_path
         about = service.client.get("/api").json()
         assert (about["stems"], about["stems_sum_to_song"]) == (["vocals"], False)
         assert list(service.separate(WAV)["outputs"]) == ["vocals", "residual"]
+
+
+def test_the_readme_has_every_address_and_no_other(service: Running) -> None:
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([A-Z]+) (/\S+?)(?:\?\S*)?` \|", readme, flags=re.MULTILINE)
+    id = service.separate(WAV)["id"]
+    for method, path in told:  # the last one removes the song
+        answer = service.client.request(
+            method, path.replace("ID", id), content=WAV if method == "POST" else None
+        )
+        assert answer.is_success, (method, path)
+    starlette: Any = service.app._app  # type: ignore[attr-defined]
+    paths = [route for route in starlette.routes if route.path.startswith("/api")]
+    assert len(told) == len(paths) > 5
 
 
 # from upload to download
