@@ -174,6 +174,7 @@ def test_a_port_in_use_is_1(tiny_model: Path) -> None:
     ("args", "reason"),
     [
         (["--host", "no such host"], "'no such host' is unknown"),
+        (["--host", "a..b"], "'a..b' is unknown"),
         (["--host", "192.0.2.1"], "no address of this computer"),
         (["--device", "gpu"], "gpu"),
         (["--model", "no-such-model"], "there is no model 'no-such-model'"),
@@ -224,7 +225,7 @@ def make_leftover(temp: Path, name: str, *, age_s: float) -> Path:
     """A folder as a service leaves it that is killed."""
     folder = temp / (PREFIX + name)
     folder.mkdir()
-    (folder / "alive").touch()
+    (folder / "alive").write_text("a file", encoding="utf-8")
     (folder / "song.mp3").touch()
     then_s = time.time() - age_s
     os.utime(folder / "alive", (then_s, then_s))
@@ -254,6 +255,7 @@ def test_a_link_is_not_followed(temp: Path, tmp_path_factory: pytest.TempPathFac
     (temp / (PREFIX + "link")).symlink_to(target)
     with private_folder():
         assert (target / "song.mp3").exists()
+        assert (target / "alive").read_text(encoding="utf-8") == "a file"
 
 
 def test_a_folder_goes_also_when_something_fails(temp: Path) -> None:

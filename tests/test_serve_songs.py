@@ -23,7 +23,7 @@ from stemsplit.flags import Flags
 from stemsplit.separator import Separator
 from stemsplit.service.app import Limits
 from stemsplit.service.refusal import NoSuchSongError
-from stemsplit.service.worker import Separators
+from stemsplit.service.worker import Separators, _Progress
 from tests.cli_support import STEMS
 from tests.service_support import Gate, Running, make_wav, read_audio, running
 
@@ -141,6 +141,15 @@ def test_downloads_have_good_names(service: Running, name: str, expected: str) -
     assert said in (f'attachment; filename="{expected}"', f"attachment; filename*=utf-8''{quote(expected)}")
     names = {path.name for path in service.folder.rglob("*")}
     assert names == {song["id"], "stems", "vocals.wav"}  # whatever the client calls it
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"), [("../../x.MP3", "song.mp3"), ("x.sh", "song"), ("x.wav/y", "song")]
+)
+def test_no_name_of_a_client_becomes_a_path(service: Running, gate: Gate, name: str, stored: str) -> None:
+    service.wait(service.upload(make_wav(4)), "separating")
+    waiting = service.upload(WAV, name=name)
+    assert [path.name for path in (service.folder / waiting["id"]).iterdir()] == [stored]
 
 
 def test_players_can_seek(service: Running) -> None:
@@ -459,11 +468,13 @@ def test_a_removed_song_is_gone(service: Running) -> None:
 def test_a_song_is_stopped_while_it_is_separated(service: Running, gate: Gate) -> None:
     first, second = service.upload(make_wav(60, n_channels=1)), service.upload(WAV)
     service.wait(first, "separating")
+    stopped = service.shelf.find(first["id"])
     assert service.client.delete(f"/api/songs/{first['id']}").status_code == 204
     assert service.client.get(f"/api/songs/{first['id']}").status_code == 404
     gate.open()
     assert service.wait(second)["status"] == "done"
     assert service.songs == [second["id"]]
+    assert stopped.n_samples is not None and stopped.n_finished < stopped.n_samples
 
 
 def test_a_song_that_waits_is_never_separated(service: Running, gate: Gate) -> None:
@@ -477,17 +488,20 @@ def test_a_song_that_waits_is_never_separated(service: Running, gate: Gate) -> N
     assert service.wait(third)["status"] == "done"
 
 
-def test_a_song_that_is_removed_at_its_very_end_leaves_nothing(service: Running, gate: Gate) -> None:
-    song = service.upload(make_wav(0.1))  # no more than one block: nothing looks at the request to stop
-    service.wait(song, "separating")
-    found = service.shelf.find(song["id"])
-    service.shelf.remove(song["id"])
-    found.cancellation = type(found.cancellation)()
-    gate.open()
-    end_s = time.monotonic() + 20
-    while service.songs:
-        assert time.monotonic() < end_s
-        time.sleep(0.01)
+def test_a_song_that_is_removed_at_its_very_end_leaves_nothing(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove(progress: _Progress, job: Any, result: Any) -> None:
+        service.shelf.remove(progress.song.id)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Progress, "finish", remove)
+        service.upload(WAV)
+        end_s = time.monotonic() + 20
+        while service.songs:
+            assert time.monotonic() < end_s
+            time.sleep(0.01)
+    assert service.separate(WAV)["status"] == "done"
 
 
 def test_songs_are_removed_when_their_time_is_over(tiny_model: Path, tmp_path: Path) -> None:
@@ -551,10 +565,10 @@ def test_separators_are_shared_and_few(
     monkeypatch.setattr(Separator, "__init__", note_open)
     monkeypatch.setattr(Separator, "close", note_close)
     with running(tiny_model, tmp_path / "songs") as service:
-        for stems in ("bass", "drums", "bass", "other"):
+        for stems in ("bass", "drums", "bass", "other", "vocals"):
             assert service.separate(WAV, stems=stems)["status"] == "done"
-        assert opened == [None, ("bass",), ("drums",), ("other",)]
-        assert closed == [None]
+        assert opened == [None, ("bass",), ("drums",), ("other",), ("vocals",)]
+        assert closed == [None, ("drums",)]  # those that were not used for longest
     assert set(closed) == set(opened)
     assert len(closed) == len(opened)
 

@@ -33,10 +33,10 @@ def _remove_leftovers() -> None:
     for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
         with contextlib.suppress(OSError, Timeout):
             lock = folder / _LOCK
-            if not folder.is_symlink() and _is_old(lock) and _is_own(folder):
+            if _is_old(lock) and _is_own(folder):
                 with FileLock(lock, timeout=0):
                     pass
-                shutil.rmtree(folder)
+                shutil.rmtree(folder)  # refuses links
 
 
 def _is_old(file: Path) -> bool:
@@ -44,4 +44,4 @@ def _is_old(file: Path) -> bool:
 
 
 def _is_own(folder: Path) -> bool:
-    return os.name == "nt" or folder.stat().st_uid == os.getuid()
+    return os.name == "nt" or folder.lstat().st_uid == os.getuid()

@@ -75,8 +75,9 @@ def serve(flags: Flags, host: str, port: int, limits: Limits) -> ExitStatus:
         tell_device(flags, separator)
         app = Service(shelf, separator, flags, limits).make_app(find_names(listener, host))
         with Worker(shelf, separators):
-            _tell_address(listener, host, quiet=flags.quiet)
-            _run(app, listener, stop)
+            if not stop.requested:
+                _tell_address(listener, host, quiet=flags.quiet)
+                _run(app, listener, stop)
     return stop.status
 
 
@@ -94,8 +95,8 @@ def listen(host: str, port: int) -> socket.socket:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise SettingsError(f"--host {host!r} is unknown ({error.strerror}); try 127.0.0.1") from error
+    except (OSError, UnicodeError) as error:
+        raise SettingsError(f"--host {host!r} is unknown; try 127.0.0.1") from error
     try:
         if os.name != "nt":  # there it would share a port that is in use
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -151,5 +152,5 @@ def _run(app: ASGIApp, listener: socket.socket, stop: _Stop) -> None:
         timeout_graceful_shutdown=_GRACE_S,
     )
     stop.server = _Server(config)
-    if not stop.requested:
-        stop.server.run(sockets=[listener])
+    stop.server.should_exit = stop.requested
+    stop.server.run(sockets=[listener])
