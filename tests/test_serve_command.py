@@ -125,10 +125,21 @@ def test_a_signal_stops_a_song_and_leaves_nothing(
         assert server.process.communicate()[1] == ""
 
 
-def test_a_download_that_does_not_end_keeps_nobody(tiny_model: Path, tmp_path: Path) -> None:
-    song = make_song(tmp_path / "a.wav", seconds=60).read_bytes()
+def test_a_second_signal_leaves_nothing_either(tiny_model: Path, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "long.flac", seconds=300, n_channels=1).read_bytes()
     with serving(tmp_path / "tmp", "-m", tiny_model) as server:
-        done = server.wait(server.ask_json("/api/songs?stems=bass", song), "done")
+        server.wait(server.ask_json("/api/songs?name=long.flac", song), "separating")
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.1)  # what is sent twice at once arrives once
+        assert server.process.poll() is None
+        assert server.stop(signal.SIGINT) == 130
+        assert list(server.folder.iterdir()) == []
+
+
+def test_a_download_that_does_not_end_keeps_nobody(tiny_model: Path, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav", seconds=25).read_bytes()
+    with serving(tmp_path / "tmp", "-m", tiny_model) as server:
+        done = server.wait(server.ask_json("/api/songs?stems=bass&bits=32f", song), "done")
         with server.ask(done["outputs"]["bass"]) as response:
             response.read(10)
             started_s = time.monotonic()

@@ -4,9 +4,11 @@ import contextlib
 import errno
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Collection, Iterator
 from contextlib import closing
+from pathlib import Path
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -41,17 +43,23 @@ class _Server(uvicorn.Server):
 
 
 class _Stop(Cancellation):
-    """A request to stop that a server hears."""
+    """A request to stop that a server hears; the songs are removed also if there is no time for more."""
 
     def __init__(self) -> None:
         super().__init__()
         self.server: _Server | None = None
+        self.folder: Path | None = None
 
     def request(self, status: ExitStatus = ExitStatus.INTERRUPTED) -> None:
         """Ask the server, too, if there is one already."""
         super().request(status)
         if self.server is not None:
             self.server.should_exit = True
+
+    def abandon(self) -> None:
+        """Remove the songs."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def serve(flags: Flags, host: str, port: int, limits: Limits) -> ExitStatus:
@@ -68,6 +76,7 @@ def serve(flags: Flags, host: str, port: int, limits: Limits) -> ExitStatus:
     """
     stop = _Stop()
     with closing(listen(host, port)) as listener, catch_signals(stop), private_folder() as folder:
+        stop.folder = folder
         shelf = Shelf(folder, max_waiting=limits.max_waiting, keep_s=limits.keep_s)
         separators = Separators()
         separator = separators.open(flags)
