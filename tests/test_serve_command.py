@@ -138,7 +138,8 @@ def test_a_second_signal_leaves_nothing_either(tiny_model: Path, tmp_path: Path)
 
 def test_a_download_that_does_not_end_keeps_nobody(tiny_model: Path, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav", seconds=25).read_bytes()
-    with serving(tmp_path / "tmp", "-m", tiny_model) as server:
+    with serving(tmp_path / "tmp", "-m", tiny_model, "--device", "auto", "--quiet") as server:
+        assert len(server.said) == 1
         done = server.wait(server.ask_json("/api/songs?stems=bass&bits=32f", song), "done")
         with server.ask(done["outputs"]["bass"]) as response:
             response.read(10)
@@ -154,8 +155,6 @@ def test_the_device_that_was_chosen_and_the_licence_are_told(tmp_path: Path) -> 
         assert server.said[0].startswith("licence: tiny (CC-BY-NC-4.0, no commercial use)")
         assert server.said[1].startswith("device: ")
         assert len(server.said) == 3
-    with serving(tmp_path / "tmp", "-m", model, "--device", "auto", "--quiet") as server:
-        assert len(server.said) == 1
 
 
 def test_a_wide_host_is_warned_of(tiny_model: Path, tmp_path: Path) -> None:
