@@ -25,7 +25,19 @@ SIGNAL_PROCESSING = (
     "segments",
 )
 FILES_AND_SESSIONS = {"soundfile", "onnxruntime", "typer", "rich", "mutagen", "av"}
-HEAVY = {"numpy", "onnxruntime", "scipy", "soundfile", "soxr", "librosa", "mutagen", "torch", "av"}
+HEAVY = {
+    "numpy",
+    "onnxruntime",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "librosa",
+    "mutagen",
+    "torch",
+    "av",
+    "starlette",
+    "uvicorn",
+}
 
 
 def _imports(name: str) -> Iterator[str]:
@@ -79,7 +91,15 @@ def test_signal_processing_loads_no_files_or_sessions(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRODUCT)
 def test_only_the_command_line_knows_the_terminal(name: str) -> None:
-    terminal = {"cli.py", "models_cli.py", "ending.py", "flags.py", "console.py", "display.py"}
+    terminal = {
+        "cli.py",
+        "models_cli.py",
+        "serve_cli.py",
+        "ending.py",
+        "flags.py",
+        "console.py",
+        "display.py",
+    }
     if name not in terminal:
         assert not _roots(name) & {"typer", "rich", "click"}
 
@@ -89,7 +109,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), ("separate", "--help"), ("models", "--help")]
+    "arguments",
+    [("--help",), ("--version",), ("separate", "--help"), ("models", "--help"), ("serve", "--help")],
 )
 def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not _loaded_by(_command(*arguments)) & HEAVY

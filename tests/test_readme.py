@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,17 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 def make_options() -> str:
     """The options of the command, in the program's own words."""
+    return _table_of(_options())
+
+
+def make_serve() -> str:
+    """The options of the service."""
+    return _table_of(_options_of("serve"))
+
+
+def _table_of(params: Iterable[Any]) -> str:
     rows = []
-    for param in _options():
+    for param in params:
         names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
         value = "" if param.is_flag else f" {param.metavar}"
         rows.append((names + value, _describe(param)))
@@ -74,8 +83,13 @@ def make_options() -> str:
 
 def _options() -> Iterator[Any]:
     group: Any = get_command(app)
-    for command in (group.commands[DefaultGroup.default], group):
-        yield from (param for param in command.params if param.param_type_name == "option")
+    yield from _options_of(DefaultGroup.default)
+    yield from (param for param in group.params if param.param_type_name == "option")
+
+
+def _options_of(name: str) -> Iterator[Any]:
+    group: Any = get_command(app)
+    yield from (param for param in group.commands[name].params if param.param_type_name == "option")
 
 
 def _describe(param: Any) -> str:
@@ -131,6 +145,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "options": make_options,
     "exit codes": make_exit_codes,
     "json": make_json,
+    "serve": make_serve,
     "quality": make_quality,
     "overhead": make_overhead,
     **{name: lambda name=name: markdown(name) for name in ("speed", "memory", "startup")},  # type: ignore[misc]
@@ -167,7 +182,8 @@ def test_every_exit_code_and_field_is_described() -> None:
 def test_every_option_that_is_mentioned_exists() -> None:
     group: Any = get_command(app)
     managing = [param for command in group.commands["models"].commands.values() for param in command.params]
-    known = {name for param in [*_options(), *managing] for name in param.opts} | {"--help"}
+    params = [*_options(), *_options_of("serve"), *managing]
+    known = {name for param in params for name in param.opts} | {"--help"}
     code = " ".join([*re.findall(r"`([^`\n]+)`", _read()), *_blocks("sh"), *_blocks("console")])
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code))
     assert mentioned <= known

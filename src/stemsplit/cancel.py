@@ -41,6 +41,9 @@ class Cancellation:
             self.status = status
             self._event.set()
 
+    def abandon(self) -> None:
+        """Do what cannot wait: somebody asked again, and the process ends at once."""
+
     def check(self) -> None:
         """Raise `Cancelled` if somebody asked."""
         if self.requested:
@@ -77,6 +80,7 @@ def catch_signals(cancellation: Cancellation) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is given
         status = statuses[signal.Signals(number)]
         if cancellation.requested:
+            cancellation.abandon()
             if sys.stderr.isatty():
                 os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
             os._exit(status)

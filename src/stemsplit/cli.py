@@ -17,6 +17,7 @@ from stemsplit.errors import OutputError
 from stemsplit.flags import Flags
 from stemsplit.models_cli import Json, models
 from stemsplit.result import ExitStatus
+from stemsplit.serve_cli import ABOUT, EPILOG, serve
 
 _ABOUT = "Split songs into stems: stemsplit song.mp3 --stems vocals,drums"
 
@@ -117,6 +118,7 @@ app.command(DefaultGroup.default, hidden=True, help=_ABOUT)(_separate)
 
 
 app.add_typer(models, name="models")
+app.command("serve", help=ABOUT, epilog=EPILOG)(serve)
 
 
 @app.command("doctor", help="Check the installation and say what to do where something is missing.")

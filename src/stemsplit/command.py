@@ -47,9 +47,8 @@ def separate(flags: Flags) -> ExitStatus:
     )
     _check_pipes(flags, sources)
     with open_separator(flags) as separator:
-        _check_licences(flags, separator)
-        if flags.device == "auto" and not flags.quiet:
-            warn(f"device: {separator.device} ({separator.device_reason})")
+        check_licences(flags, separator)
+        tell_device(flags, separator)
         if flags.writes_stdout:
             return _run(flags, separator, delivery, _plan_stdout(sources, separator), None)
         journal = Journal(delivery.output_dir)
@@ -98,13 +97,25 @@ def open_separator(flags: Flags) -> Separator:
     )
 
 
-def _check_licences(flags: Flags, separator: Separator) -> None:
-    """Refuse what is not allowed, or say it once; ``--quiet`` leaves it to the results and the journal."""
+def check_licences(flags: Flags, separator: Separator) -> None:
+    """Refuse what is not allowed, or say it once; ``--quiet`` leaves it to the results and the journal.
+
+    Raises
+    ------
+    LicenceError
+        If only models that allow commercial use are wanted, and one does not.
+    """
     if flags.commercial_only:
         check_commercial(separator.models)
     note = note_licences(separator.models)
     if note and not flags.quiet:
         warn(note)
+
+
+def tell_device(flags: Flags, separator: Separator) -> None:
+    """Say where the networks run and why, where that was left to the program."""
+    if flags.device == "auto" and not flags.quiet:
+        warn(f"device: {separator.device} ({separator.device_reason})")
 
 
 def _check_pipes(flags: Flags, sources: Sequence[Source]) -> None:

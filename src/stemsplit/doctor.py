@@ -70,6 +70,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("stemsplit", Health.OK, __version__)
     yield from map(_examine_package, _PACKAGES)
     yield _examine_pyav()
+    yield _examine_server()
     runtime = _examine_onnxruntime()
     yield runtime
     if runtime.health is Health.BROKEN:
@@ -100,6 +101,15 @@ def _examine_pyav() -> Finding:
         return Finding("PyAV", Health.OK, f"{found}, reads m4a, aac, wma and video containers")
     detail = "not installed; m4a, aac, wma and video containers cannot be read"
     return Finding("PyAV", Health.MISSING, detail, "pip install '.[formats]' (in your clone of stemsplit)")
+
+
+def _examine_server() -> Finding:
+    found = {package: _find_version(package) for package in ("starlette", "uvicorn")}
+    if all(found.values()):
+        packages = ", ".join(f"{package} {version}" for package, version in found.items())
+        return Finding("serve", Health.OK, f"{packages}, serve the web page")
+    detail = f"{' and '.join(package for package in found if not found[package])} not installed; no web page"
+    return Finding("serve", Health.MISSING, detail, "pip install '.[serve]' (in your clone of stemsplit)")
 
 
 def _examine_onnxruntime() -> Finding:

@@ -132,10 +132,19 @@ def choose_encoding(format: str, bits: str | None, source: AudioInfo) -> Encodin
     elif (format, bits) in _SUBTYPES:
         encoding = Encoding(format, _SUBTYPES[format, bits])
     else:
-        possible = ", ".join(depth for kind, depth in _SUBTYPES if kind == format)
+        possible = ", ".join(depths(format))
         raise OutputError(f"format {format!r} cannot hold {bits!r} bits: choose one of {possible}")
     check_encoding(encoding, sample_rate=source.sample_rate, n_channels=source.n_channels)
     return encoding
+
+
+def depths(format: str) -> tuple[str, ...]:
+    """Return the bits that a format can be told to hold.
+
+    >>> depths("wav"), depths("mp3")
+    (('16', '24', '32f'), ())
+    """
+    return tuple(depth for kind, depth in _SUBTYPES if kind == format)
 
 
 def _keep_depth(format: str, subtype: str) -> str:

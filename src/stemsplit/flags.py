@@ -45,6 +45,37 @@ def complete_stems(incomplete: str) -> list[str]:
     return [head + comma + name for name in names if name.startswith(tail) and name not in chosen]
 
 
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, tensorrt, openvino, coreml or directml; with a number as in cuda:1.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=MAX_THREADS,
+        help="Threads of the network. Default: one a core.",
+    ),
+]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Name of a model, or a file (.onnx, .toml), in place of the bundled ones; repeatable.",
+        autocompletion=complete_models,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class Flags:
     """What was typed after ``stemsplit``.
@@ -133,15 +164,7 @@ class Flags:
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into the folders of a folder.")] = (
         False
     )
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device",
-            "-d",
-            metavar="DEVICE",
-            help="auto, cpu, cuda, tensorrt, openvino, coreml or directml; with a number as in cuda:1.",
-        ),
-    ] = "auto"
+    device: Device = "auto"
     provider_option: Annotated[
         list[str] | None,
         typer.Option(
@@ -157,26 +180,8 @@ class Flags:
         ),
     ] = False
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1
-    threads: Annotated[
-        int | None,
-        typer.Option(
-            "--threads",
-            metavar="N",
-            min=1,
-            max=MAX_THREADS,
-            help="Threads of the network. Default: one a core.",
-        ),
-    ] = None
-    model: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--model",
-            "-m",
-            metavar="MODEL",
-            help="Name of a model, or a file (.onnx, .toml), in place of the bundled ones; repeatable.",
-            autocompletion=complete_models,
-        ),
-    ] = None
+    threads: Threads = None
+    model: Models = None
     models_dir: ModelsFolder = None
     ensemble: Annotated[
         bool,

@@ -91,10 +91,8 @@ class SongWorker:
         if result is None:
             try:
                 result = step(job)
-            except (StemsplitError, OSError, MemoryError) as error:
-                result = self._fail(job, error)
             except Exception as error:  # noqa: BLE001 - a bug met in one song must not lose the others
-                result = self._fail(job, _blame(error))
+                result = self._fail(job, blame(error))
         self.listener.finish(job, result)
         return result
 
@@ -264,7 +262,10 @@ class BugError(StemsplitError):
     """An error that should never have been met."""
 
 
-def _blame(error: Exception) -> BugError:
+def blame(error: Exception) -> Exception:
+    """Return `error` if it is one that a song may meet, or else the bug that it shows."""
+    if isinstance(error, StemsplitError | OSError | MemoryError):
+        return error
     place = traceback.extract_tb(error.__traceback__)[-1]
     return BugError(
         f"unexpected {type(error).__name__}: {error} (line {place.lineno} of {place.name}); "

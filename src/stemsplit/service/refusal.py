@@ -1,0 +1,54 @@
+"""Why a request is refused: each reason with its HTTP status."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from stemsplit.errors import StemsplitError
+
+
+class RefusedError(StemsplitError):
+    """A request that cannot be granted, whatever the song is."""
+
+    status: ClassVar[int] = 400
+    headers: ClassVar[Mapping[str, str]] = {}
+
+
+class ForeignHostError(RefusedError):
+    """The request was sent to a name that is not this computer's."""
+
+
+class ForeignOriginError(RefusedError):
+    """Another site's page wants to change something."""
+
+    status = 403
+
+
+class NoSuchSongError(RefusedError):
+    """There is no song, or no stem of it, under this address, or not any more."""
+
+    status = 404
+
+
+class SlowUploadError(RefusedError):
+    """An upload has stopped on its way."""
+
+    status = 408
+
+
+class NotSeparatedError(RefusedError):
+    """The song has no stems, or not yet."""
+
+    status = 409
+
+
+class TooLargeError(RefusedError):
+    """A song has more bytes than are taken."""
+
+    status = 413
+
+
+class BusyError(RefusedError):
+    """Too many songs are waiting."""
+
+    status = 503
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "30"}
