@@ -164,7 +164,7 @@ def test_without_pyav_a_stem_file_says_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataset, "has_pyav", lambda: False)
-    with pytest.raises(AudioError, match=r"stemsplit\[formats\]"):
+    with pytest.raises(AudioError, match="pip install"):
         dataset.Part(tmp_path / "a.stem.mp4", 1).read()
 
 
@@ -343,7 +343,8 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
     assert "add SONGS --work WORK --name urmp --licence 'CC BY 4.0' --stem 'violin=PATTERN'" in card
     assert "export RUN models/trio.onnx --licence 'CC-BY-4.0'\n" in card and "LIBRARY" not in card
     assert "30%" not in card.partition("By chance")[0] and "vocals" not in card
-    assert "an equal share of the mixture for each target" in card and "dense rock" not in card
+    assert "an equal share of the mixture for each target" in " ".join(card.split())
+    assert "dense rock" not in card
 
 
 def test_what_was_heard_is_kept_over_starts_and_resumptions(trio: Path, tmp_path: Path) -> None:

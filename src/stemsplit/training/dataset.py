@@ -212,7 +212,9 @@ class Part:
         if self.place is None:
             return open_audio(self.path)
         if not has_pyav():
-            raise AudioError(f"{self.path}: stem files need PyAV; pip install 'stemsplit[formats]'")
+            raise AudioError(
+                f"{self.path}: this needs PyAV; run `pip install '.[formats]'` in your clone of stemsplit"
+            )
         from stemsplit.formats import AvDecoder
 
         try:
