@@ -258,6 +258,17 @@ def _dialogues() -> Iterator[tuple[str, str]]:
             yield command, output
 
 
+def test_what_two_models_and_two_passes_bring_is_that_of_their_table() -> None:
+    table = (CARD.parent / "best.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in table.splitlines() if line.startswith(("| band", "| both"))]
+    one, shifted, both, best = (row[5] for row in rows)
+    figures = {(row["source"], row["target"]): row["uSDR"] for row in _figures()}
+    assert one == figures["mean of real sources", "mean"]
+    said = " ".join(README.read_text(encoding="utf-8").split())
+    told = f"is {one} dB with `band`, {shifted} with two shifts, {both} with both models and {best} with both"
+    assert told in said and float(best) > max(map(float, (one, shifted, both)))
+
+
 @pytest.mark.slow
 def test_outputs_are_real(workplace: Path) -> None:
     for command, output in _dialogues():

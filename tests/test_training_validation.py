@@ -24,6 +24,7 @@ from stemsplit.training.settings import RemixSettings
 from stemsplit.training.songs import Song, load_songs, save_song
 from stemsplit.training.take import Take
 from stemsplit.training.validation import Case, collect_cases, network_estimates, score_cases
+from tests.tiny_models import make_spec, write_model
 
 
 def make_stems(rng: np.random.Generator, length_s: float = 2.0) -> dict[str, np.ndarray]:
@@ -192,13 +193,21 @@ def test_a_model_file_is_judged_by_the_packages_own_inference(tiny_model: Path, 
     assert np.abs(shifted - estimates).max() > 1e-4
 
 
+def test_models_judged_together_are_an_ensemble(tiny_model: Path, tmp_path: Path, cases: list[Case]) -> None:
+    other = write_model(tmp_path / "other.onnx", make_spec(name="other"), seed=5)
+    one, two = (open_contender(path, threads=1).separate(cases[0]) for path in (tiny_model, other))
+    both = open_contender(tiny_model, threads=1, others=[other]).separate(cases[0])
+    assert np.abs(one - two).max() > 1e-3
+    np.testing.assert_allclose(both, (one + two) / 2, atol=1e-5)
+
+
 def test_only_models_of_all_targets_and_unfiltered_runs_are_judged(
     vocals_model: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="gives vocals only"):
         open_contender(vocals_model, threads=1)
-    for setting in ({"wiener": 1}, {"shifts": 2}):
-        with pytest.raises(StemsplitError, match="--wiener or --shifts"):
+    for setting in ({"wiener": 1}, {"shifts": 2}, {"others": [vocals_model]}):
+        with pytest.raises(StemsplitError, match="--wiener or --shifts or --with"):
             open_contender(tmp_path, threads=1, **setting)
 
 

@@ -117,6 +117,10 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     museval: Annotated[bool, typer.Option("--museval", help="SDR, SIR and SAR by frames too; slow.")] = False,
     wiener: Annotated[int, typer.Option(min=0, max=10, help="Iterations of a model's Wiener filter.")] = 0,
     shifts: Annotated[int, typer.Option(min=1, max=16, help="A model's passes over a song.")] = 1,
+    others: Annotated[
+        list[Path] | None,
+        typer.Option("--with", help="Model to average it with; may be repeated."),
+    ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
     """Score a run or a model, the no-model baseline and the oracle mask.
@@ -125,7 +129,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     do not depend on what is judged: they are kept in the work folder.
     """
     torch.set_num_threads(threads)
-    contender = open_contender(judged, threads=threads, wiener=wiener, shifts=shifts)
+    contender = open_contender(judged, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
     songs = load_songs(work / "songs")
     cases = collect_cases(
         songs,
@@ -139,6 +143,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     scores = reference_scores(cases, kept, framewise=slow)
     scores["model"] = score_cases(cases, contender.separate, framewise=slow)
     used = (f"-wiener{wiener}" if wiener else "") + (f"-shifts{shifts}" if shifts > 1 else "")
+    used += "".join(f"-with-{other.stem}" for other in others or ())
     is_run = judged.suffix != ".onnx"
     save_scores(scores, judged / "scores.json" if is_run else work / f"scores-{judged.stem}{used}.json")
     evaluation = Evaluation(scores)

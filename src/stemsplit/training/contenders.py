@@ -34,7 +34,9 @@ class Contender:
     targets: tuple[str, ...] = TARGETS
 
 
-def open_contender(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1) -> Contender:
+def open_contender(
+    path: Path, *, threads: int, wiener: int = 0, shifts: int = 1, others: Sequence[Path] = ()
+) -> Contender:
     """Open a run's folder, or an ``.onnx`` file.
 
     Parameters
@@ -45,30 +47,36 @@ def open_contender(path: Path, *, threads: int, wiener: int = 0, shifts: int = 1
         Of the network on the CPU; a run's network uses those that torch was given.
     wiener, shifts : int
         Iterations of the Wiener filter, and passes over the song; only inference has them.
+    others : sequence of Path
+        Models whose estimates are averaged with those of the model.
 
     Raises
     ------
     StemsplitError
-        There is no checkpoint, the model gives a part of the music only, or a run was to be filtered or
-        shifted.
+        There is no checkpoint, the model gives a part of the music only, or a run was to be filtered,
+        shifted or averaged.
     """
     if path.suffix == ".onnx":
-        return _open_model(path, threads=threads, wiener=wiener, shifts=shifts)
-    if wiener or shifts > 1:
-        raise StemsplitError(f"{path} is a run; only an .onnx model can be scored with --wiener or --shifts")
+        return _open_models([path, *others], threads=threads, wiener=wiener, shifts=shifts)
+    if wiener or shifts > 1 or others:
+        raise StemsplitError(
+            f"{path} is a run; only an .onnx model can be scored with --wiener or --shifts or --with"
+        )
     checkpoint = path / "checkpoint.pt"
     without: Sequence[str] = load_state(checkpoint).get("without", ())
     network = load_average(checkpoint)
     return Contender(network_estimates(network), tuple(without), network.targets)
 
 
-def _open_model(path: Path, *, threads: int, wiener: int, shifts: int) -> Contender:
-    """A model file on the CPU, as a user gets it."""
-    separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener, shifts=shifts)
+def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: int) -> Contender:
+    """Model files on the CPU, as a user gets them; several are an ensemble."""
+    separator = Separator(
+        models=paths, device="cpu", threads=threads, wiener=wiener, shifts=shifts, ensemble=len(paths) > 1
+    )
     given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
     targets = TARGETS if set(given) == set(TARGETS) else given
     if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
-        raise ModelError(f"{path} gives {', '.join(given)} only; models of all of the music can be judged")
+        raise ModelError(f"{paths[0]} gives {', '.join(given)} only; models of all the music can be judged")
 
     def separate(case: Case) -> FloatArray:
         stems = separator(case.mixture, SAMPLE_RATE)
