@@ -3,6 +3,8 @@
 import csv
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +46,22 @@ ROW = {
 }
 
 
+def written_card(
+    folder: Path, *, songs: Path | None = None, scores: str = "scores.json", **options: Any
+) -> str:
+    """The card of the run in a folder, as it is now written."""
+    write_card(
+        folder / "run",
+        Library(folder, folder / "cache"),
+        songs or folder / "songs",
+        folder / "tiny.onnx",
+        scores=folder / scores,
+        hardware="an abacus",
+        **options,
+    )
+    return (folder / "tiny.md").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The card of a run of one step, that began with other weights and knows a mask for each target."""
@@ -68,7 +86,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     trainer.elapsed_s = 90.0
     trainer.save()
     (folder / "run" / "curve.csv").write_text("elapsed_s,step\n90,1\n")
-    model = write_model(folder / "tiny.onnx", make_spec(complete=False), complete=False)
+    write_model(folder / "tiny.onnx", make_spec(complete=False), complete=False)
     ways = {"model": 3.0, "baseline": 2.0, "oracle": 9.0}
     save_scores(
         {
@@ -77,17 +95,9 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
         },
         folder / "scores.json",
     )
-    write_card(
-        folder / "run",
-        Library(folder, folder / "cache"),
-        folder / "songs",
-        model,
-        scores=folder / "scores.json",
-        hardware="an abacus",
-        note="It was fun.",
-    )
+    written = written_card(folder, note="It was fun.")
     assert (folder / "tiny.csv").read_text() == "elapsed_s,step\n90,1\n"
-    return (folder / "tiny.md").read_text(encoding="utf-8")
+    return written
 
 
 def test_a_mean_of_two_models_is_said_in_words_and_commands(
@@ -97,16 +107,7 @@ def test_a_mean_of_two_models_is_said_in_words_and_commands(
     folder = tmp_path_factory.getbasetemp() / "card0"
     spec = replace(make_spec(complete=False), training_data_licence="mine: CC BY-NC 4.0", name="old")
     old = write_model(folder / "old.onnx", spec, complete=False)
-    write_card(
-        folder / "run",
-        Library(folder, folder / "cache"),
-        folder / "songs",
-        folder / "tiny.onnx",
-        scores=folder / "scores.json",
-        hardware="an abacus",
-        exported=Exported(old, 12.0),
-    )
-    mean = (folder / "tiny.md").read_text(encoding="utf-8")
+    mean = written_card(folder, exported=Exported(old, 12.0))
     assert "the model has the mean of the run's weights and those of `old.onnx`. It hears songs 12 dB" in mean
     assert "export RUN models/tiny.onnx --mean-with old.onnx --attenuation-db 12 --licence 'MIT'\n" in mean
     assert "evaluate models/tiny.onnx --work WORK" in mean
@@ -135,15 +136,7 @@ def test_separated_stems_are_said_and_screening_is_a_command(
         },
         folder / "promises.json",
     )
-    write_card(
-        folder / "run",
-        Library(folder, folder / "cache"),
-        songs,
-        folder / "tiny.onnx",
-        scores=folder / "promises.json",
-        hardware="an abacus",
-    )
-    written = (folder / "tiny.md").read_text(encoding="utf-8")
+    written = written_card(folder, songs=songs, scores="promises.json")
     assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
     assert "40% of them from recordings or separated, but" in " ".join(written.split())
     assert "40% of them from recordings, but" in " ".join(card.split())
@@ -163,16 +156,7 @@ def test_songs_that_were_added_after_the_training_are_not_in_its_card(
     save_song(
         songs, "late", sound, split="train", kind="added", dataset="late", licence="all rights reserved"
     )
-    write_card(
-        folder / "run",
-        Library(folder, folder / "cache"),
-        songs,
-        folder / "tiny.onnx",
-        scores=folder / "scores.json",
-        hardware="an abacus",
-        note="It was fun.",
-    )
-    assert (folder / "tiny.md").read_text(encoding="utf-8") == card
+    assert written_card(folder, songs=songs, note="It was fun.") == card
 
 
 def test_each_weakness_has_a_line_of_its_own(card: str) -> None:

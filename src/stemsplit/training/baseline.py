@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.metrics import sdr
 from stemsplit.training.scores import Score, load_scores, save_scores
+from stemsplit.training.songs import are_bundled
 from stemsplit.training.spectra import inverse, whole_transform
 from stemsplit.training.validation import Case, score_cases
 from stemsplit.types import FloatArray
@@ -36,7 +37,7 @@ def baseline_estimates(case: Case) -> FloatArray:
     import librosa
 
     mixture = case.mixture
-    if set(case.targets) != set(TARGETS):
+    if not are_bundled(case.targets):
         return np.stack([mixture / len(case.targets)] * len(case.targets))
     spectrum = librosa.stft(mixture, n_fft=N_FFT, hop_length=HOP_LENGTH)
     harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum).mean(0), kernel_size=21, mask=True)

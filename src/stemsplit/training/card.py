@@ -25,7 +25,7 @@ from stemsplit.training.provenance import data_section, made_section
 from stemsplit.training.remix import layer_chance
 from stemsplit.training.reproduction import AS_TRAINED, Exported, reproduction_section
 from stemsplit.training.scores import UNSEEN_SOURCE, sources_of
-from stemsplit.training.songs import LIBRARY, Song, load_songs, songs_of
+from stemsplit.training.songs import LIBRARY, Song, are_bundled, load_songs, songs_of
 
 SOURCE_NOTES = {
     "album": "held-out songs of the album whose other songs were trained on: same band and singer, so it "
@@ -224,7 +224,7 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
     against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
     behind = ", ".join(evaluation.behind_baseline()) or "nothing"
     floor = "a harmonic-percussive split with frequency bands"
-    if set(targets) != set(TARGETS):
+    if not are_bundled(targets):
         floor = "an equal share of the mixture for each target"
     how = (
         "In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is "

@@ -3,10 +3,12 @@
 import copy
 import io
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from stemsplit.catalog import read_spec
 from stemsplit.errors import StemsplitError
@@ -82,13 +84,6 @@ def heard_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
     return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY,)))
 
 
-def targets_of_weights(path: Path) -> tuple[str, ...]:
-    """Targets of a checkpoint's network, or those that an exported model gives."""
-    if path.suffix == ".onnx":
-        return read_spec(path).targets
-    return tuple(load_state(path)["network_options"].get("targets", TARGETS))
-
-
 def load_average(checkpoint: Path) -> SeparationNetwork:
     """The averaged network of a checkpoint, ready for use, whichever it is."""
     state = load_state(checkpoint)
@@ -124,9 +119,20 @@ def load_initial(network: SeparationNetwork, path: Path) -> None:
     StemsplitError
         The file is missing or neither, or its weights are those of another architecture.
     """
-    weights = read_weights(path, network) if path.suffix == ".onnx" else load_state(path)["average"]
+    _fill(network, path, *_read(path, network))
+
+
+def _read(path: Path, network: SeparationNetwork) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Averaged weights of a checkpoint, or those of an exported model, and the targets that they are of."""
+    if path.suffix == ".onnx":
+        return read_weights(path, network), read_spec(path).targets
+    state = load_state(path)
+    return state["average"], tuple(state["network_options"].get("targets", TARGETS))
+
+
+def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], targets: Sequence[str]) -> None:
     try:
-        network.load_state_dict(network.grown(weights, targets_of_weights(path)))
+        network.load_state_dict(network.grown(weights, targets))
     except RuntimeError as error:
         told = str(error).splitlines()
         first = (told[1:] or told)[0].strip()  # torch says in its first line only that there are errors
@@ -145,12 +151,13 @@ def meet_half_way(network: SeparationNetwork, path: Path) -> None:
     StemsplitError
         As `load_initial`, or the other weights have other targets.
     """
-    if (found := targets_of_weights(path)) != network.targets:
+    weights, found = _read(path, network)
+    if found != network.targets:
         raise StemsplitError(
             f"{path} does not fit: it separates {', '.join(found)}, not {', '.join(network.targets)}"
         )
     other = copy.deepcopy(network)
-    load_initial(other, path)
+    _fill(other, path, weights, found)
     pairs = zip(network.state_dict().values(), other.state_dict().values(), strict=True)
     for own, value in pairs:
         own.lerp_(value, 0.5)

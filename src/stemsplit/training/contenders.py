@@ -11,6 +11,7 @@ from stemsplit.recipe import RESIDUAL
 from stemsplit.separator import Separator
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.checkpoint import load_average, load_state
+from stemsplit.training.songs import in_order
 from stemsplit.training.validation import Case, Separate, network_estimates
 from stemsplit.types import FloatArray
 
@@ -74,7 +75,7 @@ def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: in
         models=paths, device="cpu", threads=threads, wiener=wiener, shifts=shifts, ensemble=len(paths) > 1
     )
     given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
-    targets = TARGETS if set(given) == set(TARGETS) else given
+    targets = in_order(given)
     if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
         raise ModelError(f"{paths[0]} gives {', '.join(given)} only; models of all the music can be judged")
 

@@ -23,7 +23,7 @@ from stemsplit.naming import MAX_NAME_BYTES, identity, shorten
 from stemsplit.resample import Resampler
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.scores import SOURCES, UNSEEN_SOURCE
-from stemsplit.training.songs import Origin, Song, find_songs, save_song, targets_of
+from stemsplit.training.songs import Origin, Song, added_up, find_songs, save_song, targets_of
 from stemsplit.training.take import Take
 from stemsplit.types import FloatArray
 
@@ -113,14 +113,17 @@ class Dataset:
     def _find(self) -> Iterator["Source"]:
         for folder in _folders(self.folder):
             paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path)]
-            for path in paths:
-                if path.name.lower().endswith(_STEM_FILES):
-                    plain = path.with_name(path.name[: -len(_STEM_FILES[0])])
-                    n_streams = len(self.parts) + 1
-                    parts = (Part(path, place, n_streams) for place in range(1, n_streams))
-                    files = {stem: (part,) for stem, part in zip(self.parts, parts, strict=True)}
-                    yield Source(self._title(plain), _maker(plain), files)
-            yield from self._songs_of(folder, [path for path in paths if is_audio(path)])
+            yield from (self._song_in(path) for path in paths if _is_stem_file(path))
+            plain = [path for path in paths if is_audio(path) and not _is_stem_file(path)]
+            yield from self._songs_of(folder, plain)
+
+    def _song_in(self, path: Path) -> "Source":
+        """The song that a stem file is."""
+        plain = path.with_name(path.name[: -len(_STEM_FILES[0])])
+        n_streams = len(self.parts) + 1
+        parts = (Part(path, place, n_streams) for place in range(1, n_streams))
+        files = {stem: (part,) for stem, part in zip(self.parts, parts, strict=True)}
+        return Source(self._title(plain), _maker(plain), files)
 
     def _songs_of(self, folder: Path, paths: Sequence[Path]) -> Iterator["Source"]:
         """The song that a folder is; or one for each file, where all are of one stem."""
@@ -143,8 +146,6 @@ class Dataset:
 
     def _stem_of(self, path: Path) -> str:
         name = path.name.lower()
-        if name.endswith(_STEM_FILES):
-            return ""
         matching = [
             stem
             for stem, patterns in self.patterns.items()
@@ -177,6 +178,10 @@ def _folders(top: Path) -> Iterator[Path]:
 
 def _is_wanted(path: Path) -> bool:
     return path.is_file() and not path.name.startswith(".")
+
+
+def _is_stem_file(path: Path) -> bool:
+    return path.name.lower().endswith(_STEM_FILES)
 
 
 def _maker(path: Path) -> str:
@@ -247,20 +252,12 @@ class Source:
 
     def read(self) -> dict[str, FloatArray]:
         """Waveform of each stem; `AudioError` if one cannot be read."""
-        return {stem: _sum([part.read() for part in parts]) for stem, parts in self.files.items()}
+        return {stem: added_up([part.read() for part in parts]) for stem, parts in self.files.items()}
 
     @property
     def is_judge(self) -> bool:
         """Whether an estimate of a stem can be compared with it: others stand beside one that is known."""
         return len(self.files) > 1 and any(len(targets_of(stem)) == 1 for stem in self.files)
-
-
-def _sum(waveforms: Sequence[FloatArray]) -> FloatArray:
-    shape = (max(each.shape[0] for each in waveforms), max(each.shape[1] for each in waveforms))
-    total = np.zeros(shape, np.float32)
-    for each in waveforms:
-        total[:, : each.shape[1]] += each
-    return total
 
 
 def add_songs(dataset: Dataset, folder: Path, progress: Callable[[str], None]) -> int:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from stemsplit.training.library import Item, Library
 from stemsplit.training.songs import (
     SHORTEST_S,
     Origin,
     Song,
+    added_up,
     amend_song,
     find_songs,
     remove_song,
@@ -24,7 +23,6 @@ from stemsplit.training.songs import (
     stem_of,
 )
 from stemsplit.training.take import Take
-from stemsplit.types import FloatArray
 
 EXCERPTS = ("passage", "separated")  # kinds of songs that were cut out of recordings
 
@@ -160,14 +158,7 @@ def _source_of(song: Song) -> str:
 
 
 def _sum_stems(library: Library, recording: Recording) -> dict[str, Take]:
-    stems: dict[str, FloatArray] = {}
-    for stem, item in recording.parts:
-        audio = library.audio(item)
-        audio = audio if audio.shape[0] == 2 else np.repeat(audio, 2, axis=0)
-        if stem in stems:
-            n_samples = max(stems[stem].shape[1], audio.shape[1])
-            both = [np.pad(x, ((0, 0), (0, n_samples - x.shape[1]))) for x in (stems[stem], audio)]
-            stems[stem] = both[0] + both[1]
-        else:
-            stems[stem] = audio
-    return {stem: Take(waveform) for stem, waveform in stems.items()}
+    heard = [(stem, library.audio(item)) for stem, item in recording.parts]
+    return {
+        stem: Take(added_up([audio for name, audio in heard if name == stem])) for stem in recording.stems
+    }

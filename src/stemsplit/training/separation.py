@@ -9,8 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from stemsplit.training import TARGETS
-from stemsplit.training.songs import is_target
+from stemsplit.training.songs import in_order, is_target
 
 # Names of a song's rest, and of columns of the curves.
 RESERVED = ("residual", "step", "loss", "average", "elapsed_s", "waiting_s")
@@ -95,4 +94,4 @@ def checked_targets(targets: Sequence[str]) -> tuple[str, ...]:
             )
     if len(set(targets)) < len(targets):
         raise ValueError(f"a target comes twice in {', '.join(targets)}")
-    return TARGETS if set(targets) == set(TARGETS) else tuple(targets)
+    return in_order(targets)

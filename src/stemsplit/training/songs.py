@@ -144,17 +144,23 @@ def stem_of(held: Iterable[str], targets: Sequence[str] = TARGETS) -> str:
     return "+".join(target for target in targets if target in wanted)
 
 
+def are_bundled(targets: Iterable[str]) -> bool:
+    """Whether these are the targets of the bundled model, in any order."""
+    return set(targets) == set(TARGETS)
+
+
+def in_order(targets: Sequence[str]) -> tuple[str, ...]:
+    """Targets as arrays have them: those of the bundled model in its order, others as they are given."""
+    return TARGETS if are_bundled(targets) else tuple(targets)
+
+
 def songs_of(songs: Iterable[Song], targets: Sequence[str]) -> list[Song]:
     """Songs that know these targets and no others.
 
     What the library and the virtual band call other is all that is no voice, drum or bass: their songs
     know `TARGETS` only.
     """
-    return [
-        song
-        for song in songs
-        if song.targets <= set(targets) and (song.dataset or set(targets) == set(TARGETS))
-    ]
+    return [song for song in songs if song.targets <= set(targets) and (song.dataset or are_bundled(targets))]
 
 
 def active_level_db(waveform: FloatArray) -> float:
@@ -165,6 +171,15 @@ def active_level_db(waveform: FloatArray) -> float:
     power = power[: power.size // size * size].reshape(-1, size).mean(1) if power.size >= size else power
     loud = power[power > 0.05 * power.max(initial=0.0)]
     return float(10 * np.log10(loud.mean() + 1e-10)) if loud.size else -100.0
+
+
+def added_up(waveforms: Sequence[FloatArray]) -> FloatArray:
+    """Sum of waveforms ``(1 or 2, samples)`` that begin together; it is as long as the longest."""
+    n_channels, n_samples = (max(each.shape[axis] for each in waveforms) for axis in (0, 1))
+    total = np.zeros((n_channels, n_samples), np.float32)
+    for each in waveforms:
+        total[:, : each.shape[1]] += each
+    return total
 
 
 def save_song(
