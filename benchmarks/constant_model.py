@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from stemsplit.catalog import bundled_models, read_spec
-from stemsplit.spec import ModelSpec
+from stemsplit.models.spec import ModelSpec
+from stemsplit.registry.catalog import bundled_models, read_spec
 
 
 def write_constant_models(folder: Path) -> list[Path]:

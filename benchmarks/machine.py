@@ -33,7 +33,7 @@ def count_cores() -> int:
 
 def describe_models() -> list[dict[str, str]]:
     """The bundled models."""
-    from stemsplit.catalog import bundled_models, read_model
+    from stemsplit.registry.catalog import bundled_models, read_model
 
     infos = [read_model(path) for path in bundled_models()]
     return [{"name": info.name, "version": info.version, "sha256": info.sha256} for info in infos]

@@ -11,7 +11,7 @@ from typing import Any
 
 import onnxruntime
 
-from stemsplit.cli import main as stemsplit
+from stemsplit.cli.app import main as stemsplit
 
 
 def clock_networks() -> list[float]:

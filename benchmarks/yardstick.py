@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.machine import count_cores
-from stemsplit.training.openunmix import OpenUnmix
+from stemsplit.training.networks.openunmix import OpenUnmix
 
 TARGETS = ("vocals", "drums", "bass", "other")
 N_FFT = 4096

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import settings
 
 from stemsplit.types import FloatArray
-from tests.tiny_models import make_spec, write_model
+from tests.support.tiny_models import make_spec, write_model
 
 settings.register_profile("stemsplit", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("stemsplit")
@@ -18,7 +18,7 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Folders for models and settings that are not those of whoever runs the tests."""
     folder = tmp_path_factory.mktemp("user")
     monkeypatch.setenv("STEMSPLIT_MODELS", str(folder / "models"))
-    monkeypatch.setattr("stemsplit.folders.config_folder", lambda: folder / "config")
+    monkeypatch.setattr("stemsplit.files.user_dirs.config_folder", lambda: folder / "config")
     return folder
 
 
@@ -45,7 +45,7 @@ def vocals_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two songs to train on."""
-    from tests.tiny_trainings import write_songs  # torch is there only where training is tested
+    from tests.support.tiny_trainings import write_songs  # torch is there only where training is tested
 
     return write_songs(tmp_path_factory.mktemp("songs"))
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from stemsplit.api import separate
-    from stemsplit.batch import separate_file
     from stemsplit.errors import (
         AudioError,
         DeviceError,
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
         SettingsError,
         StemsplitError,
     )
-    from stemsplit.separator import Separator
+    from stemsplit.jobs.batch import separate_file
+    from stemsplit.separation.separator import Separator
 
 __version__ = "0.1.0"
 
@@ -46,9 +46,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Separator": "stemsplit.separator",
+    "Separator": "stemsplit.separation.separator",
     "separate": "stemsplit.api",
-    "separate_file": "stemsplit.batch",
+    "separate_file": "stemsplit.jobs.batch",
     "SettingsError": "stemsplit.errors",
     "StemsplitError": "stemsplit.errors",
     "AudioError": "stemsplit.errors",

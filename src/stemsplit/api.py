@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any, overload
 
-from stemsplit.batch import separate_file
 from stemsplit.errors import SettingsError
-from stemsplit.result import FileResult
-from stemsplit.separator import Progress, Separator
+from stemsplit.jobs.batch import separate_file
+from stemsplit.jobs.result import FileResult
+from stemsplit.separation.separator import Progress, Separator
 from stemsplit.types import FloatArray
 
 _OF_FILES = ("output_dir", "name", "format", "bits", "overwrite")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from importlib.resources import files
@@ -18,18 +19,17 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from stemsplit import __version__
-from stemsplit.console import warn
-from stemsplit.encoding import FORMATS, depths
+from stemsplit.audio.encoding import FORMATS, depths
 from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitError
-from stemsplit.flags import Flags
-from stemsplit.pending import explaining
-from stemsplit.plan import Delivery, Provenance
-from stemsplit.separator import Separator
+from stemsplit.files.atomic import explaining
+from stemsplit.jobs.plan import Delivery, Provenance
+from stemsplit.jobs.request import SeparationRequest
+from stemsplit.jobs.worker import blame
+from stemsplit.separation.separator import Separator
+from stemsplit.service.errors import NoSuchSongError, RefusedError, SlowUploadError, TooLargeError
 from stemsplit.service.guard import Guard, answer_error, answer_refusal
-from stemsplit.service.order import check_order, check_parameters, read_order
-from stemsplit.service.refusal import NoSuchSongError, RefusedError, SlowUploadError, TooLargeError
-from stemsplit.service.shelf import Shelf, Song, Stage
-from stemsplit.song import blame
+from stemsplit.service.queue import Song, SongQueue, Stage
+from stemsplit.service.request import check_parameters, check_request, read_request
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -40,6 +40,8 @@ MEDIA_TYPES: Final = {
     "ogg": "audio/ogg",
     "opus": "audio/ogg",
 }
+_log = logging.getLogger(__name__)
+
 _PAGE: Final = {"page.html": "text/html", "page.js": "text/javascript", "page.css": "text/css"}
 _STATUSES: Final[Mapping[type[Exception], int]] = {SettingsError: 400, AudioError: 422, OutputError: 507}
 
@@ -74,8 +76,8 @@ class Service:
 
     Parameters
     ----------
-    shelf
-        Of the songs.
+    queue
+        The songs.
     separator
         Of all stems; says what can be ordered.
     defaults
@@ -84,8 +86,10 @@ class Service:
         See there.
     """
 
-    def __init__(self, shelf: Shelf, separator: Separator, defaults: Flags, limits: Limits) -> None:
-        self._shelf = shelf
+    def __init__(
+        self, queue: SongQueue, separator: Separator, defaults: SeparationRequest, limits: Limits
+    ) -> None:
+        self._queue = queue
         self._models = separator.models
         self._defaults = defaults
         self._limits = limits
@@ -113,7 +117,7 @@ class Service:
         async def sweep() -> None:
             while True:
                 await asyncio.sleep(self._limits.sweep_s)
-                await run_in_threadpool(self._shelf.sweep)
+                await run_in_threadpool(self._queue.sweep)
 
         task = asyncio.create_task(sweep())
         try:
@@ -133,12 +137,12 @@ class Service:
 
     async def add(self, request: Request) -> Response:
         """Take a song."""
-        order = read_order(request.query_params.multi_items(), self._defaults)
-        check_order(order, self._models)
+        wanted = read_request(request.query_params.multi_items(), self._defaults)
+        check_request(wanted, self._models)
         size = request.headers.get("content-length")
         if size is not None:
             self._check_size(int(size))
-        with explaining(Path(order.name)), self._shelf.receive(order) as song:
+        with explaining(Path(wanted.name)), self._queue.receive(wanted) as song:
             await self._receive(request, song)
         headers = {"Location": f"/api/songs/{song.id}"}
         return _answer(self._describe(song), 202, headers)
@@ -158,7 +162,7 @@ class Service:
                 self._check_size(n_bytes)
                 await run_in_threadpool(file.write, data)
         if not n_bytes:
-            raise AudioError(f"{song.order.name}: is empty (0 bytes); get a whole copy of the file")
+            raise AudioError(f"{song.request.name}: is empty (0 bytes); get a whole copy of the file")
 
     async def _read(self, request: Request) -> AsyncIterator[bytes]:
         """Yield the body of a request, as long as it comes."""
@@ -181,7 +185,7 @@ class Service:
     async def remove(self, request: Request) -> Response:
         """Remove a song."""
         _check_no_parameters(request)
-        await run_in_threadpool(self._shelf.remove, request.path_params["id"])
+        await run_in_threadpool(self._queue.remove, request.path_params["id"])
         return Response(status_code=204)
 
     async def send_stem(self, request: Request) -> Response:
@@ -190,7 +194,7 @@ class Service:
         song, stem = self._find(request), request.path_params["stem"]
         if stem not in song.stems:
             raise NoSuchSongError(f"the song has no stem {stem!r}; there are: {', '.join(song.stems)}")
-        format = song.order.flags.format
+        format = song.request.separation.format
         return _send_file(song.stems[stem], song.name_stem(stem), MEDIA_TYPES[format])
 
     async def send_all(self, request: Request) -> Response:
@@ -198,15 +202,15 @@ class Service:
         _check_no_parameters(request)
         song = self._find(request)
         path = await run_in_threadpool(song.pack)
-        return _send_file(path, song.order.name_download("stems", "zip"), "application/zip")
+        return _send_file(path, song.request.name_download("stems", "zip"), "application/zip")
 
     def _find(self, request: Request) -> Song:
-        return self._shelf.find(request.path_params["id"])
+        return self._queue.find(request.path_params["id"])
 
     def _describe(self, song: Song) -> dict[str, Any]:
         address = f"/api/songs/{song.id}"
-        stage, place, result = self._shelf.look(song)
-        known: dict[str, Any] = {"id": song.id, "input": song.order.name, "status": stage}
+        stage, place, result = self._queue.look(song)
+        known: dict[str, Any] = {"id": song.id, "input": song.request.name, "status": stage}
         known |= {"place": place, "progress": song.progress}
         if result is None:
             return known
@@ -274,7 +278,7 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:  # noq
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
     bug = blame(error)
-    warn(f"stemsplit: {request.method} {request.url.path}: {bug}")
+    _log.error("%s %s: %s", request.method, request.url.path, bug)
     return answer_error(bug, 500)
 
 

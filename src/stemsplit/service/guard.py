@@ -14,7 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stemsplit.service.refusal import ForeignHostError, ForeignOriginError, RefusedError
+from stemsplit.service.errors import ForeignHostError, ForeignOriginError, RefusedError
 
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 

@@ -1,4 +1,4 @@
-"""The thread that separates the songs of the shelf, one after the other, and the separators that it keeps."""
+"""The thread that separates the songs of the queue, one after the other, and the separators that it keeps."""
 
 import os
 import threading
@@ -7,16 +7,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from stemsplit.audio import AudioInfo
-from stemsplit.cancel import Cancelled
-from stemsplit.command import make_delivery, open_separator
-from stemsplit.flags import Flags
-from stemsplit.inputs import Source
-from stemsplit.plan import Job, Provenance, fail, plan_jobs
-from stemsplit.result import FileResult
-from stemsplit.separator import Separator
-from stemsplit.service.shelf import Shelf, Song
-from stemsplit.song import SongWorker, blame
+from stemsplit.audio.info import AudioInfo
+from stemsplit.jobs.cancellation import Cancelled
+from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.plan import Job, Provenance, fail, plan_jobs
+from stemsplit.jobs.request import SeparationRequest, make_delivery, open_separator
+from stemsplit.jobs.result import FileResult
+from stemsplit.jobs.worker import SongWorker, blame
+from stemsplit.separation.separator import Separator
+from stemsplit.service.queue import Song, SongQueue
 
 _MAX_OPEN = 3
 
@@ -28,11 +27,11 @@ class Separators:
         self._max_open = max_open
         self._open: OrderedDict[object, Separator] = OrderedDict()
 
-    def open(self, flags: Flags) -> Separator:
-        """Return the separator for `flags`; the one that was not used for longest is closed for a new one."""
-        key = (flags.stem_names, flags.residual, flags.karaoke)
+    def open(self, request: SeparationRequest) -> Separator:
+        """Return the separator for `request`; the least recently used is closed."""
+        key = (request.stems, request.residual, request.karaoke)
         if key not in self._open:
-            self._open[key] = open_separator(flags)
+            self._open[key] = open_separator(request)
         self._open.move_to_end(key)
         while len(self._open) > self._max_open:
             _, last = self._open.popitem(last=False)
@@ -46,13 +45,13 @@ class Separators:
 
 
 class Worker:
-    """A thread that separates what is on the shelf; a context manager that ends it.
+    """A thread that separates what is in the queue; a context manager that ends it.
 
     A song that fails, for whatever reason, is a failed song and no more.
     """
 
-    def __init__(self, shelf: Shelf, separators: Separators) -> None:
-        self._shelf = shelf
+    def __init__(self, queue: SongQueue, separators: Separators) -> None:
+        self._queue = queue
         self._separators = separators
         self._thread = threading.Thread(target=self._run, name="worker")
 
@@ -63,24 +62,24 @@ class Worker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._shelf.close()
+        self._queue.close()
         self._thread.join()
         self._separators.close()
 
     def _run(self) -> None:
-        while (song := self._shelf.take()) is not None:
+        while (song := self._queue.take()) is not None:
             try:
                 result = self._separate(song)
             except Cancelled:
                 song.discard()
             else:
-                self._shelf.finish(song, _hide_paths(result, song))
+                self._queue.finish(song, _hide_paths(result, song))
 
     def _separate(self, song: Song) -> FileResult:
-        source = Source(song.order.name, song.source)
+        source = Source(song.request.name, song.source)
         try:
-            separator = self._separators.open(song.flags)
-            delivery = make_delivery(song.flags)
+            separator = self._separators.open(song.separation)
+            delivery = make_delivery(song.separation)
             (job,) = plan_jobs([source], Provenance.of(separator, delivery), delivery, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next song is separated
             return fail(source, blame(error))
@@ -112,7 +111,9 @@ def _hide_paths(result: FileResult, song: Song) -> FileResult:
     def hide(text: str | None) -> str | None:
         if text is None:
             return None
-        named = text.replace(str(song.source), song.order.name)
-        return named.replace(song.flags.output + os.sep, "").replace(str(song.folder), "the song's folder")
+        named = text.replace(str(song.source), song.request.name)
+        return named.replace(song.separation.output_dir + os.sep, "").replace(
+            str(song.folder), "the song's folder"
+        )
 
     return replace(result, error=hide(result.error), note=hide(result.note))

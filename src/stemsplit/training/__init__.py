@@ -4,7 +4,7 @@ Conventions: waveforms are float32 ``(channels, samples)`` at 44,100 Hz, stereo 
 stems stand in the order of a network's targets. Those of the bundled model are `TARGETS`.
 """
 
-from stemsplit.stft import StftSpec
+from stemsplit.dsp.stft import StftSpec
 
 TARGETS = ("vocals", "drums", "bass", "other")
 SAMPLE_RATE = 44100

@@ -10,28 +10,33 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.allocator import keep_freed_memory
-from stemsplit.training.baseline import reference_scores
-from stemsplit.training.card import write_card
-from stemsplit.training.checkpoint import heard_by, load_bandsplit, meet_half_way
-from stemsplit.training.comparison import Budget, Comparison
-from stemsplit.training.comparison_table import write_tables
-from stemsplit.training.contenders import open_contender
-from stemsplit.training.curves import draw_curves
-from stemsplit.training.drawing import draw_case
-from stemsplit.training.evaluation import Evaluation
-from stemsplit.training.export import ModelFacts, choose_targets, export_network
-from stemsplit.training.interrupt import INTERRUPTED, on_interrupt
-from stemsplit.training.loop import Trainer
-from stemsplit.training.material import SeedOption, WorkOption, add, prepare, say, screen
-from stemsplit.training.prepare import Workplace
-from stemsplit.training.presets import find_preset, read_options
-from stemsplit.training.remix import Remixer
-from stemsplit.training.reproduction import Exported
-from stemsplit.training.rows import find_rows
-from stemsplit.training.scores import save_scores, summary
-from stemsplit.training.songs import load_songs
-from stemsplit.training.validation import collect_cases, framewise_names, network_estimates, score_cases
+from stemsplit.training.curation.prepare import Workplace
+from stemsplit.training.data.songs import load_songs
+from stemsplit.training.data_commands import SeedOption, WorkOption, add, prepare, say, screen
+from stemsplit.training.evaluation.ablation import Budget, Comparison
+from stemsplit.training.evaluation.ablation_rows import find_rows
+from stemsplit.training.evaluation.ablation_table import write_tables
+from stemsplit.training.evaluation.baseline import reference_scores
+from stemsplit.training.evaluation.candidates import open_contender
+from stemsplit.training.evaluation.report import Evaluation
+from stemsplit.training.evaluation.scores import save_scores, summary
+from stemsplit.training.evaluation.spectrogram_plots import draw_case
+from stemsplit.training.evaluation.validation import (
+    collect_cases,
+    framewise_names,
+    network_estimates,
+    score_cases,
+)
+from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.fit.allocator import keep_freed_memory
+from stemsplit.training.fit.checkpoint import heard_by, load_bandsplit, meet_half_way
+from stemsplit.training.fit.curves import draw_curves
+from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
+from stemsplit.training.fit.presets import find_preset, read_options
+from stemsplit.training.fit.trainer import Trainer
+from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
+from stemsplit.training.release.model_card import write_card
+from stemsplit.training.release.reproduction import Exported
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 for command in (prepare, screen, add):

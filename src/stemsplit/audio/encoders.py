@@ -1,0 +1,214 @@
+"""Turning float samples into the bytes of a file.
+
+WAV is written here directly: the rounding, the 4 GiB limit and a full disk are then under control.
+Everything else goes through libsndfile into a `_Sink`, which keeps the operating system's own error:
+libsndfile reports a full disk as a short write, an unnamed internal error, or not at all.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from stemsplit.audio.channel_order import VORBIS_PLACES
+from stemsplit.audio.encoding import Encoding, quantise
+from stemsplit.audio.sndfile import PlainSoundFile
+from stemsplit.audio.wav import WavFormat, build_header, encode_samples
+from stemsplit.types import FloatArray
+
+# libsndfile keeps a block on its stack while it encodes Vorbis: large ones crash it.
+_LIBRARY_BLOCK: Final = 4096
+# Near-transparent variable rates: mp3 about 250, Vorbis 260, Opus 200 kbit/s for stereo music.
+_LEVELS: Final[dict[str, dict[str, float | str]]] = {
+    "mp3": {"compression_level": 0.0, "bitrate_mode": "VARIABLE"},
+    "ogg": {"compression_level": 0.2},
+    "opus": {"compression_level": 0.6},
+    "flac": {},
+}
+_CONTAINERS: Final = {"mp3": "MP3", "ogg": "OGG", "opus": "OGG", "flac": "FLAC"}
+
+
+class Encoder(Protocol):
+    """Takes interleaved samples, ``(samples, channels)``, and makes a file of them."""
+
+    def write(self, samples: FloatArray) -> None:
+        """Encode some samples."""
+        ...
+
+    def finish(self) -> None:
+        """Complete the file, which stays open; raise `OSError` if any byte could not be written."""
+        ...
+
+    def abort(self) -> None:
+        """Let go of the file as it is. May follow `finish`."""
+        ...
+
+
+def open_encoder(
+    file: BinaryIO,
+    encoding: Encoding,
+    *,
+    sample_rate: int,
+    n_channels: int,
+    n_samples: int | None,
+    gain: float = 1.0,
+) -> Encoder:
+    """Start writing ``file``; ``n_samples`` None means that the length is not known yet (WAV only)."""
+    if encoding.format == "wav":
+        wav_format = WavFormat(sample_rate, n_channels, encoding.subtype)
+        return WavEncoder(file, wav_format, bits=encoding.bits, n_samples=n_samples, gain=gain)
+    return SndfileEncoder(file, encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain)
+
+
+def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
+    """Write every byte to an unbuffered file, which may take fewer at a time."""
+    view = memoryview(data)
+    while view:
+        n_written = file.write(view)
+        if not n_written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        view = view[n_written:]
+
+
+class WavEncoder:
+    """Writes WAV; RF64 when the audio is beyond 4 GiB.
+
+    With an unknown length the place of the 64-bit sizes is reserved, so that the header can be completed.
+    """
+
+    def __init__(
+        self, file: BinaryIO, wav_format: WavFormat, *, bits: int | None, n_samples: int | None, gain: float
+    ) -> None:
+        self._file = file
+        self._format = wav_format
+        self._bits = bits
+        self._gain = gain
+        self._announced = n_samples
+        self._n_samples = 0
+        write_all(file, build_header(wav_format, n_samples or 0, reserve=n_samples is None))
+
+    def write(self, samples: FloatArray) -> None:
+        """Encode some samples."""
+        self._n_samples += len(samples)
+        if self._bits is None:
+            scaled = samples if self._gain == 1.0 else samples * np.float32(self._gain)
+            write_all(self._file, encode_samples(scaled, self._format.subtype))
+        else:
+            values, _ = quantise(samples, self._bits, gain=self._gain)
+            write_all(self._file, encode_samples(values, self._format.subtype))
+
+    def finish(self) -> None:
+        """Pad, and complete the header."""
+        if self._n_samples * self._format.frame_bytes % 2:
+            write_all(self._file, b"\0")
+        if self._announced is None:
+            self._file.seek(0)
+            write_all(self._file, build_header(self._format, self._n_samples, reserve=True))
+        else:
+            assert self._announced == self._n_samples
+
+    def abort(self) -> None:
+        """Let go of the file as it is."""
+
+
+class _Sink:
+    """A file object for libsndfile that remembers the first error instead of raising it in a C callback."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+        self.error: OSError | None = None
+
+    def detach(self) -> None:
+        """Touch the file no more, whatever libsndfile still wants to write."""
+        self._file = None
+
+    def write(self, data: bytes) -> int:
+        if self._file is not None and self.error is None:
+            try:
+                write_all(self._file, data)
+            except OSError as error:
+                self.error = error
+        # Saying that all went well keeps libsndfile from a second error of its own.
+        return len(data)
+
+    def read(self, n_bytes: int) -> bytes:
+        return b"" if self._file is None else self._file.read(n_bytes)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return 0 if self._file is None else self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return 0 if self._file is None else self._file.tell()
+
+
+class SndfileEncoder:
+    """Writes FLAC, mp3, Ogg Vorbis and Opus with libsndfile."""
+
+    def __init__(
+        self, file: BinaryIO, encoding: Encoding, *, sample_rate: int, n_channels: int, gain: float
+    ) -> None:
+        self._sink = _Sink(file)
+        self._bits = encoding.bits
+        self._gain = gain
+        places = VORBIS_PLACES.get(n_channels) if encoding.format in ("ogg", "opus") else None
+        self._order = None if places is None else np.argsort(places)
+        self._sound: PlainSoundFile | None = None
+        try:
+            with _raising_errors_of(self._sink):
+                self._sound = PlainSoundFile(
+                    self._sink,
+                    "w",
+                    sample_rate,
+                    n_channels,
+                    encoding.subtype,
+                    format=_CONTAINERS[encoding.format],
+                    **_LEVELS[encoding.format],
+                )
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, samples: FloatArray) -> None:
+        """Encode some samples."""
+        data: npt.NDArray[Any]
+        if self._order is not None:
+            samples = samples[:, self._order]
+        if self._bits is None:
+            data = samples if self._gain == 1.0 else samples * np.float32(self._gain)
+        else:
+            values, _ = quantise(samples, self._bits, gain=self._gain)
+            # libsndfile takes the upper bits of an int32.
+            data = values if self._bits == 16 else values << (32 - self._bits)
+        with _raising_errors_of(self._sink):
+            assert self._sound is not None
+            for start in range(0, len(data), _LIBRARY_BLOCK):
+                self._sound.write(data[start : start + _LIBRARY_BLOCK])
+
+    def finish(self) -> None:
+        """Flush the encoder and complete the header."""
+        with _raising_errors_of(self._sink):
+            assert self._sound is not None
+            self._sound.close()
+
+    def abort(self) -> None:
+        """Let go of the file as it is."""
+        self._sink.detach()
+        if self._sound is not None:
+            with contextlib.suppress(soundfile.SoundFileError):
+                self._sound.close()
+
+
+@contextlib.contextmanager
+def _raising_errors_of(sink: _Sink) -> Iterator[None]:
+    """Raise as `OSError` what went wrong in the sink, or else in libsndfile."""
+    try:
+        yield
+    except (soundfile.SoundFileError, RuntimeError, AssertionError) as error:
+        raise sink.error or OSError(errno.EIO, str(error)) from error
+    if sink.error is not None:
+        raise sink.error

@@ -1,0 +1,229 @@
+"""How stems are stored: the format, the sample type, its limits and its rounding.
+
+Integer PCM of ``bits`` bits holds ``-2**(bits-1) .. 2**(bits-1) - 1``; a sample of value 1.0 stands for
+``2**(bits-1)``, as every reader scales it. Rounding is to the nearest step, ties to even, so it has no bias
+and a PCM file that is read and written again is bit-identical. (libsndfile rounds down when it writes WAV.)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplit.audio.info import AudioInfo
+from stemsplit.errors import OutputError
+from stemsplit.types import FloatArray
+
+PcmArray = npt.NDArray[np.int16] | npt.NDArray[np.int32]
+
+PCM_BITS: Final = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
+LOSSY: Final = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS", "opus": "OPUS"}
+FORMATS: Final = ("wav", "flac", *LOSSY)
+
+_SUBTYPES: Final = {
+    ("wav", "16"): "PCM_16",
+    ("wav", "24"): "PCM_24",
+    ("wav", "32f"): "FLOAT",
+    ("flac", "16"): "PCM_16",
+    ("flac", "24"): "PCM_24",
+}
+_DEEPER_THAN_16: Final = {
+    "PCM_24": "PCM_24",
+    "PCM_32": "PCM_32",
+    "ALAC_20": "PCM_24",
+    "ALAC_24": "PCM_24",
+    "ALAC_32": "PCM_32",
+    "DWVW_24": "PCM_24",
+    "FLOAT": "FLOAT",
+    "DOUBLE": "FLOAT",
+}
+_MP3_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A file format and the sample type inside it.
+
+    Attributes
+    ----------
+    format : str
+        "wav", "flac", "mp3", "ogg" (Vorbis) or "opus".
+    subtype : str
+        libsndfile's name of the sample type: "PCM_16", "PCM_24", "PCM_32", "FLOAT", "MPEG_LAYER_III", ...
+    """
+
+    format: str
+    subtype: str
+
+    @property
+    def is_float(self) -> bool:
+        """Whether samples beyond full scale survive, so that no gain is ever needed."""
+        return self.subtype == "FLOAT"
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of integer PCM; None for float and lossy encodings."""
+        return PCM_BITS.get(self.subtype)
+
+    @property
+    def extension(self) -> str:
+        """The file name's ending, without the dot."""
+        return self.format
+
+
+@dataclass(frozen=True)
+class _Limit:
+    allows_rate: Callable[[int], bool]
+    rates: str
+    n_channels: int
+
+
+# Vorbis above 192 kHz or with more than 255 channels makes libsndfile 1.2 crash, so these limits come first.
+_LIMITS: Final = {
+    "wav": _Limit(lambda rate: 0 < rate < 2**32, "any rate", 65535),
+    "flac": _Limit(
+        lambda rate: 0 < rate <= 655350 and (rate <= 65535 or rate % 10 == 0),
+        "1 to 65535 Hz, or multiples of 10 up to 655350 Hz",
+        8,
+    ),
+    "mp3": _Limit(lambda rate: rate in _MP3_RATES, ", ".join(map(str, _MP3_RATES)) + " Hz", 2),
+    "ogg": _Limit(lambda rate: 1000 <= rate <= 192000, "1000 to 192000 Hz", 255),
+    "opus": _Limit(lambda rate: rate in _OPUS_RATES, ", ".join(map(str, _OPUS_RATES)) + " Hz", 255),
+}
+
+
+def choose_encoding(format: str, bits: str | None, source: AudioInfo) -> Encoding:
+    """Choose how to store the stems of one song.
+
+    Parameters
+    ----------
+    format : str
+        "wav", "flac", "mp3", "ogg" or "opus".
+    bits : str or None
+        "16", "24" or "32f" (32-bit float). None keeps the depth of the source where the format can:
+        16 bits for lossy and 8-bit sources; float for float sources in wav, 24 bits in flac.
+    source : AudioInfo
+        What the song was read from.
+
+    Raises
+    ------
+    OutputError
+        The format is unknown, cannot hold ``bits``, or cannot hold the source's rate or channels.
+
+    Examples
+    --------
+    >>> from stemsplit.audio.info import AudioInfo
+    >>> choose_encoding("wav", None, AudioInfo(44100, 2, None, "FLAC", "PCM_24"))
+    Encoding(format='wav', subtype='PCM_24')
+    """
+    if format not in FORMATS:
+        raise OutputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    if format in LOSSY:
+        if bits is not None:
+            raise OutputError(
+                f"format {format!r} is lossy and has no bits ({bits!r}): drop them, or choose wav or flac"
+            )
+        encoding = Encoding(format, LOSSY[format])
+    elif bits is None:
+        encoding = Encoding(format, _keep_depth(format, source.subtype))
+    elif (format, bits) in _SUBTYPES:
+        encoding = Encoding(format, _SUBTYPES[format, bits])
+    else:
+        possible = ", ".join(depths(format))
+        raise OutputError(f"format {format!r} cannot hold {bits!r} bits: choose one of {possible}")
+    check_encoding(encoding, sample_rate=source.sample_rate, n_channels=source.n_channels)
+    return encoding
+
+
+def depths(format: str) -> tuple[str, ...]:
+    """Return the bits that a format can be told to hold.
+
+    >>> depths("wav"), depths("mp3")
+    (('16', '24', '32f'), ())
+    """
+    return tuple(depth for kind, depth in _SUBTYPES if kind == format)
+
+
+def _keep_depth(format: str, subtype: str) -> str:
+    depth = _DEEPER_THAN_16.get(subtype, "PCM_16")
+    if format == "flac" and depth in ("FLOAT", "PCM_32"):
+        return "PCM_24"
+    return depth
+
+
+def check_encoding(encoding: Encoding, *, sample_rate: int, n_channels: int) -> None:
+    """Refuse a sample rate or a channel count that the format cannot hold.
+
+    Raises
+    ------
+    OutputError
+        With what the format can hold, and the formats that can hold anything.
+    """
+    limit = _LIMITS[encoding.format]
+    if not limit.allows_rate(sample_rate):
+        raise OutputError(
+            f"format {encoding.format!r} cannot hold {sample_rate} Hz (it can hold {limit.rates}): "
+            "choose wav or flac"
+        )
+    if not 1 <= n_channels <= limit.n_channels:
+        raise OutputError(
+            f"format {encoding.format!r} cannot hold {n_channels} channels (at most {limit.n_channels}): "
+            "choose wav"
+        )
+
+
+def gain_to_fit(encoding: Encoding, lowest: float, highest: float) -> float:
+    """Find the gain that keeps samples between ``lowest`` and ``highest`` from clipping.
+
+    1.0 as long as every sample, rounded, is a value that the encoding can hold; so a PCM sample of
+    ``1 - 2**-(bits-1)``, the largest there is, needs no gain. Otherwise the largest gain that makes all fit.
+    Lossy encodings fit up to 1.0 in magnitude, float always.
+    """
+    if encoding.is_float:
+        return 1.0
+    if encoding.bits is None:
+        return 1.0 / max(1.0, highest, -lowest)
+    scale = 2.0 ** (encoding.bits - 1)
+    fits = np.rint(highest * scale) <= scale - 1 and np.rint(lowest * scale) >= -scale
+    if fits:
+        return 1.0
+    return min(1.0, (scale - 1) / scale / max(highest, 1e-9), 1.0 / max(-lowest, 1e-9))
+
+
+def quantise(samples: FloatArray, bits: int, *, gain: float = 1.0) -> tuple[PcmArray, int]:
+    """Round samples to integer PCM.
+
+    Parameters
+    ----------
+    samples : array of float32
+        Any shape; 1.0 is full scale.
+    bits : int
+        16, 24 or 32.
+    gain : float
+        Multiplies the samples first.
+
+    Returns
+    -------
+    values : array of int16 (16 bits) or int32 (24 and 32 bits; right-aligned)
+        Of the same shape.
+    n_clipped : int
+        How many samples were beyond the range and had to be clipped.
+
+    Examples
+    --------
+    >>> quantise(np.float32([0.5 / 32768, 1.5 / 32768, -1.5 / 32768, 1.0]), 16)
+    (array([    0,     2,    -2, 32767], dtype=int16), 1)
+    """
+    scale = 2 ** (bits - 1)
+    # Scaling by a power of two is exact in float32; anything else, and the limits of 32 bits, are not.
+    exact = gain == 1.0 and bits < 32
+    scaled = samples * np.float32(scale) if exact else samples.astype(np.float64) * (scale * gain)
+    np.rint(scaled, out=scaled)
+    n_clipped = 0
+    if scaled.size and (scaled.max() > scale - 1 or scaled.min() < -scale):
+        n_clipped = int(np.count_nonzero((scaled > scale - 1) | (scaled < -scale)))
+        np.clip(scaled, -scale, scale - 1, out=scaled)
+    return (scaled.astype(np.int16) if bits == 16 else scaled.astype(np.int32)), n_clipped

@@ -1,0 +1,175 @@
+"""What the command shows: results on standard output, everything else on standard error.
+
+Either may be closed, full, or a pipe that nobody reads any more. The work is done all the same.
+"""
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from stemsplit.errors import OutputError
+from stemsplit.jobs.result import FileResult, Status
+
+
+def open_missing_streams() -> None:
+    """Lead nowhere what was closed before the program began (``>&-``), where Python has None for a stream.
+
+    Otherwise the next file to be opened would get the stream's number, and what others write there.
+    """
+    # the lowest free number is given first: in this order each stream gets its own
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = Path(os.devnull).open(mode, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
+            setattr(sys, name, nowhere)
+
+
+def has_stdout() -> bool:
+    """Tell whether the program began with a standard output."""
+    return sys.stdout.name != os.devnull
+
+
+def warn(text: str) -> None:
+    """Write one line to standard error; if that fails, there is nobody to be told."""
+    try:
+        print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the console
+    except OSError:
+        _drop(sys.stderr)
+
+
+def show(*lines: str) -> None:
+    """Write lines to standard output. A reader that goes away (``| head``) has seen enough.
+
+    Raises
+    ------
+    OutputError
+        If they cannot be written.
+    """
+    data = _encode("".join(line + "\n" for line in lines), sys.stdout.encoding)
+    with writing():
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+
+def _encode(text: str, encoding: str) -> bytes:
+    """Return `text` in bytes, those of a name as they are; signs that `encoding` has not are escaped."""
+    try:
+        return text.encode(encoding, "surrogateescape")
+    except UnicodeEncodeError:
+        return text.encode(encoding, "backslashreplace")
+
+
+@contextlib.contextmanager
+def writing() -> Iterator[None]:
+    """Writing to standard output: after a failure it leads nowhere."""
+    try:
+        yield
+    except BrokenPipeError:
+        _drop(sys.stdout)
+    except OSError as error:
+        _drop(sys.stdout)
+        raise OutputError(f"stdout: cannot be written ({error.strerror}); send it elsewhere") from error
+
+
+def _drop(stream: TextIO) -> None:
+    """Lead a stream nowhere: what its buffer still holds would fail again when the program ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+def settle_stdout() -> None:
+    """Empty standard output's buffer: at the very end a failure would take the place of the exit code."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
+
+
+def clock(seconds: float) -> str:
+    """Return minutes and seconds, hours in front where there are any.
+
+    >>> clock(222.4), clock(3600)
+    ('3:42', '1:00:00')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class ConsoleHandler(logging.Handler):
+    """Writes what the library logs to standard error, a line a record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        warn(f"stemsplit: {record.getMessage()}")
+
+
+class Results:
+    """Writes results to standard output: paths, or lines of JSON.
+
+    What becomes of the lines does not touch the songs: a reader that goes away (``| head``) has seen enough,
+    and why lines could not be written is kept as `problem`.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self.problem: str | None = None
+
+    def write(self, result: FileResult) -> None:
+        """Write the paths of a song that has its stems, or whatever came of it as JSON."""
+        if self._as_json:
+            self._write(result.to_json().encode() + b"\n")
+        elif result.status is not Status.FAILED:
+            lines = (os.fsencode(path) + b"\n" for path in result.outputs.values())
+            self._write(b"".join(lines))
+
+    def _write(self, data: bytes) -> None:
+        try:
+            with writing():
+                sys.stdout.buffer.write(data)
+                sys.stdout.buffer.flush()
+        except OutputError as error:
+            self.problem = str(error)
+
+
+def describe(result: FileResult) -> str:
+    """Return one line about a result, for a person."""
+    if result.status is Status.FAILED:
+        error = result.error or ""
+        return f"failed: {error if result.input in error else f'{result.input}: {error}'}"
+    if result.status is Status.SKIPPED:
+        return f"skipped: {result.input}: {result.note}"
+    length = "" if result.duration_s is None else f" ({clock(result.duration_s)})"
+    if result.status is Status.PLANNED:
+        return f"would separate: {result.input}{length}"
+    pace = ""
+    if result.elapsed_s is not None and result.speed is not None:
+        pace = f" in {result.elapsed_s:.1f} s, {result.speed:.1f} x real time"
+    return f"done: {result.input}{length}{pace}{_describe_remarks(result)}"
+
+
+def _describe_remarks(result: FileResult) -> str:
+    remarks = []
+    if result.gain is not None and result.gain != 1:
+        remarks.append(f"all stems scaled by {result.gain:.4f} so that none clips")
+    if result.clipped_samples:
+        remarks.append(f"{result.clipped_samples} samples clipped; use --bits 32f")
+    if result.note:
+        remarks.append(result.note)
+    return "".join(f"; {remark}" for remark in remarks)
+
+
+def summarise(results: Sequence[FileResult], n_jobs: int) -> str:
+    """Return how many songs came to what."""
+    counts = [
+        f"{sum(result.status is status for result in results)} {status}"
+        for status in Status
+        if any(result.status is status for result in results)
+    ]
+    if len(results) < n_jobs:
+        counts.append(f"{n_jobs - len(results)} not finished")
+    return f"{n_jobs} {'song' if n_jobs == 1 else 'songs'}: {', '.join(counts)}"

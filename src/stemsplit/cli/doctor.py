@@ -1,0 +1,219 @@
+"""The ``doctor`` command: what is installed, what really runs, and what to do where something is missing."""
+
+import json
+import platform
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stemsplit import __version__
+from stemsplit.cli.console import show
+from stemsplit.errors import DeviceError, ModelError, StemsplitError
+from stemsplit.jobs.result import ExitStatus
+
+if TYPE_CHECKING:
+    from stemsplit.models.device import Device
+
+_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "librosa", "mutagen", "typer", "rich")
+# never by name: the stemsplit of PyPI is another program
+_REINSTALL = "pip install --force-reinstall . (in your clone of stemsplit)"
+
+
+class Health(StrEnum):
+    """``missing`` is something one can do without; ``broken`` is not."""
+
+    OK = "ok"
+    MISSING = "missing"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `fix` is a command or an action."""
+
+    subject: str
+    health: Health
+    detail: str
+    fix: str | None = None
+
+    def __str__(self) -> str:
+        line = f"{self.health:<7}  {self.subject}: {self.detail}"
+        return line + (f"\n         fix: {self.fix}" if self.fix else "")
+
+
+def run_doctor(*, as_json: bool) -> ExitStatus:
+    """Print all findings; the exit code says whether songs can be separated."""
+    findings = list(examine())
+    healthy = all(finding.health is not Health.BROKEN for finding in findings)
+    if as_json:
+        report = {
+            "version": __version__,
+            "ok": healthy,
+            "findings": [asdict(finding) for finding in findings],
+        }
+        show(json.dumps(report))
+    else:
+        show(*map(str, findings))
+    return ExitStatus.OK if healthy else ExitStatus.FAILED
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything, the cheap things first."""
+    yield Finding(
+        "python", Health.OK, f"{platform.python_version()} on {platform.platform()} ({platform.machine()})"
+    )
+    yield Finding("stemsplit", Health.OK, __version__)
+    yield from map(_examine_package, _PACKAGES)
+    yield _examine_pyav()
+    yield _examine_server()
+    runtime = _examine_onnxruntime()
+    yield runtime
+    if runtime.health is Health.BROKEN:
+        return
+    models = list(_examine_models())
+    yield from models
+    if all(finding.health is Health.OK for finding in models):
+        yield from _examine_devices()
+
+
+def _find_version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _examine_package(package: str) -> Finding:
+    found = _find_version(package)
+    if found is None:
+        return Finding(package, Health.BROKEN, "not installed", _REINSTALL)
+    return Finding(package, Health.OK, found)
+
+
+def _examine_pyav() -> Finding:
+    found = _find_version("av")
+    if found is not None:
+        return Finding("PyAV", Health.OK, f"{found}, reads m4a, aac, wma and video containers")
+    detail = "not installed; m4a, aac, wma and video containers cannot be read"
+    return Finding("PyAV", Health.MISSING, detail, "pip install '.[formats]' (in your clone of stemsplit)")
+
+
+def _examine_server() -> Finding:
+    found = {package: _find_version(package) for package in ("starlette", "uvicorn")}
+    if all(found.values()):
+        packages = ", ".join(f"{package} {version}" for package, version in found.items())
+        return Finding("serve", Health.OK, f"{packages}, serve the web page")
+    detail = f"{' and '.join(package for package in found if not found[package])} not installed; no web page"
+    return Finding("serve", Health.MISSING, detail, "pip install '.[serve]' (in your clone of stemsplit)")
+
+
+def _examine_onnxruntime() -> Finding:
+    """See which of the two builds is there; together they overwrite each other's files."""
+    found = [name for name in ("onnxruntime", "onnxruntime-gpu") if _find_version(name)]
+    if len(found) == 2:
+        fix = "pip uninstall -y onnxruntime onnxruntime-gpu, then " + _REINSTALL
+        return Finding(
+            "onnxruntime", Health.BROKEN, "onnxruntime and onnxruntime-gpu are both installed", fix
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        return Finding("onnxruntime", Health.BROKEN, f"cannot be imported: {error}", _REINSTALL)
+    build = found[0] if found else "onnxruntime"
+    providers = ", ".join(onnxruntime.get_available_providers())
+    return Finding("onnxruntime", Health.OK, f"{onnxruntime.__version__} ({build}), offers {providers}")
+
+
+def _examine_models() -> Iterator[Finding]:
+    from stemsplit.registry.catalog import bundled_models, read_model
+
+    try:
+        paths = bundled_models()
+    except StemsplitError as error:
+        yield Finding("models", Health.BROKEN, str(error), _REINSTALL)
+        return
+    for path in paths:
+        subject = f"model {path.name}"
+        try:
+            info = read_model(path)
+        except StemsplitError as error:
+            yield Finding(subject, Health.BROKEN, str(error), _REINSTALL)
+            continue
+        targets = ", ".join(info.spec.targets)
+        yield Finding(subject, Health.OK, f"{info.name} {info.version} ({targets}), sha256 {info.sha256}")
+
+
+def _examine_devices() -> Iterator[Finding]:
+    import onnxruntime
+
+    from stemsplit.models.device import BACKENDS, count_cuda_devices
+
+    yield _examine_device("cpu", Health.BROKEN)
+    # without a GPU there is nothing to repair
+    yield _examine_device("cuda", Health.BROKEN if count_cuda_devices() else Health.MISSING)
+    offered = onnxruntime.get_available_providers()
+    for name, backend in BACKENDS.items():
+        if name != "cuda" and backend.provider in offered:
+            yield _examine_device(name, Health.MISSING)
+
+
+def _examine_device(name: str, otherwise: Health) -> Finding:
+    """Run a network on a device; if it does not, that is `otherwise`."""
+    from stemsplit.models.device import choose_device
+    from stemsplit.registry.catalog import bundled_models
+
+    try:
+        device = choose_device(name)
+        nodes = count_nodes(bundled_models()[0], device)
+    except DeviceError as error:
+        detail, _, fix = str(error).partition("; ")
+        return Finding(f"device {name}", otherwise, detail, fix or None)
+    except StemsplitError as error:
+        return Finding(f"device {name}", Health.BROKEN, str(error), _REINSTALL)
+    ran = ", ".join(f"{provider} {count}" for provider, count in nodes.most_common())
+    wanted = device.providers[0][0]
+    if not nodes[wanted]:
+        return Finding(
+            f"device {name}", Health.BROKEN, f"{wanted} ran nothing; nodes run by: {ran}", _REINSTALL
+        )
+    return Finding(f"device {name}", Health.OK, f"ran a test network; nodes run by: {ran}")
+
+
+def count_nodes(model: Path, device: "Device") -> "Counter[str]":
+    """Run `model` on silence under onnxruntime's profiler; return how many nodes each provider really ran.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot be opened or run.
+    """
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        try:
+            session = onnxruntime.InferenceSession(
+                str(model), options, providers=device.providers, enable_fallback=0
+            )
+            shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape[:3]]
+            session.run(["mask"], {"mixture": np.zeros((*shape, 16), dtype=np.float32)})
+        except Exception as error:  # onnxruntime's own errors share no base class
+            raise ModelError(f"{model}: the network failed: {error}") from error
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    return Counter(_find_providers(events))
+
+
+def _find_providers(events: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for event in events:
+        provider = event.get("args", {}).get("provider")
+        if event.get("cat") == "Node" and provider:
+            yield provider

@@ -1,0 +1,168 @@
+"""What models there are, and what one says about itself."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from itertools import groupby
+from typing import Any
+
+from stemsplit.cli.console import show, warn
+from stemsplit.errors import ModelError
+from stemsplit.jobs.result import ExitStatus
+from stemsplit.models.description import Description, read_description
+from stemsplit.models.integrity import hash_model
+from stemsplit.models.licence import UNKNOWN, say
+from stemsplit.models.mask_model import ModelInfo
+from stemsplit.registry.catalog import bundled_models, read_model, resolve
+from stemsplit.registry.record import read_pointer
+from stemsplit.registry.store import Registry
+
+
+def list_models(registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print one line for each model, of the package and of the user.
+
+    A registered model that cannot be read is named on standard error, and is a failure.
+    """
+    models, problems = [read_model(path) for path in bundled_models()], []
+    entries = {info.name: info for info in models}
+    for name in registry.names():
+        try:
+            entries[name] = read_registered(registry, name)
+        except ModelError as error:
+            problems.append(f"{name}: {error}")
+    if as_json:
+        show(*(json.dumps(describe_model(info, name)) for name, info in entries.items()))
+    else:
+        show(*_make_table(entries))
+    for problem in problems:
+        warn(f"stemsplit: {problem}")
+    return ExitStatus.FAILED if problems else ExitStatus.OK
+
+
+def show_model(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print everything about one model: a name, or a file."""
+    facts = describe_model(*find_model(model, registry))
+    if as_json:
+        show(json.dumps(facts))
+    else:
+        width = max(map(len, facts))
+        show(*(f"{key:<{width}}  {_plain(value)}" for key, value in facts.items()))
+    return ExitStatus.OK
+
+
+def show_licence(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print what may be done with a model, and who is to be named."""
+    info, name = find_model(model, registry)
+    spec = info.spec
+    facts = {
+        "name": name,
+        "licence": info.licence,
+        "commercial": info.commercial,
+        "attribution": spec.attribution,
+        "source": getattr(spec, "source", ""),
+    }
+    if as_json:
+        show(json.dumps(facts))
+        return ExitStatus.OK
+    show(
+        f"licence         {info.licence}",
+        f"commercial use  {say(info.commercial)}",
+        f"attribution     {spec.attribution or UNKNOWN}",
+        f"source          {facts['source'] or UNKNOWN}",
+    )
+    return ExitStatus.OK
+
+
+def find_model(model: str, registry: Registry) -> tuple[ModelInfo, str]:
+    """Return the model that `model` names, see `stemsplit.registry.catalog.resolve`, and what it is called.
+
+    Raises
+    ------
+    SettingsError
+        If there is no model of this name; the nearest is proposed.
+    ModelError
+        If it is a file that is no model, or cannot be read.
+    """
+    path = resolve(model, registry)
+    if model in registry and path == registry.path(model):
+        return read_registered(registry, model), model
+    info = read_model(path)
+    return info, info.name
+
+
+def read_registered(registry: Registry, name: str) -> ModelInfo:
+    """Return what the registry knows of a model. A foreign one is not opened, nor are its files hashed.
+
+    Raises
+    ------
+    ModelError
+        If its record cannot be read.
+    """
+    path = registry.path(name)
+    pointed = read_pointer(path)
+    if pointed is not None:
+        return read_model(pointed)
+    description = read_description(path)
+    return ModelInfo(path, hash_model(path, description.sha256), description)
+
+
+def describe_model(info: ModelInfo, name: str) -> dict[str, Any]:
+    """Return the metadata of a model, its file, the size of it in bytes and its hash."""
+    spec = asdict(info.spec)
+    files = {"files": spec["sha256"]} if "sha256" in spec else {}
+    targets = info.spec.targets
+    known = {
+        "name": name,
+        "targets": targets,
+        "licence": info.licence,
+        "commercial": info.commercial,
+        **files,
+    }
+    return {**spec, **known, "path": str(info.path), "size_bytes": _size(info), "sha256": info.sha256}
+
+
+def _size(info: ModelInfo) -> int:
+    """Bytes of all files of a model."""
+    spec = info.spec
+    if not isinstance(spec, Description):
+        return info.path.stat().st_size
+    files = [info.path.parent / file for file in {*spec.files, *spec.sha256}]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _make_table(entries: Mapping[str, ModelInfo]) -> list[str]:
+    rows = [("NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256")]
+    for name, info in entries.items():
+        spec = info.spec
+        rows.append(
+            (
+                name,
+                spec.version,
+                ",".join(spec.targets),
+                f"{spec.sample_rate} Hz",
+                f"{_size(info) / 1e6:.1f} MB",
+                info.licence + ("" if info.commercial is True else f" (commercial: {say(info.commercial)})"),
+                info.sha256[:12],
+            )
+        )
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return say(value)
+    if value is None:
+        return "not stated"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {each}" for key, each in value.items())
+    if isinstance(value, tuple | list):
+        return ", ".join(f"{each} x {n}" if n > 1 else str(each) for each, n in _runs(value))
+    return str(value)
+
+
+def _runs(values: Sequence[Any]) -> list[tuple[Any, int]]:
+    """Neighbours that are equal, counted."""
+    return [(value, len(list(run))) for value, run in groupby(values)]

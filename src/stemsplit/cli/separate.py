@@ -1,0 +1,126 @@
+"""The separation command: options in, stems and an exit code out."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from stemsplit.cli.console import Results, describe, has_stdout, summarise, warn
+from stemsplit.cli.options import Options
+from stemsplit.cli.progress import make_display
+from stemsplit.errors import SettingsError
+from stemsplit.jobs.batch import run_jobs
+from stemsplit.jobs.cancellation import Cancellation, catch_signals
+from stemsplit.jobs.inputs import Source, expand_inputs
+from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.jobs.request import SeparationRequest, make_delivery, open_separator
+from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
+from stemsplit.jobs.worker import SongWorker
+from stemsplit.models.licence import check_commercial, note_licences
+from stemsplit.separation.separator import Separator
+
+
+def separate(options: Options) -> ExitStatus:
+    """Do what `options` ask for.
+
+    Raises
+    ------
+    SettingsError
+        If they cannot be obeyed, whatever the songs are; nothing has been written.
+    ModelError, DeviceError
+        If the models cannot be opened.
+    LicenceError
+        If only models that allow commercial use are wanted, and one does not.
+    OutputError
+        If the journal cannot be read.
+    """
+    request = options.make_request()
+    delivery = make_delivery(request)
+    sources = expand_inputs(
+        options.inputs,
+        recursive=options.recursive,
+        output_dir=None if options.writes_stdout else delivery.output_dir,
+    )
+    _check_pipes(options, sources)
+    with open_separator(request) as separator:
+        check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
+        print_device(separator, request, quiet=options.quiet)
+        if options.writes_stdout:
+            return _run(options, separator, delivery, _plan_stdout(sources, separator), None)
+        journal = Journal(delivery.output_dir)
+        jobs = plan_jobs(sources, Provenance.of(separator, delivery), delivery, journal)
+        return _run(options, separator, delivery, jobs, journal)
+
+
+def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) -> None:
+    """Refuse what is not allowed, or say it once; ``--quiet`` leaves it to the results and the journal.
+
+    Raises
+    ------
+    LicenceError
+        If only models that allow commercial use are wanted, and one does not.
+    """
+    if commercial_only:
+        check_commercial(separator.models)
+    note = note_licences(separator.models)
+    if note and not quiet:
+        warn(note)
+
+
+def print_device(separator: Separator, request: SeparationRequest, *, quiet: bool) -> None:
+    """Say where the networks run and why, where that was left to the program."""
+    if request.device == "auto" and not quiet:
+        warn(f"device: {separator.device} ({separator.device_reason})")
+
+
+def _check_pipes(options: Options, sources: Sequence[Source]) -> None:
+    if any(source.is_stdin for source in sources) and sys.stdin.isatty():
+        raise SettingsError("'-' reads a wav from a pipe, and standard input is a terminal")
+    if not options.writes_stdout:
+        return
+    if len(sources) != 1:
+        raise SettingsError(f"--output - takes one song; {len(sources)} were named")
+    if not has_stdout():
+        raise SettingsError("--output - writes a wav into a pipe, and standard output is closed")
+    if sys.stdout.isatty() and not options.dry_run:
+        raise SettingsError("--output - writes a wav into a pipe, and standard output is a terminal")
+
+
+def _plan_stdout(sources: Sequence[Source], separator: Separator) -> list[Job]:
+    if len(separator.stems) != 1:
+        raise SettingsError(
+            f"--output - carries one stem, and these were asked for: {', '.join(separator.stems)}; "
+            "choose one with --stems"
+        )
+    return [Job(source, {}) for source in sources]
+
+
+def _run(
+    options: Options, separator: Separator, delivery: Delivery, jobs: Sequence[Job], journal: Journal | None
+) -> ExitStatus:
+    cancellation = Cancellation()
+    results = Results(as_json=options.json)
+    finished: list[FileResult] = []
+    with make_display(len(jobs), quiet=options.quiet) as display, catch_signals(cancellation):
+        worker = SongWorker(separator, delivery, journal, display, cancellation)
+        step = worker.inspect if options.dry_run else worker.write_files if journal else worker.write_stdout
+        work = partial(worker.attempt, step=step)
+        for result in run_jobs(jobs, work, cancellation=cancellation, n_jobs=options.jobs):
+            finished.append(result)
+            if journal is not None:
+                display.show(results, result)
+    _tell(options, finished, len(jobs))
+    if results.problem is not None:
+        warn(f"stemsplit: {results.problem}")
+    if cancellation.requested:
+        return cancellation.status
+    return exit_status(finished) if results.problem is None else ExitStatus.FAILED
+
+
+def _tell(options: Options, results: Sequence[FileResult], n_jobs: int) -> None:
+    """Say on standard error what the run came to."""
+    if not options.quiet and (n_jobs > 1 or len(results) < n_jobs):
+        warn(summarise(results, n_jobs))
+    for result in results:
+        if result.status is Status.FAILED:
+            warn(describe(result))

@@ -1,0 +1,66 @@
+"""The ``serve`` command, as it is typed. Nothing heavy is imported before it runs."""
+
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+
+from stemsplit.cli.exit import run_command
+from stemsplit.cli.options import Device, Models, ModelsFolder, Threads
+from stemsplit.errors import StemsplitError
+from stemsplit.jobs.result import ExitStatus
+
+ABOUT = "Serve a web page and a REST interface that split songs, until Ctrl-C."
+EPILOG = (
+    "There is no password: with a wider --host than 127.0.0.1, such as 0.0.0.0, everyone in the network "
+    "can use it. Songs and stems lie in a temporary folder that is removed at the end."
+)
+
+
+class MissingExtraError(StemsplitError):
+    """A package is missing that only one command needs."""
+
+
+def serve(  # noqa: PLR0917 - as they are typed
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="Address to listen at; 0.0.0.0 is all networks.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
+    ] = 8000,
+    device: Device = "auto",
+    model: Models = None,
+    models_dir: ModelsFolder = None,
+    threads: Threads = None,
+    max_mb: Annotated[
+        int, typer.Option("--max-mb", metavar="MB", min=1, help="Megabytes that a song may have.")
+    ] = 500,
+    keep_minutes: Annotated[
+        int,
+        typer.Option("--keep-minutes", metavar="N", min=1, help="Minutes that finished songs are kept."),
+    ] = 60,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the address and failures.")] = False,
+) -> None:
+    """Run the service."""
+
+    def command() -> ExitStatus:
+        _check_extra()
+        from stemsplit.cli.server import serve
+        from stemsplit.jobs.request import SeparationRequest
+        from stemsplit.service.app import Limits
+
+        defaults = SeparationRequest(
+            device=device, models=tuple(model or ()), models_dir=models_dir, threads=threads
+        )
+        limits = Limits(max_mb * 1_000_000, keep_minutes * 60.0)
+        return serve(defaults, host, port, limits, quiet=quiet)
+
+    run_command(command)
+
+
+def _check_extra() -> None:
+    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"serve needs {' and '.join(missing)}: pip install '.[serve]' (in your clone of stemsplit)"
+        )

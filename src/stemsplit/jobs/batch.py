@@ -1,0 +1,117 @@
+"""Many songs, one separator: several at a time, results in the order of the songs."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+
+from stemsplit.audio.info import AudioInfo
+from stemsplit.errors import OutputError
+from stemsplit.jobs.cancellation import Cancellation, Cancelled
+from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
+from stemsplit.jobs.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.jobs.result import FileResult
+from stemsplit.jobs.worker import SongWorker
+from stemsplit.separation.separator import Progress, Separator
+
+_POLL_S = 0.2
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    work: Callable[[Job], FileResult],
+    *,
+    cancellation: Cancellation,
+    n_jobs: int = 1,
+) -> Iterator[FileResult]:
+    """Yield the result of every job, in the order of `jobs`, while up to `n_jobs` run at a time.
+
+    Work runs in threads, never in the caller's, so that a signal cannot land in the middle of it. Jobs that
+    `cancellation` stops have no result.
+    """
+    pool = ThreadPoolExecutor(n_jobs, thread_name_prefix="song")
+    futures = [pool.submit(work, job) for job in jobs]
+    try:
+        for future in futures:
+            result = _wait(future)
+            if result is not None:
+                yield result
+    finally:
+        if not all(future.done() for future in futures):
+            cancellation.request()
+        pool.shutdown(cancel_futures=True)
+
+
+def _wait(future: "Future[FileResult]") -> FileResult | None:
+    while not future.done():
+        # a wait without end cannot be interrupted on every platform
+        wait([future], timeout=_POLL_S)
+    try:
+        return future.result()
+    except Cancelled:
+        return None
+
+
+def separate_file(
+    separator: Separator,
+    path: Path | str,
+    output_dir: Path | str,
+    *,
+    name: str = DEFAULT_TEMPLATE,
+    format: str = "wav",
+    bits: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FileResult:
+    """Separate one file into files.
+
+    Parameters
+    ----------
+    separator
+        Open, and left open.
+    path
+        The song.
+    output_dir
+        Where `name` starts; created if it is not there.
+    name
+        Template of the names, see `stemsplit.jobs.name_template.NameTemplate`.
+    format, bits
+        See `stemsplit.audio.encoding.choose_encoding`.
+    overwrite
+        Replace files that exist.
+    progress
+        Called with the number of samples finished so far.
+
+    Raises
+    ------
+    SettingsError
+        If the template cannot be used.
+    AudioError, OutputError, ModelError, DeviceError
+        If the song cannot be read, separated or written; nothing is left under the final names.
+    """
+    delivery = Delivery(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
+    (job,) = plan_jobs([Source(str(path), Path(path))], Provenance.of(separator, delivery), delivery, None)
+    if job.settled is not None:
+        raise OutputError(job.settled.error)
+    return SongWorker(separator, delivery, listener=_Counter(progress)).write_files(job)
+
+
+@dataclass
+class _Counter:
+    """Turns the steps of one song into a running total."""
+
+    progress: Progress | None
+    n_samples: int = 0
+
+    def start(self, job: Job, info: AudioInfo) -> None:
+        """Nothing to count yet."""
+
+    def advance(self, job: Job, n_samples: int) -> None:  # noqa: ARG002 - the signature is given
+        """Count on."""
+        self.n_samples += n_samples
+        if self.progress is not None:
+            self.progress(self.n_samples)
+
+    def finish(self, job: Job, result: FileResult) -> None:
+        """Nothing left to count."""

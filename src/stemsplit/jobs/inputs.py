@@ -1,0 +1,245 @@
+"""What the user named, turned into songs: files, folders, globs, and ``-`` for standard input."""
+
+import fnmatch
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Final
+
+from stemsplit.audio.extensions import is_audio
+from stemsplit.errors import OutputError
+from stemsplit.jobs import journal
+
+STDIN = "-"
+_HERE = PurePath()
+
+# kept by the system at the top of a disk, closed to its user, and never with music in it
+_SYSTEM_FOLDERS: Final = frozenset(("lost+found", "System Volume Information", "$RECYCLE.BIN"))
+
+
+@dataclass(frozen=True)
+class Source:
+    """One song to read.
+
+    `mirror` is where its folder lies below the folder that was named, or below the fixed beginning of a
+    glob, and so below the output folder too.
+    `problem` says why there is nothing to read; such a source becomes a failed result, so that one wrong
+    name does not stop the others.
+    """
+
+    label: str
+    path: Path | None
+    mirror: PurePath = _HERE
+    problem: str | None = None
+
+    @property
+    def track(self) -> str:
+        """Base name of the song."""
+        return self.path.stem if self.path else "stdin"
+
+    @property
+    def is_stdin(self) -> bool:
+        """Whether the song comes on standard input."""
+        return self.path is None and self.problem is None
+
+
+def expand_inputs(
+    inputs: Sequence[str], *, recursive: bool = False, output_dir: Path | None = None
+) -> list[Source]:
+    """Return the songs that `inputs` stand for, in the order named, folders sorted, each song once.
+
+    In folders and in what globs match, hidden names and the stems of earlier runs are passed over, and links
+    to folders are not followed. A folder that cannot be read becomes a source with a problem.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        Files, folders, globs (for shells that do not expand them) and ``-``.
+    recursive : bool
+        Also read the folders inside a folder.
+    output_dir : Path, optional
+        Passed over inside a folder and where a glob matches it; also when it is named among others and has
+        no song in it, as a shell's ``*`` names it from the second run on.
+    """
+    search = _Search(recursive, output_dir)
+    named = [text for text in inputs if not search.is_bare_output(text)] or inputs
+    seen: set[str] = set()
+    sources: list[Source] = []
+    for text in named:
+        for source in search.expand(text):
+            key = source.label if source.path is None else os.path.realpath(source.path)
+            if key not in seen:
+                seen.add(key)
+                sources.append(source)
+    return sources
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """A glob: the folder before its first wildcard, the rest in parts, and whether a slash ends it."""
+
+    base: Path
+    parts: tuple[str, ...]
+    only_folders: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "_Pattern":
+        path = Path(text)
+        n_fixed = len(path.parts) - len(path.relative_to(path.anchor).parts)
+        while not glob.has_magic(path.parts[n_fixed]):
+            n_fixed += 1
+        return cls(Path(*path.parts[:n_fixed]), path.parts[n_fixed:], text.endswith(("/", os.sep)))
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What lies in one folder, sorted, without the output folder and the stems of earlier runs."""
+
+    folders: list[Path] = field(default_factory=list)
+    songs: list[Path] = field(default_factory=list)
+    problems: list[Source] = field(default_factory=list)
+
+
+class _Search:
+    """The way from what was named to the songs."""
+
+    def __init__(self, recursive: bool, output_dir: Path | None) -> None:
+        self._recursive = recursive
+        self._output = os.path.realpath(output_dir) if output_dir else None
+        self._stems: set[Path] = set()
+
+    def is_bare_output(self, text: str) -> bool:
+        """Tell whether `text` is the output folder and nothing in it is to be read or told."""
+        folder = Path(text)
+        if text in ("", STDIN) or not self._is_output(folder):
+            return False
+        return not any(self._songs(folder, folder, recursive=self._recursive))
+
+    def expand(self, text: str) -> list[Source]:
+        """Return the songs that `text` stands for."""
+        if text == STDIN:
+            return [Source(STDIN, None)]
+        path = Path(text)
+        if text and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a closed folder
+            songs = self._expand_folder(path, path)
+            return songs or [self._nothing(path, "there is no audio file in the folder")]
+        if text and os.path.lexists(path):
+            return [Source(text, path)]
+        if glob.has_magic(text[len(path.anchor) :]):
+            pattern = _Pattern.parse(text)
+            songs = list(self._match(pattern, pattern.base, pattern.parts))
+            return songs or [self._nothing(text, "no audio file matches")]
+        return [_missing(text)]
+
+    def _expand_folder(self, folder: Path, base: Path) -> list[Source]:
+        songs = list(self._songs(folder, base, recursive=self._recursive))
+        if songs or self._recursive:
+            return songs
+        if any(song.path for song in self._songs(folder, base, recursive=True)):
+            hint = "those in its subfolders are read with --recursive"
+            return [_problem(folder, f"there is no audio file in the folder; {hint}")]
+        return []
+
+    def _songs(self, folder: Path, base: Path, *, recursive: bool) -> Iterator[Source]:
+        """Yield the songs of `folder` in the order of their names, a folder's files before its folders'."""
+        listing = self._list(folder)
+        yield from listing.problems
+        yield from (_song(path, base) for path in listing.songs if not _is_hidden(path))
+        for path in listing.folders if recursive else ():
+            if _is_entered(path):
+                yield from self._songs(path, base, recursive=True)
+
+    def _match(self, pattern: _Pattern, folder: Path, parts: tuple[str, ...]) -> Iterator[Source]:
+        """Yield the songs below `folder` to which `parts`, the rest of `pattern`, lead."""
+        if parts[0] == "**":
+            yield from self._match_at_any_depth(pattern, folder, parts[1:])
+            return
+        listing = self._list(folder)
+        yield from listing.problems
+        folders = [path for path in listing.folders if _fits(path, parts[0])]
+        if len(parts) > 1:
+            for path in folders:
+                yield from self._match(pattern, path, parts[1:])
+            return
+        if not pattern.only_folders:
+            yield from (_song(path, pattern.base) for path in listing.songs if _fits(path, parts[0]))
+        if "**" not in pattern.parts:  # `**` goes through the folders by itself
+            for path in folders:
+                yield from self._expand_folder(path, pattern.base)
+
+    def _match_at_any_depth(
+        self, pattern: _Pattern, folder: Path, parts: tuple[str, ...]
+    ) -> Iterator[Source]:
+        yield from self._match(pattern, folder, parts or ("*",))
+        for path in self._list(folder).folders:
+            if _is_entered(path):
+                yield from self._match_at_any_depth(pattern, path, parts)
+
+    def _list(self, folder: Path) -> _Listing:
+        try:
+            with os.scandir(folder) as entries:
+                is_folder = {entry.name: _is_folder(entry) for entry in entries}
+            if journal.FILE_NAME in is_folder:
+                self._stems |= journal.Journal(folder).files
+        except OSError as error:
+            what = f"the folder cannot be read: {error.strerror}; check its name and permissions"
+            return _Listing(problems=[_problem(folder, what)])
+        except OutputError as error:  # the journal's, without which a stem would pass for a song
+            return _Listing(problems=[Source(str(folder), None, problem=str(error))])
+        listing = _Listing()
+        for name in sorted(is_folder):
+            path = folder / name
+            if is_folder[name]:
+                listing.folders.extend([] if self._is_output(path) else [path])
+            elif path not in self._stems and is_audio(path):
+                listing.songs.append(path)
+        return listing
+
+    def _is_output(self, folder: Path) -> bool:
+        return self._output is not None and os.path.realpath(folder) == self._output
+
+    def _nothing(self, label: str | Path, what: str) -> Source:
+        return _problem(label, what + ("; stems of earlier runs are left out" if self._stems else ""))
+
+
+def _song(path: Path, base: Path) -> Source:
+    return Source(str(path), path, path.parent.relative_to(base))
+
+
+def _problem(label: str | Path, what: str) -> Source:
+    return Source(str(label), None, problem=f"{label}: {what}")
+
+
+def _missing(text: str) -> Source:
+    """Say why `text` cannot be found; it may be there, below a folder that is closed."""
+    try:
+        os.lstat(text)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        return _problem(text, f"it cannot be reached: {error.strerror}; check its name and permissions")
+    return Source(text, None, problem=f"{text or repr(text)}: no such file or folder; check the name")
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to where one may not look
+        return False
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.name.startswith(".")
+
+
+def _is_entered(folder: Path) -> bool:
+    """Tell whether the way down goes through `folder`, which was not named."""
+    is_link = os.path.islink(folder)  # noqa: PTH114 - Path.is_symlink raises in a closed folder
+    return not (is_link or _is_hidden(folder) or folder.name in _SYSTEM_FOLDERS)
+
+
+def _fits(path: Path, part: str) -> bool:
+    """Tell whether `part` of a glob matches the name of `path`; a hidden one only if `part` is hidden too."""
+    return fnmatch.fnmatch(path.name, part) and (part.startswith(".") or not _is_hidden(path))

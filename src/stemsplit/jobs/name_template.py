@@ -1,0 +1,165 @@
+"""Names of stem files: a template, filled in with what is known of the song, made safe for every disk.
+
+A template is a relative path with ``/`` between folders and ``{fields}`` in braces. Whatever a field holds
+(tags included) becomes part of one name: it can neither leave its folder nor start a new one.
+"""
+
+import string
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePath
+
+from stemsplit.errors import SettingsError
+from stemsplit.files.names import (
+    HASH_DIGITS,
+    MAX_NAME_BYTES,
+    clean_name,
+    clean_value,
+    identity,
+    is_illegal,
+    shorten,
+)
+
+DEFAULT_TEMPLATE = "{track}/{stem}.{ext}"
+
+FIELDS: dict[str, str] = {
+    "track": "name of the song's file, without its extension",
+    "file": "name of the song's file, with its extension",
+    "folder": "name of the folder that holds the song",
+    "title": "tag, or the track",
+    "artist": "tag",
+    "album": "tag",
+    "number": "track number, two digits",
+    "stem": "vocals, drums ...",
+    "ext": "wav, flac ...",
+}
+TAG_FIELDS = frozenset({"title", "artist", "album", "number"})
+
+
+@dataclass(frozen=True)
+class NameTemplate:
+    """A checked template.
+
+    Parameters
+    ----------
+    text : str
+        For example ``"{artist}/{track} ({stem}).{ext}"``. Double braces stand for braces.
+
+    Raises
+    ------
+    SettingsError
+        If a field is unknown, the path is absolute or climbs with ``..``, a name holds a character that
+        some file system refuses, or it does not end in ``.{ext}``.
+
+    Examples
+    --------
+    >>> NameTemplate("{track}/{stem}.{ext}").render({"track": "So?", "stem": "bass", "ext": "wav"})
+    PurePosixPath('So_/bass.wav')
+    """
+
+    text: str = DEFAULT_TEMPLATE
+
+    def __post_init__(self) -> None:
+        if not self.text.endswith(".{ext}"):
+            raise SettingsError(f"the name template {self.text!r} must end in '.{{ext}}'")
+        for parts in self._components:
+            self._check_component(parts)
+
+    @cached_property
+    def fields(self) -> frozenset[str]:
+        """Names of the fields that the template uses."""
+        return frozenset(name for parts in self._components for _, name in parts if name)
+
+    @cached_property
+    def _components(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
+        """One entry a path component; each is a run of (literal text, field after it)."""
+        return tuple(_parse_component(piece, self.text) for piece in self.text.split("/"))
+
+    def _check_component(self, parts: tuple[tuple[str, str | None], ...]) -> None:
+        literal = "".join(text for text, _ in parts)
+        bad = sorted({char for char in literal if is_illegal(char)})
+        if bad:
+            raise SettingsError(
+                f"the name template {self.text!r} holds {', '.join(map(repr, bad))}, which not every "
+                "file system takes; folders are separated by '/'"
+            )
+        if not any(name for _, name in parts) and clean_name(literal) != literal:
+            raise SettingsError(
+                f"the name template {self.text!r} has a folder called {literal!r}; "
+                "it must be a relative path of plain names"
+            )
+
+    def render(self, values: Mapping[str, str]) -> PurePath:
+        """Fill in the fields; every component comes out as a legal name of bounded length."""
+        return PurePath(*(_render_component(parts, values) for parts in self._components))
+
+
+def _parse_component(piece: str, template: str) -> tuple[tuple[str, str | None], ...]:
+    try:
+        parsed = list(string.Formatter().parse(piece))
+    except ValueError as error:
+        raise SettingsError(f"the name template {template!r} cannot be read: {error}") from error
+    for _, name, spec, conversion in parsed:
+        if name is not None and (name not in FIELDS or spec or conversion):
+            shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
+            raise SettingsError(
+                f"the name template {template!r} has an unknown field {{{shown}}}; there are: "
+                + ", ".join(f"{{{field}}}" for field in FIELDS)
+            )
+    return tuple((literal, name) for literal, name, _, _ in parsed)
+
+
+def _render_component(parts: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
+    cleaned = {name: clean_value(values[name]).strip() or "_" for _, name in parts if name}
+
+    def join(fill: Mapping[str, str]) -> str:
+        return clean_name("".join(text + (fill[name] if name else "") for text, name in parts))
+
+    while len(join(cleaned).encode()) > MAX_NAME_BYTES:
+        excess = len(join(cleaned).encode()) - MAX_NAME_BYTES
+        longest = max(cleaned, key=lambda name: len(cleaned[name].encode()), default=None)
+        if longest is None or len(cleaned[longest].encode()) <= 2 * HASH_DIGITS:
+            raise SettingsError(f"the name template makes a name too long for a disk: {join(cleaned)!r}")
+        size = len(cleaned[longest].encode())
+        cleaned[longest] = shorten(cleaned[longest], max(size - excess, 2 * HASH_DIGITS))
+    return join(cleaned)
+
+
+class Claims:
+    """The files that songs are to become; each belongs to whoever claims it first.
+
+    Two paths may be one file on a file system that folds case or accents, and one may be a folder that
+    another needs.
+    """
+
+    def __init__(self) -> None:
+        self._files: dict[str, str] = {}
+        self._folders: dict[str, str] = {}
+
+    def claim(self, outputs: Sequence[tuple[Path, str]]) -> str | None:
+        """Claim all `outputs`, pairs of a path and what goes there; or none of them, and return why.
+
+        >>> claims = Claims()
+        >>> claims.claim([(Path("x.wav"), "the vocals of one")])
+        >>> claims.claim([(Path("X.wav"), "the vocals of two")])
+        'the vocals of two and the vocals of one would both be written to X.wav'
+        """
+        files = ChainMap[str, str]({}, self._files)
+        folders = ChainMap[str, str]({}, self._folders)
+        for path, owner in outputs:
+            name = identity(path)
+            if name in files:
+                return f"{owner} and {files[name]} would both be written to {path}"
+            if name in folders:
+                return f"{folders[name]} needs a folder where {owner} would be written: {path}"
+            for folder in path.parents:
+                name_above = identity(folder)
+                if name_above in files:
+                    return f"{owner} needs a folder where {files[name_above]} would be written: {folder}"
+                folders[name_above] = owner
+            files[name] = owner
+        self._files |= files.maps[0]
+        self._folders |= folders.maps[0]
+        return None

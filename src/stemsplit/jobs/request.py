@@ -1,0 +1,140 @@
+"""A request: which stems are asked for, of which models, and how they are written.
+
+The command line and the service both fill a `SeparationRequest`; nothing below them knows who asked.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stemsplit.audio.encoding import choose_encoding
+from stemsplit.audio.info import AudioInfo
+from stemsplit.errors import OutputError, SettingsError
+from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
+from stemsplit.jobs.plan import Delivery
+from stemsplit.registry.catalog import resolve
+from stemsplit.registry.store import Registry
+from stemsplit.separation.separator import Separator
+
+
+@dataclass(frozen=True)
+class SeparationRequest:
+    """What is asked of a run, whoever asks.
+
+    Parameters
+    ----------
+    stems
+        Names of the stems; None for all that the models offer.
+    residual, karaoke, wiener, half, shifts, ensemble, weights
+        As the arguments of `stemsplit.Separator`.
+    chunk_s, overlap_s
+        In seconds; None for the values of the model.
+    batch_size
+        Chunks in one call of the network; None for the default of the device.
+    models
+        Names or files of models; empty for those of the package.
+    models_dir
+        Folder of the registered models; None for the default.
+    device, provider_options, threads
+        Where and how the networks run.
+    output_dir, name_template, format, bits
+        Where the stems are written, under which names, in which format.
+    overwrite, skip_existing, resume
+        What happens to files that exist.
+    """
+
+    stems: tuple[str, ...] | None = None
+    residual: bool = False
+    karaoke: str | None = None
+    wiener: int = 0
+    models: tuple[str, ...] = ()
+    models_dir: str | None = None
+    ensemble: bool = False
+    weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    device: str = "auto"
+    provider_options: Mapping[str, str] = field(default_factory=dict)
+    half: bool = False
+    threads: int | None = None
+    chunk_s: float | None = None
+    overlap_s: float | None = None
+    batch_size: int | None = None
+    shifts: int = 1
+    output_dir: str = "separated"
+    name_template: str = DEFAULT_TEMPLATE
+    format: str = "wav"
+    bits: str | None = None
+    overwrite: bool = False
+    skip_existing: bool = False
+    resume: bool = False
+
+
+def parse_stems(text: str) -> tuple[str, ...]:
+    """Return the names in a list separated by commas, each once.
+
+    Raises
+    ------
+    SettingsError
+        If a name is empty.
+
+    Examples
+    --------
+    >>> parse_stems("vocals, drums,vocals")
+    ('vocals', 'drums')
+    """
+    names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
+    if "" in names:
+        raise SettingsError(f"--stems {text!r} has an empty name; write them like vocals,drums")
+    return names
+
+
+def make_delivery(request: SeparationRequest) -> Delivery:
+    """Return how the stems of a request are written.
+
+    Raises
+    ------
+    SettingsError
+        If no song could be written in this way: an unknown format, or bits that it does not have.
+    """
+    # every format can hold this song, so what is refused here would be refused for every song
+    plain_song = AudioInfo(48000, 2, None, "WAV", "PCM_16")
+    try:
+        choose_encoding(request.format, request.bits, plain_song)
+    except OutputError as error:
+        raise SettingsError(str(error)) from error
+    return Delivery(
+        Path(request.output_dir),
+        NameTemplate(request.name_template),
+        request.format,
+        request.bits,
+        overwrite=request.overwrite,
+        skip_existing=request.skip_existing,
+        resume=request.resume,
+    )
+
+
+def open_separator(request: SeparationRequest) -> Separator:
+    """Open the models that a request needs.
+
+    Raises
+    ------
+    SettingsError, ModelError, DeviceError
+        As `stemsplit.Separator`.
+    """
+    registry = Registry(request.models_dir)
+    return Separator(
+        request.stems,
+        residual=request.residual,
+        karaoke=request.karaoke,
+        wiener=request.wiener,
+        device=request.device,
+        models=[resolve(model, registry) for model in request.models] or None,
+        threads=request.threads,
+        chunk_s=request.chunk_s,
+        overlap_s=request.overlap_s,
+        batch_size=request.batch_size,
+        ensemble=request.ensemble,
+        weights=request.weights,
+        provider_options=request.provider_options,
+        half=request.half,
+        shifts=request.shifts,
+    )

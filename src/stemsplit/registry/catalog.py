@@ -1,0 +1,120 @@
+"""The models that come with the package, and the choice among models by the stems they offer."""
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeAlias
+
+from stemsplit.did_you_mean import unknown_name
+from stemsplit.errors import ModelError
+from stemsplit.models.device import Device
+from stemsplit.models.external import SpectralModel, WaveModel, open_foreign
+from stemsplit.models.integrity import check_graph_file
+from stemsplit.models.mask_model import MaskModel, ModelInfo
+from stemsplit.models.onnx_metadata import read_metadata
+from stemsplit.models.spec import ModelSpec
+from stemsplit.registry.record import read_pointer
+from stemsplit.registry.store import Registry
+
+Model: TypeAlias = MaskModel | SpectralModel | WaveModel
+
+
+def bundled_models() -> list[Path]:
+    """Return the ``.onnx`` files of the package, sorted by name.
+
+    An installed package holds them in ``weights``; in a source checkout they lie in ``models/`` at the top.
+    """
+    package = Path(str(files("stemsplit")))
+    for folder in (package / "weights", package.parent.parent / "models"):
+        found = sorted(folder.glob("*.onnx"))
+        if found:
+            return found
+    raise ModelError("the package holds no models; reinstall stemsplit, or name a file with --model")
+
+
+def resolve(model: Path | str, registry: Registry | None = None) -> Path:
+    """Return the file that `model` names: an ``.onnx`` that describes itself, or a description.
+
+    What has the suffix of one, a folder in front, or is the path of a file, is a path; any other word is
+    the name of a registered model, or of one of the package.
+
+    Raises
+    ------
+    SettingsError
+        If there is no model of this name; the nearest is proposed.
+    ModelError
+        If it is a file of another kind.
+    """
+    path = Path(model)
+    if path.suffix in {".onnx", ".toml"} or path.is_file():
+        return path
+    if path.name != str(model):
+        raise ModelError(
+            f"{model}: no model; name an .onnx file made for stemsplit, "
+            "or the .toml file that describes another one"
+        )
+    return find_by_name(str(model), registry or Registry())
+
+
+def find_by_name(name: str, registry: Registry) -> Path:
+    """Return the file of the registered model `name`, or of the one of the package.
+
+    Raises
+    ------
+    SettingsError
+        If there is neither; the nearest name is proposed.
+    """
+    if name in registry:
+        return registry.path(name)
+    bundled = {read_spec(path).name: path for path in bundled_models()}
+    if name in bundled:
+        return bundled[name]
+    raise unknown_name(f"there is no model {name!r}", name, [*bundled, *registry.names()])
+
+
+def open_model(path: Path, *, device: Device, threads: int | None = None) -> Model:
+    """Open an ``.onnx`` that describes itself, or the model that a description (``.toml``) is about.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or wrong, or leads to other files or to foreign code.
+    DeviceError
+        If the model cannot run on `device`.
+    """
+    if path.suffix == ".toml":
+        pointed = read_pointer(path)
+        if pointed is None:
+            return open_foreign(path, device=device, threads=threads)
+        path = pointed
+    locations = check_graph_file(path)
+    if locations:
+        raise ModelError(
+            f"{path}: keeps weights in other files ({', '.join(locations)}); a model must be one file"
+        )
+    return MaskModel(path, device=device, threads=threads)
+
+
+def read_model(path: Path) -> ModelInfo:
+    """Return what the model at `path` says about itself, and make sure that onnxruntime can open it.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no ONNX model, or lacks metadata.
+    """
+    return open_model(path, device=Device("cpu"), threads=1).info
+
+
+def read_spec(path: Path) -> ModelSpec:
+    """Return what the model at `path` says about itself, without opening its network.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, is no ONNX model, or lacks metadata.
+    """
+    metadata = read_metadata(path)
+    try:
+        return ModelSpec.from_metadata(metadata)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error

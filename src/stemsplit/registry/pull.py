@@ -1,0 +1,195 @@
+"""Fetching a model: every file of it, held against its hash, then registered like one from the disk."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from stemsplit.errors import DownloadError, ModelError, SettingsError
+from stemsplit.files.atomic import explaining
+from stemsplit.models.description import Description, read_description
+from stemsplit.models.mask_model import hash_file
+from stemsplit.registry.catalog import read_model
+from stemsplit.registry.download import OFFLINE_VARIABLE, Limits, Progress, fetch
+from stemsplit.registry.index import RemoteFile, RemoteModel, check_sha256, find_remote
+from stemsplit.registry.install import Candidate, add_model
+from stemsplit.registry.store import Registry
+from stemsplit.registry.urls import is_url, name_of_url
+
+DOWNLOADS = ".downloads"
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What was asked for.
+
+    Parameters
+    ----------
+    what
+        An address of an ``.onnx`` file, or a name of the list.
+    index
+        The list; None for the user's.
+    sha256
+        What the one file must be.
+    describe
+        Description of a file that has none itself.
+    allow_unpinned
+        Whether a file may come of which nobody said what it must be.
+    """
+
+    what: str
+    index: Path | None = None
+    sha256: str | None = None
+    describe: Path | None = None
+    allow_unpinned: bool = False
+
+    def find(self) -> RemoteModel:
+        """Return the model to fetch.
+
+        Raises
+        ------
+        SettingsError
+            If there is none of the name, an address is none, or a file is not pinned and must be.
+        """
+        model = self._from_url() if is_url(self.what) else self._from_index()
+        if self.sha256 is not None:
+            model = replace(model, files=(_pin(model, check_sha256(self.sha256)),))
+        loose = [file.name for file in model.files if file.sha256 is None]
+        if loose and not self.allow_unpinned:
+            raise SettingsError(
+                f"nothing pins what {', '.join(loose)} must be; give its --sha256, or take whatever comes "
+                "with --allow-unpinned"
+            )
+        return model
+
+    def _from_url(self) -> RemoteModel:
+        if self.index is not None:
+            raise SettingsError("--index lists names; leave it out with an address")
+        name = name_of_url(self.what)
+        description = read_description(self.describe) if self.describe else None
+        if description and description.files != (name,):
+            raise SettingsError(f"{self.describe} describes {', '.join(description.files)}, not {name} alone")
+        return RemoteModel(name, (RemoteFile(name, (self.what,), None),), description, {})
+
+    def _from_index(self) -> RemoteModel:
+        if self.describe is not None:
+            raise SettingsError("--describe goes with an address; the list describes its models itself")
+        return find_remote(self.what, self.index)
+
+
+def _pin(model: RemoteModel, sha256: str) -> RemoteFile:
+    if len(model.files) != 1:
+        raise SettingsError(
+            f"{model.name} has {len(model.files)} files; --sha256 is for one, the list for all"
+        )
+    (file,) = model.files
+    if file.sha256 not in {None, sha256}:
+        raise SettingsError(f"--sha256 is {sha256}, and the list says {file.sha256}; one of them is wrong")
+    return replace(file, sha256=sha256)
+
+
+def pull_model(
+    registry: Registry,
+    model: RemoteModel,
+    *,
+    name: str | None,
+    overwrite: bool,
+    limits: Limits,
+    progress: Callable[[str, int, int | None], None] | None = None,
+) -> str:
+    """Fetch and register `model`; return the name it got.
+
+    What has been fetched is kept until the model is registered, so that a call after a failure goes on.
+    `progress` is called with a file's name, the bytes so far, and those of the whole where they are known.
+
+    Raises
+    ------
+    DownloadError
+        If a file cannot be fetched, or another call fetches the same model now.
+    ModelError, SettingsError, OutputError
+    """
+    wanted = name or (None if model.name.endswith(".onnx") else model.name)
+    if wanted is not None:
+        registry.check_free(wanted, overwrite=overwrite)
+    folder = registry.folder / DOWNLOADS / _key(model)
+    with _alone_in(folder, model.name):
+        for file in model.files:
+            _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
+        candidate = Candidate(folder, model.files[0].name, _describe(model))
+        if model.description is None:
+            _compare_licence(model, folder / candidate.file)
+        added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
+        shutil.rmtree(folder, ignore_errors=True)
+    return added
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path, model: str) -> Iterator[None]:
+    """Keep other calls out of the folder of a download; it stays behind only if something is in it."""
+    from filelock import FileLock, Timeout  # for other commands on models it is time lost
+
+    path = folder / ".lock"
+    lock = FileLock(path)
+    with explaining(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout as error:
+            raise DownloadError(f"{model}: is being fetched by another call; wait for its end") from error
+    try:
+        yield
+    finally:
+        # while it is held: afterwards it could be that of another call
+        with contextlib.suppress(OSError):
+            path.unlink()
+        lock.release()
+        for emptied in (folder, folder.parent):
+            with contextlib.suppress(OSError):
+                emptied.rmdir()
+
+
+def _key(model: RemoteModel) -> str:
+    """Name the folder of a download, so that other addresses or hashes never go on with it."""
+    said = repr([(file.name, file.urls, file.sha256) for file in model.files])
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _fetch_one(file: RemoteFile, folder: Path, limits: Limits, progress: Progress | None) -> None:
+    path = folder / file.name
+    if path.is_file() and file.sha256 in {None, hash_file(path)}:
+        return  # whole: it has its name
+    problems = []
+    for url in file.urls:
+        try:
+            fetch(url, path, sha256=file.sha256, limits=limits, progress=progress)
+            return
+        except DownloadError as error:
+            problems.append(str(error))
+    raise DownloadError("; ".join(problems))
+
+
+def _describe(model: RemoteModel) -> Description | None:
+    """Return the description, with the first address as the source if none is given."""
+    description = model.description
+    if description is None or description.source:
+        return description
+    return replace(description, source=model.files[0].urls[0])
+
+
+def _compare_licence(model: RemoteModel, path: Path) -> None:
+    if not model.stated:
+        return
+    info = read_model(path)
+    for key, value in model.stated.items():
+        found = getattr(info, key)
+        if found != value:
+            raise ModelError(f"{model.name}: the list says that {key} is {value!r}, the file says {found!r}")
+
+
+def is_offline(asked: bool) -> bool:
+    """Tell whether the network is not to be used: by an option, or by the environment."""
+    return asked or os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}

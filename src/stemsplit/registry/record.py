@@ -1,0 +1,100 @@
+"""``model.toml``: what the registry keeps beside the files of a model.
+
+For a foreign model it is its description, complete: what its family and its graph said is written out, and
+the hash of every file. A file that describes itself needs no more than a pointer with its hash::
+
+    self_described = true
+    graph = "band.onnx"
+    sha256 = { "band.onnx" = "..." }
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from stemsplit.errors import ModelError
+from stemsplit.files.toml import read_toml
+from stemsplit.models.description import KINDS_OF, OUTPUT_KINDS, Description
+from stemsplit.models.integrity import check_pinned, hold
+
+FILE_NAME = "model.toml"
+
+
+def format_description(description: Description, sha256: Mapping[str, str]) -> str:
+    """Return `description` as TOML, which `parse_description` reads back to the same."""
+    values = {
+        each.name: getattr(description, each.name)
+        for each in fields(Description)
+        if each.name not in {"graphs", "sha256"}
+        and description.output_kind in KINDS_OF.get(each.name, OUTPUT_KINDS)
+    }
+    graphs = description.graphs
+    if len(graphs) == 1:
+        values |= {"graph": graphs[0].file, "targets": graphs[0].targets}
+    else:
+        values["graphs"] = {target: graph.file for graph in graphs for target in graph.targets}
+    return format_toml({**values, "sha256": dict(sha256)})
+
+
+def format_pointer(file: str, sha256: str) -> str:
+    """Return the record of a `file` that describes itself."""
+    return format_toml({"self_described": True, "graph": file, "sha256": {file: sha256}})
+
+
+def format_toml(values: Mapping[str, Any]) -> str:
+    """Return `values` as TOML; those that are tables of texts come last.
+
+    >>> print(format_toml({"name": "a", "sizes": [1, 2], "sha256": {"a.onnx": "00"}}), end="")
+    name = "a"
+    sizes = [1, 2]
+    sha256 = { "a.onnx" = "00" }
+    """
+    return "".join(f"{key} = {_format_value(value)}\n" for key, value in values.items())
+
+
+def _format_value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        inside = ", ".join(
+            f"{_format_value(str(key))} = {_format_value(each)}" for key, each in value.items()
+        )
+        return f"{{ {inside} }}" if inside else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_format_value, value))}]"
+    if isinstance(value, float):
+        return repr(value)
+    # texts, numbers and truth values are written alike in JSON and TOML, save for one control character
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def read_pointer(path: Path) -> Path | None:
+    """Return the file that the record at `path` points to, its hash checked; None if it is a description.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, lies elsewhere, or is another one than was registered.
+    """
+    pointer = _read(path)
+    if pointer is None:
+        return None
+    file, pinned = pointer
+    try:
+        check_pinned(path.parent, [file], pinned)
+        return hold(path.parent, file)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> tuple[str, dict[str, str]] | None:
+    try:
+        values = read_toml(path, about="a record of a model")
+    except ModelError:  # reading it as a description will say it better
+        return None
+    if values.get("self_described") is not True:
+        return None
+    file, pinned = values.get("graph"), values.get("sha256")
+    if not isinstance(file, str) or not isinstance(pinned, dict) or not isinstance(pinned.get(file), str):
+        raise ModelError(f"{path}: names no graph with its sha256; register the model again")
+    return file, {file: pinned[file]}

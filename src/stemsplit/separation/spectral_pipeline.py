@@ -1,0 +1,307 @@
+"""A lane: the models that share one sample rate, STFT and chunking, from waveform to signals.
+
+A `Lane` is the plan; `LaneInput`, `Lane.infer` and `LaneOutput` are the three stages of one song, each
+run by one thread.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplit.dsp.channels import group_channels
+from stemsplit.dsp.chunks import Chunk, Chunker, ChunkSpec, CrossFade
+from stemsplit.dsp.resample import Resampler
+from stemsplit.dsp.stft import Analysis, StftSpec, Synthesis
+from stemsplit.dsp.wiener import filter_estimates
+from stemsplit.errors import ModelError, SettingsError
+from stemsplit.models.description import Description
+from stemsplit.models.external import SpectralModel
+from stemsplit.models.mask_model import MaskModel
+from stemsplit.models.spec import ModelSpec
+from stemsplit.separation.level_scan import Level, Scan
+from stemsplit.separation.recipe import Signal
+from stemsplit.types import ComplexArray, FloatArray
+
+OVERLAP_S = 0.5
+
+
+@dataclass(frozen=True)
+class LaneSpec:
+    """What models must have in common to share a lane."""
+
+    sample_rate: int
+    stft: StftSpec
+    chunks: ChunkSpec
+
+    @classmethod
+    def of(
+        cls, spec: ModelSpec | Description, *, chunk_s: float | None, overlap_s: float | None
+    ) -> "LaneSpec":
+        """The lane of a model; `chunk_s` replaces the chunk length that the model proposes.
+
+        Without `overlap_s`, neighbours overlap by `OVERLAP_S` or two fifths of a chunk, whichever is less.
+        """
+        if isinstance(spec, Description):
+            return cls(spec.sample_rate, spec.stft, _chunk_foreign(spec, chunk_s, overlap_s))
+        length_s = spec.chunk_s if chunk_s is None else chunk_s
+        chunks = ChunkSpec.from_seconds(
+            chunk_s=length_s,
+            overlap_s=min(OVERLAP_S, length_s / 2.5) if overlap_s is None else overlap_s,
+            context_s=spec.context_s,
+            frames_per_s=spec.sample_rate / spec.hop_length,
+        )
+        return cls(spec.sample_rate, spec.stft, chunks)
+
+
+def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | None) -> ChunkSpec:
+    """Chunks as the description proposes; those of a network that takes so many frames and no others."""
+    frames_per_s = spec.sample_rate / spec.hop_length
+    length_s = spec.chunk_s if chunk_s is None else chunk_s
+    if spec.n_frames:
+        if chunk_s is not None:
+            raise SettingsError(
+                f"{spec.name} hears {spec.n_frames / frames_per_s:.1f} s at once, no more and no less; "
+                "leave --chunk out"
+            )
+        context = int(np.ceil(spec.context_s * frames_per_s - 1e-6))
+        if spec.n_frames <= 2 * context:
+            raise ModelError(
+                f"{spec.name} hears {spec.n_frames} frames at once, which leaves none between {context} "
+                "frames of context on either side; give a smaller context_s in its description"
+            )
+        length_s = (spec.n_frames - 2 * context) / frames_per_s
+    chunks = ChunkSpec.from_seconds(
+        chunk_s=length_s,
+        overlap_s=spec.overlap * length_s if overlap_s is None else overlap_s,
+        context_s=spec.context_s,
+        frames_per_s=frames_per_s,
+    )
+    if 0 < spec.n_frames < chunks.step + chunks.fade + 2 * chunks.context:
+        raise SettingsError(
+            f"{spec.name} hears {spec.n_frames} frames at once, which cannot overlap by {chunks.fade}; "
+            "use a shorter overlap"
+        )
+    return chunks
+
+
+@dataclass(frozen=True)
+class MaskedChunk:
+    """The kept frames of a chunk ``(channels, bins, frames)`` and masks ``(n, channels, rows, frames)``.
+
+    There is one array of masks for each signal of the lane (of one mask), or, where the Wiener filter needs
+    every target, one for each model.
+    """
+
+    spectrogram: ComplexArray
+    masks: tuple[FloatArray, ...]
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class Lane:
+    """Models that share a front end, and the signals wanted of them."""
+
+    spec: LaneSpec
+    models: tuple[MaskModel | SpectralModel, ...]
+    signals: tuple[Signal, ...]
+    signal_models: tuple[int, ...]  # for each signal the place of its model in `models`
+    wiener: int
+    batch_size: int
+    delay: int = 0  # samples of silence before the song, at the models' rate
+
+    @property
+    def step_s(self) -> float:
+        """Seconds from one chunk to the next."""
+        return self.spec.chunks.step * self.spec.stft.hop_length / self.spec.sample_rate
+
+    def open_scan(self, *, sample_rate: int, n_channels: int) -> Scan | None:  # noqa: ARG002 - as all lanes
+        """Begin the first pass over a song: there is none."""
+        return None
+
+    def open_input(
+        self,
+        *,
+        sample_rate: int,
+        n_channels: int,
+        levels: tuple[Level, ...] | None,  # noqa: ARG002 - as all lanes
+    ) -> "LaneInput":
+        """Begin to read a song."""
+        return LaneInput(self, sample_rate=sample_rate, n_channels=n_channels)
+
+    def open_output(self, *, sample_rate: int, n_channels: int) -> "LaneOutput":
+        """Begin to put a song together."""
+        return LaneOutput(self, sample_rate=sample_rate, n_channels=n_channels)
+
+    def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
+        """Run the networks over `chunks`, in batches of equal shape."""
+        masked: list[MaskedChunk] = []
+        for _, run in groupby(chunks, key=lambda chunk: chunk.spectrogram.shape):
+            alike = list(run)
+            for start in range(0, len(alike), self.batch_size):
+                masked += self._infer_batch(alike[start : start + self.batch_size])
+        return masked
+
+    def _infer_batch(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
+        # one chunk needs no copy
+        spectrograms = (
+            np.stack([chunk.spectrogram for chunk in chunks]) if chunks[1:] else chunks[0].spectrogram[None]
+        )
+        by_model = [
+            _mask_channels(self._ask(number), model.spec, spectrograms)
+            for number, model in enumerate(self.models)
+        ]
+        return [
+            MaskedChunk(
+                _copy_frames(chunk.spectrogram[..., chunk.kept]),
+                self._select([masks[place][..., chunk.kept] for masks in by_model]),
+                chunk.is_last,
+            )
+            for place, chunk in enumerate(chunks)
+        ]
+
+    def _ask(self, number: int) -> Callable[[ComplexArray], FloatArray]:
+        """The model as a function; of a foreign one, only the graphs that are needed."""
+        model = self.models[number]
+        if isinstance(model, MaskModel) or self.wiener:
+            return model
+        signals = zip(self.signal_models, self.signals, strict=True)
+        wanted = frozenset(place for owner, signal in signals if owner == number for place in signal.targets)
+        return partial(model, wanted=wanted)
+
+    def _select(self, by_model: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        """What the back end needs of each model's masks, copied, so that the rest can go."""
+        if self.wiener:
+            return tuple(masks.copy() for masks in by_model)
+        return tuple(
+            by_model[model][list(signal.targets)].sum(axis=0, keepdims=True)
+            for model, signal in zip(self.signal_models, self.signals, strict=True)
+        )
+
+
+def _mask_channels(
+    ask: Callable[[ComplexArray], FloatArray], spec: ModelSpec | Description, spectrograms: ComplexArray
+) -> FloatArray:
+    """Masks of ``(batch, channels, bins, frames)`` for any number of channels.
+
+    A channel without a partner is given to a stereo network on both sides; the two masks are averaged.
+    """
+    n_batch, n_channels, _, n_frames = spectrograms.shape
+    at_once = spec.n_channels
+    groups = group_channels(n_channels, at_once=at_once)
+    if len(groups) == 1 and n_channels == at_once:
+        return ask(spectrograms)
+    whole = np.empty((n_batch, len(spec.targets), n_channels, spec.n_rows, n_frames), dtype=np.float32)
+    for group in groups:
+        doubled = group + group[-1:] * (at_once - len(group))
+        masks = ask(spectrograms[:, doubled])
+        whole[:, :, group] = masks if len(group) == at_once else masks.mean(axis=2, keepdims=True)
+    return whole
+
+
+class LaneInput:
+    """The front end of one song: blocks of the mixture in, chunks out."""
+
+    def __init__(self, lane: Lane, *, sample_rate: int, n_channels: int) -> None:
+        spec = lane.spec
+        self._resampler = Resampler(from_hz=sample_rate, to_hz=spec.sample_rate)
+        self._analysis = Analysis(spec.stft, n_channels=n_channels)
+        self._chunker = Chunker(spec.chunks)
+        self._n_samples = 0
+        self._silence: FloatArray | None = np.zeros((n_channels, lane.delay), dtype=np.float32)
+
+    def process(self, mixture: FloatArray) -> list[Chunk]:
+        """Take ``(channels, samples)`` at the song's rate."""
+        return list(self._chunker.process(self._analyse(self._resampler.process(mixture))))
+
+    def flush(self) -> list[Chunk]:
+        """Return the last chunks."""
+        spectrogram = self._analyse(self._resampler.flush())
+        if self._n_samples == 0:
+            # a song shorter than one sample at the model's rate still has a frame, of silence
+            spectrogram = self._analyse(np.zeros((spectrogram.shape[0], 1), dtype=np.float32))
+        return [
+            *self._chunker.process(spectrogram),
+            *self._chunker.process(self._analysis.flush()),
+            *self._chunker.flush(),
+        ]
+
+    def _analyse(self, waveform: FloatArray) -> ComplexArray:
+        self._n_samples += waveform.shape[-1]
+        if self._silence is not None and waveform.shape[-1]:
+            waveform, self._silence = np.concatenate([self._silence, waveform], axis=-1), None
+        return self._analysis.process(waveform)
+
+
+class LaneOutput:
+    """The back end of one song: masked chunks in, the waveform of every signal out."""
+
+    def __init__(self, lane: Lane, *, sample_rate: int, n_channels: int) -> None:
+        self._lane = lane
+        self._n_channels = n_channels
+        self._fades = [CrossFade(lane.spec.chunks) for _ in lane.signals]
+        self._syntheses = [Synthesis(lane.spec.stft, lead=lane.delay) for _ in lane.signals]
+        self._resamplers = [Resampler(from_hz=lane.spec.sample_rate, to_hz=sample_rate) for _ in lane.signals]
+
+    def process(self, chunk: MaskedChunk) -> list[FloatArray]:
+        """Return ``(channels, samples)`` at the song's rate for each signal; all of one length."""
+        finished = []
+        for place, estimate in enumerate(self._estimate(chunk)):
+            spectrogram = self._fades[place].process(estimate, is_last=chunk.is_last)
+            waveform = self._syntheses[place].process(spectrogram)
+            if chunk.is_last:
+                waveform = np.concatenate([waveform, self._syntheses[place].flush()], axis=-1)
+            finished.append(self._resamplers[place].process(waveform))
+        return finished
+
+    def flush(self) -> list[FloatArray]:
+        """Return what the change of sample rate still held."""
+        return [resampler.flush() for resampler in self._resamplers]
+
+    def _estimate(self, chunk: MaskedChunk) -> Iterator[ComplexArray]:
+        """The spectrogram of each signal in turn, ``(channels, bins, frames)``."""
+        lane = self._lane
+        models = zip(lane.signal_models, lane.signals, strict=True)
+        if lane.wiener:
+            refined = [self._refine(model, chunk) for model in range(len(lane.models))]
+            yield from (refined[model][list(signal.targets)].sum(axis=0) for model, signal in models)
+            return
+        for (model, _), masks in zip(models, chunk.masks, strict=True):
+            rows = lane.models[model].spec.row_of_bin
+            yield apply_mask(masks[0], chunk.spectrogram, rows=rows)
+
+    def _refine(self, model: int, chunk: MaskedChunk) -> ComplexArray:
+        """All targets of a model, and what they leave over, through the Wiener filter."""
+        lane, masks = self._lane, chunk.masks[model]
+        spec = lane.models[model].spec
+        if not spec.exhaustive:
+            rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))
+            masks = np.concatenate([masks, rest])
+        guesses = np.stack([apply_mask(mask, chunk.spectrogram, rows=spec.row_of_bin) for mask in masks])
+        for group in map(list, group_channels(self._n_channels, at_once=spec.n_channels)):
+            mixture = chunk.spectrogram[group]
+            guesses[:, group] = filter_estimates(
+                guesses[:, group], mixture, iterations=lane.wiener, regularisation=spec.regularisation
+            )
+        return guesses
+
+
+def _copy_frames(spectrogram: ComplexArray) -> ComplexArray:
+    """Copy ``(channels, bins, frames)`` in its order in memory, so that what it was cut from can go."""
+    return spectrogram.swapaxes(-1, -2).copy().swapaxes(-1, -2)
+
+
+def apply_mask(
+    mask: FloatArray, spectrogram: ComplexArray, *, rows: NDArray[np.intp] | None = None
+) -> ComplexArray:
+    """Multiply ``(channels, bins, frames)`` by a mask, keeping the spectrogram's order in memory.
+
+    The mask is ``(channels, rows, frames)``; `rows` names the row of each bin.
+    """
+    by_frame = np.ascontiguousarray(mask.swapaxes(-1, -2))
+    if rows is not None:
+        by_frame = by_frame.take(rows, axis=-1)
+    return np.asarray(by_frame * spectrogram.swapaxes(-1, -2)).swapaxes(-1, -2)

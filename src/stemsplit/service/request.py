@@ -1,0 +1,91 @@
+"""Requests of clients: the parameters of an upload, checked as the command checks its options."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from stemsplit.errors import SettingsError
+from stemsplit.jobs.name_template import NameTemplate
+from stemsplit.jobs.request import SeparationRequest, make_delivery, parse_stems
+from stemsplit.models.mask_model import ModelInfo
+from stemsplit.separation.model_selection import check_name
+from stemsplit.separation.recipe import make_recipe
+
+PARAMETERS = ("name", "stems", "residual", "karaoke", "format", "bits")
+
+_DOWNLOAD = NameTemplate("{track} ({stem}).{ext}")
+_TRUTHS = {"true": True, "false": False}
+
+
+@dataclass(frozen=True)
+class UploadRequest:
+    """The name of a song, as the client has it, and the separation that is asked for."""
+
+    name: str
+    separation: SeparationRequest
+
+    def name_download(self, stem: str, ext: str) -> str:
+        """Return what a client's file of one stem is called.
+
+        >>> UploadRequest("C:\\\\Music\\\\Song.mp3", SeparationRequest()).name_download("vocals", "flac")
+        'Song (vocals).flac'
+        """
+        track = PurePosixPath(self.name.replace("\\", "/")).stem
+        return str(_DOWNLOAD.render({"track": track, "stem": stem, "ext": ext}))
+
+
+def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) -> UploadRequest:
+    """Read the parameters of an upload; what is not said is as `defaults` have it.
+
+    Raises
+    ------
+    SettingsError
+        If one is unknown, there twice, or cannot be read.
+    """
+    given: dict[str, Any] = dict(check_parameters(query, PARAMETERS))
+    name = given.pop("name", "").strip() or "song"
+    residual = _read_truth("residual", given.pop("residual", "false"))
+    if "stems" in given:
+        given["stems"] = parse_stems(given["stems"])
+    return UploadRequest(name, replace(defaults, residual=residual, **given))
+
+
+def check_parameters(query: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:
+    """Return the parameters of a request by name.
+
+    Raises
+    ------
+    SettingsError
+        If one is unknown, or there twice.
+    """
+    for name, _ in query:
+        if name not in known:
+            raise SettingsError(f"the parameter {name!r} is unknown; there are: {', '.join(known) or 'none'}")
+    given = dict(query)
+    if len(given) < len(query):
+        raise SettingsError("a parameter is there twice; name several stems like stems=vocals,drums")
+    return given
+
+
+def _read_truth(name: str, text: str) -> bool:
+    if text not in _TRUTHS:
+        raise SettingsError(f"{name} is {text!r}; write true or false")
+    return _TRUTHS[text]
+
+
+def check_request(request: UploadRequest, models: Sequence[ModelInfo]) -> None:
+    """Make sure that `models` can make what is asked for, and that some format holds it.
+
+    Raises
+    ------
+    SettingsError
+        If they cannot, in the words of the command.
+    """
+    wanted = request.separation
+    specs = [model.spec for model in models]
+    offered = {target for spec in specs for target in spec.targets}
+    for stem in [*(wanted.stems or ()), *([] if wanted.karaoke is None else [wanted.karaoke])]:
+        check_name(stem, offered)
+    make_recipe(specs, wanted.stems, residual=wanted.residual, karaoke=wanted.karaoke)
+    make_delivery(wanted)

@@ -1,0 +1,105 @@
+"""Commands that make the songs of a training: prepare, screen, add."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stemsplit.errors import StemsplitError
+from stemsplit.models.mask_model import hash_file
+from stemsplit.training.curation.activity import model_separation
+from stemsplit.training.curation.prepare import Workplace
+from stemsplit.training.curation.prepare import prepare as prepare_songs
+from stemsplit.training.curation.screening import Screening, minutes_of_music, write_report
+from stemsplit.training.data.dataset import PARTS, PATTERNS, UNSTATED, Dataset, add_songs
+from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.fit.checkpoint import heard_by
+
+WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
+SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of renders, examples and weights.")]
+
+
+def prepare(
+    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
+    work: WorkOption,
+    songs: Annotated[int, typer.Option(min=1, help="Songs of 40 s to render.")] = 130,
+    seed: SeedOption = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+) -> None:
+    """Decode the library and render the virtual band. May be interrupted and run again."""
+    prepare_songs(Workplace(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=say)
+
+
+def screen(
+    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
+    work: WorkOption,
+    model: Annotated[Path, typer.Option(help="The .onnx file that listens.")],
+    voice_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Backing with a voice for more of the time leaves training.")
+    ] = 0.2,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
+) -> None:
+    """Hear the real recordings: take voices out of the backing, find passages without drums or bass.
+
+    Stems that the model is sure of are kept as well.
+
+    Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
+    """
+    separate, name = model_separation(model, threads=threads), hash_file(model)
+    source, songs = Workplace(library, work).open_library(), work / "songs"
+    terms = "; ".join(terms for _, terms in heard_by(model) - {LIBRARY})
+    screening = Screening(
+        source, songs, work / "traces", separate, model=name, voice_share=voice_share, licence=terms
+    )
+    write_report(screening.run(say), work / "screen.csv")
+    typer.echo(minutes_of_music(work / "songs"))
+
+
+def add(  # noqa: PLR0917 - the command line names them
+    folder: Annotated[Path, typer.Argument(help="Folder of songs with a file for each stem.")],
+    work: WorkOption,
+    name: Annotated[str, typer.Option(help="Of the data set; its validation songs are reported under it.")],
+    split: Annotated[str, typer.Option(help="train, or valid: nothing is trained on those.")] = "train",
+    stem: Annotated[
+        list[str] | None,
+        typer.Option(help="STEM=PATTERN of file names; may be repeated. Default: vocals=vocals.* and so on."),
+    ] = None,
+    parts: Annotated[
+        str, typer.Option(help="Stems in .stem.mp4 files, behind the mixture, separated by commas.")
+    ] = ",".join(PARTS),
+    licence: Annotated[str, typer.Option(help="What may be done with the songs.")] = UNSTATED,
+) -> None:
+    """Store songs of your own for training or validation. May be interrupted and run again.
+
+    A song that cannot be read is left out and named; the command then exits with 1.
+    """
+    dataset = Dataset(
+        folder,
+        name,
+        split=split,
+        licence=licence,
+        patterns=_read_patterns(stem) if stem else PATTERNS,
+        parts=parts.split(","),
+    )
+    if n_failed := add_songs(dataset, work / "songs", say):
+        raise StemsplitError(f"{n_failed} songs could not be added, see above")
+
+
+def _read_patterns(pairs: list[str]) -> dict[str, list[str]]:
+    """Patterns by stem, out of ``stem=pattern``.
+
+    >>> _read_patterns(["viola=*_va_*", "strings=vn*", "strings=vc*"])
+    {'viola': ['*_va_*'], 'strings': ['vn*', 'vc*']}
+    """
+    patterns: dict[str, list[str]] = {}
+    for pair in pairs:
+        stem, _, pattern = pair.partition("=")
+        if not stem or not pattern:
+            raise StemsplitError(f"{pair!r} is not of the form STEM=PATTERN")
+        patterns.setdefault(stem, []).append(pattern)
+    return patterns
+
+
+def say(text: str) -> None:
+    """Tell the user something that is no result."""
+    typer.echo(text, err=True)

@@ -1,0 +1,153 @@
+"""A comparison as a CSV and as Markdown."""
+
+import csv
+import itertools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from stemsplit.training import TARGETS
+from stemsplit.training.data.sources import SOURCES, UNSEEN_SOURCE
+from stemsplit.training.evaluation.ablation import Budget, Result
+from stemsplit.training.evaluation.scores import Score, average, by_target, sources_of, targets_in
+from stemsplit.training.fit.presets import find_preset
+
+FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
+HOW_TO_READ = """\
+How to read this. Every row was trained for the same minutes of processor time, on the same machine, songs
+and seed, and scored on the same excerpts; a row that computes less per step takes more steps. The budgets are
+short: what wins here learns fast, which need not be what wins in the end. It is one seed, and the real music
+with known stems is three songs and a few singers: differences under about half a decibel say nothing, and a
+single song can turn a sign. `baseline` uses no model, `oracle` is the ratio mask of the true stems; both are
+no competitors but the floor and the ceiling. A row `without-...` is `bandsplit` with one ingredient of its
+training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget. The row
+`one-by-one` is a network of its own for each target, in a quarter of the minutes; `fine-tuned` trains all
+targets together for half of the minutes, then one copy for each in an eighth. Other work on the machine slows
+a processor's steps without taking its time: rows of one network are equals only where their steps, in the
+last table, are about as many."""
+
+
+def write_tables(
+    results: Sequence[Result], budget: Budget, folder: Path, *, name: str = "comparison"
+) -> None:
+    """Write ``<name>.csv`` and ``<name>.md``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_csv(results, folder / f"{name}.csv")
+    (folder / f"{name}.md").write_text(markdown(results, budget), encoding="utf-8")
+
+
+def write_csv(results: Sequence[Result], path: Path) -> None:
+    """One line per row, source and target; cells without a meaning are empty."""
+    lines = [line for result in results for line in _csv_lines(result)]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def markdown(results: Sequence[Result], budget: Budget) -> str:
+    """The tables, and how to read them."""
+    scores = [score for result in results for score in result.scores]
+    head = [
+        "# Comparison at equal budget",
+        f"{budget.minutes:g} minutes of processor time a row, {budget.threads} CPU thread(s), seed "
+        f"{budget.seed}. Cells are the mean uSDR in dB over excerpts, each source with equal weight, and in "
+        "brackets its improvement over the mixture. Every figure by source is in the CSV beside this file; "
+        "`python -m stemsplit.training compare` writes both.",
+        HOW_TO_READ,
+        f"## Real music\n\n`album` (two songs), `mdn-funk` (one song), `pjs` (dry singers over real music; "
+        f"vocals only){_added(scores)}.",
+        _quality(results, sources_of(scores, is_real=True)),
+        "## All sources\n\nThe same, and songs of the virtual band.",
+        _quality(results, sources_of(scores)),
+    ]
+    unseen = [each for each in results if any(score.source == UNSEEN_SOURCE for score in each.scores)]
+    if unseen:
+        head += [
+            f"## Songs of the album that others train on\n\n`{UNSEEN_SOURCE}`: only rows that were trained "
+            "without multitracks are scored on them.",
+            _quality(unseen, (UNSEEN_SOURCE,)),
+        ]
+    return "\n\n".join([*head, "## What the minutes came to", _efforts(results)]) + "\n"
+
+
+def _added(scores: Sequence[Score]) -> str:
+    """Data sets that songs were added from, which are sources as well."""
+    return "".join(f", `{source}` (added)" for source in sources_of(scores) if source not in SOURCES)
+
+
+def _quality(results: Sequence[Result], sources: Sequence[str]) -> str:
+    rows = []
+    for result in results:
+        sdr, gain = (by_target(result.scores, column, sources=sources) for column in FIGURES[:2])
+        sdr, gain = sdr | {"mean": _mean(sdr)}, gain | {"mean": _mean(gain)}
+        rows.append([f"`{result.row.name}`", *(_cell(sdr, gain, key) for key in (*TARGETS, "mean"))])
+    return _table(["row", *TARGETS, "mean"], rows)
+
+
+def _efforts(results: Sequence[Result]) -> str:
+    rows = [
+        [
+            f"`{result.row.name}`",
+            f"{result.training.minutes:.1f}",
+            str(result.training.steps),
+            f"{result.training.n_parameters / 1e6:.2f}",
+            f"{result.training.audio_h:.2f}",
+            f"`{_settings(result)}`",
+        ]
+        for result in results
+        if result.row.preset
+    ]
+    return _table(
+        ["row", "processor minutes", "steps", "parameters, millions", "audio, hours", "settings"], rows
+    )
+
+
+def _csv_lines(result: Result) -> list[dict[str, Any]]:
+    training = result.training
+    facts = {"row": result.row.name, "minutes": round(training.minutes, 2), "steps": training.steps}
+    facts |= {"parameters": training.n_parameters, "audio_h": round(training.audio_h, 3)}
+    judged = {(score.source, score.target) for score in result.scores}
+    places = itertools.product((*sources_of(result.scores), UNSEEN_SOURCE), targets_in(result.scores))
+    return [
+        {**facts, "settings": _settings(result), "source": source, "target": target}
+        | {"excerpts": sum((s.source, s.target) == (source, target) for s in result.scores)}
+        | {
+            column: _rounded(average(result.scores, column, source=source, target=target))
+            for column in FIGURES
+        }
+        for source, target in places
+        if (source, target) in judged
+    ]
+
+
+def _settings(result: Result) -> str:
+    """Preset and optimiser, and what differs from the preset, as JSON."""
+    row = result.row
+    if not row.preset:
+        return ""
+    one_target = {"one_target": row.one_target} if row.one_target else {}
+    optimiser = {"optimiser": find_preset(row.preset).optimiser}
+    return json.dumps(
+        {"preset": row.preset, **optimiser, **row.fit, **row.options, **row.remix, **one_target}
+    )
+
+
+def _mean(values: Mapping[str, float]) -> float:
+    return sum(values.values()) / len(values) if values else math.nan
+
+
+def _cell(sdr: Mapping[str, float], gain: Mapping[str, float], key: str) -> str:
+    value = sdr.get(key, math.nan)
+    return "-" if math.isnan(value) else f"{value:.2f} ({gain[key]:+.2f})"
+
+
+def _rounded(value: float) -> float | str:
+    return "" if math.isnan(value) else round(value, 3)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,94 @@
+"""What a model must beat, and what no mask can beat: the no-model baseline and the oracle ratio mask."""
+
+import contextlib
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.data.songs import are_bundled
+from stemsplit.training.evaluation.metrics import sdr
+from stemsplit.training.evaluation.scores import Score, load_scores, save_scores
+from stemsplit.training.evaluation.validation import Case, score_cases
+from stemsplit.training.networks.spectra import inverse, whole_transform
+from stemsplit.types import FloatArray
+
+N_FFT, HOP_LENGTH = 2048, 512
+BASS_BELOW_HZ = 180.0
+VOICE_HZ = (180.0, 6000.0)
+
+
+def baseline_estimates(case: Case) -> FloatArray:
+    """Separation without a model: harmonic-percussive split (Fitzgerald 2010), then frequency bands.
+
+    Where other targets than `TARGETS` are wanted, each gets an equal share of the mixture.
+
+    Percussive sound goes to the drums, harmonic sound below 180 Hz to the bass, and above it evenly to
+    vocals and other in the range of a voice, to other beyond it.
+
+    Returns
+    -------
+    FloatArray, shape (targets, 2, samples)
+        The estimates sum to the mixture.
+    """
+    import librosa
+
+    mixture = case.mixture
+    if not are_bundled(case.targets):
+        return np.stack([mixture / len(case.targets)] * len(case.targets))
+    spectrum = librosa.stft(mixture, n_fft=N_FFT, hop_length=HOP_LENGTH)
+    harmonic, percussive = librosa.decompose.hpss(np.abs(spectrum).mean(0), kernel_size=21, mask=True)
+    frequency_hz = librosa.fft_frequencies(sr=SAMPLE_RATE, n_fft=N_FFT)[:, None]
+    is_bass = frequency_hz < BASS_BELOW_HZ
+    voice = 0.5 * ((frequency_hz >= VOICE_HZ[0]) & (frequency_hz < VOICE_HZ[1]))
+    masks = {"drums": percussive, "bass": harmonic * is_bass, "vocals": harmonic * voice}
+    masks["other"] = 1 - sum(masks.values())
+    n_samples = mixture.shape[1]
+    estimates = [
+        librosa.istft(masks[target] * spectrum, hop_length=HOP_LENGTH, length=n_samples)
+        for target in case.targets
+    ]
+    return np.stack(estimates).astype(np.float32)
+
+
+def oracle_estimates(case: Case) -> FloatArray:
+    """Separation by the ratio mask of the true stems' magnitudes, at the model's own STFT."""
+    spectra = whole_transform(torch.from_numpy(case.stems))
+    magnitudes = spectra.abs()
+    masks = magnitudes / (magnitudes.sum(0, keepdim=True) + 1e-9)
+    return inverse(masks * spectra.sum(0), case.stems.shape[-1]).numpy()
+
+
+def reference_scores(
+    cases: Sequence[Case], path: Path, *, framewise: Collection[str] = ()
+) -> dict[str, list[Score]]:
+    """Scores of baseline and oracle: those kept at `path` if they are of these cases, else made and kept."""
+    with contextlib.suppress(StemsplitError):  # none are kept, or they are damaged
+        scores = load_scores(path)
+        if scores.keys() >= {"baseline", "oracle"} and _are_of(scores["oracle"], cases, framewise):
+            return scores
+    scores = {
+        "baseline": score_cases(cases, baseline_estimates, framewise=framewise),
+        "oracle": score_cases(cases, oracle_estimates, framewise=framewise),
+    }
+    save_scores(scores, path)
+    return scores
+
+
+def _are_of(scores: Sequence[Score], cases: Sequence[Case], framewise: Collection[str]) -> bool:
+    """Whether scores are of these cases: songs may have been made anew under the same names."""
+    if not set(framewise) <= {score.case for score in scores if score.n_frames}:
+        return False
+    # whatever the estimate was, this is how near the mixture is to the reference
+    kept = {(score.case, score.target): score.sdr_db - score.improvement_db for score in scores}
+    wanted = {
+        (case.name, target): sdr(case.stems[case.targets.index(target)], case.mixture)
+        for case in cases
+        for target in case.known
+    }
+    return kept.keys() == wanted.keys() and all(
+        np.isclose(kept[key], wanted[key], atol=1e-3, equal_nan=True) for key in kept
+    )

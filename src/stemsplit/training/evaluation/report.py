@@ -1,0 +1,140 @@
+"""An evaluation: scores of a model, the baseline and the oracle on the same cases, as tables."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stemsplit.training.data.sources import UNSEEN_SOURCE
+from stemsplit.training.evaluation.scores import (
+    Score,
+    average,
+    by_target,
+    load_scores,
+    sources_of,
+    targets_in,
+)
+
+MIN_PROMISES = 10  # stems that a statement about promises needs
+_COLUMNS = (
+    ("model", "sdr_db"),
+    ("model", "improvement_db"),
+    ("model", "si_sdr_db"),
+    ("model", "expected_sdr_db"),
+    ("baseline", "sdr_db"),
+    ("oracle", "sdr_db"),
+)
+_FRAMEWISE_COLUMNS = (
+    ("model", "museval_sdr_db"),
+    ("model", "museval_sir_db"),
+    ("model", "museval_sar_db"),
+    ("baseline", "museval_sdr_db"),
+    ("oracle", "museval_sdr_db"),
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of the model, the baseline and the oracle on the same cases."""
+
+    scores: dict[str, list[Score]]
+
+    @classmethod
+    def load(cls, path: Path) -> "Evaluation":
+        """Read ``scores.json``."""
+        return cls(load_scores(path))
+
+    def table(self) -> str:
+        """Markdown: a line per source and target, then the means of each target and of all."""
+        names = ("uSDR", "improvement", "SI-SDR", "expected", "baseline", "oracle mask", "leakage")
+        head = f"| source | target | excerpts | {' | '.join(names)} |"
+        lines = [head, "|---" * (3 + len(names)) + "|"]
+        lines += [self._line(*pair) for pair in self._pairs()]
+        for name, is_real in (("real sources", True), ("all sources", False)):
+            lines += self._mean_lines(name, is_real)
+        return "\n".join(lines)
+
+    def framewise_table(self) -> str:
+        """Markdown: the figures of museval by source and target; empty if they were not asked for."""
+        judged = {(s.source, s.target) for s in self.scores["model"] if s.n_frames}
+        if not judged:
+            return ""
+        head = (
+            "| source | target | songs | SDR | SIR | SAR | baseline SDR | oracle SDR | frames | not counted |"
+        )
+        lines = [self._framewise_line(*pair) for pair in self._pairs() if pair in judged]
+        return "\n".join([head, "|---|---|---|---|---|---|---|---|---|---|", *lines])
+
+    def by_target(self, way: str, column: str = "sdr_db", *, is_real: bool = False) -> dict[str, float]:
+        """A figure for each target, every source, or every one that is no render, with equal weight."""
+        return by_target(self.scores[way], column, sources=sources_of(self.scores["model"], is_real=is_real))
+
+    def promise(self) -> str:
+        """How far the model's promises are from what it reaches; empty if they are too few to tell."""
+        pairs = [(s.expected_sdr_db, s.sdr_db) for s in self.scores["model"]]
+        promised, reached = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2).T
+        if promised.size < MIN_PROMISES:
+            return ""
+        away_db = promised - reached
+        return (
+            f"Over {away_db.size} stems it is {np.median(np.abs(away_db)):.1f} dB away from the uSDR in the "
+            f"median, {np.mean(away_db):+.1f} dB on the mean, with a correlation of "
+            f"{np.corrcoef(promised, reached)[0, 1]:.2f}."
+        )
+
+    def behind_baseline(self) -> list[str]:
+        """Sources and targets where the model's uSDR is not above the baseline's."""
+        judged = self.scores["model"]
+        return [
+            f"{target} of `{source}`"
+            for source in sources_of(judged)
+            for target in targets_in(judged)
+            if average(self.scores["model"], "sdr_db", source=source, target=target)
+            <= average(self.scores["baseline"], "sdr_db", source=source, target=target)
+        ]
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Sources and targets that the model was scored on, in order."""
+        judged = self.scores["model"]
+        found = {(score.source, score.target) for score in judged}
+        sources = (*sources_of(judged), UNSEEN_SOURCE)
+        pairs = ((source, target) for source in sources for target in targets_in(judged))
+        return [pair for pair in pairs if pair in found]
+
+    def _chosen(self, source: str, target: str) -> list[Score]:
+        return [s for s in self.scores["model"] if s.source == source and s.target == target]
+
+    def _line(self, source: str, target: str) -> str:
+        ways = (*_COLUMNS, ("model", "leakage_db"))
+        values = [average(self.scores[way], column, source=source, target=target) for way, column in ways]
+        n_cases = len(self._chosen(source, target))
+        return f"| {source} | {target} | {n_cases} | {' | '.join(map(_decibels, values))} |"
+
+    def _framewise_line(self, source: str, target: str) -> str:
+        values = [
+            average(self.scores[way], column, source=source, target=target)
+            for way, column in _FRAMEWISE_COLUMNS
+        ]
+        chosen = [score for score in self._chosen(source, target) if score.n_frames]
+        n_frames, n_silent = sum(s.n_frames for s in chosen), sum(s.n_silent for s in chosen)
+        cells = [str(len(chosen)), *map(_decibels, values), str(n_frames), str(n_silent)]
+        return f"| {source} | {target} | {' | '.join(cells)} |"
+
+    def _mean_lines(self, name: str, is_real: bool) -> list[str]:
+        """A line for each target, and one for the mean of them."""
+        columns = [self.by_target(way, column, is_real=is_real) for way, column in _COLUMNS]
+        if not columns[0]:
+            return []
+        rows = {target: [each.get(target, math.nan) for each in columns] for target in columns[0]}
+        rows["mean"] = [sum(each.values()) / len(each) if each else math.nan for each in columns]
+        return [
+            f"| **mean of {name}** | **{target}** | | "
+            + " | ".join(f"**{_decibels(value)}**" for value in values)
+            + " | |"
+            for target, values in rows.items()
+        ]
+
+
+def _decibels(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"

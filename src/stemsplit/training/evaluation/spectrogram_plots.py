@@ -1,0 +1,97 @@
+"""Spectrograms of a case: mixture, references and estimates, side by side at one scale."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.evaluation.metrics import is_silent, leakage_db, sdr
+from stemsplit.training.evaluation.validation import Case
+from stemsplit.types import FloatArray
+
+WIDTH, HEIGHT, DPI = 1600, 1800, 100  # pixels
+N_FFT, HOP_LENGTH = 8192, 1024
+LOWEST_HZ, HIGHEST_HZ, ROWS_PER_OCTAVE = 30.0, 18000.0, 36
+RANGE_DB = 75.0
+TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
+
+
+def log_spectrogram(waveform: FloatArray) -> FloatArray:
+    """Level over frequency and time, frequency on a logarithmic axis.
+
+    Parameters
+    ----------
+    waveform : FloatArray, shape (2, samples)
+        Both channels' power is added.
+
+    Returns
+    -------
+    FloatArray, shape (rows, frames)
+        Decibels; each row is the loudest of the bins it covers, `ROWS_PER_OCTAVE` rows from `LOWEST_HZ` on.
+    """
+    import librosa
+
+    power = np.square(np.abs(librosa.stft(waveform, n_fft=N_FFT, hop_length=HOP_LENGTH))).sum(0)
+    n_rows = int(np.log2(HIGHEST_HZ / LOWEST_HZ) * ROWS_PER_OCTAVE)
+    edges_hz = LOWEST_HZ * 2 ** (np.arange(n_rows + 1) / ROWS_PER_OCTAVE)
+    edges = edges_hz * N_FFT / SAMPLE_RATE
+    first, last = np.floor(edges[:-1] + 0.5).astype(int), np.floor(edges[1:] + 0.5).astype(int)
+    rows = [power[low : max(high, low + 1)].max(0) for low, high in zip(first, last, strict=True)]
+    return np.asarray(10 * np.log10(np.stack(rows) + 1e-10), np.float32)
+
+
+def draw_case(case: Case, estimates: FloatArray, picture: Path) -> None:
+    """Write a PNG of `WIDTH` x `HEIGHT` pixels: the mixture above, then a row for each target.
+
+    Parameters
+    ----------
+    case : Case
+        Its references are drawn on the left. What is not known is drawn as one, in the place it has.
+    estimates : FloatArray, shape (targets, 2, samples)
+        Drawn on the right.
+    picture : Path
+        The file.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, layout="constrained")
+    grid = figure.subplots(len(case.targets) + 1, 2, sharex=True, sharey=True)
+    mixture = log_spectrogram(case.mixture)
+    top = float(mixture.max())
+    panels = [("mixture", mixture), ("mixture minus all estimates", case.mixture - estimates.sum(0))]
+    for target, reference, estimate in zip(case.targets, case.stems, estimates, strict=True):
+        panels.append((f"{target}, reference" + _unknown(case, target), reference))
+        panels.append((f"{target}, estimate: " + _figure(case, reference, estimate, target), estimate))
+    for axes, (title, content) in zip(grid.flat, panels, strict=True):
+        levels = content if title == "mixture" else log_spectrogram(content)
+        image = axes.imshow(
+            levels,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            vmin=top - RANGE_DB,
+            vmax=top,
+            extent=(0, case.mixture.shape[1] / SAMPLE_RATE, 0, levels.shape[0]),
+        )
+        axes.set_title(title, fontsize=11)
+        axes.set_yticks(
+            [ROWS_PER_OCTAVE * np.log2(hz / LOWEST_HZ) for hz in TICKS_HZ],
+            [f"{hz / 1000:g}k" if hz >= 1000 else str(hz) for hz in TICKS_HZ],
+        )
+    for axes in grid[-1]:
+        axes.set_xlabel("seconds")
+    figure.colorbar(image, ax=grid, label="dB", fraction=0.015)
+    figure.suptitle(f"{case.name} ({case.source})")
+    figure.savefig(picture)
+
+
+def _unknown(case: Case, target: str) -> str:
+    return "" if target in case.known else " not known alone"
+
+
+def _figure(case: Case, reference: FloatArray, estimate: FloatArray, target: str) -> str:
+    if target not in case.known:
+        return "not judged"
+    if is_silent(reference):
+        return f"{leakage_db(estimate, case.mixture):.1f} dB of leakage"
+    return f"{sdr(reference, estimate):.1f} dB uSDR"

@@ -1,0 +1,225 @@
+"""The validation set, and what estimates of it are worth.
+
+Sources of cases, each reported by itself: ``album`` (the held-out songs of the album that training has
+other songs of: same band, so it flatters), ``mdn-funk`` (a real song without a voice), ``pjs`` (a singer
+never heard in training over held-out real music; only vocals are known) and ``render`` (held-out MIDI,
+kit, bass, keys and singer). To what was trained without multitracks the album's training songs are unheard
+as well: they are the source ``album-unseen``, which no mean of sources includes. Every added data set with
+songs for validation is a source of its own, called as it is.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.data.songs import Song, songs_of, targets_of
+from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
+from stemsplit.training.evaluation.bss_eval import has_sound, take_apart
+from stemsplit.training.evaluation.metrics import (
+    expected_sdr,
+    is_silent,
+    leakage_db,
+    sdr,
+    sdr_improvement,
+    si_sdr,
+)
+from stemsplit.training.evaluation.scores import Score
+from stemsplit.training.examples.remix import record_level_db
+from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.types import FloatArray
+
+FRAMEWISE_SONGS = 6  # of a source at most: taking one excerpt apart costs up to half a minute
+
+
+@dataclass(frozen=True)
+class Case:
+    """One excerpt: its source, its song, its stems ``(targets, 2, samples)``, the targets that are known.
+
+    Unseparated music stands in the place of the last of the targets that it may hold.
+    """
+
+    name: str
+    source: str
+    song: str
+    stems: FloatArray
+    known: tuple[str, ...]
+    targets: tuple[str, ...] = TARGETS
+
+    @property
+    def mixture(self) -> FloatArray:
+        """Sum of the stems, ``(2, samples)``."""
+        total: FloatArray = self.stems.sum(0)
+        return total
+
+
+Separate = Callable[[Case], FloatArray]
+
+
+def collect_cases(
+    songs: Sequence[Song],
+    *,
+    excerpt_s: float,
+    n_excerpts: int,
+    without: Collection[str] = (),
+    targets: Sequence[str] = TARGETS,
+) -> list[Case]:
+    """Cut the validation set out of the songs of split "valid".
+
+    Parameters
+    ----------
+    songs : sequence of Song
+        Songs of any split; those of "train" are passed over.
+    excerpt_s : float
+        Length of an excerpt at most.
+    n_excerpts : int
+        Excerpts per song, spread evenly.
+    without : collection of str
+        What the training left out. If that is "multitracks", those for training come last, as cases of
+        `UNSEEN_SOURCE`; what a training may have heard is never a case.
+    targets : sequence of str
+        What is to be separated; songs that know others are passed over.
+    """
+    songs = songs_of(songs, targets)
+    valid = [song for song in songs if song.split == "valid"]
+    n_samples = round(excerpt_s * SAMPLE_RATE)
+    cases = [case for song in valid for case in _cut(song, n_samples, n_excerpts, targets)]
+    singers = [song for song in valid if song.kind == "singing"]
+    backings = [song for song in valid if song.kind == "backing"]
+    cases += [_sung_over(s, b, n_samples) for s, b in zip(singers, backings * n_excerpts, strict=False)]
+    if "multitracks" in without:
+        cases += [case for song in _unseen(songs) for case in _cut(song, n_samples, n_excerpts, targets)]
+    if not cases:
+        raise StemsplitError(
+            f"there are no validation songs of {', '.join(targets)}; "
+            "run `python -m stemsplit.training prepare` or `add --split valid`"
+        )
+    return cases
+
+
+def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separate:
+    """Separation by a network, as a function of a case."""
+
+    def separate(case: Case) -> FloatArray:
+        return network.estimates(torch.from_numpy(case.mixture).to(device)).cpu().numpy()
+
+    return separate
+
+
+def framewise_names(cases: Iterable[Case]) -> frozenset[str]:
+    """Cases that stand for their source in figures that are slow: the middle one of each of a few songs."""
+    by_song: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    for case in cases:
+        by_song[(case.source, case.song)].append(case)
+    by_source: dict[str, list[str]] = defaultdict(list)
+    for (source, _), of_song in by_song.items():
+        by_source[source].append(of_song[len(of_song) // 2].name)
+    return frozenset(name for names in by_source.values() for name in names[:FRAMEWISE_SONGS])
+
+
+def score_cases(cases: Iterable[Case], separate: Separate, *, framewise: Collection[str] = ()) -> list[Score]:
+    """Figures of every known target of every case; those of museval for the cases named in `framewise`.
+
+    Raises
+    ------
+    StemsplitError
+        An estimate is not a number somewhere.
+    """
+    scores = []
+    for case in cases:
+        estimates = separate(case)
+        if not np.isfinite(estimates).all():
+            raise StemsplitError(f"the estimates of {case.name} are not finite: the weights are damaged")
+        slow = _framewise_figures(case, estimates) if case.name in framewise else {}
+        scores += [_score(case, target, estimates, slow.get(target, {})) for target in case.known]
+    return scores
+
+
+def _score(case: Case, target: str, estimates: FloatArray, slow: Mapping[str, Any]) -> Score:
+    index = case.targets.index(target)
+    reference, estimate, mixture = case.stems[index], estimates[index], case.mixture
+    return Score(
+        source=case.source,
+        case=case.name,
+        target=target,
+        sdr_db=sdr(reference, estimate),
+        improvement_db=sdr_improvement(reference, estimate, mixture),
+        si_sdr_db=si_sdr(reference, estimate),
+        expected_sdr_db=expected_sdr(reference, estimate, mixture),
+        leakage_db=leakage_db(estimate, mixture) if is_silent(reference) else math.nan,
+        **slow,
+    )
+
+
+def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str, Any]]:
+    """Figures of museval by target; targets that are not known are one source, the rest."""
+    rows = {
+        target: (case.stems[index], estimates[index])
+        for index, target in enumerate(case.targets)
+        if target in case.known and not is_silent(case.stems[index])
+    }
+    unknown = [index for index, target in enumerate(case.targets) if target not in case.known]
+    if unknown and has_sound(case.stems[unknown].sum(0)):
+        rows["rest"] = (case.stems[unknown].sum(0), estimates[unknown].sum(0))
+    if not rows or not all(has_sound(estimate) for _, estimate in rows.values()):
+        return {}
+    found = take_apart(*(np.stack(each) for each in zip(*rows.values(), strict=True)))
+    counts = {"n_frames": found.n_frames, "n_silent": found.n_frames - found.n_counted}
+    names = ("museval_sdr_db", "museval_sir_db", "museval_sar_db")
+    return {
+        target: dict(zip(names, found.medians(source), strict=True)) | counts
+        for source, target in enumerate(rows)
+    }
+
+
+def _cut(song: Song, n_samples: int, n_excerpts: int, targets: Sequence[str]) -> list[Case]:
+    """Excerpts of a song of several stems; one that has no stem of a target is silent there."""
+    name = song.path.stem
+    unknown = {target for stem in song.stems if "+" in stem for target in targets_of(stem)}
+    known = tuple(target for target in targets if target not in unknown)
+    if len(song.stems) < 2 or not known:
+        return []
+    length = min(n_samples, song.n_samples)
+    cases = []
+    # a song no longer than an excerpt is one, however many were asked for
+    starts = {round((song.n_samples - length) * (index + 0.5) / n_excerpts) for index in range(n_excerpts)}
+    for start in sorted(starts):
+        stems = np.zeros((len(targets), 2, length), np.float32)
+        for stem in song.stems:
+            stems[targets.index(targets_of(stem)[-1])] += song.read(stem, start, length)
+        title = f"{name} {start / SAMPLE_RATE:.0f} s"
+        cases.append(Case(title, _source(song), name, stems, known, tuple(targets)))
+    return cases
+
+
+def _unseen(songs: Sequence[Song]) -> list[Song]:
+    """Multitracks for training of makers whose music is in no other song for training."""
+    train = [song for song in songs if song.split == "train"]
+    heard = {song.maker for song in train if song.kind != "multitrack"} - {""}
+    return [song for song in train if song.kind == "multitrack" and song.maker not in heard]
+
+
+def _source(song: Song) -> str:
+    if song.split == "train":
+        return UNSEEN_SOURCE
+    if song.dataset or song.kind == "render":
+        return song.dataset or RENDER_SOURCE
+    return "mdn-funk" if "mdn-funk" in song.path.stem else "album"
+
+
+def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
+    """A dry voice over real music, both at the level they have in a record."""
+    length = min(n_samples, singer.n_samples, backing.n_samples)
+    stems = np.zeros((len(TARGETS), 2, length), np.float32)
+    for song, stem, index in ((singer, "vocals", 0), (backing, backing.stems[0], 3)):
+        start = (song.n_samples - length) // 2
+        gain_db = record_level_db(stem) - song.level_db(stem)
+        stems[index] = song.read(stem, start, length) * 10 ** (gain_db / 20)
+    name = f"{singer.path.stem} over {backing.path.stem}"
+    return Case(name, "pjs", singer.path.stem, stems, ("vocals",))

@@ -1,0 +1,47 @@
+"""Songs to draw from."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.random import Generator
+
+from stemsplit.training.data.songs import Song
+
+
+class Pool:
+    """Songs, drawn by chance: renders alike, real ones so that no maker drowns the others.
+
+    A maker comes as often as the root of the minutes there are, a song of theirs as often as its minutes.
+
+    Parameters
+    ----------
+    songs : sequence of Song
+        Renders and recordings.
+    maker : float
+        Chance at most of one maker, where there are renders instead.
+    """
+
+    def __init__(self, songs: Sequence[Song], maker: float = 1.0) -> None:
+        self._rendered = [song for song in songs if song.kind == "render"]
+        self._real = [song for song in songs if song.kind != "render"]
+        lengths: dict[str, int] = defaultdict(int)
+        for song in self._real:
+            lengths[_maker(song)] += song.n_samples
+        weights = np.array([song.n_samples / lengths[_maker(song)] ** 0.5 for song in self._real])
+        self._steps = np.cumsum(weights) / max(1e-9, weights.sum())
+        roots = [length**0.5 for length in lengths.values()]
+        self._most_real = maker * sum(roots) / max(roots, default=1.0)
+
+    def __bool__(self) -> bool:
+        return bool(self._real or self._rendered)
+
+    def draw(self, rng: Generator, real: float = 1.0) -> Song:
+        """A song; where there are both, a recording with chance `real`, or less as makers are few."""
+        if self._real and (not self._rendered or rng.random() < min(real, self._most_real)):
+            return self._real[min(len(self._real) - 1, int(np.searchsorted(self._steps, rng.random())))]
+        return self._rendered[int(rng.integers(len(self._rendered)))]
+
+
+def _maker(song: Song) -> str:
+    return song.maker or song.path.stem

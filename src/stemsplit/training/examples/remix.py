@@ -1,0 +1,273 @@
+"""Training examples: stems cut out of songs and mixed anew.
+
+An example is a function of (seed, number), so a training that resumes sees what it would have seen.
+"""
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.random import Generator
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import TARGETS
+from stemsplit.training.data.songs import Song, songs_of, targets_of
+from stemsplit.training.examples.augment import at_speed, augmented, mastered
+from stemsplit.training.examples.pool import Pool
+from stemsplit.training.examples.settings import RemixSettings
+from stemsplit.types import FloatArray
+
+# Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
+# Targets of a data set of one's own are as `other`, here and below.
+TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
+LEVEL_SPREAD_DB = 4.5
+MAX_GAIN_DB = 24.0
+DEAD_DB = -60.0  # a stem below is none
+# How often a second song plays the same target: what few players recorded becomes as dense as a record.
+LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
+# How much faster or slower a stem is played at most, as a natural logarithm: few singers and kits become
+# many, and sound more different from those of songs that nobody trained on than instruments do.
+SPEED_SPREADS = {"vocals": 0.2, "drums": 0.2, "bass": 0.12, "other": 0.12}
+_KINDS = {"multitrack": "multitracks", "backing": "backing", "passage": "passages", "separated": "separated"}
+
+
+@dataclass(frozen=True)
+class Example:
+    """Stems of one example, and which of them are known.
+
+    Parameters
+    ----------
+    stems : FloatArray, shape (targets, 2, samples)
+        In the order of the remixer's. Unseparated music stands in the place of the last target it may hold.
+    known : NDArray of bool, shape (targets,)
+        Targets that the loss may count.
+    """
+
+    stems: FloatArray
+    known: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+
+
+class Remixer:
+    """Draws examples from songs.
+
+    Parameters
+    ----------
+    songs : sequence of Song
+        All must be of split "train", or all of "valid".
+    settings : RemixSettings
+        How examples are drawn.
+    seed : int
+        With the number of an example, all that it depends on.
+    targets : sequence of str
+        What examples are made of; songs that know others are passed over.
+
+    Raises
+    ------
+    StemsplitError
+        A target is in none of the songs, or examples cannot be coherent and must be.
+    """
+
+    def __init__(
+        self,
+        songs: Sequence[Song],
+        settings: RemixSettings,
+        *,
+        seed: int,
+        targets: Sequence[str] = TARGETS,
+    ) -> None:
+        self.settings, self.seed, self.targets = settings, seed, tuple(targets)
+        self._voiceless = frozenset(targets) - {"vocals"}
+        songs = songs_of(songs, targets)
+        self.n_songs = len(songs)
+        songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
+        self.heard = frozenset(song.source for song in songs)
+        self._whole = Pool([song for song in songs if self._is_whole(song)], settings.maker)
+        self._pools = {target: self._pool(songs, target) for target in self.targets}
+        self._backing = Pool([song for song in songs if self._backing_stem(song)])
+        self._partial = Pool([song for song in songs if self._partial_stem(song)])
+        self._has_layers = not {"layers", "cross-song"} & set(settings.without)
+        self._check_shares()
+        if "cross-song" in settings.without and not self._whole:
+            raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
+
+    @property
+    def pools(self) -> tuple[str, ...]:
+        """Kinds of examples beside those mixed across songs: "backing", "partial", "coherent"."""
+        pools = {"backing": self._backing, "partial": self._partial, "coherent": self._whole}
+        return tuple(name for name, pool in pools.items() if pool)
+
+    def example(self, number: int) -> Example:
+        """Draw example `number`."""
+        rng = np.random.default_rng((self.seed, number))
+        example = self._draw(rng)
+        stems = example.stems
+        if rng.random() < self.settings.master and "mastering" not in self.settings.without:
+            stems = mastered(stems, float(rng.uniform(3, 12)))
+        gain_db = rng.uniform(-self.settings.loudness_db, self.settings.loudness_db)
+        return replace(example, stems=stems * np.float32(10 ** (gain_db / 20)))
+
+    def _draw(self, rng: Generator) -> Example:
+        settings, draw = self.settings, rng.random()
+        if draw < settings.backing and self._backing:
+            song = self._backing.draw(rng)
+            return self._completed(rng, song, self._backing_stem(song))
+        if settings.backing <= draw < settings.backing + settings.partial and self._partial:
+            song = self._partial.draw(rng)
+            return self._completed(rng, song, self._partial_stem(song))
+        # what is left of the draw is still uniform
+        is_coherent = draw >= 1 - settings.coherent and self._whole
+        return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
+
+    def _completed(self, rng: Generator, song: Song, composite: str) -> Example:
+        """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
+        held = [target for target in self.targets if target in targets_of(composite)]
+        cuts = {held[-1]: self._cut(rng, song, composite)}
+        for target in self.targets:
+            if target not in held and rng.random() >= self.settings.silence:
+                cuts[target] = self._layered(rng, target)
+        return self._placed(rng, cuts, together=False, known=set(self.targets) - set(held))
+
+    def _coherent(self, rng: Generator) -> Example:
+        song = self._whole.draw(rng, self.settings.real)
+        start = self._start(rng, song)
+        song_db = rng.normal(0, 2)
+        cuts = {}
+        for target in self.targets:
+            if target in song.stems and rng.random() >= self.settings.silence / 2:
+                cut = song.read(target, start, self.settings.n_samples)
+                cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
+                cuts[target] = augmented(rng, cut, self.settings.augment)
+        return self._placed(rng, cuts, together=True)
+
+    def _mixed(self, rng: Generator) -> Example:
+        cuts = {}
+        for target in self.targets:
+            if rng.random() >= self.settings.silence:
+                cuts[target] = self._layered(rng, target)
+        return self._placed(rng, cuts, together=False)
+
+    def _placed(
+        self,
+        rng: Generator,
+        cuts: Mapping[str, FloatArray],
+        *,
+        together: bool,
+        known: Collection[str] | None = None,
+    ) -> Example:
+        """Put stems in their places; swap channels and polarity by chance, of all or of each by itself.
+
+        Where no targets are named as known, all are.
+        """
+        stems = np.zeros((len(self.targets), 2, self.settings.n_samples), np.float32)
+        turns = rng.random((len(self.targets), 2)) < 0.5
+        for target, cut in cuts.items():
+            place = self.targets.index(target)
+            is_swapped, is_negative = turns[0 if together else place]
+            sign = np.float32(-1 if is_negative else 1)
+            np.multiply(cut[::-1] if is_swapped else cut, sign, out=stems[place])
+        return Example(stems, np.array([known is None or target in known for target in self.targets]))
+
+    def _layered(self, rng: Generator, target: str) -> FloatArray:
+        """Cut a stretch of a target from any song; by chance another song plays it too, as loud or softer."""
+        pool, real = self._pools[target], self.settings.real
+        stem = self._cut(rng, pool.draw(rng, real), target)
+        if self._has_layers and rng.random() < layer_chance(target):
+            share = 10 ** (-float(rng.uniform(0, 12)) / 20)
+            stem += share * self._cut(rng, pool.draw(rng, real), target)
+            stem /= math.hypot(1, share)
+        return stem
+
+    def _cut(self, rng: Generator, song: Song, stem: str) -> FloatArray:
+        """Cut a stretch of a stem at the level it has in a record, more or less."""
+        n_samples = self.settings.n_samples
+        spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
+        speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
+        # enough also where the speed is so near to one that nothing changes
+        cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * max(speed, 1.0)) + 2)
+        cut = at_speed(cut, speed)[:, :n_samples]
+        level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
+        cut *= 10 ** (min(level_db - song.level_db(stem), MAX_GAIN_DB) / 20)
+        return augmented(rng, cut, self.settings.augment)
+
+    def _start(self, rng: Generator, song: Song) -> int:
+        return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))
+
+    def _allows(self, song: Song, stem: str) -> bool:
+        """Whether nothing that is to be left out went into a stem."""
+        return not set(song.ingredients.get(stem, ())) & set(self.settings.without)
+
+    def _is_whole(self, song: Song) -> bool:
+        """Whether a song can give all stems of an example."""
+        is_alive = song.is_whole and min(song.levels_db) > DEAD_DB
+        return is_alive and all(self._allows(song, stem) for stem in song.stems)
+
+    def _backing_stem(self, song: Song) -> str:
+        """The stem of unseparated music that lacks the voice alone; empty if there is none."""
+        if len(self._voiceless) == len(self.targets):
+            return ""
+        return next((stem for stem in _composites(song) if set(targets_of(stem)) == self._voiceless), "")
+
+    def _partial_stem(self, song: Song) -> str:
+        """The stem of unseparated music that lacks more or other than the voice; empty if there is none."""
+        whole = (self._voiceless, frozenset(self.targets))
+        return next((stem for stem in _composites(song) if frozenset(targets_of(stem)) not in whole), "")
+
+    def _ingredient(self, song: Song) -> str:
+        """Which of `settings.INGREDIENTS` a song is as a whole; empty if none."""
+        if song.kind != "added":
+            return _KINDS.get(song.kind, "")
+        if song.is_whole:
+            return "multitracks"
+        return "backing" if self._backing_stem(song) else "passages" if self._partial_stem(song) else ""
+
+    def _check_shares(self) -> None:
+        shares = {name: getattr(self.settings, name) for name in self.pools}
+        if sum(shares.values()) > 1:
+            listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
+            raise StemsplitError(f"shares of the examples are together more than all of them: {listed}")
+
+    def _pool(self, songs: Sequence[Song], target: str) -> Pool:
+        having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
+        pool = Pool([song for song in having if self._allows(song, target)], self.settings.maker)
+        if not pool:
+            without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
+            raise StemsplitError(
+                f"no song for training has {target}{without}; "
+                "run `python -m stemsplit.training prepare` or `add` first"
+            )
+        return pool
+
+
+def layer_chance(target: str) -> float:
+    """How often two songs play a target at once."""
+    return _of(LAYER_CHANCES, target)
+
+
+def record_level_db(stem: str) -> float:
+    """Where a stem stands in a record, in dB against full scale while it sounds.
+
+    >>> record_level_db("bass"), record_level_db("drums+bass+other")
+    (-20.0, -15.0)
+    """
+    targets = targets_of(stem)
+    if len(targets) == 1:
+        return _of(TARGET_LEVELS_DB, stem)
+    power = sum(10 ** (_of(TARGET_LEVELS_DB, target) / 10) for target in targets)
+    # a little less than the sum: they do not all sound all the time
+    return round(10 * math.log10(power) - 0.65, 1)
+
+
+def _composites(song: Song) -> list[str]:
+    return [stem for stem in song.stems if "+" in stem]
+
+
+def _of(values: Mapping[str, float], target: str) -> float:
+    return values.get(target, values["other"])
+
+
+def _coherent_gain_db(rng: Generator, song: Song, target: str) -> float:
+    """What brings a stem to its place in a mixture of its own song; a real mixture keeps its balance."""
+    if song.kind == "render":
+        return min(record_level_db(target) + rng.normal(0, 3) - song.level_db(target), MAX_GAIN_DB)
+    return TARGET_LEVELS_DB["other"] + rng.normal(0, 2) - max(song.levels_db)

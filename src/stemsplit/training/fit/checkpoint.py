@@ -1,0 +1,163 @@
+"""Checkpoints: everything that a resumed run needs, in one file."""
+
+import copy
+import io
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from stemsplit.errors import StemsplitError
+from stemsplit.files.atomic import whole_file
+from stemsplit.registry.catalog import read_spec
+from stemsplit.training import OPEN_DATA, TARGETS
+from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.networks.bandsplit import BandSplit
+from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.training.networks.catalog import build
+from stemsplit.training.networks.onnx_weights import read_weights
+
+
+def save_state(state: dict[str, Any], checkpoint: Path) -> None:
+    """Write a checkpoint so that a whole one is always there; `OSError` if it cannot be written."""
+    whole = io.BytesIO()  # torch reports a full disk in many ways, a file in one
+    torch.save(state, whole)
+    with whole_file(checkpoint) as file:
+        file.write(whole.getbuffer())
+
+
+def load_state(checkpoint: Path) -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises
+    ------
+    StemsplitError
+        It is missing or is none.
+    """
+    if not checkpoint.exists():
+        raise StemsplitError(f"{checkpoint} does not exist; run `python -m stemsplit.training fit` first")
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        _ = state["average"], state["network_options"], state["step_number"]
+    except (RuntimeError, KeyError, TypeError, pickle.UnpicklingError, EOFError) as error:
+        raise StemsplitError(f"{checkpoint} is not a checkpoint of this training: {error!r}") from error
+    return dict(state)
+
+
+def network_of(state: dict[str, Any]) -> SeparationNetwork:
+    """A network with random weights that a checkpoint's weights fit."""
+    # the first checkpoints had one network and did not name it
+    return build(state.get("network_name", "bandsplit"), **state["network_options"])
+
+
+def optimiser_of(state: dict[str, Any]) -> str:
+    """What updated a checkpoint's weights; the first ones were AdamW's and did not say so."""
+    return str(state["settings"].get("optimiser", "adamw"))
+
+
+def precision_of(state: dict[str, Any]) -> str:
+    """What a checkpoint's network computed in; the first ones did not say it, and had no choice."""
+    return str(state.get("precision", "bfloat16"))
+
+
+def heard_by(path: Path) -> frozenset[tuple[str, str]]:
+    """Where what the weights of a checkpoint or an exported model have heard came from, each with its terms.
+
+    Raises
+    ------
+    StemsplitError
+        The file is missing or neither.
+    """
+    if path.suffix != ".onnx":
+        return heard_in(load_state(path))
+    spec = read_spec(path)
+    if (spec.licence, spec.training_data_licence) == ("MIT", OPEN_DATA):
+        return frozenset({LIBRARY})
+    return frozenset({(f"model {spec.name}", f"{spec.licence}; trained on {spec.training_data_licence}")})
+
+
+def heard_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
+    """The same, of a checkpoint that was read; the first ones had the library and did not say so."""
+    return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY,)))
+
+
+def load_average(checkpoint: Path) -> SeparationNetwork:
+    """The averaged network of a checkpoint, ready for use, whichever it is."""
+    state = load_state(checkpoint)
+    network = network_of(state)
+    network.load_state_dict(state["average"])
+    return network.eval()
+
+
+def load_bandsplit(checkpoint: Path) -> BandSplit:
+    """The same, of a run whose network can be exported and described in a card.
+
+    Raises
+    ------
+    StemsplitError
+        It is another network.
+    """
+    network = load_average(checkpoint)
+    if not isinstance(network, BandSplit):
+        raise StemsplitError(
+            f"{checkpoint} holds {network.name}; only {BandSplit.name} networks can be exported"
+        )
+    return network
+
+
+def load_initial(network: SeparationNetwork, path: Path) -> None:
+    """Give a network the averaged weights of a checkpoint, or those of an exported ``.onnx`` model.
+
+    The network may be larger than that of the file, see `growth`: it answers the same at first. Where it has
+    other targets, the masks of those that the file has not begin anew.
+
+    Raises
+    ------
+    StemsplitError
+        The file is missing or neither, or its weights are those of another architecture.
+    """
+    _fill(network, path, *_read(path, network))
+
+
+def _read(path: Path, network: SeparationNetwork) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Averaged weights of a checkpoint, or those of an exported model, and the targets that they are of."""
+    if path.suffix == ".onnx":
+        return read_weights(path, network), read_spec(path).targets
+    state = load_state(path)
+    return state["average"], tuple(state["network_options"].get("targets", TARGETS))
+
+
+def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], targets: Sequence[str]) -> None:
+    try:
+        network.load_state_dict(network.grown(weights, targets))
+    except RuntimeError as error:
+        told = str(error).splitlines()
+        first = (told[1:] or told)[0].strip()  # torch says in its first line only that there are errors
+        raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error
+
+
+def meet_half_way(network: SeparationNetwork, path: Path) -> None:
+    """Give a network the mean of its own weights and those of a checkpoint or an exported model.
+
+    Where one was trained on from the other the loss hardly rises between them, and music unlike any that was
+    trained on is often served better there (M. Wortsman et al., "Robust fine-tuning of zero-shot models",
+    CVPR 2022).
+
+    Raises
+    ------
+    StemsplitError
+        As `load_initial`, or the other weights have other targets.
+    """
+    weights, found = _read(path, network)
+    if found != network.targets:
+        raise StemsplitError(
+            f"{path} does not fit: it separates {', '.join(found)}, not {', '.join(network.targets)}"
+        )
+    other = copy.deepcopy(network)
+    _fill(other, path, weights, found)
+    pairs = zip(network.state_dict().values(), other.state_dict().values(), strict=True)
+    for own, value in pairs:
+        own.lerp_(value, 0.5)

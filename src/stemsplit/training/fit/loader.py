@@ -1,0 +1,121 @@
+"""What the steps of a training are fed with, cut ahead of time where there are processes to do it."""
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.fit.settings import FitSettings
+from stemsplit.training.networks.spectra import draw_colours
+
+# stems, known, colours: what `SeparationNetwork.loss` takes
+Inputs = tuple[Tensor, Tensor, Tensor]
+# A process that cannot share what it has cut, as where shared memory is full, drops it and says nothing.
+_PATIENCE_S = 60
+
+
+class Feed:
+    """Inputs of one step after the other; a step's depend on the seeds and on its number alone.
+
+    Parameters
+    ----------
+    remixer : Remixer
+        Where examples come from.
+    settings : FitSettings
+        Batch size, seed, device, and how many processes cut.
+    n_bins : int
+        Bins of the network's STFT.
+    """
+
+    def __init__(self, remixer: Remixer, settings: FitSettings, n_bins: int) -> None:
+        self._steps, self._settings = _Steps(remixer, settings, n_bins), settings
+        self._coming: Iterator[Inputs] | None = None
+        self._next = 0
+
+    def take(self, step_number: int) -> Inputs:
+        """Inputs of a step, on the device; those after it are begun.
+
+        Raises
+        ------
+        StemsplitError
+            The examples cannot be cut: a song is damaged, or a process died.
+        """
+        if self._coming is None or step_number != self._next:
+            self._coming = self._from(step_number)
+        self._next = step_number + 1
+        try:
+            inputs = next(self._coming)
+        except StemsplitError as error:  # one of another process comes with its traceback
+            raise StemsplitError(str(error).strip().rpartition("StemsplitError: ")[2]) from error
+        except (RuntimeError, ValueError, OSError) as error:
+            self.close()
+            raise StemsplitError(f"the examples of step {step_number} cannot be cut: {error}") from error
+        stems, known, colours = (x.to(self._settings.device, non_blocking=True) for x in inputs)
+        return stems, known, colours
+
+    def close(self) -> None:
+        """End the processes; the next `take` starts new ones."""
+        self._coming = None
+
+    def _from(self, step_number: int) -> Iterator[Inputs]:
+        n_workers = self._settings.n_workers
+        loader = DataLoader(
+            self._steps,
+            batch_size=None,
+            sampler=range(step_number, 2**40),
+            num_workers=n_workers,
+            timeout=_PATIENCE_S if n_workers else 0,
+            pin_memory=self._settings.device == "cuda",
+            worker_init_fn=_leave_interrupts,
+            multiprocessing_context=_context() if n_workers else None,
+        )
+        with _unsignalled():
+            return iter(loader)
+
+
+class _Steps(Dataset[Inputs]):
+    def __init__(self, remixer: Remixer, settings: FitSettings, n_bins: int) -> None:
+        self._remixer, self._settings, self._n_bins = remixer, settings, n_bins
+
+    def __getitem__(self, step_number: int) -> Inputs:
+        size = self._settings.batch_size
+        examples = [self._remixer.example(step_number * size + index) for index in range(size)]
+        rng = np.random.default_rng((self._settings.seed, 1, step_number))
+        stems = torch.from_numpy(np.stack([example.stems for example in examples]))
+        known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))
+        return stems, known, draw_colours(rng, size, stems.shape[1], self._n_bins)
+
+
+@contextmanager
+def _unsignalled() -> Iterator[None]:
+    """Have no handler of the signal that a process has died.
+
+    The loader's would raise wherever the training is, in the middle of an update too; the next `take` finds
+    the process dead by itself.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
+        yield
+        return
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def _leave_interrupts(_: int) -> None:
+    """Ctrl-C is for the process that trains: it ends the others when it is done."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _context() -> str | None:
+    # a fork shares the list of songs, which would be copied to a process that starts afresh
+    return "fork" if "fork" in multiprocessing.get_all_start_methods() else None

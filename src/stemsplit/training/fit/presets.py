@@ -1,0 +1,144 @@
+"""Named sets of training options."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SPEC
+from stemsplit.training.examples.settings import SHARES, RemixSettings
+from stemsplit.training.fit.settings import FitSettings
+from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.training.networks.catalog import build
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A network and a batch that suit a kind of machine.
+
+    Parameters
+    ----------
+    network : str
+        Its name.
+    options : dict
+        Its options.
+    n_frames : int
+        Length of an example in frames (64 are 4.5 s).
+    batch_size : int
+        Examples per step.
+    learning_rate : float
+        At its highest.
+    n_workers : int
+        Processes that cut examples.
+    clip_norm, weight_decay, optimiser
+        Those of `FitSettings`.
+    """
+
+    network: str = "bandsplit"
+    options: dict[str, Any] = field(default_factory=dict)
+    n_frames: int = 64
+    batch_size: int = 6
+    learning_rate: float = 1.5e-3
+    n_workers: int = 0
+    clip_norm: float = 2.0
+    weight_decay: float = 1e-2
+    optimiser: str = "muon"
+
+    def build(self, name: str = "", **options: Any) -> SeparationNetwork:
+        """The preset's network, or the one called `name`; `options` go before the preset's."""
+        chosen = name or self.network
+        return build(chosen, **((self.options if chosen == self.network else {}) | options))
+
+    def settings(self, *, minutes: float, validate_minutes: float, seed: int, device: str) -> FitSettings:
+        """How to train for so many minutes."""
+        return FitSettings(
+            budget_s=60 * minutes,
+            warm_up_s=min(60.0, 60 * minutes / 7),
+            validate_s=60 * validate_minutes,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            n_workers=self.n_workers,
+            clip_norm=self.clip_norm,
+            weight_decay=self.weight_decay,
+            optimiser=self.optimiser,
+            seed=seed,
+            device=device,
+        )
+
+    def remix(
+        self, *, without: Sequence[str] = (), chances: Mapping[str, Any] = MappingProxyType({})
+    ) -> RemixSettings:
+        """How examples of this length are drawn.
+
+        Parameters
+        ----------
+        without : sequence of str
+            Ingredients that are left out.
+        chances : mapping of str to float
+            Some of `settings.SHARES`, in place of their defaults.
+
+        Raises
+        ------
+        StemsplitError
+            There is no such ingredient, or no such chance or value of it.
+        """
+        for name in chances:
+            if name not in SHARES:
+                raise StemsplitError(f"examples have no {name!r}; there are {', '.join(SHARES)}")
+        n_samples = (self.n_frames - 1) * SPEC.hop_length + SPEC.n_fft
+        return RemixSettings(n_samples=n_samples, without=tuple(without), **chances)
+
+
+# as published, but for the clock that lowers the rate instead of a plateau
+_OPENUNMIX = Preset(
+    "openunmix",
+    n_frames=85,  # 6 s
+    batch_size=16,
+    learning_rate=1e-3,
+    clip_norm=math.inf,
+    weight_decay=1e-5,
+    optimiser="adamw",
+)
+# what is faint misleads small networks more than it helps them, see models/band.md
+_ATTENUATION = {"attenuation_db": 12.0}
+PRESETS = {
+    "cpu": Preset(options=_ATTENUATION),
+    "gpu": Preset(
+        options={"n_features": 128, **_ATTENUATION},
+        n_frames=96,
+        batch_size=16,
+        learning_rate=1e-3,
+        n_workers=12,
+    ),
+    "openunmix": _OPENUNMIX,
+    # four times the steps in the same time, which is worth more than their size where time is short
+    "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
+}
+
+
+def find_preset(name: str) -> Preset:
+    """The preset called `name`; `StemsplitError` if there is none."""
+    if name not in PRESETS:
+        raise StemsplitError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def read_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Options of a network as they stand on a command line: ``key=value``, the value JSON or plain text.
+
+    >>> read_options(["n_layers=2", "dilations=[1, 2]", "mask=sigmoid"])
+    {'n_layers': 2, 'dilations': [1, 2], 'mask': 'sigmoid'}
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, is_pair, text = pair.partition("=")
+        if not is_pair or not key.isidentifier():
+            raise StemsplitError(f"{pair!r} is not of the form key=value")
+        try:
+            options[key] = json.loads(text)
+        except json.JSONDecodeError:
+            options[key] = text
+    return options

@@ -1,0 +1,309 @@
+"""The training loop: a budget of seconds in, the averaged weights out.
+
+Everything that a resumed run needs is in one checkpoint: weights, averaged weights, optimiser,
+step and seconds spent. The learning rate follows the clock, so a run ends when its budget does.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.fit.checkpoint import (
+    heard_by,
+    heard_in,
+    load_initial,
+    load_state,
+    network_of,
+    optimiser_of,
+    save_state,
+)
+from stemsplit.training.fit.curves import CurveLog
+from stemsplit.training.fit.loader import Feed
+from stemsplit.training.fit.optimiser import make_optimisers
+from stemsplit.training.fit.settings import FitSettings
+from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.training.networks.precision import precision_on
+
+MAX_BAD_STEPS = 20
+N_ADAPT_EXAMPLES = 64
+
+
+class Trainer:
+    """Trains a network on examples, step by step.
+
+    Parameters
+    ----------
+    network : SeparationNetwork
+        Its weights are changed.
+    remixer : Remixer
+        Where examples come from.
+    settings : FitSettings
+        How to train.
+    folder : Path
+        Where ``checkpoint.pt`` and the curves are kept. A checkpoint found there is continued.
+    validate : callable, optional
+        Takes the averaged network, returns figures for the curves.
+    initial : Path, optional
+        Checkpoint or exported model whose weights a new run starts from.
+    warn : callable, optional
+        Takes a line about something that went wrong and was mended.
+    """
+
+    def __init__(
+        self,
+        network: SeparationNetwork,
+        remixer: Remixer,
+        settings: FitSettings,
+        folder: Path,
+        validate: Callable[[SeparationNetwork], dict[str, float]] | None = None,
+        *,
+        initial: Path | None = None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.settings, self.folder, self._remixer, self._validate = settings, folder, remixer, validate
+        self._warn, self._has_warned, self._is_stopped = warn, False, False
+        self.network = network.to(settings.device)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        for part in self.average.modules():
+            if isinstance(part, nn.RNNBase):
+                part.flatten_parameters()  # a GPU would join the weights of a copy at each call
+        self._optimisers = make_optimisers(self.network, settings)
+        self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
+        self._waited_s = 0.0
+        self._without = set(remixer.settings.without)  # over all resumptions
+        self._initial = initial.name if initial else ""
+        self._heard = remixer.heard  # likewise
+        self._feed = Feed(remixer, settings, network.n_bins)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._curves = CurveLog(folder / "curve.csv")
+        if self.checkpoint.exists():
+            self._resume()
+        else:
+            self._start(initial)
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept."""
+        return self.folder / "checkpoint.pt"
+
+    @property
+    def audio_s(self) -> float:
+        """Seconds of examples heard so far."""
+        n_samples = self.step_number * self.settings.batch_size * self._remixer.settings.n_samples
+        return n_samples / SAMPLE_RATE
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Ingredients that these weights have never heard, in any part of their training."""
+        return tuple(sorted(self._without))
+
+    def fit(self) -> bool:
+        """Train until the budget is spent or `stop` is called; returns whether it is spent.
+
+        A disk that is full on the way is waited for.
+
+        Raises
+        ------
+        StemsplitError
+            The loss is not finite again and again, or another training writes into the folder.
+        OSError
+            The last checkpoint or curve cannot be written.
+        """
+        try:
+            with FileLock(self.folder / "lock", blocking=False):
+                return self._fit()
+        except Timeout as error:
+            raise StemsplitError(
+                f"another training writes into {self.folder}; let it end, or name another folder"
+            ) from error
+
+    def _fit(self) -> bool:
+        saved = validated = self.elapsed_s
+        losses: list[float] = []
+        if not self.checkpoint.exists():  # a run that fails early has weights to go back to
+            self._write(self.save)
+        while self.elapsed_s < self.settings.budget_s and not self._is_stopped:
+            began = self.settings.now_s()
+            losses.append(self.step())
+            self.elapsed_s += self.settings.now_s() - began
+            if self.elapsed_s - validated >= self.settings.validate_s:
+                self._write(partial(self._curves.add, self._row(losses)))
+                validated, losses = self.elapsed_s, []
+            if self.elapsed_s - saved >= self.settings.checkpoint_s:
+                self._write(self.save)
+                saved = self.elapsed_s
+        self._feed.close()
+        self.save()
+        is_spent = self.elapsed_s >= self.settings.budget_s
+        if is_spent and self._curves.last_step < self.step_number:
+            self._curves.add(self._row(losses))
+        return is_spent
+
+    def stop(self) -> None:
+        """Let `fit` end after the step that it is at, with a checkpoint."""
+        self._is_stopped = True
+
+    def step(self) -> float:
+        """One update; returns the loss."""
+        began = time.perf_counter()
+        try:
+            inputs = self._feed.take(self.step_number)
+            self._waited_s += time.perf_counter() - began
+        except Exception:
+            self._write(self.save)  # what was learned since the last checkpoint is kept
+            raise
+        for optimiser in self._optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
+        # what a network draws at random, such as dropout, is a function of the step too
+        torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
+        before = [each.clone() for each in self.network.buffers()]
+        loss = self.network.loss(*inputs)
+        self.network.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
+        # both at once: a GPU is waited for each time
+        value, size = torch.stack([loss.detach().float(), norm.float()]).tolist()
+        if math.isfinite(value) and math.isfinite(size):
+            self._update()
+        else:
+            self._pass_over(before)
+        return float(value)
+
+    def save(self) -> None:
+        """Write the checkpoint so that it is always whole."""
+        save_state(self._state(), self.checkpoint)
+
+    def _write(self, write: Callable[[], None]) -> None:
+        """Write what can be written later as well; the first failure is told."""
+        try:
+            write()
+        except OSError as error:
+            if not self._has_warned:
+                self._warn(f"{self.folder} cannot be written ({error}); training goes on and tries again")
+            self._has_warned = True
+
+    def _update(self) -> None:
+        for optimiser in self._optimisers:
+            optimiser.step()
+        # short memory at first, so that the random start is forgotten
+        keep = min(1 - 1 / self.settings.ema_steps, (1 + self.step_number) / (10 + self.step_number))
+        with torch.no_grad():
+            averages, weights = list(self.average.parameters()), list(self.network.parameters())
+            average_into = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
+            average_into(averages, weights, self.step_number)
+            buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
+            for kept, value in buffers:  # running statistics are means already
+                kept.copy_(value)
+        self._bad_steps = 0
+        self.step_number += 1
+
+    def _pass_over(self, before: list[Tensor]) -> None:
+        """Leave a step out whose gradient is not finite; after too many in a row go back, once.
+
+        `before` are the running statistics that the network had: they may not be finite any more either.
+        """
+        for buffer, value in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(value)
+        self._bad_steps += 1
+        self.step_number += 1
+        if self._bad_steps < MAX_BAD_STEPS:
+            return
+        trouble = f"{MAX_BAD_STEPS} steps in a row had no finite loss (step {self.step_number})"
+        if self._rate_factor < 1 or not self.checkpoint.exists():
+            raise StemsplitError(
+                f"{trouble}; the last good weights are in {self.folder}: change the settings"
+            )
+        elapsed_s = self.elapsed_s
+        self._resume()
+        # the clock goes on: the budget is one of time
+        self.elapsed_s, self._bad_steps, self._rate_factor = elapsed_s, 0, 0.5
+        self._write(self.save)
+        self._warn(f"{trouble}; back to step {self.step_number} with half the learning rate")
+
+    def _row(self, losses: list[float]) -> dict[str, float]:
+        """What the curves say about the steps since the last row."""
+        self.average.eval()
+        try:
+            figures = self._validate(self.average) if self._validate else {}
+        except StemsplitError as error:  # of estimates that are no numbers; training may mend them
+            self._warn(f"step {self.step_number} could not be judged: {error}")
+            figures = {}
+        loss = {"loss": float(np.mean(losses))} if losses else {}
+        waited = {"waiting_s": self._waited_s}
+        self._waited_s = 0.0
+        return {"elapsed_s": self.elapsed_s, "step": self.step_number} | waited | loss | figures
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "average": self.average.state_dict(),
+            "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            "step_number": self.step_number,
+            "elapsed_s": self.elapsed_s,
+            "rate_factor": self._rate_factor,
+            "settings": asdict(self.settings),
+            "remix": asdict(self._remixer.settings),
+            "network_name": self.network.name,
+            "network_options": self.network.options,
+            "n_songs": self._remixer.n_songs,
+            "without": list(self.without),
+            "heard": sorted(self._heard),
+            "pools": list(self._remixer.pools),
+            "initial": self._initial,
+            "precision": str(precision_on(self.settings.device)).removeprefix("torch."),
+        }
+
+    def _start(self, initial: Path | None) -> None:
+        if initial:
+            load_initial(self.network, initial)
+            self._without = set()  # nobody says what those weights have heard
+            self._heard |= heard_by(initial)
+        else:
+            examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
+            self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
+        self.average.load_state_dict(self.network.state_dict())
+
+    def _resume(self) -> None:
+        state = load_state(self.checkpoint)  # to the device goes what the optimisers want there
+        found = network_of(state)
+        if (found.name, found.options) != (self.network.name, self.network.options):
+            raise StemsplitError(
+                f"{self.checkpoint} holds another network ({found.name}, {found.options}); "
+                "name another folder, or the same preset, network and options"
+            )
+        # the first checkpoints had one optimiser
+        kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
+        begun = {key: state["settings"][key] for key in ("seed", "batch_size")}
+        begun |= {"optimiser": optimiser_of(state), "n_samples": state["remix"]["n_samples"]}
+        asked = asdict(self.settings) | {"n_samples": self._remixer.settings.n_samples}
+        for name, value in begun.items():
+            if value != (wanted := asked[name]):
+                raise StemsplitError(
+                    f"{self.checkpoint} was begun with {name} {value}, not {wanted}; "
+                    "ask for the same, or name another folder and the checkpoint as --init"
+                )
+        self.network.load_state_dict(state["network"])
+        self.average.load_state_dict(state["average"])
+        for optimiser, each in zip(self._optimisers, kept, strict=True):
+            optimiser.load_state_dict(each)
+        self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
+        self._without &= set(state.get("without", ()))  # what was heard once stays heard
+        self._heard |= heard_in(state)
+        self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none
+        self._initial = state.get("initial", self._initial)
+        self._curves.forget_after(self.step_number)

@@ -1,0 +1,40 @@
+"""The networks that can be trained, by name."""
+
+from typing import Any
+
+from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.training.networks.bandsplit import BandSplit
+from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.training.networks.openunmix import OpenUnmix
+
+__all__ = ["NETWORKS", "SeparationNetwork", "build"]
+
+NETWORKS: dict[str, type[SeparationNetwork]] = {each.name: each for each in (BandSplit, OpenUnmix)}
+
+
+def build(name: str, **options: Any) -> SeparationNetwork:
+    """Make the network called `name`, with random weights.
+
+    Parameters
+    ----------
+    name : str
+        One of ``NETWORKS``.
+    **options
+        Arguments of the network's constructor.
+
+    Raises
+    ------
+    ModelError
+        No such network, or it has no such option or value.
+
+    Examples
+    --------
+    >>> build("bandsplit", n_features=16, n_layers=1).options["n_features"]
+    16
+    """
+    if name not in NETWORKS:
+        raise ModelError(f"no network is called {name!r}; there are {', '.join(sorted(NETWORKS))}")
+    try:
+        return NETWORKS[name](**options)
+    except (TypeError, ValueError, RuntimeError, StemsplitError) as error:
+        raise ModelError(f"{name} cannot be made with {options}: {error}") from error

@@ -1,0 +1,240 @@
+"""Export of a trained network to ONNX, with everything that inference needs in its metadata."""
+
+import copy
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+
+from stemsplit.errors import ModelError, SettingsError
+from stemsplit.files.atomic import whole_file
+from stemsplit.models.spec import ModelSpec
+from stemsplit.separation.spectral_pipeline import LaneSpec
+from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
+from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
+from stemsplit.training.release.onnx_graph import count_macs, keep_targets, tidy
+from stemsplit.training.release.parity import TOLERANCE, Reference, halve
+
+OPSET = 18
+WEIGHTS = ("fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model file says about itself beside its numbers."""
+
+    name: str
+    version: str
+    licence: str
+    training_data_licence: str
+    attribution: str
+    description: str
+    chunk_s: float = 12.0  # where speed stops growing and memory does not (benchmarks, `chunks`)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        targets: Sequence[str],
+        *,
+        heard: Iterable[tuple[str, str]],
+        licence: str = "",
+        version: str = "0.1.0",
+    ) -> "ModelFacts":
+        """Facts of a model that gives `targets`; its card says the rest.
+
+        Parameters
+        ----------
+        name, version : str
+            Of the model.
+        targets : sequence of str
+            What it gives.
+        heard : iterable of (str, str)
+            Where what it was trained on came from, each with its terms.
+        licence : str, optional
+            Of its weights. If all that they heard is openly licensed that is MIT, unless something else is
+            said.
+
+        Raises
+        ------
+        SettingsError
+            They heard something else, and nobody says what may be done with them.
+        """
+        sources = sorted(set(heard))
+        closed = [f"{source}: {terms}" for source, terms in sources if (source, terms) != LIBRARY]
+        if closed and not licence:
+            raise SettingsError(
+                f"the weights were trained on more than the library ({'; '.join(closed)}): "
+                "say with --licence what may be done with them"
+            )
+        opened = [OPEN_DATA] * (LIBRARY in sources)
+        listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
+        return cls(
+            name=name,
+            version=version,
+            licence=licence or "MIT",
+            training_data_licence="; ".join([*opened, *closed]),
+            attribution=f"sources and credits are listed in models/{name}.md",
+            description=f"{listed.capitalize()} in one pass, by a band-split network",
+        )
+
+
+def export_network(
+    network: BandSplit,
+    path: Path,
+    facts: ModelFacts,
+    *,
+    targets: Sequence[str] = (),
+    weights: str = "fp16",
+) -> None:
+    """Write ``mixture -> mask`` as ONNX and check it against torch.
+
+    Parameters
+    ----------
+    network : BandSplit
+        A trained network.
+    path : Path
+        The file to write; it appears only once it has passed the check.
+    facts : ModelFacts
+        Name, licences and the like.
+    targets : sequence of str, optional
+        Targets whose masks the file gives; by default all that the network was trained for. Sigmoid masks
+        need no others: their rows of the last layer are left out. A softmax needs all of its targets, so
+        leaving some out saves the moving of their masks and no multiply-adds.
+    weights : str, default "fp16"
+        How weights are stored: "fp16" halves the file, and keeps a weight whose rounding would break the
+        check as it is. The network computes in float32 either way.
+
+    Raises
+    ------
+    SettingsError
+        No such target, or no such way to store weights.
+    ModelError
+        The file's masks differ from the network's by more than `reference.TOLERANCE`.
+    """
+    if weights not in WEIGHTS:
+        raise SettingsError(f"weights are stored as {' or '.join(WEIGHTS)}, not {weights!r}")
+    network = network.to("cpu").eval()
+    chosen = choose_targets(network, targets)
+    places = [network.targets.index(target) for target in chosen]
+    masks = _CompactMasks(network)
+    reference = Reference.of(lambda mixture: masks(mixture)[:, places], network.layout)
+    if _is_softmax(network):
+        model = keep_targets(tidy(_trace(masks)), places)
+    else:
+        model = tidy(_trace(_CompactMasks(prune(network, places))))
+    if weights == "fp16":
+        model = halve(model, reference)
+    error = reference.error(model)
+    if not error <= TOLERANCE:  # NaN is no pass
+        raise ModelError(f"the exported masks differ from the network's by {error:.2g}")
+    spec = _spec(network, facts, chosen)
+    spec = replace(spec, cost_macs_per_s=_cost(model, spec))
+    onnx.helper.set_model_props(model, spec.to_metadata())
+    onnx.checker.check_model(model)
+    with whole_file(path) as file:
+        file.write(model.SerializeToString())
+
+
+class _CompactMasks(nn.Module):
+    """The network without its last step: inference spreads each row of the mask over its bins itself."""
+
+    def __init__(self, network: BandSplit) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """``(batch, 4, bins, frames) -> (batch, targets, 2, rows, frames)``."""
+        return self.network.masks(self.network.powers(mixture))
+
+
+def choose_targets(network: BandSplit, targets: Sequence[str]) -> tuple[str, ...]:
+    """Targets in their order: those asked for, or all that the network was trained for."""
+    trained = network.options.get("target")
+    known = (trained,) if trained else network.targets
+    unknown = [target for target in targets if target not in known]
+    if unknown:
+        raise SettingsError(f"the network has no target {unknown[0]!r}; there are {', '.join(known)}")
+    return tuple(target for target in known if target in targets) or known
+
+
+def prune(network: BandSplit, places: Sequence[int]) -> BandSplit:
+    """A copy of a network of sigmoid masks without the rows of its last layer for other targets."""
+    pruned = copy.deepcopy(network)
+    pruned.n_targets = len(places)
+    for layer in pruned.decode:
+        assert isinstance(layer, BandLinear)
+        for parameter in (layer.weight, layer.bias):
+            # (bands, n_in, width * targets * channels), see `BandSplit._decode`
+            rows = torch.unflatten(parameter.detach(), -1, (-1, network.n_targets, network.n_channels))
+            parameter.data = rows[..., list(places), :].flatten(-3)
+    return pruned
+
+
+def _is_softmax(network: BandSplit) -> bool:
+    return bool(network.options.get("mask", "softmax") == "softmax")
+
+
+def _trace(masks: _CompactMasks) -> ModelProto:
+    network = masks.network
+    example = torch.randn(2, 4, network.layout.n_bins, 2 * network.reach_frames + 5)
+    frames, batch = torch.export.Dim("frames"), torch.export.Dim("batch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about torch's own deprecations
+        program = torch.onnx.export(
+            masks,
+            (example,),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+            input_names=["mixture"],
+            output_names=["mask"],
+            dynamic_shapes={"mixture": {0: batch, 3: frames}},
+        )
+    assert program is not None
+    return program.model_proto
+
+
+def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> ModelSpec:
+    is_whole = targets == network.targets and _is_softmax(network)
+    return ModelSpec(
+        name=facts.name,
+        version=facts.version,
+        targets=targets,
+        sample_rate=SAMPLE_RATE,
+        n_channels=network.n_channels,
+        n_fft=SPEC.n_fft,
+        hop_length=SPEC.hop_length,
+        win_length=SPEC.win_length or SPEC.n_fft,
+        analysis_window=SPEC.analysis_window,
+        synthesis_window=SPEC.synthesis_window,
+        features="complex",
+        output_kind="mask",
+        mask_widths=tuple(int(width) for width in network.layout.widths()),
+        complete=is_whole,
+        remainder=("other" if "other" in targets else targets[-1]) if is_whole else "",
+        chunk_s=facts.chunk_s,
+        context_s=math.ceil(1000 * network.reach_frames * SPEC.hop_length / SAMPLE_RATE) / 1000,
+        band_limit_hz=SAMPLE_RATE / 2,
+        licence=facts.licence,
+        training_data_licence=facts.training_data_licence,
+        attribution=facts.attribution,
+        description=facts.description,
+    )
+
+
+def _cost(model: ModelProto, spec: ModelSpec) -> int:
+    """Multiply-adds for a second of audio in chunks of the model's length, their context included."""
+    n_frames = 8  # the work grows with the frames
+    mixture = np.zeros((1, 2 * spec.n_channels, spec.stft.n_bins, n_frames), np.float32)
+    chunks = LaneSpec.of(spec, chunk_s=None, overlap_s=None).chunks
+    heard = (chunks.step + chunks.fade + 2 * chunks.context) / chunks.step
+    return round(count_macs(model, mixture) / n_frames * heard * spec.sample_rate / spec.hop_length)

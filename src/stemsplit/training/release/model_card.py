@@ -1,0 +1,265 @@
+"""The card of a model: what it was trained on, how, how good it is and where it is weak."""
+
+import shutil
+import textwrap
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from stemsplit.registry.catalog import read_spec
+from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
+from stemsplit.training.curation.pseudo_labels import SURE_DB
+from stemsplit.training.data.library import Library
+from stemsplit.training.data.songs import LIBRARY, Song, are_bundled, load_songs, songs_of
+from stemsplit.training.data.sources import UNSEEN_SOURCE
+from stemsplit.training.evaluation.report import Evaluation
+from stemsplit.training.evaluation.scores import sources_of
+from stemsplit.training.examples.remix import layer_chance
+from stemsplit.training.fit.checkpoint import (
+    heard_by,
+    heard_in,
+    load_bandsplit,
+    load_state,
+    network_of,
+    optimiser_of,
+    precision_of,
+)
+from stemsplit.training.release.provenance import data_section, made_section
+from stemsplit.training.release.reproduction import AS_TRAINED, Exported, reproduction_section
+
+SOURCE_NOTES = {
+    "album": "held-out songs of the album whose other songs were trained on: same band and singer, so it "
+    "flatters; no bass part, and its `other` holds kicks and low lines that one would call drums and bass",
+    "mdn-funk": "a real song of another band (drums, bass, clavinet, horns, lead guitar; no voice)",
+    "pjs": "a singer never heard in training, dry, over held-out real music (some of its makers have other "
+    "music in training); only vocals are known",
+    "render": "virtual band with held-out MIDI, drum kit, bass, keys and singer",
+    "album-unseen": "the album's other songs, which this training left out; in no mean",
+}
+# What is known of models that heard the library and nothing else.
+COMPARISONS = """
+How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether
+a network of its own for each target pays: [one at a time or together](comparison-targets.md). What the
+optimiser brings: [Muon or AdamW](comparison-optimisers.md).
+"""
+WEAKNESSES = """
+- Few real songs with known stems were available: four of one band. Styles far from them and from the virtual
+  band (dense rock, heavily processed voices, live recordings) are separated worse than these figures say.
+- Two validation songs share their band with training, and rendered songs share the makers' habits: read the
+  `mdn-funk` and `pjs` lines first.
+- Some of the training stems end at 9.5 kHz: cymbals and breath above that may land in the wrong stem.
+- Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are taken for vocals
+  at times."""
+ADDED_NOTE = "songs of an added data set that nothing was trained on"
+OPTIMISER_NOTES = {"adamw": "AdamW", "muon": "Muon for hidden matrices, AdamW for the rest"}
+LOSS_NOTES = {
+    "log_energy": "`10 log10(error energy + 0.001 mixture energy)` per stem and example",
+    "l1": "`20 log10` of the summed magnitudes of the error, against the mixture's, per stem and example",
+    "log_energy+waveform": "the mean of `10 log10(error energy + 0.001 mixture energy)` and `20 log10` of "
+    "the mean absolute error of the waveform, per stem and example",
+}
+
+
+def write_card(
+    run: Path,
+    library: Library | None,
+    songs_folder: Path,
+    model: Path,
+    *,
+    scores: Path,
+    hardware: str,
+    note: str = "",
+    exported: Exported = AS_TRAINED,
+) -> None:
+    """Write ``<model>.md`` and ``<model>.csv``, the training curve.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run: checkpoint and curve.
+    library : Library, optional
+        What was trained on beside added data sets.
+    songs_folder : Path
+        Prepared songs.
+    model : Path
+        The exported model.
+    scores : Path
+        What `save_scores` wrote, of the run or of the model.
+    hardware : str
+        What it was trained on, in plain words.
+    note : str
+        What the commands of the card do not say.
+    exported : Exported
+        How the model differs from the run.
+
+    Raises
+    ------
+    StemsplitError
+        The library was trained on, whose sources have to be credited, and is not given.
+    """
+    state = load_state(run / "checkpoint.pt")
+    heard = heard_in(state).union(heard_by(exported.mean_with) if exported.mean_with else ())
+    targets = network_of(state).targets
+    songs = [
+        song
+        for song in songs_of(load_songs(songs_folder), targets)
+        if song.split == "train" and song.source in heard
+    ]
+    is_bundled = heard == {LIBRARY} and targets == TARGETS
+    sections = [
+        _head(model, heard),
+        _architecture(run),
+        _training(state, songs, hardware, exported),
+        _quality(Evaluation.load(scores), targets, is_bundled=is_bundled),
+        data_section(library, heard, songs),
+        made_section(songs),
+        reproduction_section(state, heard, songs, model, note=note, exported=exported),
+    ]
+    model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
+    shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
+
+
+def _head(model: Path, heard: Collection[tuple[str, str]]) -> str:
+    spec = read_spec(model)
+    closed = [f"{source} ({terms})" for source, terms in sorted(heard) if (source, terms) != LIBRARY]
+    opened = ["openly licensed material; sources and credits below"] * (LIBRARY in heard)
+    data = ", ".join([*closed, *opened])
+    return f"""# {spec.name} {spec.version}
+
+{spec.description}. Targets: {", ".join(spec.targets)}{"; their masks sum to one" if spec.complete else ""}.
+Stereo, 44,100 Hz.
+
+- Licence of the weights: {spec.licence}. Trained {"" if closed else "only "}on {data}.
+- STFT {spec.n_fft}/{spec.hop_length}, {spec.analysis_window} windows; {len(spec.mask_widths)} mask rows.
+- A mask depends on {spec.context_s} s of the song on each side and on nothing beyond: chunks leave no seams.
+- This card is written by `python -m stemsplit.training card`."""
+
+
+def _architecture(run: Path) -> str:
+    network = load_bandsplit(run / "checkpoint.pt")
+    n_parameters = sum(parameter.numel() for parameter in network.parameters())
+    layout, options = network.layout, network.options
+    frame_ms = 1000 * SPEC.hop_length / SAMPLE_RATE
+    head = "softmax over the targets" if options["mask"] == "softmax" else "sigmoid for each target"
+    return f"""## Architecture
+
+Band-split network after Luo & Yu (2023): {layout.n_bands} bands x {options["n_features"]} features x
+{options["n_layers"]} layers, {n_parameters / 1e6:.2f} million parameters. Each layer has two gated
+convolutions along time (dilations: {", ".join(map(str, network.dilations))} frames of {frame_ms:.0f} ms) and
+a bidirectional LSTM along the bands. Input features (log power of left, right, mid and side) are computed
+inside the graph. The lowest {layout.n_low} bins have a mask each, above them {layout.group} bins share one.
+A {head} makes the masks."""
+
+
+def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, exported: Exported) -> str:
+    minutes: dict[str, float] = defaultdict(float)
+    remix = state["remix"]
+    for song in songs:
+        minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
+    listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
+    if "separated" in minutes and "separated" not in remix.get("without", ()):
+        promised = f"where its masks promised {SURE_DB:g} dB"
+        listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
+    settings = state["settings"]
+    audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
+    speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
+    initial, loss = state.get("initial"), state["network_options"]["loss"]
+    start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
+    if exported.mean_with:
+        start += f"; the model has the mean of the run's weights and those of `{exported.mean_with.name}`"
+    if exported.attenuation_db:
+        start += f". It hears songs {exported.attenuation_db:g} dB softer than the run did"
+    steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
+    return f"""## Training
+
+- Hardware: {hardware}.
+- {state["elapsed_s"] / 60:.0f} minutes, {steps} steps of {size} examples of {example_s:.1f} s:
+  {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}. {start}.
+- Songs: {listed}.
+{_examples(state, songs)}
+- Loss: {LOSS_NOTES[loss]}.
+  {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
+  (EMA), {precision_of(state)}.
+- The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
+
+
+def _examples(state: dict[str, Any], songs: Sequence[Song]) -> str:
+    """How examples were drawn, as far as there were songs for it."""
+    remix, pools = state["remix"], state.get("pools", ("backing", "partial", "coherent"))
+    shares = {
+        "backing": "a voice over real, unseparated music (loss on vocals only)",
+        "partial": "unseparated music that lacks more, such as drums, and what it lacks (loss on that only)",
+        "coherent": "stems of one place of one song",
+    }
+    kinds = [f"{remix.get(name, 0):.0%} {text}" for name, text in shares.items() if name in pools]
+    text = f"Examples: {', '.join([*kinds, 'the rest stems of different songs'])}"
+    without = remix.get("without", ())
+    if any(song.kind == "render" for song in songs):
+        has_separated = any(song.kind == "separated" for song in songs) and "separated" not in without
+        real = "from recordings" + " or separated" * has_separated
+        most = f"at most {remix.get('maker', 1):.0%} from those of one maker"
+        text += f", {remix['real']:.0%} of them {real}, but {most}"
+    chances = {target: layer_chance(target) for target in network_of(state).targets}
+    layers = ", ".join(f"{target} {chance:.0%}" for target, chance in chances.items() if chance)
+    spread_db = remix.get("loudness_db", 0)
+    whole = f" (of all stems together by up to {spread_db:g} dB)" if spread_db else ""
+    text += f". By chance two songs play a target at once: {layers}. Random levels{whole}, equaliser, speed, "
+    text += "reverb, width, fades, saturation, polarity, channel swap, band limits and missing stems. "
+    text += f"Left out: {', '.join(without) or 'nothing'}."
+    return _filled(text, first="- ", following="  ")
+
+
+def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bool) -> str:
+    """Figures and weaknesses; those of the bundled model hold where nothing but the library was heard."""
+    scores = evaluation.scores["model"]
+    judged = [*sources_of(scores), *{score.source for score in scores} & {UNSEEN_SOURCE}]
+    notes = "\n".join(f"- `{name}`: {SOURCE_NOTES.get(name, ADDED_NOTE)}." for name in judged)
+    model = evaluation.by_target("model", is_real=True)
+    baseline = evaluation.by_target("baseline", is_real=True)
+    weakest = min(model, key=lambda target: model[target], default="")
+    weakness = (
+        f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources)." if weakest else ""
+    )
+    lost = [target for target in model if model[target] <= baseline[target]]
+    against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
+    behind = ", ".join(evaluation.behind_baseline()) or "nothing"
+    floor = "a harmonic-percussive split with frequency bands"
+    if not are_bundled(targets):
+        floor = "an equal share of the mixture for each target"
+    how = (
+        "In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is "
+        f"{floor}; the oracle is the ratio mask of the true stems. Leakage: energy left in the estimate of a "
+        "silent stem, against the mixture; silent stems count only there. Expected: the uSDR that the masks "
+        f"promise without knowing the stems (`expected_sdr_db` in JSON). {evaluation.promise()}"
+    )
+    return f"""## Quality on the validation set
+{COMPARISONS if is_bundled else ""}
+{_filled(how)}
+
+{evaluation.table()}
+
+{notes}
+{_framewise(evaluation)}
+## Known weaknesses
+
+- On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
+- Where a stem is much quieter than the mixture (see the improvement beside the uSDR), a little bleed costs
+  many decibels, and the mean over excerpts suffers from it.{WEAKNESSES if is_bundled else ""}"""
+
+
+def _framewise(evaluation: Evaluation) -> str:
+    table = evaluation.framewise_table()
+    if not table:
+        return ""
+    return f"""
+As the field reports it (museval, BSS Eval 4): frames of one second, the median over the frames of a song,
+then over songs; one excerpt a song. A frame in which any reference of the song is silent is not counted.
+SDR weighs all errors, SIR what leaked in from other stems, SAR what is in none of them.
+
+{table}
+"""
+
+
+def _filled(text: str, *, first: str = "", following: str = "") -> str:
+    return textwrap.fill(text, 110, break_on_hyphens=False, initial_indent=first, subsequent_indent=following)

@@ -1,0 +1,118 @@
+"""The reference that an exported graph is held against: the masks that torch makes of a few inputs."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from onnx import ModelProto
+from torch import Tensor
+
+from stemsplit.errors import ModelError
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.networks.bands import BandLayout
+from stemsplit.training.networks.spectra import as_input, whole_transform
+from stemsplit.training.release.onnx_graph import run_model, store_halves, weight_names
+from stemsplit.types import FloatArray
+
+TOLERANCE = 1e-3  # of a mask; of an estimate, relative to its amplitude: -60 dB
+
+
+@dataclass(frozen=True)
+class Case:
+    """An input ``(batch, 4, bins, frames)`` and its masks ``(batch, targets, 2, rows, frames)``."""
+
+    mixture: FloatArray
+    masks: FloatArray
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Noise at all levels, and a piece of music, through a network in torch.
+
+    Parameters
+    ----------
+    layout : BandLayout
+        The bins of each row of a mask.
+    noise : sequence of Case
+        At several batch sizes and lengths.
+    music : Case
+        Levels fall with the frequency, as in songs.
+    """
+
+    layout: BandLayout
+    noise: Sequence[Case]
+    music: Case
+
+    @classmethod
+    def of(cls, masks: Callable[[Tensor], Tensor], layout: BandLayout) -> "Reference":
+        """Take the masks of a network, given as the function from ``mixture`` to ``mask``."""
+        generator = torch.Generator().manual_seed(0)
+        noise = [
+            10 ** torch.linspace(-3, 3, n_frames)
+            * torch.randn(n_batch, 4, layout.n_bins, n_frames, generator=generator)
+            for n_batch, n_frames in ((1, 3), (3, 31))
+        ]
+        with torch.inference_mode():
+            cases = [Case(each.numpy(), masks(each).numpy()) for each in (*noise, _make_music())]
+        return cls(layout, cases[:-1], cases[-1])
+
+    def error(self, model: ModelProto) -> float:
+        """Largest difference of a mask, or of an estimate of the music relative to it; NaN if one is.
+
+        Raises
+        ------
+        ModelError
+            The model's masks have another shape.
+        """
+        pairs = []
+        for case in (*self.noise, self.music):
+            (found,) = run_model(model, ["mask"], case.mixture)
+            if found.shape != case.masks.shape:
+                raise ModelError(f"the exported masks have shape {found.shape}, not {case.masks.shape}")
+            pairs.append((found, case.masks))
+        largest = [np.abs(found - masks).max() for found, masks in pairs]
+        return float(np.max([*largest, self._estimate_error(pairs[-1][0])]))
+
+    def _estimate_error(self, masks: FloatArray) -> float:
+        """Amplitude of the music's worst error in an estimate, relative to the estimate.
+
+        The energies of spectrograms will do: synthesis adds none.
+        """
+        left_re, left_im, right_re, right_im = torch.from_numpy(self.music.mixture).unbind(1)
+        bins = torch.stack([left_re**2 + left_im**2, right_re**2 + right_im**2], 1)
+        power = self.layout.gather(bins).numpy()[:, None]  # (1, 1, 2, rows, frames)
+        error, estimate = (
+            (each**2 * power).sum(axis=(0, 2, 3, 4)) for each in (masks - self.music.masks, self.music.masks)
+        )
+        audible = np.maximum(estimate, 1e-6 * power.sum())  # a target that the music lacks counts from -60 dB
+        return float(np.sqrt(error / audible).max())
+
+
+def halve(model: ModelProto, reference: Reference) -> ModelProto:
+    """Store as many weights in halves as `TOLERANCE` allows; those that do most harm stay as they are."""
+    names = weight_names(model)
+    halved = store_halves(model, names)
+    if reference.error(halved) <= TOLERANCE:
+        return halved
+    harms = {name: reference.error(store_halves(model, [name])) for name in names}
+    # a NaN is greater than any number here
+    names.sort(key=lambda name: math.inf if math.isnan(harms[name]) else harms[name])
+    while names:
+        names.pop()
+        halved = store_halves(model, names)
+        if reference.error(halved) <= TOLERANCE:
+            break
+    return halved
+
+
+def _make_music(duration_s: float = 4.0) -> Tensor:
+    """The STFT of chords, a bass and a beat, ``(1, 4, bins, frames)``."""
+    rng = np.random.default_rng(0)
+    time = np.arange(round(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
+    notes_hz = (55.0, 220.0, 277.2, 329.6, 440.0)
+    tones = [np.sin(2 * np.pi * hz * k * time) / k**1.5 for hz in notes_hz for k in range(1, 20)]
+    beat = rng.normal(size=(2, time.size)) * np.exp(-20 * (time % 0.5))
+    waveform = 0.1 * (np.sum(tones, axis=0) + beat)
+    return as_input(whole_transform(torch.from_numpy(waveform.astype(np.float32)))[None])

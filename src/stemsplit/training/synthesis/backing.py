@@ -1,0 +1,176 @@
+"""What is sung beside the lead: doubles, harmonies, choirs, ad libs, each a take of its own."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.random import Generator
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.synthesis.effects import panned
+from stemsplit.training.synthesis.melody import interval, scale_of
+from stemsplit.training.synthesis.sampler import add_at
+from stemsplit.training.synthesis.singer import midi_pitch
+from stemsplit.training.synthesis.singing import FRAME_S, Frames, analysed
+from stemsplit.types import FloatArray
+
+_BUDGET_PULSES = 12_000  # periods of voice to synthesise for one stem: some 30 s of a high voice
+_UNVOICED_HZ = 500.0  # WORLD's frames where there is no pitch
+_LONGEST_S = 6.0  # a longer phrase is not analysed, for the cost too
+_HARMONIES = ((2,), (2,), (-2,), (-3,), (4,), (2, 4), (2, -3), (-7,), (7,), (2, 7))  # steps of the scale
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """One phrase of the lead: the sample at which it starts, and its waveform, ``(1, samples)``."""
+
+    start: int
+    waveform: FloatArray
+    known: Frames | None = None
+
+    @property
+    def stop(self) -> int:
+        """The sample after the last."""
+        return self.start + int(self.waveform.shape[1])
+
+    @property
+    def length_s(self) -> float:
+        """Length in seconds."""
+        return int(self.waveform.shape[1]) / SAMPLE_RATE
+
+    @cached_property
+    def frames(self) -> Frames:
+        """The phrase to be sung again otherwise."""
+        return analysed(self.waveform) if self.known is None else self.known
+
+
+def laid(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
+    """The lead alone, in the middle, shape (2, samples)."""
+    out = np.zeros((2, n_samples), np.float32)
+    for phrase in phrases:
+        add_at(out, np.broadcast_to(phrase.waveform, (2, phrase.waveform.shape[1])), phrase.start)
+    return out
+
+
+def with_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng: Generator) -> list[Phrase]:
+    """Phrases come again in most of the rests of more than eight seconds, beats later, as far as they fit."""
+    if not phrases:
+        return []
+    out = list(phrases)
+    at, rest = 0, round(8 * SAMPLE_RATE)
+    for following in [*phrases, Phrase(n_samples, phrases[0].waveform)]:
+        while following.start - at > rest and rng.random() < 0.8:
+            again = phrases[int(rng.integers(len(phrases)))]
+            earliest = at + float(rng.uniform(0.2, 2)) * SAMPLE_RATE
+            n_beats = np.ceil((earliest - again.start) / (beat_s * SAMPLE_RATE))
+            start = again.start + round(n_beats * beat_s * SAMPLE_RATE)
+            if start + again.waveform.shape[1] > following.start:
+                break
+            out.append(replace(again, start=start))
+            at = out[-1].stop
+        at = max(at, following.stop)
+    return sorted(out, key=lambda each: each.start)
+
+
+def harmonised(frames: Frames, steps: int) -> Frames:
+    """Another voice `steps` of the scale away: 2 is a third above, -3 a fourth below, 7 an octave."""
+    voiced = frames.pitch_hz > 0
+    pitch = midi_pitch(frames)
+    scale = scale_of(pitch[voiced]) if voiced.any() else frozenset({0, 2, 4, 5, 7, 9, 11})
+    return frames.transposed(interval(pitch, scale, steps))
+
+
+def another_take(frames: Frames, rng: Generator, *, looseness: float = 1.0) -> Frames:
+    """The same sung once more: out of time by some 20 ms, out of tune by some cents, another throat.
+
+    `looseness` scales how far apart the takes are: one for doubles, two for a choir of many people.
+    """
+    n = frames.n_frames
+    knots = np.linspace(0, n - 1, max(3, round(n * FRAME_S / 0.5)))
+    late = rng.normal(0, 0.012 * looseness, knots.size) / FRAME_S
+    places = np.arange(n) - np.interp(np.arange(n), knots, late)
+    cents = np.interp(np.arange(n), knots, rng.normal(0, 9 * looseness, knots.size)) + rng.normal(0, 5)
+    taken = frames.at(places).transposed(cents / 100)
+    return taken.with_formants(float(np.exp(rng.normal(0, 0.02 * looseness))))
+
+
+class Arrangement:
+    """The further voices of one stem.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of all choices.
+    """
+
+    def __init__(self, rng: Generator) -> None:
+        self._rng = rng
+        self._left = float(_BUDGET_PULSES)
+
+    def voices(self, phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
+        """What is sung beside these phrases, shape (2, samples); often nothing."""
+        out = np.zeros((2, n_samples), np.float32)
+        parts: list[tuple[Callable[[FloatArray, Phrase], None], float, float]] = [
+            (self._doubles, 0.3, 0.7), (self._harmonies, 0.35, 0.5), (self._gang, 0.12, 0.3),
+            (self._octave_down, 0.07, 0.6),
+        ]  # fmt: skip
+        self._intervals = _HARMONIES[int(self._rng.integers(len(_HARMONIES)))]
+        self._width = float(self._rng.uniform(0.3, 1))
+        for part, chance, share in parts:
+            if self._rng.random() < chance:
+                for phrase in phrases:
+                    if self._rng.random() < share and phrase.length_s < _LONGEST_S:
+                        part(out, phrase)
+        if self._rng.random() < 0.15:
+            self._ad_libs(out, phrases)
+        return out
+
+    def _doubles(self, out: FloatArray, phrase: Phrase) -> None:
+        for pan in (-self._width, self._width):
+            self._add(out, phrase, another_take(phrase.frames, self._rng), pan, 0.7)
+
+    def _harmonies(self, out: FloatArray, phrase: Phrase) -> None:
+        for steps in self._intervals:
+            for pan in (-self._width, self._width)[: int(self._rng.integers(1, 3))]:
+                higher = another_take(harmonised(phrase.frames, steps), self._rng)
+                self._add(out, phrase, higher, pan, float(self._rng.uniform(0.4, 0.9)))
+
+    def _octave_down(self, out: FloatArray, phrase: Phrase) -> None:
+        self._add(out, phrase, phrase.frames.transposed(-12.0).with_formants(0.9), 0.0, 0.5)
+
+    def _gang(self, out: FloatArray, phrase: Phrase) -> None:
+        """Three to eight people across the stereo image."""
+        n_people = int(self._rng.integers(3, 9))
+        for pan in np.linspace(-0.9, 0.9, n_people):
+            one = another_take(phrase.frames, self._rng, looseness=2.0)
+            one = one.with_formants(float(np.exp(self._rng.normal(0, 0.07))))
+            self._add(out, phrase, one, float(pan), 1.2 / np.sqrt(n_people))
+
+    def _ad_libs(self, out: FloatArray, phrases: Sequence[Phrase]) -> None:
+        """Something sung before, higher, in the rests."""
+        for before, after in pairwise(phrases):
+            rest_s = (after.start - before.stop) / SAMPLE_RATE
+            if rest_s < 0.7 or self._rng.random() < 0.4:
+                continue
+            said = phrases[int(self._rng.integers(len(phrases)))]
+            if said.length_s < _LONGEST_S:
+                sung = said.frames.transposed(float(self._rng.choice([0, 0, 5, 7, 12])))
+                self._add(out, Phrase(before.stop, said.waveform), sung, self._width - 0.5, 0.7)
+
+    def _add(self, out: FloatArray, phrase: Phrase, frames: Frames, pan: float, gain: float) -> None:
+        """Synthesise and place a take, as long as the budget lasts."""
+        pulses = float(np.where(frames.pitch_hz > 0, frames.pitch_hz, _UNVOICED_HZ).sum()) * FRAME_S
+        if self._left < pulses:
+            return
+        self._left -= pulses
+        sound = as_loud_as(frames.waveform(), phrase.waveform)
+        late = round(float(self._rng.uniform(0, 0.02)) * SAMPLE_RATE)
+        add_at(out, panned(sound * gain, pan), phrase.start + late)
+
+
+def as_loud_as(waveform: FloatArray, model: FloatArray) -> FloatArray:
+    """A waveform scaled to the power of another."""
+    power, wanted = (float(np.square(each).mean()) if each.size else 0.0 for each in (waveform, model))
+    return waveform * np.float32(np.sqrt(wanted / power)) if power > 1e-12 else waveform

@@ -1,0 +1,217 @@
+"""Synthesised basses: one voice that glides, its filter moving, saturated to be heard."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pedalboard as pb
+from numpy.random import Generator
+from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.synthesis.effects import apply, doubled, levelled, saturated
+from stemsplit.training.synthesis.ladder import swept
+from stemsplit.training.synthesis.midi import Note
+from stemsplit.types import FloatArray
+
+Samples = NDArray[np.float64]
+_GROWLS = ((1, 1), (1, 2), (1, 3), (2, 1))
+_CORNER = 90  # samples over which the corners of a gate are rounded
+
+
+@dataclass(frozen=True)
+class Line:
+    """A melody as control signals, per sample.
+
+    Parameters
+    ----------
+    pitch : array
+        MIDI pitch, through its glides.
+    gate : array
+        Loudness, that of the velocity while a note is held and 0 between notes.
+    age_s : array
+        Time since the note began.
+    """
+
+    pitch: Samples
+    gate: Samples
+    age_s: Samples
+
+    def turns(self, semitones: float = 0.0) -> Samples:
+        """Periods since the beginning, of a copy detuned by some semitones."""
+        return np.cumsum(self.steps(semitones))
+
+    def steps(self, semitones: float = 0.0) -> Samples:
+        """Periods per sample."""
+        return np.asarray(440 * 2 ** ((self.pitch + semitones - 69) / 12) / SAMPLE_RATE)
+
+    def decay(self, time_s: float) -> Samples:
+        """Envelope that begins anew with every note."""
+        return np.exp(-self.age_s / time_s)
+
+
+def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, release_s: float) -> Line:
+    """The control signals of notes that do not overlap."""
+    n_samples = round(length_s * SAMPLE_RATE)
+    pitch = np.full(n_samples, float(notes[0].pitch) if notes else 36.0)
+    gate, age_s = np.zeros(n_samples), np.full(n_samples, 60.0)
+    before = float(notes[0].pitch) if notes else 36.0
+    for note, following in zip(notes, [*notes[1:], None], strict=True):
+        first = min(n_samples, max(0, round(note.start_s * SAMPLE_RATE)))
+        last = n_samples if following is None else min(n_samples, round(following.start_s * SAMPLE_RATE))
+        if last <= first:
+            continue
+        time_s = np.arange(last - first) / SAMPLE_RATE
+        pitch[first:] = note.pitch
+        pitch[first:last] += (before - note.pitch) * np.clip(1 - time_s / max(glide_s, 1e-4), 0, 1)
+        before = pitch[last - 1]
+        gate[first:last] = np.clip(time_s / 0.003, 0, 1)
+        gate[first:last] *= np.clip(1 - (time_s - note.length_s) / release_s, 0, 1)
+        fall, end = (max(first, last - early) for early in (130 + _CORNER, _CORNER))
+        gate[fall:end] *= np.linspace(1, 0, end - fall)
+        gate[end:last] = 0
+        gate[first:last] *= note.velocity / 104
+        age_s[first:last] = time_s
+    # Without corners, that would click, and closed where the next note begins: there the envelope jumps.
+    return Line(pitch, uniform_filter1d(gate, _CORNER, origin=_CORNER // 2 - 1, mode="constant"), age_s)
+
+
+def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: str) -> FloatArray:
+    """Play a line on a synthesiser.
+
+    Parameters
+    ----------
+    rng : Generator
+        Of the settings.
+    notes : sequence of Note
+        One at a time, in order.
+    length_s : float
+        Seconds to return.
+    kind : str
+        One of `KINDS`.
+
+    Returns
+    -------
+    FloatArray, shape (2, samples)
+        The same on both sides below 150 Hz or so.
+    """
+    glide_s = (
+        float(rng.choice([0.004, rng.uniform(0.03, 0.15)]))
+        if kind != "808"
+        else float(rng.uniform(0.03, 0.2))
+    )
+    line = control_line(notes, length_s=length_s, glide_s=glide_s, release_s=float(rng.uniform(0.02, 0.12)))
+    falling = line.decay(float(np.exp(rng.uniform(np.log(0.12), np.log(1.2))))) if rng.random() < 0.4 else 1
+    mono = np.asarray((KINDS[kind](rng, line) * falling)[None], np.float32)
+    out = saturated(levelled(mono, 0.8), float(rng.uniform(0, 14)))
+    out = np.repeat(out, 2, axis=0)
+    return widened(rng, out) if rng.random() < 0.45 else out
+
+
+def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Doubled left and right above some 150 Hz, more or less; in the middle below."""
+    low = apply(waveform, [pb.LowpassFilter(float(rng.uniform(120, 250)))] * 2)
+    share = float(np.exp(rng.uniform(np.log(0.02), 0)))
+    return np.asarray(waveform + share * (doubled(rng, waveform - low) - (waveform - low)), np.float32)
+
+
+def _saw(line: Line, semitones: float, phase: float) -> Samples:
+    """A saw whose corners are rounded against aliasing (PolyBLEP)."""
+    step = line.steps(semitones)
+    turn = (np.cumsum(step) + phase) % 1
+    wave: Samples = 2 * turn - 1
+    low, high = turn < step, turn > 1 - step
+    near = turn[low] / step[low]
+    wave[low] -= 2 * near - near**2 - 1
+    near = (turn[high] - 1) / step[high]
+    wave[high] -= near**2 + 2 * near + 1
+    return wave
+
+
+def _square(line: Line, semitones: float, phase: float) -> Samples:
+    return np.asarray(0.7 * (_saw(line, semitones, phase) - _saw(line, semitones, phase + 0.5)))
+
+
+def _sine(line: Line, semitones: float = 0.0) -> Samples:
+    return np.asarray(np.sin(2 * np.pi * line.turns(semitones)))
+
+
+def _filtered(wave: Samples, cutoff_hz: Samples, resonance: float) -> Samples:
+    # four poles only begin to pass the fundamental at twice its frequency
+    out = swept(np.asarray(0.5 * wave[None], np.float32), cutoff_hz, resonance=resonance)
+    return np.asarray(2 * out[0], np.float64)
+
+
+def _hz(line: Line) -> Samples:
+    return line.steps() * SAMPLE_RATE
+
+
+def _eight_oh_eight(rng: Generator, line: Line) -> Samples:
+    drop = 1 + rng.uniform(0, 12) * np.exp(-line.age_s / 0.02) / 12
+    tone = np.sin(2 * np.pi * np.cumsum(line.steps() * drop)) * line.decay(float(rng.uniform(0.5, 2.5)))
+    drive = float(np.exp(rng.uniform(np.log(1.2), np.log(12))))
+    return np.asarray(np.tanh(drive * tone + rng.uniform(0, 0.3)) * line.gate)
+
+
+def _reese(rng: Generator, line: Line) -> Samples:
+    detune = float(rng.uniform(0.08, 0.35))
+    saws = sum(_saw(line, place * detune, float(rng.random())) for place in (-1.0, 0.1, 1.0))
+    slow_hz, depth = float(rng.uniform(0.1, 1.5)), float(rng.uniform(0.5, 1.5))
+    wave = np.sin(2 * np.pi * slow_hz * np.arange(line.pitch.size) / SAMPLE_RATE)
+    cutoff_hz = float(rng.uniform(300, 1200)) * 2 ** (depth * wave)
+    return np.asarray((_filtered(np.asarray(saws) / 2, cutoff_hz, 0.25) + 0.5 * _sine(line)) * line.gate)
+
+
+def _growl(rng: Generator, line: Line) -> Samples:
+    # In whole numbers: with half a period of either, the note would lie an octave beneath what is written.
+    carrier, modulator = _GROWLS[int(rng.integers(len(_GROWLS)))]
+    depth = float(rng.uniform(1, 5)) * (0.3 + line.decay(float(rng.uniform(0.1, 0.6))))
+    if rng.random() < 0.5:  # a wobble in steps of a rate, as in dubstep
+        depth = depth * (1 + np.sin(2 * np.pi * float(rng.uniform(2, 8)) * line.age_s))
+    turns = line.turns()
+    swing = depth * np.sin(2 * np.pi * modulator * turns)
+    return np.asarray(np.sin(2 * np.pi * carrier * turns + swing) * line.gate)
+
+
+def _acid(rng: Generator, line: Line) -> Samples:
+    wave = _saw(line, 0, 0) if rng.random() < 0.6 else _square(line, 0, 0)
+    sweep = float(rng.uniform(2, 12)) * line.decay(float(rng.uniform(0.06, 0.4)))
+    slow = 1 + 0.5 * np.sin(2 * np.pi * float(rng.uniform(0.03, 0.1)) * np.arange(wave.size) / SAMPLE_RATE)
+    cutoff_hz = _hz(line) * (float(rng.uniform(1.5, 4)) + sweep * slow)
+    return _filtered(wave, cutoff_hz, float(rng.uniform(0.4, 0.85))) * line.gate
+
+
+def _sub(rng: Generator, line: Line) -> Samples:
+    overtones = sum(rng.uniform(0, 0.5) / k * _sine(line, 12 * float(np.log2(k))) for k in (2, 3, 4))
+    return np.asarray((_sine(line) + overtones) * line.gate)
+
+
+def _square_sub(rng: Generator, line: Line) -> Samples:
+    cutoff_hz = _hz(line) * float(rng.uniform(2, 9))
+    return _filtered(_square(line, 0, 0), cutoff_hz, 0.1) * line.gate
+
+
+def _pluck(rng: Generator, line: Line) -> Samples:
+    wave = _square(line, 0, 0) if rng.random() < 0.5 else _saw(line, 0, 0) + 0.5 * _square(line, 0.08, 0.3)
+    cutoff_hz = _hz(line) * (1.5 + float(rng.uniform(4, 16)) * line.decay(float(rng.uniform(0.04, 0.15))))
+    return _filtered(wave, cutoff_hz, 0.2) * line.gate * line.decay(float(rng.uniform(0.2, 0.8)))
+
+
+def _stack(rng: Generator, line: Line) -> Samples:
+    """Saws an octave apart, as in synth pop."""
+    saws = _saw(line, 0, 0) + rng.uniform(0.2, 0.8) * _saw(line, 12.05, 0.4) + 0.5 * _saw(line, -0.08, 0.2)
+    cutoff_hz = _hz(line) * (float(rng.uniform(3, 10)) + 4 * line.decay(0.15))
+    return (_filtered(saws / 2, cutoff_hz, float(rng.uniform(0, 0.3))) + 0.4 * _sine(line)) * line.gate
+
+
+KINDS: dict[str, Callable[[Generator, Line], Samples]] = {
+    "808": _eight_oh_eight,
+    "reese": _reese,
+    "growl": _growl,
+    "acid": _acid,
+    "sub": _sub,
+    "square": _square_sub,
+    "pluck": _pluck,
+    "stack": _stack,
+}

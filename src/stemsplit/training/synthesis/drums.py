@@ -1,0 +1,141 @@
+"""Drum stems: parts played on kits of the library's hits, mixed as on a record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.data.library import Item, Library
+from stemsplit.training.data.take import Take
+from stemsplit.training.examples.augment import at_speed
+from stemsplit.training.synthesis.drum_mix import mixed_drums
+from stemsplit.training.synthesis.effects import drum_bus, levelled, panned, without_infrasound
+from stemsplit.training.synthesis.groove_styles import STYLES
+from stemsplit.training.synthesis.kits import PIECE_OF_PITCH, Drum, Kits
+from stemsplit.training.synthesis.ladder import swept
+from stemsplit.training.synthesis.loops import loop_items, play_loop
+from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.sampler import add_at
+from stemsplit.training.synthesis.soundfont import render_soundfont
+from stemsplit.types import FloatArray
+
+KICKS = (35, 36)
+_SOUNDFONT_KITS = (0, 8, 16, 24, 25, 32, 40)
+_BUSES = {"kick": "kick", "snare": "snare", "rim": "snare", "clap": "snare", "brush": "snare", "tom": "toms"}
+_CYMBALS = ("hihat_closed", "hihat_open", "crash", "ride", "ride_bell")
+# Places of the pieces as the audience sees them, -1 left to 1 right.
+_PLACES = {42: 0.45, 46: 0.45, 49: 0.55, 57: -0.6, 52: -0.35, 51: -0.5, 53: -0.5, 55: 0.1}
+_PLACES |= {50: 0.4, 48: 0.25, 47: 0.05, 45: -0.15, 43: -0.4, 41: -0.55, 54: 0.6, 56: -0.3, 70: -0.6, 62: 0.5}
+
+
+@dataclass(frozen=True)
+class Touch:
+    """How one drummer plays: width of the image, and how steeply force becomes level."""
+
+    width: float
+    exponent: float
+
+    def pan(self, pitch: int) -> float:
+        """Place of a pitch in the image."""
+        return float(np.clip(self.width * _PLACES.get(pitch, _PLACES.get(pitch - 1, 0.0)), -0.9, 0.9))
+
+
+class DrumMaker:
+    """Renders drum stems.
+
+    Parameters
+    ----------
+    library : Library
+        Where hits come from.
+    items : sequence of Item
+        Hits and loops that may be used.
+    rooms : sequence of FloatArray
+        Impulse responses.
+    """
+
+    def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
+        self._library, self._rooms = library, rooms
+        self._kits, self._loops = Kits(library, items), loop_items(items)
+
+    def render(self, part: Part, *, length_s: float, rng: Generator) -> Take:
+        """Play a drum part, as it leaves the drum bus."""
+        out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
+        draw = rng.random()
+        alone = self._loops and draw < 0.04
+        if not alone and draw < 0.92:
+            out += levelled(self._kit_take(part, rng, length_s))
+        if draw > 0.84:  # now the soundfont beneath the kit, now by itself
+            gain = 1.0 if draw >= 0.92 else float(rng.uniform(0.3, 1.0))
+            kit = int(rng.choice(_SOUNDFONT_KITS))
+            dry = render_soundfont([part], length_s=length_s, pans=[64], drum_kit=kit)
+            out += gain * levelled(drum_bus(rng, dry, self._rooms))
+        if self._loops and (alone or rng.random() < 0.1):
+            loop = self._loops[int(rng.integers(len(self._loops)))]
+            played = play_loop(self._library, loop, part, length_s=length_s, rng=rng)
+            out += float(rng.uniform(0.2, 0.9)) * levelled(drum_bus(rng, played, self._rooms))
+        out = _filtered(rng, out) if rng.random() < 0.06 else out
+        return Take(without_infrasound(rng, out))
+
+    def _kit_take(self, part: Part, rng: Generator, length_s: float) -> FloatArray:
+        machine = bool(rng.random() < (STYLES[part.name].machine if part.name in STYLES else 0.25))
+        kit = self._kits.draw(rng, {_piece(note.pitch) for note in part.notes}, machine=machine)
+        width = float(rng.choice([1.0, -1.0], p=[0.7, 0.3]) * rng.choice([0.0, 0.5, 0.8, 1.2]))
+        touch = Touch(width * (0.5 if machine else 1.0), float(rng.uniform(0.7, 1.8)))
+        buses = _play(kit, part, touch, rng, length_s)
+        kicks = [note.start_s for note in part.notes if note.pitch in KICKS]
+        return mixed_drums(rng, buses, self._rooms, kicks)
+
+
+def _play(
+    kit: dict[str, Drum], part: Part, touch: Touch, rng: Generator, length_s: float
+) -> dict[str, FloatArray]:
+    """The close sound of a kit, by bus."""
+    names = ("kick", "snare", "toms", "cymbals", "percussion")
+    buses = {name: np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32) for name in names}
+    closing = [n.start_s for n in part.notes if _piece(n.pitch) == "hihat_closed"]
+    tuned: dict[tuple[int, int], FloatArray] = {}
+    for note in part.notes:
+        piece = _piece(note.pitch)
+        drum = kit[piece]
+        sound = drum.hit(note.velocity / 127, rng)
+        if piece in ("tom", "conga"):
+            key = (note.pitch, id(sound))
+            if key not in tuned:
+                tuned[key] = at_speed(sound, 2 ** ((note.pitch - (46 if piece == "tom" else 63)) / 18))
+            sound = tuned[key]
+        if piece == "hihat_open":
+            sound = choked(sound, note, closing)
+        gain = 10 ** ((drum.level_db + rng.normal(0, 0.6)) / 20) * (note.velocity / 110) ** touch.exponent
+        bus = "cymbals" if piece in _CYMBALS else _BUSES.get(piece, "percussion")
+        add_at(buses[bus], panned(sound * gain, touch.pan(note.pitch)), round(note.start_s * SAMPLE_RATE))
+    return buses
+
+
+def choked(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray:
+    """An open hi-hat cut where the hi-hat is closed; another open stroke lets it ring."""
+    following = [start_s for start_s in closing if start_s > note.start_s + 0.03]
+    if not following:
+        return sound
+    n_samples = round((min(following) - note.start_s) * SAMPLE_RATE) + 1000
+    cut = sound[:, :n_samples].copy()
+    n_fade = min(1000, cut.shape[1])
+    if n_fade and n_samples < sound.shape[1]:
+        cut[:, -n_fade:] *= np.linspace(1, 0, n_fade, dtype=np.float32)
+    return cut
+
+
+def _filtered(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """A filter that opens over some seconds, as before a drop."""
+    n_samples = waveform.shape[1]
+    start = int(rng.uniform(0, 0.7) * n_samples)
+    n_sweep = min(n_samples - start, round(float(rng.uniform(4, 10)) * SAMPLE_RATE))
+    cutoff_hz = np.geomspace(float(rng.uniform(150, 500)), 16000, max(1, n_sweep))
+    out = waveform.copy()
+    out[:, start : start + n_sweep] = swept(out[:, start : start + n_sweep], cutoff_hz, resonance=0.2)
+    return out
+
+
+def _piece(pitch: int) -> str:
+    return PIECE_OF_PITCH.get(pitch, "percussion")

@@ -1,0 +1,193 @@
+"""Everything but guitars that accompanies: keys, strings, winds, synthesisers, textures, MIDI parts.
+
+Each kind of layer is a pair: the notes it plays, and the sound it makes of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pedalboard as pb
+from numpy.random import Generator
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.data.library import Item, Library
+from stemsplit.training.examples.augment import at_speed
+from stemsplit.training.synthesis.effects import apply, compressed, in_room, instrument_bus, levelled, panned
+from stemsplit.training.synthesis.harmony import Pulse
+from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.modulation import bent, rotary, tremolo
+from stemsplit.training.synthesis.sampler import Instrument, add_at, collect_instruments, play
+from stemsplit.training.synthesis.soundfont import render_soundfont
+from stemsplit.training.synthesis.synth import LAYERS, play_voice
+from stemsplit.types import FloatArray
+
+# General-MIDI programs of each kind of layer.
+PROGRAMS: dict[str, tuple[int, ...]] = {
+    "piano": (0, 1, 2, 3),
+    "e-piano": (4, 5, 7),
+    "organ": (16, 17, 18, 19),
+    "strings": (44, 48, 48, 49, 50, 51),
+    "brass": (61, 61, 62, 63),
+    "solo": (22, 40, 41, 42, 56, 57, 59, 64, 65, 66, 68, 71, 73, 75, 79),
+    "pad": (48, 50, 51, 88, 89, 90, 92, 93, 94, 95),
+    "bell": (8, 9, 10, 11, 12, 13, 98),
+}
+_NAMES = {
+    "piano": ("piano", "electric grand"),
+    "e-piano": ("e-piano",),
+    "solo": ("sax", "flute", "shehnai", "cello", "bowed zinc string single", "bassoon"),
+    "strings": ("strings", "string synth"),
+}
+_ROLES = {"supersaw": "supersaw", "arpeggio": "pluck", "synth lead": "lead", "chip": "chip"}
+
+
+class Ensemble:
+    """Plays layers; `items` are the sounds that may be used."""
+
+    def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
+        self._library, self._rooms = library, rooms
+        self._instruments = collect_instruments(items)
+        self._textures = [item for item in items if item.kind in ("loop", "phrase", "performance")]
+
+    def render(self, kind: str, notes: Sequence[Note], *, length_s: float, rng: Generator) -> FloatArray:
+        """Play one layer of a kind, with its own effects, ``(2, samples)``."""
+        if kind in _ROLES:
+            return self._synthesised(_ROLES[kind], notes, length_s, rng)
+        if kind in ("pad", "bell") and rng.random() < 0.5:
+            return self._synthesised(kind, notes, length_s, rng)
+        dry = self._played(kind, notes, length_s, rng)
+        if kind == "solo":
+            # The nearest thing to a voice: in the middle, with vibrato and slides.
+            moved = bent(dry, notes, rng) if rng.random() < 0.7 else dry
+            dry = panned(moved.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.3), -1, 1)))
+        return _FINISHES.get(kind, instrument_bus)(rng, dry, self._rooms)
+
+    def parts(self, parts: Sequence[Part], *, length_s: float, rng: Generator) -> FloatArray:
+        """MIDI parts as they are: some on sampled instruments or synthesisers, the rest by the soundfont."""
+        out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
+        soft: list[Part] = []
+        for part in (_recast(part, rng) for part in parts):
+            draw = rng.random()
+            if draw < 0.25 and self._instruments:
+                instrument = self._instruments[int(rng.integers(len(self._instruments)))]
+                out += self._placed(self._sampled(instrument, part.notes, length_s, rng), rng)
+            elif draw < 0.45:
+                role = str(rng.choice(["pad", "lead", "pluck"]))
+                out += self._synthesised(role, part.notes, length_s, rng)
+            else:
+                soft.append(part)
+        if soft:
+            pans = [int(np.clip(64 + rng.normal(0, 36), 0, 127)) for _ in soft[:15]]
+            dry = render_soundfont(soft[:15], length_s=length_s, pans=pans)
+            out += instrument_bus(rng, dry, self._rooms) * len(pans) ** 0.4
+        return out
+
+    def texture(self, pulse: Pulse, *, length_s: float, rng: Generator) -> FloatArray:
+        """Recorded music cut up on the beat, a loop at another speed, or a bed of coloured noise."""
+        draw = rng.random()
+        if not self._textures or draw < 0.15:
+            noise = rng.normal(0, 0.1, (2, round(length_s * SAMPLE_RATE))).astype(np.float32)
+            lowest_hz, highest_hz = float(rng.uniform(200, 3000)), float(rng.uniform(3000, 12000))
+            return 0.4 * apply(noise, [pb.HighpassFilter(lowest_hz), pb.LowpassFilter(highest_hz)])
+        item = self._textures[int(rng.integers(len(self._textures)))]
+        speed = float(rng.choice([0.5, 0.75, 0.9, 1.0, 1.1, 1.5]))
+        sound = at_speed(self._library.audio(item)[:, : 20 * SAMPLE_RATE], speed)
+        if rng.random() < 0.2:
+            sound = sound[:, ::-1]
+        step_s = pulse.beat_s * float(rng.choice([0.5, 1, 2]))
+        step = round(step_s * SAMPLE_RATE) if draw < 0.6 else max(SAMPLE_RATE // 2, sound.shape[1])
+        return self._placed(chopped(sound, rng, step=step, length_s=length_s), rng)
+
+    def _played(self, kind: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
+        named = [i for i in self._instruments if any(name in i.name for name in _NAMES.get(kind, ()))]
+        if named and rng.random() < 0.6:
+            return self._sampled(named[int(rng.integers(len(named)))], notes, length_s, rng)
+        program = int(rng.choice(PROGRAMS[kind]))
+        return render_soundfont([Part(program, tuple(notes))], length_s=length_s, pans=[64])
+
+    def _sampled(
+        self, instrument: Instrument, notes: Sequence[Note], length_s: float, rng: Generator
+    ) -> FloatArray:
+        moved = [replace(note, pitch=nearest_octave(note.pitch, instrument)) for note in notes]
+        release_s = float(rng.uniform(0.05, 0.4))
+        return play(self._library, instrument, moved, length_s=length_s, rng=rng, release_s=release_s)
+
+    def _synthesised(self, role: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
+        dry = play_voice(LAYERS[role](rng), notes, length_s=length_s, rng=rng)
+        return instrument_bus(rng, dry, self._rooms)
+
+    def _placed(self, dry: FloatArray, rng: Generator) -> FloatArray:
+        if rng.random() < 0.6:
+            dry = panned(dry.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.6), -1, 1)))
+        return instrument_bus(rng, dry, self._rooms)
+
+
+def chopped(sound: FloatArray, rng: Generator, *, step: int, length_s: float) -> FloatArray:
+    """Pieces of `step` samples in a new order of eight, over and over, as a sampler plays them; stereo."""
+    out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
+    n_pieces = max(1, sound.shape[1] // step)
+    order = rng.integers(n_pieces, size=8)
+    fade = np.minimum(1, np.minimum(np.arange(step), np.arange(step)[::-1]) / 200).astype(np.float32)
+    for index, start in enumerate(range(0, out.shape[1], step)):
+        first = int(order[index % 8]) * step
+        piece = sound[:, first : first + step]
+        add_at(out, np.broadcast_to(piece, (2, piece.shape[1])) * fade[: piece.shape[1]], start)
+    return out
+
+
+def riser(rng: Generator, *, start_s: float, end_s: float, length_s: float) -> FloatArray:
+    """Filtered noise that rises from `start_s` to `end_s`, where something new begins."""
+    out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
+    n_samples = max(1, round((end_s - start_s) * SAMPLE_RATE))
+    noise = rng.normal(0, 0.3, (2, n_samples)).astype(np.float32)
+    noise *= np.linspace(0, 1, n_samples, dtype=np.float32) ** 2
+    ladder = pb.LadderFilter(pb.LadderFilter.BPF12, 300, float(rng.uniform(0.2, 0.7)))
+    for start in range(0, n_samples, 512):
+        ladder.cutoff_hz = 300 * 40 ** (start / n_samples)
+        block = np.ascontiguousarray(noise[:, start : start + 512])
+        noise[:, start : start + 512] = ladder.process(block, SAMPLE_RATE, reset=False)
+    add_at(out, noise, round(start_s * SAMPLE_RATE))
+    return out
+
+
+def nearest_octave(pitch: int, instrument: Instrument) -> int:
+    """The pitch moved by octaves to where the instrument has notes."""
+    low, high = min(instrument.notes) - 3, max(instrument.notes) + 3
+    while pitch > high and pitch - 12 >= low:
+        pitch -= 12
+    while pitch < low and pitch + 12 <= high:
+        pitch += 12
+    return pitch
+
+
+def _recast(part: Part, rng: Generator) -> Part:
+    """Now and then another instrument."""
+    if rng.random() < 0.5:
+        return part
+    programs = PROGRAMS[str(rng.choice(list(PROGRAMS)))]
+    return replace(part, program=int(rng.choice(programs)))
+
+
+def _piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    """Bright and compressed, as in pop."""
+    out = apply(
+        levelled(dry), [pb.HighShelfFilter(float(rng.uniform(2000, 6000)), float(rng.uniform(-3, 8)))]
+    )
+    return in_room(rng, compressed(rng, out, heavy=bool(rng.random() < 0.6)), rooms, rng.uniform(0.02, 0.3))
+
+
+def _electric_piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    out = tremolo(rng, dry) if rng.random() < 0.5 else dry
+    if rng.random() < 0.3:
+        out = apply(out, [pb.Phaser(float(rng.uniform(0.2, 1.2)), mix=0.5)])
+    return instrument_bus(rng, out, rooms)
+
+
+def _organ(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    driven = apply(levelled(dry), [pb.Distortion(float(rng.uniform(0, 12)))]) if rng.random() < 0.5 else dry
+    return in_room(rng, rotary(rng, levelled(driven)), rooms, float(rng.uniform(0.02, 0.2)))
+
+
+_Finish = Callable[[Generator, FloatArray, Sequence[FloatArray]], FloatArray]
+_FINISHES: dict[str, _Finish] = {"piano": _piano, "e-piano": _electric_piano, "organ": _organ}

@@ -1,0 +1,131 @@
+"""The chain of effects that a voice goes through on a record. Everything is ``(2, samples)``."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pedalboard as pb
+from numpy.random import Generator
+from scipy.ndimage import uniform_filter1d
+
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.synthesis.effects import (
+    apply,
+    compressed,
+    doubled,
+    in_room,
+    levelled,
+    saturated,
+    squeezed,
+    without_infrasound,
+)
+from stemsplit.types import FloatArray
+
+
+def vocal_chain(
+    rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], *, distance: float = 1.0
+) -> FloatArray:
+    """Tone, compressors, de-esser, saturation, now and then a telephone; echoes, reverberation, width.
+
+    Parameters
+    ----------
+    rng : Generator
+        Source of all settings.
+    waveform : FloatArray, shape (2, samples)
+        The dry voice.
+    rooms : sequence of FloatArray
+        Measured impulse responses.
+    distance : float
+        How much more of the room is heard than of the room around a lead voice.
+    """
+    out = _toned(rng, waveform)
+    out = compressed(rng, out, heavy=bool(rng.random() < 0.7))
+    if rng.random() < 0.5:
+        out = compressed(rng, out)
+    if rng.random() < 0.6:
+        out = de_essed(rng, out)
+    if rng.random() < 0.3:
+        out = saturated(levelled(out, 0.8), float(rng.uniform(2, 12)))
+    if rng.random() < 0.08:
+        out = _in_places(rng, out, telephone(rng, out))
+    if rng.random() < 0.2:
+        out = doubled(rng, out)
+    out = _echoed(rng, out)
+    wet = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.07 else float(min(0.5, rng.exponential(0.13)))
+    # a voice is not symmetric: what rounds or holds down its peaks shifts it off zero
+    return without_infrasound(rng, in_room(rng, out, rooms, min(1.0, wet * distance)))
+
+
+def de_essed(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """Sibilants held down: a fast compressor on what lies above some 6 kHz."""
+    out = levelled(waveform)
+    high = apply(out, [pb.HighpassFilter(float(rng.uniform(4500, 7500)))])
+    threshold_db = float(rng.uniform(-40, -26))
+    return out - high + squeezed(high, (threshold_db, float(rng.uniform(2, 6))), (0.5, 40))
+
+
+def telephone(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """A voice through something small and overdriven: telephone, radio, megaphone."""
+    low_hz, high_hz = float(rng.uniform(250, 700)), float(rng.uniform(2200, 5000))
+    narrow = [pb.HighpassFilter(low_hz), pb.HighpassFilter(low_hz), pb.LowpassFilter(high_hz)]
+    return levelled(apply(waveform, [*narrow, pb.Distortion(float(rng.uniform(0, 26))), *narrow]))
+
+
+def ping_pong(waveform: FloatArray, *, delay_s: float, feedback: float, roll_off_hz: float) -> FloatArray:
+    """Echoes alone, left and right in turn, each `feedback` times as loud as the one before."""
+    echo = apply(waveform.mean(0, keepdims=True), [pb.LowpassFilter(roll_off_hz), pb.HighpassFilter(200)])[0]
+    out = np.zeros_like(waveform)
+    step = round(delay_s * SAMPLE_RATE)
+    for number in range(1, 9):
+        late, gain = number * step, feedback**number
+        if late < out.shape[1] and gain > 0.02:
+            out[(number + 1) % 2, late:] += gain * echo[: echo.size - late]
+    return out
+
+
+def _toned(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """High-pass, less mud, presence, air."""
+    low_cut_hz = float(rng.uniform(60, 160))
+    tone = [
+        *[pb.HighpassFilter(low_cut_hz)] * int(rng.integers(1, 3)),
+        pb.PeakFilter(float(rng.uniform(180, 500)), float(rng.uniform(-6, 2)), 0.9),
+        pb.PeakFilter(float(rng.uniform(800, 1800)), float(rng.normal(0, 2)), 1.0),
+        pb.PeakFilter(float(rng.uniform(2500, 6000)), float(rng.uniform(-2, 6)), 0.7),
+        pb.HighShelfFilter(float(rng.uniform(7000, 12000)), float(rng.uniform(-3, 8))),
+    ]
+    return apply(waveform, tone)
+
+
+def _echoed(rng: Generator, waveform: FloatArray) -> FloatArray:
+    """A slap, a ping-pong, a throw on single words, or none."""
+    draw = rng.random()
+    roll_off_hz = float(rng.uniform(1500, 8000))
+    if draw < 0.2:
+        slap = pb.Delay(float(rng.uniform(0.06, 0.15)), 0.0, 1.0)
+        return waveform + float(rng.uniform(0.08, 0.4)) * apply(
+            waveform, [slap, pb.LowpassFilter(roll_off_hz)]
+        )
+    if draw < 0.6:
+        is_throw = draw > 0.4
+        sent = waveform * _windows(rng, waveform.shape[1], share=0.08) if is_throw else waveform
+        echoes = ping_pong(
+            sent, delay_s=float(rng.uniform(0.15, 0.6)), feedback=float(rng.uniform(0.2, 0.6)),
+            roll_off_hz=roll_off_hz,
+        )  # fmt: skip
+        return waveform + float(rng.uniform(0.4, 1.2) if is_throw else rng.uniform(0.1, 0.5)) * echoes
+    return waveform
+
+
+def _in_places(rng: Generator, waveform: FloatArray, changed: FloatArray) -> FloatArray:
+    """An effect on all of a stem, or on parts of it only."""
+    if rng.random() < 0.5:
+        return changed
+    where = _windows(rng, waveform.shape[1], share=0.4, length_s=6.0)
+    return waveform * (1 - where) + changed * where
+
+
+def _windows(rng: Generator, n_samples: int, *, share: float, length_s: float = 0.8) -> FloatArray:
+    """Ones in some stretches of about `length_s`, zero elsewhere, with edges of 30 ms."""
+    step = round(length_s * SAMPLE_RATE)
+    chosen = rng.random(n_samples // step + 1) < share
+    gates = np.repeat(chosen.astype(np.float32), step)[:n_samples]
+    return np.asarray(uniform_filter1d(gates, round(0.03 * SAMPLE_RATE)), np.float32)

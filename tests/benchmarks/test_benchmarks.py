@@ -1,0 +1,106 @@
+"""The benchmarks measure what they say."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from benchmarks.constant_model import write_constant_model
+from benchmarks.families import Contest, Separate, race
+from benchmarks.jobs import Bench
+from benchmarks.process import Usage, measure, paired_ratio, summarise
+from benchmarks.report import RESULTS, load, save
+from benchmarks.songs import make_song
+from benchmarks.yardstick import TARGETS, separate_song
+from stemsplit.separation.separator import Separator
+from stemsplit.types import FloatArray
+from tests.conftest import make_noise
+from tests.support.tiny_models import make_spec
+
+
+def test_a_process_is_accounted_for() -> None:
+    usage = measure([sys.executable, "-c", "x = bytearray(100_000_000); sum(range(3_000_000))"])
+    assert 100 < usage.peak_mb < 150
+    assert 0 < usage.cpu_s <= usage.wall_s * 2
+
+
+def test_memory_of_the_measuring_process_does_not_count() -> None:
+    ballast = np.ones(25_000_000)  # 200 MB
+    assert measure([sys.executable, "-c", "pass"]).peak_mb < 50
+    assert ballast.all()
+
+
+def test_a_failed_process_is_an_error_with_its_words() -> None:
+    with pytest.raises(RuntimeError, match="no such luck"):
+        measure([sys.executable, "-c", "raise SystemExit('no such luck')"])
+
+
+def test_medians_and_ratios() -> None:
+    usages = [Usage(wall_s, 1.0, 10.0) for wall_s in (3.0, 1.0, 2.0)]
+    assert summarise(usages)["wall_s"] == 2
+    assert paired_ratio(usages, [Usage(1.0, 1.0, 10.0)] * 3) == 2
+
+
+def test_songs_are_never_silent(tmp_path: Path) -> None:
+    samples, sample_rate = soundfile.read(make_song(tmp_path / "song.wav", 60), dtype="float32")
+    assert len(samples) == 60 * sample_rate
+    seconds = samples.reshape(60, -1)
+    assert 10 * np.log10((seconds**2).mean(axis=1)).min() > -30
+
+
+def test_a_constant_model_gives_equal_shares(tmp_path: Path) -> None:
+    path = write_constant_model(tmp_path / "constant.onnx", make_spec())
+    mixture = make_noise(2, 44100)
+    with Separator(models=[path], device="cpu") as separator:
+        for stem in separator(mixture, 44100).values():
+            np.testing.assert_allclose(stem, mixture / 4, atol=1e-6)
+
+
+def test_the_yardstick_does_the_same_job(tmp_path: Path) -> None:
+    song = make_song(tmp_path / "song.wav", 3)
+    separate_song(song, tmp_path / "stems", piece_s=2)
+    for target in TARGETS:
+        stem = soundfile.info(tmp_path / "stems" / f"{target}.wav")
+        assert (stem.frames, stem.samplerate, stem.channels) == (3 * 44100, 44100, 2)
+        assert stem.subtype == "PCM_16"
+
+
+def test_results_are_stored_with_what_they_were_measured_on(tmp_path: Path) -> None:
+    save("speed", [{"stems": 4}], {"machine": {"cores": 2}}, tmp_path)
+    assert load("speed", tmp_path) == {"benchmark": "speed", "machine": {"cores": 2}, "rows": [{"stems": 4}]}
+
+
+@pytest.mark.parametrize("path", sorted(RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_stored_results_name_machine_and_models(path: Path) -> None:
+    result = json.loads(path.read_text(encoding="utf-8"))
+    assert result["benchmark"] == path.stem
+    assert result["machine"]["cores"] == 2
+    assert result["models"]
+    assert result["rows"]
+
+
+def test_a_race_runs_both_in_turns_and_compares_what_they_give(tmp_path: Path) -> None:
+    turns: list[str] = []
+
+    def runner(name: str, factor: float) -> Separate:
+        def run(song: FloatArray) -> FloatArray:
+            turns.append(f"{name} {song.shape[1]}")
+            return factor * song[None]
+
+        return run
+
+    def prepare(folder: Path, threads: int) -> tuple[Separate, Separate]:
+        assert folder.is_dir() and threads > 0
+        return runner("own", 1.01), runner("peer", 1.0)
+
+    told: list[str] = []
+    song = np.ones((2, 500_000), np.float32)
+    row = race(Contest("made up", "numpy", prepare), Bench(tmp_path, 2), song, told.append)
+    assert turns == ["own 441000", "peer 441000", *["own 500000", "peer 500000"] * 2]
+    assert row["difference_db"] == pytest.approx(-40, abs=0.1)
+    assert row["times_peer"] > 0 and len(told) == 1
+    missing = race(Contest("made up", "no-such-package", prepare), Bench(tmp_path, 2), song, told.append)
+    assert missing["skipped"] == "no-such-package is not installed" and "times_peer" not in missing

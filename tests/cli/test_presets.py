@@ -1,0 +1,144 @@
+"""Presets: settings under a name; what is typed wins."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import call, make_song
+from tests.support.external_models import write_ratio, write_waveform
+from tests.support.tiny_models import make_spec, write_model
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_song(Path("a.wav"), seconds=0.2)
+    for seed, name in enumerate(("one", "two")):
+        write_model(Path(f"{name}.onnx"), make_spec(name=name), seed=seed)
+    write("""
+        [mine]
+        models = ["one.onnx", "two.onnx"]
+        stems = ["vocals", "bass"]
+        wiener = 2
+        chunk = 1
+        overlap = 0.25
+        weights = { vocals = [0.5, 0.5] }
+        format = "flac"
+        bits = "24"
+        [sung]
+        models = ["one.onnx"]
+        karaoke = "vocals"
+    """)
+
+
+def write(text: str) -> None:
+    Path("mine.toml").write_text("\n".join(line.strip() for line in text.splitlines()), encoding="utf-8")
+
+
+def settings(*args: object, preset: str = "mine") -> dict[str, object]:
+    done = call(
+        "a.wav", "--presets", "mine.toml", "--preset", preset, "--json", "--dry-run", "-d", "cpu", *args
+    )
+    assert done.code == 0, done.stderr
+    (record,) = done.records
+    return {**record["settings"], "models": [model["name"] for model in record["models"]]}
+
+
+def test_a_preset_says_it_all() -> None:
+    found = settings()
+    assert found["models"] == ["one", "two"]
+    assert (found["wiener"], found["chunk_s"], found["overlap_s"]) == (2, 1, 0.25)
+    assert (found["format"], found["bits"], found["stems"]) == ("flac", "24", ["vocals", "bass"])
+    assert found["blend"] == {"mean": False, "weights": {"vocals": [0.5, 0.5]}}
+
+
+def test_what_is_typed_wins_even_if_it_is_the_default() -> None:
+    assert settings("--wiener", 0)["wiener"] == 0
+    assert settings("--chunk", 2)["chunk_s"] == 2
+    typed = settings("--format", "wav")
+    assert (typed["format"], typed["bits"]) == ("wav", None)
+
+
+def test_other_models_come_without_the_weights() -> None:
+    found = settings("-m", "two.onnx")
+    assert found["models"] == ["two"]
+    assert found["blend"] == {"mean": False, "weights": {}}
+
+
+def test_stems_that_are_typed_take_the_place_of_karaoke() -> None:
+    assert settings(preset="sung")["stems"] == ["vocals", "no_vocals"]
+    assert settings("-s", "drums", preset="sung")["stems"] == ["drums"]
+
+
+def test_the_users_list_is_found(own_folders: Path) -> None:
+    (own_folders / "config").mkdir()
+    (own_folders / "config" / "presets.toml").write_text("[b]\nwiener = 1\n", encoding="utf-8")
+    done = call("a.wav", "-m", "one.onnx", "--preset", "b", "--json", "--dry-run")
+    assert done.records[0]["settings"]["wiener"] == 1
+
+
+def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
+    def shifts(*args: str) -> object:
+        done = call("a.wav", "-m", "one.onnx", "--preset", "best", "--json", "--dry-run", *args)
+        assert done.code == 0, done.stderr
+        return done.records[0]["settings"]["shifts"]
+
+    assert shifts() == 2 and shifts("--shifts", "3") == 3
+    bundled = call("a.wav", "--preset", "best", "--json", "--dry-run").records[0]
+    assert [model["name"] for model in bundled["models"]] == ["band", "second"]
+    assert shifts("--presets", "mine.toml") == 2  # whose list has other names
+    write("[best]\nshifts = 4")
+    assert shifts("--presets", "mine.toml") == 4
+    done = call("a.wav", "-m", "one.onnx", "--preset", "fast", "--json", "--dry-run")
+    assert done.records[0]["settings"]["chunk_s"] == 20
+    unknown = call("a.wav", "--preset", "slow", "-m", "one.onnx")
+    assert unknown.stderr == "stemsplit: there is no preset 'slow'; there are: fast, best\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[mine]\nweiner = 1", "did you mean 'wiener'"),
+        ("[mine]\nwiener = true", "not of the right kind"),
+        ("[mine]\nmodels = []", "not of the right kind"),
+        ("[mine]\nweights = { vocals = ['a'] }", "not of the right kind"),
+        ("[other]\n", "here are: other, fast, best"),
+        ("wiener = 1", "outside the tables"),
+        ("[mine\n", "not a TOML file"),
+        ("[mine]\nwiener = 99", "wiener is 99"),
+    ],
+)
+def test_a_wrong_list_is_named(text: str, reason: str) -> None:
+    write(text)
+    done = call("a.wav", "--presets", "mine.toml", "--preset", "mine", "-m", "one.onnx")
+    assert done.code in {1, 2}
+    assert reason in done.stderr
+    assert not Path("separated").exists()
+
+
+@pytest.mark.parametrize("write_foreign", [write_waveform, write_ratio])
+def test_what_a_model_cannot_obey_names_the_preset(
+    write_foreign: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    model = write_foreign(tmp_path)
+    refused = call("a.wav", "-m", model, "--preset", "fast")
+    assert refused.code == 2
+    assert "leave --chunk out (the preset 'fast' sets --chunk)" in refused.stderr
+    typed = call("a.wav", "-m", model, "--preset", "best", "--chunk", "3", "--shifts", "1")
+    assert "leave --chunk out\n" in typed.stderr
+
+
+def test_a_list_without_a_name_is_a_mistake() -> None:
+    assert call("a.wav", "--presets", "mine.toml").code == 2
+    gone = call("a.wav", "--presets", "gone.toml", "--preset", "best")
+    assert gone.code == 2
+    assert "gone.toml does not exist" in gone.stderr
+
+
+def test_weights_can_be_typed() -> None:
+    models = ("-m", "one.onnx", "-m", "two.onnx")
+    done = call("a.wav", *models, "--weights", "vocals=1,3", "--ensemble", "--json", "--dry-run")
+    assert done.records[0]["settings"]["blend"] == {"mean": True, "weights": {"vocals": [1.0, 3.0]}}
+    assert call("a.wav", *models, "--weights", "vocals", "--dry-run").code == 2
+    assert call("a.wav", *models, "--weights", "vocals=1", "--dry-run").code == 2

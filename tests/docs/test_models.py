@@ -1,0 +1,57 @@
+"""docs/models.md, held against the program."""
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report import load
+from stemsplit.cli.presets import read_preset
+from stemsplit.models.description import Description, parse_description
+from stemsplit.models.families import FAMILIES
+from stemsplit.registry.index import find_remote
+from tests.support import ROOT
+
+TEXT = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+EXAMPLES = re.findall(r"^```toml\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+DESCRIPTIONS = [example for example in EXAMPLES if example.startswith("name")]
+
+
+def test_the_table_has_every_field_and_no_other() -> None:
+    heads = re.findall(r"^\| (`.*?) \|", TEXT, re.MULTILINE)
+    named = [name for head in heads for name in re.findall(r"`(\w+)`", head)]
+    assert sorted(named) == sorted(field.name for field in dataclasses.fields(Description))
+
+
+def test_every_family_has_an_example() -> None:
+    assert {tomllib.loads(example)["family"] for example in DESCRIPTIONS} == set(FAMILIES)
+
+
+@pytest.mark.parametrize("example", DESCRIPTIONS)
+def test_descriptions_can_be_read(example: str) -> None:
+    assert parse_description(tomllib.loads(example)).targets
+
+
+def test_lists_can_be_read(tmp_path: Path) -> None:
+    remote, preset = (example for example in EXAMPLES if example not in DESCRIPTIONS)
+    path = tmp_path / "list.toml"
+    path.write_text(remote, encoding="utf-8")
+    assert find_remote("umxhq", path).description is not None
+    path.write_text(preset, encoding="utf-8")
+    assert read_preset(path, "voices")["residual"] is True
+
+
+def test_the_table_of_speeds_is_what_was_measured() -> None:
+    result = load("families")
+    versions = result["machine"]["packages"]
+    for row in result["rows"]:
+        figures = [f"{row[key]:.2f}" for key in ("own_s", "peer_s", "times_peer")]
+        cells = [
+            row["family"],
+            f"{row['peer']} {versions[row['peer']]}",
+            *figures,
+            f"{row['difference_db']:.1f}",
+        ]
+        assert f"| {' | '.join(cells)} |" in TEXT

@@ -1,0 +1,359 @@
+"""Batches: order, failures, cancellation; and one file through the Python interface."""
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from stemsplit import AudioError, OutputError, Separator, SettingsError
+from stemsplit.audio.reader import AudioReader
+from stemsplit.audio.stem_set import StemSet
+from stemsplit.audio.write_report import WriteReport
+from stemsplit.files.atomic import PendingFile
+from stemsplit.jobs.batch import run_jobs, separate_file
+from stemsplit.jobs.cancellation import Cancellation, Cancelled
+from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.name_template import NameTemplate
+from stemsplit.jobs.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
+from stemsplit.jobs.worker import SongWorker
+from stemsplit.types import FloatArray
+from tests.support.cli import STEMS, list_files, make_song
+from tests.support.external_models import write_waveform
+
+
+@pytest.fixture(scope="module")
+def separator(tiny_model: Path) -> Iterator[Separator]:
+    """A separator with a tiny model."""
+    with Separator(device="cpu", models=[tiny_model], threads=1) as opened:
+        yield opened
+
+
+def make_jobs(*labels: str) -> list[Job]:
+    """Jobs without files."""
+    return [Job(Source(label, None), {}) for label in labels]
+
+
+def succeed(job: Job) -> FileResult:
+    """Do nothing, well."""
+    return FileResult(job.source.label, Status.DONE)
+
+
+def test_results_come_in_the_order_of_the_jobs() -> None:
+    second_done = threading.Event()
+
+    def work(job: Job) -> FileResult:
+        if job.source.label == "first":
+            assert second_done.wait(5)
+        else:
+            second_done.set()
+        return succeed(job)
+
+    jobs = make_jobs("first", "second", "third")
+    results = run_jobs(jobs, work, cancellation=Cancellation(), n_jobs=2)
+    assert [result.input for result in results] == ["first", "second", "third"]
+
+
+def test_a_request_to_stop_keeps_what_is_finished() -> None:
+    cancellation = Cancellation()
+
+    def work(job: Job) -> FileResult:
+        cancellation.check()
+        if job.source.label == "b":
+            cancellation.request(ExitStatus.TERMINATED)
+            cancellation.check()
+        return succeed(job)
+
+    results = list(run_jobs(make_jobs("a", "b", "c"), work, cancellation=cancellation))
+    assert [result.input for result in results] == ["a"]
+    assert cancellation.status is ExitStatus.TERMINATED
+
+
+def test_a_request_to_stop_is_heard_in_a_first_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancellation, n_read = Cancellation(), itertools.count(1)
+
+    def blocks(_: AudioReader) -> Iterator[FloatArray]:
+        for number in itertools.islice(n_read, 1000):
+            if number == 3:
+                cancellation.request()
+            yield np.zeros((2, 1000), np.float32)
+
+    monkeypatch.setattr(AudioReader, "blocks", blocks)
+    job = Job(Source("a.wav", make_song(tmp_path / "a.wav")), {"vocals": tmp_path / "out" / "vocals.wav"})
+    with Separator(["vocals"], models=[write_waveform(tmp_path)], device="cpu", threads=1) as opened:
+        worker = SongWorker(opened, Delivery(tmp_path / "out"), cancellation=cancellation)
+        with pytest.raises(Cancelled):
+            worker.attempt(job, step=worker.write_files)
+    assert next(n_read) == 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_consumer_that_leaves_stops_the_work() -> None:
+    cancellation = Cancellation()
+    results = run_jobs(make_jobs(*"abcdef"), succeed, cancellation=cancellation)
+    next(results)
+    results.close()  # type: ignore[attr-defined]
+    assert cancellation.requested
+
+
+def test_a_bug_in_one_song_does_not_stop_the_others(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = SongWorker(separator, Delivery(tmp_path))
+
+    def step(job: Job) -> FileResult:
+        if job.source.label == "bad":
+            raise KeyError("nonsense")
+        return succeed(job)
+
+    work = partial(worker.attempt, step=step)
+    bad, good = run_jobs(make_jobs("bad", "good"), work, cancellation=Cancellation())
+    assert bad.status is Status.FAILED
+    assert "nonsense" in (bad.error or "")
+    assert "please report" in (bad.error or "")
+    assert good.status is Status.DONE
+    assert exit_status([bad, good]) is ExitStatus.FAILED
+    assert exit_status([good]) is ExitStatus.OK
+
+
+def test_a_song_that_breaks_off_when_all_is_stopped_has_not_failed(
+    separator: Separator, tmp_path: Path
+) -> None:
+    cancellation = Cancellation()
+    worker = SongWorker(separator, Delivery(tmp_path), cancellation=cancellation)
+
+    def step(job: Job) -> FileResult:
+        cancellation.request()
+        raise AudioError("the pipe ended")
+
+    (job,) = make_jobs("-")
+    with pytest.raises(Cancelled):
+        worker.attempt(job, step=step)
+
+
+def test_one_file_into_files(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a song é.wav", seconds=2, seed=3)
+    steps: list[int] = []
+    result = separate_file(separator, song, tmp_path / "out", bits="32f", progress=steps.append)
+    assert result.status is Status.DONE
+    assert list(result.outputs) == list(STEMS)
+    assert result.n_samples == steps[-1] == 2 * 44100
+    assert steps == sorted(steps)
+    mixture, _ = soundfile.read(song, dtype="float32")
+    total = sum(
+        soundfile.read(path, dtype="float32")[0].astype(np.float64) for path in result.outputs.values()
+    )
+    assert np.abs(total - mixture).max() < 1e-5
+    assert list_files(tmp_path / "out") == sorted(f"a song é/{stem}.wav" for stem in STEMS)
+
+
+def test_one_file_that_exists_is_an_error_and_kept(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/drums.wav").write_text("mine")
+    with pytest.raises(OutputError, match="exists"):
+        separate_file(separator, song, tmp_path)
+    assert (tmp_path / "a/drums.wav").read_text() == "mine"
+    assert not (tmp_path / "a/vocals.wav").exists()
+    separate_file(separator, str(song), str(tmp_path), overwrite=True)
+    assert (tmp_path / "a/vocals.wav").exists()
+
+
+def test_outputs_that_meet_are_refused(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav")
+    with pytest.raises(SettingsError, match="both be written"):
+        separate_file(separator, song, tmp_path / "out", name="{track}.{ext}")
+
+
+def plan(separator: Separator, delivery: Delivery, *songs: Path, **options: Any) -> list[Job]:
+    """Plan songs."""
+    sources = [Source(str(song), song) for song in songs]
+    return plan_jobs(sources, Provenance.of(separator, delivery), delivery, options.get("journal"))
+
+
+def test_an_output_over_an_input_is_refused(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "vocals.wav")
+    (tmp_path / "here").symlink_to(tmp_path)
+    delivery = Delivery(tmp_path / "here", overwrite=True)
+    for text in ("{stem}.{ext}", "x/{stem}.{ext}"):
+        delivery = Delivery(tmp_path / "here", type(delivery.template)(text), overwrite=True)
+        if "/" in text:
+            assert plan(separator, delivery, song)
+        else:
+            with pytest.raises(SettingsError, match="over the input"):
+                plan(separator, delivery, song)
+
+
+def test_an_output_over_an_input_stops_no_other_song(separator: Separator, tmp_path: Path) -> None:
+    songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav", "a - bass.wav")]
+    delivery = Delivery(tmp_path, NameTemplate("{track} - {stem}.{ext}"), overwrite=True)
+    over, *others = plan(separator, delivery, *songs)
+    assert over.settled is not None
+    assert over.settled.status is Status.FAILED
+    assert "over the input" in (over.settled.error or "")
+    assert [job.settled for job in others] == [None, None]
+
+
+def test_tag_fields_come_from_the_tags(separator: Separator, tmp_path: Path) -> None:
+    import mutagen
+
+    song = make_song(tmp_path / "x.flac")
+    tagged = mutagen.File(song)
+    tagged["title"], tagged["artist"], tagged["tracknumber"] = "../T?", "A/B", "3/12"
+    tagged.save()
+    template = "{artist}/{album}/{number} {title} {stem}.{ext}"
+    delivery = Delivery(tmp_path, type(Delivery(tmp_path).template)(template))
+    (job,) = plan(separator, delivery, song)
+    assert job.outputs["bass"] == tmp_path / "A_B/Unknown album/03 .._T_ bass.wav"
+
+
+@pytest.mark.parametrize("template", ["{track}/{stem}.{ext}", "{title}/{stem}.{ext}"])
+def test_a_named_pipe_fails_and_is_not_waited_for(
+    separator: Separator, tmp_path: Path, template: str
+) -> None:
+    song = tmp_path / "a.wav"
+    os.mkfifo(song)
+    result = attempt(separator, song, tmp_path / "out", template=NameTemplate(template))
+    assert result.error_type == "AudioError"
+    assert "not a regular file" in (result.error or "")
+
+
+def test_resume_redoes_what_differs(separator: Separator, tmp_path: Path) -> None:
+    songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
+    out = tmp_path / "out"
+    journal = Journal(out)
+
+    def run(**changes: Any) -> list[Status]:
+        delivery = Delivery(out, resume=True, **changes)
+        worker = SongWorker(separator, delivery, Journal(out))
+        jobs = plan(separator, delivery, *songs, journal=Journal(out))
+        return [worker.attempt(job, step=worker.write_files).status for job in jobs]
+
+    done, skipped = Status.DONE, Status.SKIPPED
+    assert not journal.path.exists()
+    assert run() == [done, done, done]
+    assert run() == [skipped, skipped, skipped]
+    (out / "a/bass.wav").unlink()
+    make_song(songs[1], seed=9)
+    assert run() == [done, done, skipped]
+    assert run(bits="24") == [done, done, done]
+    assert run() == [done, done, done]
+
+
+def test_a_kill_after_the_stems_appeared_is_resumed(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        attempt(separator, song, out)
+    assert len(list_files(out)) == len(STEMS)
+    assert attempt(separator, song, out).status is Status.DONE
+    assert attempt(separator, song, out).status is Status.SKIPPED
+
+
+def attempt(separator: Separator, song: Path, out: Path, **changes: Any) -> FileResult:
+    """Do what one run of the command with --resume does."""
+    journal, delivery = Journal(out), Delivery(out, resume=True, **changes)
+    (job,) = plan(separator, delivery, song, journal=journal)
+    worker = SongWorker(separator, delivery, journal)
+    return worker.attempt(job, step=worker.write_files)
+
+
+@pytest.mark.parametrize("bits", ["16", "24"])
+def test_a_kill_between_two_names_is_resumed(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: str
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    if bits == "24":  # the run that is killed replaces the stems of an earlier one
+        assert attempt(separator, song, out).status is Status.DONE
+    place = PendingFile.place
+
+    def place_or_die(pending: PendingFile) -> None:
+        place(pending)
+        if pending.path.name.startswith("drums"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PendingFile, "place", place_or_die)
+        patch.setattr(PendingFile, "withdraw", lambda _: None)
+        attempt(separator, song, out, bits=bits)
+    assert (out / "a/drums.wav").exists()
+    assert attempt(separator, song, out, bits=bits).status is Status.DONE
+    assert {soundfile.info(path).subtype for path in out.glob("a/*.wav")} == {f"PCM_{bits}"}
+    assert attempt(separator, song, out, bits=bits).status is Status.SKIPPED
+
+
+@pytest.mark.parametrize("text", ["mine", "m" * 44100])
+def test_resume_keeps_a_stem_that_was_edited(separator: Separator, tmp_path: Path, text: str) -> None:
+    song = make_song(tmp_path / "a.wav")
+    edited = tmp_path / "out/a/vocals.wav"
+    assert attempt(separator, song, tmp_path / "out").status is Status.DONE
+    edited.write_text(text)
+    result = attempt(separator, song, tmp_path / "out")
+    assert result.status is Status.FAILED
+    assert str(edited) in (result.error or "")
+    assert "move it away, or replace it with --overwrite" in (result.error or "")
+    assert edited.read_text() == text
+    assert attempt(separator, song, tmp_path / "out", overwrite=True).status is Status.DONE
+
+
+def test_resume_keeps_a_file_that_took_a_name_during_the_run_before(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    foreign = tmp_path / "out/a/bass.wav"
+    complete = StemSet.complete
+
+    def complete_and_meet(stems: StemSet) -> WriteReport:
+        foreign.write_text("mine")
+        return complete(stems)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StemSet, "complete", complete_and_meet)
+        assert attempt(separator, song, tmp_path / "out").status is Status.FAILED
+    assert attempt(separator, song, tmp_path / "out").status is Status.FAILED
+    assert foreign.read_text() == "mine"
+    assert list_files(tmp_path / "out") == ["a/bass.wav"]
+
+
+def test_resume_keeps_a_stem_that_is_edited_during_the_run(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    edited = tmp_path / "out/a/bass.wav"
+    assert attempt(separator, song, tmp_path / "out").status is Status.DONE
+    complete = StemSet.complete
+
+    def complete_and_meet(stems: StemSet) -> WriteReport:
+        edited.write_text("mine")
+        return complete(stems)
+
+    monkeypatch.setattr(StemSet, "complete", complete_and_meet)
+    result = attempt(separator, song, tmp_path / "out", bits="24")
+    assert "no longer, as stemsplit wrote it" in (result.error or "")
+    assert edited.read_text() == "mine"
+    assert {soundfile.info(tmp_path / f"out/a/{stem}.wav").subtype for stem in ("vocals", "other")} == {
+        "PCM_16"
+    }
+
+
+def test_resume_does_not_touch_what_it_did_not_make(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav")
+    foreign = tmp_path / "out/a/bass.wav"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("mine")
+    (job,) = plan(separator, Delivery(tmp_path / "out", resume=True), song, journal=Journal(tmp_path / "out"))
+    assert job.settled is not None
+    assert job.settled.status is Status.FAILED
+    assert foreign.read_text() == "mine"

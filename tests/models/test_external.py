@@ -1,0 +1,414 @@
+"""Foreign models of every kind: streamed, exact in length, summing to the mixture; contradictions refused."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stemsplit import Separator
+from stemsplit.dsp.resample import Resampler
+from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
+from stemsplit.models.description import Description
+from stemsplit.models.device import Device
+from stemsplit.models.external import WaveModel, open_foreign
+from stemsplit.registry.catalog import read_model, resolve
+from stemsplit.separation.level_scan import Scan
+from stemsplit.types import FloatArray
+from tests.conftest import make_noise
+from tests.separation.test_separator import stream
+from tests.support.external_models import (
+    GAINS,
+    SEGMENT,
+    WRITERS,
+    write_complex,
+    write_description,
+    write_graph,
+    write_magnitude,
+    write_ratio,
+    write_waveform,
+)
+
+CPU = Device("cpu")
+
+
+@pytest.fixture(scope="module", params=WRITERS)
+def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of each kind."""
+    return WRITERS[request.param](tmp_path_factory.mktemp(request.param))
+
+
+@pytest.mark.parametrize("sample_rate", [44100, 48000])
+@pytest.mark.parametrize("n_channels", [1, 2, 6])
+@pytest.mark.parametrize("n_samples", [1, SEGMENT, 20011])
+def test_stems_have_the_mixtures_shape_and_sum_to_it(
+    foreign: Path, sample_rate: int, n_channels: int, n_samples: int
+) -> None:
+    mixture = make_noise(n_channels, n_samples)
+    stems = Separator(models=[foreign], device="cpu", threads=1)(mixture, sample_rate)
+    assert list(stems)[-1] == "residual"
+    assert all(samples.shape == mixture.shape for samples in stems.values())
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+
+
+def test_a_song_may_be_shorter_than_a_sample_of_the_model(foreign: Path) -> None:
+    mixture = make_noise(2, 1)
+    stems = Separator(models=[foreign], device="cpu", threads=1)(mixture, 192_000)
+    assert all(samples.shape == mixture.shape for samples in stems.values())
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+
+
+def test_a_segment_of_days_is_refused(tmp_path: Path) -> None:
+    write_graph(tmp_path / "mdx.onnx", ["n", 4, 1, 2**26], [1.0])
+    text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048", "zeroed_bins = 0")
+    with pytest.raises(ModelError, match="hears 67108864 frames at once, 1024 samples apart; at most"):
+        open_foreign(write_description(tmp_path, *text), device=CPU)
+
+
+@pytest.mark.parametrize("block", [777, 65536])
+def test_output_does_not_depend_on_blocks(foreign: Path, block: int) -> None:
+    mixture = make_noise(2, 30_000)
+    separator = Separator(models=[foreign], device="cpu", threads=1)
+    whole = separator(mixture, 48000)
+    for name, samples in stream(separator, mixture, block, 48000).items():
+        np.testing.assert_array_equal(samples, whole[name])
+
+
+def test_batches_change_nothing(foreign: Path) -> None:
+    mixture = make_noise(3, 30_000)
+    one = Separator(models=[foreign], device="cpu", threads=1)(mixture, 44100)
+    four = Separator(models=[foreign], device="cpu", threads=1, batch_size=4)(mixture, 44100)
+    for name, samples in one.items():
+        np.testing.assert_allclose(four[name], samples, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("write", "wiener", "is_judged"),
+    [
+        (write_ratio, 0, True),
+        (write_ratio, 1, False),
+        (write_magnitude, 0, False),
+        (write_waveform, 0, False),
+        (write_complex, 0, False),
+    ],
+)
+def test_stems_of_ratio_masks_alone_are_judged(
+    write: Any, wiener: int, is_judged: bool, tmp_path: Path
+) -> None:
+    separator = Separator(models=[write(tmp_path)], device="cpu", threads=1, wiener=wiener)
+    separator.close()  # a song that has begun still wants to know
+    assert separator.masked_stems == (frozenset(separator.stems) if is_judged else frozenset())
+
+
+@pytest.mark.parametrize("write", [write_magnitude, write_waveform])
+@pytest.mark.parametrize("n_samples", [3, 5000, 40_000])
+def test_each_stem_is_what_the_network_makes_of_the_mixture(
+    write: Any, n_samples: int, tmp_path: Path
+) -> None:
+    mixture = make_noise(2, n_samples)
+    mixture -= mixture.mean()  # a network that gives half gives half of a mean, too, if there is one
+    stems = Separator(models=[write(tmp_path)], device="cpu", threads=1)(mixture, 44100)
+    for name, gain in GAINS.items():
+        np.testing.assert_allclose(stems[name], gain * mixture, atol=1e-6)
+
+
+def test_masks_of_a_ratio_share_the_mixture_by_power(tmp_path: Path) -> None:
+    time_s = np.arange(60_000) / 44100
+    mixture = np.stack([np.sin(2 * np.pi * hz * time_s) for hz in (440, 3000)]).astype(np.float32)
+    stems = Separator(models=[write_ratio(tmp_path)], device="cpu", threads=1)(mixture, 44100)
+    share = 0.5**2 / (0.5**2 + 0.3**2)
+    inner = slice(8192, -8192)
+    np.testing.assert_allclose(stems["vocals"][:, inner], share * mixture[:, inner], atol=1e-3)
+
+
+def test_bins_that_the_network_does_not_hear_stay_in_the_residual(tmp_path: Path) -> None:
+    time_s = np.arange(40_000) / 44100
+    mixture = np.stack([np.sin(2 * np.pi * hz * time_s) for hz in (5000, 20_000)]).astype(np.float32)
+    stems = Separator(models=[write_complex(tmp_path)], device="cpu", threads=1)(mixture, 44100)
+    inner = slice(4000, -4000)
+    np.testing.assert_allclose(stems["vocals"][0, inner], 0.5 * mixture[0, inner], atol=1e-3)
+    assert np.abs(stems["vocals"][1, inner]).max() < 1e-3
+
+
+@pytest.mark.parametrize("framing", ["centred", "covering", "delayed"])
+def test_frames_of_a_complex_network_stand_as_described(framing: str, tmp_path: Path) -> None:
+    mixture = np.sin(np.arange(40_000, dtype=np.float32) * 0.7)[None].repeat(2, axis=0)
+    path = write_complex(tmp_path, f'framing = "{framing}"')
+    vocals = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)["vocals"]
+    np.testing.assert_allclose(vocals[:, 4000:-4000], 0.5 * mixture[:, 4000:-4000], atol=2e-3)
+
+
+def test_frames_that_cover_nothing_are_refused(tmp_path: Path) -> None:
+    write_graph(tmp_path / "mdx.onnx", ["n", 4, 400, 1], [0.5])
+    text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048")
+    with pytest.raises(ModelError, match="n_frames is 1; so few frames of framing 'centred' cover not one"):
+        open_foreign(write_description(tmp_path, *text), device=CPU)
+
+
+def test_compensation_is_part_of_the_stem(tmp_path: Path) -> None:
+    mixture = make_noise(2, 30_000)
+    write = write_complex(tmp_path, "compensate = 1.5")
+    plain, louder = (
+        Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
+        for path in (write_complex(_folder(tmp_path)), write)
+    )
+    np.testing.assert_allclose(louder["vocals"], 1.5 * plain["vocals"], atol=1e-6)
+    np.testing.assert_allclose(louder["vocals"] + louder["residual"], mixture, atol=1e-6)
+
+
+def _folder(parent: Path) -> Path:
+    (parent / "other").mkdir()
+    return parent / "other"
+
+
+def test_the_level_of_the_song_is_taken_and_given_back(tmp_path: Path) -> None:
+    mixture = make_noise(2, 30_000) + np.float32(0.25)
+    path = write_waveform(tmp_path)
+    heard: list[FloatArray] = []
+    with Separator(models=[path], device="cpu", threads=1) as separator:
+        (model,) = separator._models
+        assert isinstance(model, WaveModel)
+        run = model._run
+
+        def spy(waveforms: FloatArray, wanted: Any) -> FloatArray:
+            heard.append(waveforms)
+            return run(waveforms, wanted)
+
+        model._run = spy  # type: ignore[method-assign]
+        stems = separator(mixture, 44100)
+    inner = np.concatenate([segment[0] for segment in heard[:-2]], axis=1)
+    assert abs(inner.mean()) < 0.02
+    assert abs(inner.mean(axis=0).std() - 1) < 0.02
+    mean = mixture.mean()
+    np.testing.assert_allclose(stems["vocals"], 0.5 * (mixture - mean) + mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_samples", [20, 500, 5000])
+def test_the_level_of_a_song_is_that_of_all_of_it_however_short(n_samples: int) -> None:
+    mixture = make_noise(2, n_samples)
+    scan = Scan([[0, 1]], sample_rate=48000, model_rate=44100)
+    scan.process(mixture)
+    (level,) = scan.finish()
+    resampler = Resampler(from_hz=48000, to_hz=44100)
+    whole = np.concatenate([resampler.process(mixture), resampler.flush()], axis=1).mean(axis=0)
+    assert level.mean == pytest.approx(whole.mean(), abs=1e-6)
+    assert level.deviation == pytest.approx(whole.std(ddof=1), rel=1e-4)
+
+
+def test_a_song_that_can_be_read_once_is_kept_for_the_second_pass(tmp_path: Path) -> None:
+    mixture = make_noise(2, 200_000)
+    separator = Separator(models=[write_waveform(tmp_path)], device="cpu", threads=1)
+    whole = separator(mixture, 44100)
+
+    def blocks() -> Iterator[FloatArray]:
+        yield from (mixture[:, at : at + 30_000] for at in range(0, 200_000, 30_000))
+
+    parts = list(separator.stream(blocks(), sample_rate=44100, n_channels=2))
+    found = np.concatenate([part["vocals"] for part in parts], axis=1)
+    np.testing.assert_array_equal(found, whole["vocals"])
+
+
+def test_a_first_pass_refuses_what_the_second_would(tmp_path: Path) -> None:
+    separator = Separator(models=[write_waveform(tmp_path)], device="cpu", threads=1)
+    with pytest.raises(AudioError, match="3 channels, not 2"):
+        list(separator.stream([np.zeros((3, 9), np.float32)], sample_rate=44100, n_channels=2))
+    with pytest.raises(AudioError, match="no samples"):
+        list(separator.stream(iter([]), sample_rate=44100, n_channels=2))
+    broken = make_noise(2, 9000)
+    broken[0, 5000] = np.nan
+    with pytest.raises(AudioError, match="NaN"):
+        separator(broken, 44100)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 1000])
+def test_a_song_that_cannot_be_kept_for_the_second_pass_says_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    class Full:
+        """A file on a disk with little room, whose every further word fails, the last one included."""
+
+        def __init__(self, **_: object) -> None:
+            self.write(b"")
+
+        def write(self, data: Any) -> None:
+            if len(data) >= n_bytes:
+                raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", Full)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    separator = Separator(models=[write_waveform(tmp_path)], device="cpu", threads=1)
+    blocks = iter([make_noise(2, 9000)])
+    with pytest.raises(
+        OutputError, match=f"{re.escape(str(tmp_path))}: .* No space left on device; .*TMPDIR"
+    ):
+        list(separator.stream(blocks, sample_rate=44100, n_channels=2))
+
+
+def test_only_the_graphs_that_are_needed_run(tmp_path: Path) -> None:
+    mixture = make_noise(2, 30_000)
+    ran: list[str] = []
+    for write, expected in ((write_magnitude, ["drums"]), (write_ratio, ["vocals", "drums"])):
+        path = write(_fresh(tmp_path, write.__name__))
+        with Separator(["drums"], models=[path], device="cpu", threads=1) as separator:
+            ran.clear()
+            (model,) = separator._models
+            for part in model._parts:  # type: ignore[union-attr]
+                _watch(part._graph, ran)
+            separator(mixture, 44100)
+        assert list(dict.fromkeys(ran)) == expected
+
+
+def _fresh(parent: Path, name: str) -> Path:
+    (parent / name).mkdir()
+    return parent / name
+
+
+def _watch(graph: Any, ran: list[str]) -> None:
+    run = graph._run
+
+    def spy(array: FloatArray) -> FloatArray:
+        ran.append(graph.path.stem)
+        return run(array)  # type: ignore[no-any-return]
+
+    graph._run = spy
+
+
+def test_a_file_of_several_targets_runs_once(tmp_path: Path) -> None:
+    write_graph(tmp_path / "both.onnx", ["n", 2, 2049, "t"], [0.5, 0.3], axis=1)
+    path = write_description(
+        tmp_path, 'family = "open-unmix"', 'graphs = { vocals = "both.onnx", drums = "both.onnx" }'
+    )
+    mixture = make_noise(2, 30_000)
+    ran: list[str] = []
+    with Separator(models=[path], device="cpu", threads=1) as separator:
+        (model,) = separator._models
+        (part,) = model._parts  # type: ignore[union-attr]
+        _watch(part._graph, ran)
+        stems = separator(mixture, 44100)
+    assert ran == ["both"]
+    np.testing.assert_allclose(stems["drums"], 0.3 * mixture, atol=1e-6)
+
+
+def test_a_foreign_mask_needs_no_family(tmp_path: Path) -> None:
+    write_graph(tmp_path / "mask.onnx", ["n", 2, 257, "t"], [0.0])
+    path = write_description(
+        tmp_path,
+        'output_kind = "mask"',
+        'features = "magnitude"',
+        'graph = "mask.onnx"',
+        'targets = ["vocals"]',
+        "n_fft = 512",
+        "hop_length = 128",
+    )
+    mixture = make_noise(2, 30_000)
+    stems = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
+    np.testing.assert_array_equal(stems["vocals"], 0)
+    np.testing.assert_allclose(stems["residual"], mixture, atol=1e-6)
+
+
+def test_a_remainder_takes_the_place_of_the_residual(tmp_path: Path) -> None:
+    mixture = make_noise(2, 30_000)
+    path = write_ratio(tmp_path, 'remainder = "drums"')
+    stems = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
+    assert list(stems) == ["vocals", "drums"]
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+
+
+@pytest.mark.parametrize("write", [write_waveform, write_complex])
+def test_settings_that_a_waveform_model_cannot_obey_are_refused(write: Any, tmp_path: Path) -> None:
+    path = write(tmp_path)
+    with pytest.raises(SettingsError, match="--wiener"):
+        Separator(models=[path], device="cpu", wiener=1)
+    with pytest.raises(SettingsError, match="--chunk"):
+        Separator(models=[path], device="cpu", chunk_s=3)
+    with pytest.raises(SettingsError, match="shorter overlap"):
+        Separator(models=[path], device="cpu", overlap_s=3)
+
+
+def test_a_network_of_a_fixed_length_has_its_own_chunks(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"hears 0\.7 s at once"):
+        Separator(models=[write_ratio(tmp_path)], device="cpu", chunk_s=3)
+
+
+def test_a_single_frame_cannot_overlap(tmp_path: Path) -> None:
+    path = write_ratio(tmp_path)
+    for target, gain in GAINS.items():
+        write_graph(tmp_path / f"{target}.onnx", [2, "splits", 1, 1024], [gain])
+    mixture = make_noise(2, 20_000)
+    stems = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+    with pytest.raises(SettingsError, match="hears 1 frames at once, which cannot overlap by 1; use a short"):
+        Separator(models=[path], device="cpu", overlap_s=0.02)
+
+
+def test_foreign_and_own_models_work_together(tiny_model: Path, tmp_path: Path) -> None:
+    mixture = make_noise(2, 60_000)
+    foreign = write_waveform(tmp_path)
+    separator = Separator(models=[foreign, tiny_model], device="cpu", threads=1)
+    stems = separator(mixture, 48000)
+    assert list(stems) == ["vocals", "drums", "bass", "other", "residual"]
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+    alone = Separator(models=[tiny_model], device="cpu", threads=1)(mixture, 48000)
+    np.testing.assert_allclose(stems["bass"], alone["bass"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("write", "lines", "expected"),
+    [
+        (write_complex, ["n_bins = 300"], "takes 400 bins, and the description says 300"),
+        (write_complex, ["n_frames = 64"], "takes 16 frames, and the description says 64"),
+        (write_complex, ["n_channels = 1"], "takes 4 channels, and the description says 2"),
+        (write_waveform, ["n_samples = 343980"], "takes 4096 samples, and the description says 343980"),
+    ],
+)
+def test_graph_and_description_must_agree(
+    write: Any, lines: list[str], expected: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match=expected):
+        open_foreign(write(tmp_path, *lines), device=CPU)
+
+
+def test_targets_are_counted(tmp_path: Path) -> None:
+    path = write_waveform(tmp_path)
+    path.write_text(path.read_text().replace('["vocals", "drums"]', '["vocals", "drums", "bass"]'))
+    with pytest.raises(ModelError, match="gives 2 targets, and the description says 3"):
+        open_foreign(path, device=CPU)
+
+
+def test_what_the_graph_leaves_open_must_be_described(tmp_path: Path) -> None:
+    path = write_waveform(tmp_path)
+    write_graph(tmp_path / "demucs.onnx", [1, 2, "samples"], [0.5, 0.3], axis=1)
+    with pytest.raises(ModelError, match="n_samples is missing"):
+        open_foreign(path, device=CPU)
+    write_graph(tmp_path / "mdx.onnx", ["n", 4, 400, "frames"], [0.5])
+    text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048")
+    with pytest.raises(ModelError, match="n_frames is missing"):
+        open_foreign(write_description(tmp_path, *text), device=CPU)
+    path = write_waveform(tmp_path, "n_samples = 1000")
+    write_graph(tmp_path / "demucs.onnx", [1, 2, "samples"], [0.5, 0.3], axis=1)
+    assert open_foreign(path, device=CPU).segment_samples == 1000  # type: ignore[union-attr]
+
+
+def test_the_graph_completes_the_description(tmp_path: Path) -> None:
+    spec = read_model(write_complex(tmp_path)).spec
+    assert isinstance(spec, Description)
+    assert (spec.n_bins, spec.n_frames, spec.zeroed_bins) == (400, 16, 3)
+
+
+def test_frames_that_are_all_context_are_refused(tmp_path: Path) -> None:
+    path = write_ratio(tmp_path, "context_s = 0.4")  # 32 frames are 0.74 s
+    with pytest.raises(ModelError, match="hears 32 frames at once, which leaves none between 18"):
+        Separator(models=[path], device="cpu")
+
+
+def test_only_models_can_be_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no model 'umxhq'"):
+        resolve("umxhq")
+    with pytest.raises(ModelError, match="no model; name an"):
+        resolve(tmp_path / "umxhq.pth")
+    assert resolve(tmp_path / "a.toml") == tmp_path / "a.toml"

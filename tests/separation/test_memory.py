@@ -1,0 +1,69 @@
+"""The memory law: what a run needs does not grow with the song."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from benchmarks.process import measure
+from benchmarks.songs import make_song
+from tests.support import ROOT
+from tests.support.external_models import WRITERS
+
+SAMPLE_RATE = 22050
+LIMIT_MB = 600
+
+
+def _write_tones(path: Path, duration_s: int) -> Path:
+    """A mono wav of three tones in noise."""
+    rng = np.random.default_rng(0)
+    time_s = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    tones = np.sum([np.sin(2 * np.pi * hz * time_s) for hz in (110, 440, 3000)], axis=0)
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE, 1, subtype="PCM_16") as file:
+        for _ in range(duration_s):
+            file.write(0.1 * tones + 0.05 * rng.standard_normal(SAMPLE_RATE))
+    return path
+
+
+def _peaks_mb(song: Path, *, share: float, **settings: Any) -> tuple[float, float]:
+    """Peak memory of a process that separates `song`: once a `share` of it is finished, and at its end.
+
+    Both in one run: how full the allocator's arenas are differs from run to run by a few per cent.
+    """
+    probe = ROOT / "tests" / "support" / "memory_probe.py"
+    figure = song.with_suffix(".mb")
+    arguments = [str(song), str(song.parent), str(share), str(figure), json.dumps(settings)]
+    usage = measure([sys.executable, str(probe), *arguments])
+    return float(figure.read_text()), usage.peak_mb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shifts", [1, 2])
+def test_ten_minutes_need_no_more_memory_than_one(tiny_model: Path, tmp_path: Path, shifts: int) -> None:
+    song = _write_tones(tmp_path / "song.wav", 600)
+    early_mb, peak_mb = _peaks_mb(song, share=0.1, models=[str(tiny_model)], shifts=shifts)
+    assert peak_mb < 1.05 * early_mb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["magnitude", "waveform"])
+def test_foreign_models_obey_the_law_too(kind: str, tmp_path: Path) -> None:
+    """Their chunks are long: it takes minutes until as many are on the way as ever will be, and until the
+    allocator has met every order of events. Then it stays: 1200 s need what 600 s need.
+    """
+    model = WRITERS[kind](tmp_path)
+    song = _write_tones(tmp_path / "song.wav", 1200)
+    early_mb, peak_mb = _peaks_mb(song, share=0.5, models=[str(model)])
+    assert peak_mb < 1.05 * early_mb
+
+
+@pytest.mark.slow
+def test_the_bundled_models_stay_below_the_limit_for_any_length(tmp_path: Path) -> None:
+    song = make_song(tmp_path / "song.wav", 600)
+    early_mb, peak_mb = _peaks_mb(song, share=0.5)
+    assert peak_mb < 1.05 * early_mb
+    assert peak_mb < LIMIT_MB

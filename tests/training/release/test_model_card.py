@@ -1,0 +1,196 @@
+"""The card says what the run, the library, the songs and the scores say."""
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from stemsplit.training import TARGETS
+from stemsplit.training.data.library import Library
+from stemsplit.training.data.songs import load_songs, save_song
+from stemsplit.training.data.take import Take
+from stemsplit.training.evaluation.scores import Score, save_scores
+from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.examples.settings import RemixSettings
+from stemsplit.training.fit.settings import FitSettings
+from stemsplit.training.fit.trainer import Trainer
+from stemsplit.training.networks.bandsplit import BandSplit
+from stemsplit.training.networks.precision import precision_on
+from stemsplit.training.release.model_card import write_card
+from stemsplit.training.release.reproduction import Exported
+from tests.support.tiny_models import make_spec, write_model
+
+ROW = {
+    "file": "x.wav",
+    "start_s": "0",
+    "duration_s": "90",
+    "channels": "1",
+    "category": "vocals",
+    "kind": "phrase",
+    "instrument": "voice",
+    "piece": "",
+    "pitch": "",
+    "contains": "vocals",
+    "split": "train",
+    "name": "n",
+    "source": "a/voice",
+    "licence": "CC-BY-4.0",
+    "attribution": "A. Singer",
+}
+
+
+def written_card(
+    folder: Path, *, songs: Path | None = None, scores: str = "scores.json", **options: Any
+) -> str:
+    """The card of the run in a folder, as it is now written."""
+    write_card(
+        folder / "run",
+        Library(folder, folder / "cache"),
+        songs or folder / "songs",
+        folder / "tiny.onnx",
+        scores=folder / scores,
+        hardware="an abacus",
+        **options,
+    )
+    return (folder / "tiny.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The card of a run of one step, that began with other weights and knows a mask for each target."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("card")
+    stems = {t: Take(np.full((2, 44100), 0.1, np.float32), ("salt",) * (t == "bass")) for t in TARGETS}
+    save_song(folder / "songs", "a", stems, split="train", kind="render")
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(ROW))
+        writer.writeheader()
+        writer.writerow(ROW)
+    torch.manual_seed(0)
+    first = BandSplit(n_features=8, n_layers=1, mask="sigmoid", loss="l1")
+    remixer = Remixer(
+        load_songs(folder / "songs"), RemixSettings(n_samples=3072 * 5, without=("layers",)), seed=0
+    )
+    settings = FitSettings(budget_s=600, batch_size=1, optimiser="muon")
+    begun = Trainer(first, remixer, settings, folder / "begun")
+    begun.save()
+    trainer = Trainer(first, remixer, settings, folder / "run", initial=begun.checkpoint)
+    trainer.step()
+    trainer.elapsed_s = 90.0
+    trainer.save()
+    (folder / "run" / "curve.csv").write_text("elapsed_s,step\n90,1\n")
+    write_model(folder / "tiny.onnx", make_spec(complete=False), complete=False)
+    ways = {"model": 3.0, "baseline": 2.0, "oracle": 9.0}
+    save_scores(
+        {
+            way: [Score("mdn-funk", "c", t, sdr, 1.0, 1.0, -30.0) for t in TARGETS]
+            for way, sdr in ways.items()
+        },
+        folder / "scores.json",
+    )
+    written = written_card(folder, note="It was fun.")
+    assert (folder / "tiny.csv").read_text() == "elapsed_s,step\n90,1\n"
+    return written
+
+
+def test_a_mean_of_two_models_is_said_in_words_and_commands(
+    card: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert "--mean-with" not in card and "evaluate RUN" in card
+    folder = tmp_path_factory.getbasetemp() / "card0"
+    spec = replace(make_spec(complete=False), training_data_licence="mine: CC BY-NC 4.0", name="old")
+    old = write_model(folder / "old.onnx", spec, complete=False)
+    mean = written_card(folder, exported=Exported(old, 12.0))
+    assert "the model has the mean of the run's weights and those of `old.onnx`. It hears songs 12 dB" in mean
+    assert "export RUN models/tiny.onnx --mean-with old.onnx --attenuation-db 12 --licence 'MIT'\n" in mean
+    assert "evaluate models/tiny.onnx --work WORK" in mean
+    # what the other weights had heard is said as well
+    assert "Trained on model old (MIT; trained on mine: CC BY-NC 4.0), openly licensed material;" in mean
+    assert "| model old | MIT; trained on mine: CC BY-NC 4.0 | 0 | 0 | 0.0 |" in mean
+    assert "dense rock" not in mean
+    assert "--scores WORK/scores-tiny.json --mean-with old.onnx --attenuation-db 12\n" in mean
+
+
+def test_separated_stems_are_said_and_screening_is_a_command(
+    card: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "card0"
+    songs = shutil.copytree(folder / "songs", folder / "more songs")
+    sound = Take(np.full((2, 60 * 44100), 0.1, np.float32))
+    save_song(songs, "separated-b-0-120-bass", {"bass": sound}, split="train", kind="separated")
+    save_scores(
+        {
+            way: [
+                Score("mdn-funk", str(number), t, number + offset, 1, 1, -30.0, number)
+                for number, offset in enumerate((0.5, -0.5, 2.0))
+                for t in TARGETS
+            ]
+            for way in ("model", "baseline", "oracle")
+        },
+        folder / "promises.json",
+    )
+    written = written_card(folder, songs=songs, scores="promises.json")
+    assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
+    assert "40% of them from recordings or separated, but" in " ".join(written.split())
+    assert "40% of them from recordings, but" in " ".join(card.split())
+    assert "training screen LIBRARY --work WORK --model EARLIER.onnx\n" in written
+    # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
+    promise = "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean"
+    assert promise in " ".join(written.split())
+    assert "Over " not in card  # four stems of one song are too few to tell
+
+
+def test_songs_that_were_added_after_the_training_are_not_in_its_card(
+    card: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "card0"
+    songs = shutil.copytree(folder / "songs", folder / "songs and late ones")
+    sound = {target: Take(np.full((2, 44100), 0.1, np.float32)) for target in TARGETS}
+    save_song(
+        songs, "late", sound, split="train", kind="added", dataset="late", licence="all rights reserved"
+    )
+    assert written_card(folder, songs=songs, note="It was fun.") == card
+
+
+def test_each_weakness_has_a_line_of_its_own(card: str) -> None:
+    weaknesses = card.partition("## Known weaknesses\n\n")[2].partition("\n\n")[0].splitlines()
+    assert weaknesses[1] == "- The weakest target is vocals (3.0 dB on real sources)."
+    assert all(line.startswith(("- ", "  ")) and ".-" not in line for line in weaknesses)
+
+
+def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
+    assert "A sigmoid for each target makes the masks." in card and "sum to one" not in card
+    assert "`20 log10` of the summed magnitudes" in card
+    assert "Muon for hidden matrices, AdamW for the rest; warm-up" in card
+    assert f"(EMA), {str(precision_on('cpu')).removeprefix('torch.')}.\n" in card
+    assert "x 8 features x\n1 layers" in card
+
+
+def test_where_the_weights_came_from_is_said(card: str) -> None:
+    assert "The weights of `checkpoint.pt` were the start." in card
+    assert "--init checkpoint.pt\n" in card
+    assert "an abacus" in card and "It was fun." in card
+
+
+def test_the_commands_are_those_of_the_run(card: str) -> None:
+    (command,) = [line for line in card.splitlines() if " fit RUN" in line]
+    assert "--minutes 10 --seed 0 --optimiser muon" in command
+    for option in ("n_features=8", "n_layers=1", "dilations=[1, 2]", "mask=sigmoid", "loss=l1"):
+        assert f"--option '{option}'" in command
+    assert "target" not in command and "--without layers" in command
+
+
+def test_songs_data_and_figures_are_listed(card: str) -> None:
+    assert "| a/voice | CC-BY-4.0 | A. Singer | vocals | 1.5 |" in card
+    assert "| salt | bass | 0 |" in card and "Songs: render 0 min.\n" in card
+    assert "# no recording was screened\n" in card
+    assert "| mdn-funk | bass | 1 | 3.00 | 1.00 | 1.00 | - | 2.00 | 9.00 |" in card
+    assert "1 steps of 1 examples of 0.3 s" in card
