@@ -19,10 +19,10 @@ from stemsplit.audio.write_report import WriteReport
 from stemsplit.files.atomic import PendingFile
 from stemsplit.jobs.batch import run_jobs, separate_file
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
-from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.name_template import NameTemplate
-from stemsplit.jobs.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.types import FloatArray
@@ -39,7 +39,7 @@ def separator(tiny_model: Path) -> Iterator[Separator]:
 
 def make_jobs(*labels: str) -> list[Job]:
     """Jobs without files."""
-    return [Job(Source(label, None), {}) for label in labels]
+    return [Job(SongInput(label, None), {}) for label in labels]
 
 
 def succeed(job: Job) -> FileResult:
@@ -87,9 +87,9 @@ def test_a_request_to_stop_is_heard_in_a_first_pass(tmp_path: Path, monkeypatch:
             yield np.zeros((2, 1000), np.float32)
 
     monkeypatch.setattr(AudioReader, "blocks", blocks)
-    job = Job(Source("a.wav", make_song(tmp_path / "a.wav")), {"vocals": tmp_path / "out" / "vocals.wav"})
+    job = Job(SongInput("a.wav", make_song(tmp_path / "a.wav")), {"vocals": tmp_path / "out" / "vocals.wav"})
     with Separator(["vocals"], models=[write_waveform(tmp_path)], device="cpu", threads=1) as opened:
-        worker = SongWorker(opened, Delivery(tmp_path / "out"), cancellation=cancellation)
+        worker = SongWorker(opened, OutputSettings(tmp_path / "out"), cancellation=cancellation)
         with pytest.raises(Cancelled):
             worker.attempt(job, step=worker.write_files)
     assert next(n_read) == 4
@@ -107,7 +107,7 @@ def test_a_consumer_that_leaves_stops_the_work() -> None:
 def test_a_bug_in_one_song_does_not_stop_the_others(
     separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker = SongWorker(separator, Delivery(tmp_path))
+    worker = SongWorker(separator, OutputSettings(tmp_path))
 
     def step(job: Job) -> FileResult:
         if job.source.label == "bad":
@@ -128,7 +128,7 @@ def test_a_song_that_breaks_off_when_all_is_stopped_has_not_failed(
     separator: Separator, tmp_path: Path
 ) -> None:
     cancellation = Cancellation()
-    worker = SongWorker(separator, Delivery(tmp_path), cancellation=cancellation)
+    worker = SongWorker(separator, OutputSettings(tmp_path), cancellation=cancellation)
 
     def step(job: Job) -> FileResult:
         cancellation.request()
@@ -173,18 +173,18 @@ def test_outputs_that_meet_are_refused(separator: Separator, tmp_path: Path) -> 
         separate_file(separator, song, tmp_path / "out", name="{track}.{ext}")
 
 
-def plan(separator: Separator, delivery: Delivery, *songs: Path, **options: Any) -> list[Job]:
+def plan(separator: Separator, delivery: OutputSettings, *songs: Path, **options: Any) -> list[Job]:
     """Plan songs."""
-    sources = [Source(str(song), song) for song in songs]
+    sources = [SongInput(str(song), song) for song in songs]
     return plan_jobs(sources, Provenance.of(separator, delivery), delivery, options.get("journal"))
 
 
 def test_an_output_over_an_input_is_refused(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "vocals.wav")
     (tmp_path / "here").symlink_to(tmp_path)
-    delivery = Delivery(tmp_path / "here", overwrite=True)
+    delivery = OutputSettings(tmp_path / "here", overwrite=True)
     for text in ("{stem}.{ext}", "x/{stem}.{ext}"):
-        delivery = Delivery(tmp_path / "here", type(delivery.template)(text), overwrite=True)
+        delivery = OutputSettings(tmp_path / "here", type(delivery.template)(text), overwrite=True)
         if "/" in text:
             assert plan(separator, delivery, song)
         else:
@@ -194,7 +194,7 @@ def test_an_output_over_an_input_is_refused(separator: Separator, tmp_path: Path
 
 def test_an_output_over_an_input_stops_no_other_song(separator: Separator, tmp_path: Path) -> None:
     songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav", "a - bass.wav")]
-    delivery = Delivery(tmp_path, NameTemplate("{track} - {stem}.{ext}"), overwrite=True)
+    delivery = OutputSettings(tmp_path, NameTemplate("{track} - {stem}.{ext}"), overwrite=True)
     over, *others = plan(separator, delivery, *songs)
     assert over.settled is not None
     assert over.settled.status is Status.FAILED
@@ -210,7 +210,7 @@ def test_tag_fields_come_from_the_tags(separator: Separator, tmp_path: Path) -> 
     tagged["title"], tagged["artist"], tagged["tracknumber"] = "../T?", "A/B", "3/12"
     tagged.save()
     template = "{artist}/{album}/{number} {title} {stem}.{ext}"
-    delivery = Delivery(tmp_path, type(Delivery(tmp_path).template)(template))
+    delivery = OutputSettings(tmp_path, type(OutputSettings(tmp_path).template)(template))
     (job,) = plan(separator, delivery, song)
     assert job.outputs["bass"] == tmp_path / "A_B/Unknown album/03 .._T_ bass.wav"
 
@@ -232,7 +232,7 @@ def test_resume_redoes_what_differs(separator: Separator, tmp_path: Path) -> Non
     journal = Journal(out)
 
     def run(**changes: Any) -> list[Status]:
-        delivery = Delivery(out, resume=True, **changes)
+        delivery = OutputSettings(out, resume=True, **changes)
         worker = SongWorker(separator, delivery, Journal(out))
         jobs = plan(separator, delivery, *songs, journal=Journal(out))
         return [worker.attempt(job, step=worker.write_files).status for job in jobs]
@@ -263,7 +263,7 @@ def test_a_kill_after_the_stems_appeared_is_resumed(
 
 def attempt(separator: Separator, song: Path, out: Path, **changes: Any) -> FileResult:
     """Do what one run of the command with --resume does."""
-    journal, delivery = Journal(out), Delivery(out, resume=True, **changes)
+    journal, delivery = Journal(out), OutputSettings(out, resume=True, **changes)
     (job,) = plan(separator, delivery, song, journal=journal)
     worker = SongWorker(separator, delivery, journal)
     return worker.attempt(job, step=worker.write_files)
@@ -353,7 +353,9 @@ def test_resume_does_not_touch_what_it_did_not_make(separator: Separator, tmp_pa
     foreign = tmp_path / "out/a/bass.wav"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("mine")
-    (job,) = plan(separator, Delivery(tmp_path / "out", resume=True), song, journal=Journal(tmp_path / "out"))
+    (job,) = plan(
+        separator, OutputSettings(tmp_path / "out", resume=True), song, journal=Journal(tmp_path / "out")
+    )
     assert job.settled is not None
     assert job.settled.status is Status.FAILED
     assert foreign.read_text() == "mine"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplit.jobs.inputs import Source, expand_inputs
+from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
 from tests.support.cli import call, make_song
 
@@ -53,7 +53,7 @@ def separate(song: str, output_dir: str = "separated") -> None:
     Journal(Path(output_dir)).finish("key", {"vocals": stem})
 
 
-def paths(sources: list[Source]) -> list[str]:
+def paths(sources: list[SongInput]) -> list[str]:
     """Return the songs, or the problems in angle brackets."""
     return [f"<{source.problem}>" if source.problem else str(source.path) for source in sources]
 

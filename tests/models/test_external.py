@@ -13,7 +13,7 @@ from stemsplit.dsp.resample import Resampler
 from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
 from stemsplit.models.description import Description
 from stemsplit.models.device import Device
-from stemsplit.models.external import WaveModel, open_foreign
+from stemsplit.models.external import WaveformModel, open_external
 from stemsplit.registry.catalog import read_model, resolve
 from stemsplit.separation.level_scan import Scan
 from stemsplit.types import FloatArray
@@ -64,7 +64,7 @@ def test_a_segment_of_days_is_refused(tmp_path: Path) -> None:
     write_graph(tmp_path / "mdx.onnx", ["n", 4, 1, 2**26], [1.0])
     text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048", "zeroed_bins = 0")
     with pytest.raises(ModelError, match="hears 67108864 frames at once, 1024 samples apart; at most"):
-        open_foreign(write_description(tmp_path, *text), device=CPU)
+        open_external(write_description(tmp_path, *text), device=CPU)
 
 
 @pytest.mark.parametrize("block", [777, 65536])
@@ -144,7 +144,7 @@ def test_frames_that_cover_nothing_are_refused(tmp_path: Path) -> None:
     write_graph(tmp_path / "mdx.onnx", ["n", 4, 400, 1], [0.5])
     text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048")
     with pytest.raises(ModelError, match="n_frames is 1; so few frames of framing 'centred' cover not one"):
-        open_foreign(write_description(tmp_path, *text), device=CPU)
+        open_external(write_description(tmp_path, *text), device=CPU)
 
 
 def test_compensation_is_part_of_the_stem(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_the_level_of_the_song_is_taken_and_given_back(tmp_path: Path) -> None:
     heard: list[FloatArray] = []
     with Separator(models=[path], device="cpu", threads=1) as separator:
         (model,) = separator._models
-        assert isinstance(model, WaveModel)
+        assert isinstance(model, WaveformModel)
         run = model._run
 
         def spy(waveforms: FloatArray, wanted: Any) -> FloatArray:
@@ -370,28 +370,28 @@ def test_graph_and_description_must_agree(
     write: Any, lines: list[str], expected: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match=expected):
-        open_foreign(write(tmp_path, *lines), device=CPU)
+        open_external(write(tmp_path, *lines), device=CPU)
 
 
 def test_targets_are_counted(tmp_path: Path) -> None:
     path = write_waveform(tmp_path)
     path.write_text(path.read_text().replace('["vocals", "drums"]', '["vocals", "drums", "bass"]'))
     with pytest.raises(ModelError, match="gives 2 targets, and the description says 3"):
-        open_foreign(path, device=CPU)
+        open_external(path, device=CPU)
 
 
 def test_what_the_graph_leaves_open_must_be_described(tmp_path: Path) -> None:
     path = write_waveform(tmp_path)
     write_graph(tmp_path / "demucs.onnx", [1, 2, "samples"], [0.5, 0.3], axis=1)
     with pytest.raises(ModelError, match="n_samples is missing"):
-        open_foreign(path, device=CPU)
+        open_external(path, device=CPU)
     write_graph(tmp_path / "mdx.onnx", ["n", 4, 400, "frames"], [0.5])
     text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048")
     with pytest.raises(ModelError, match="n_frames is missing"):
-        open_foreign(write_description(tmp_path, *text), device=CPU)
+        open_external(write_description(tmp_path, *text), device=CPU)
     path = write_waveform(tmp_path, "n_samples = 1000")
     write_graph(tmp_path / "demucs.onnx", [1, 2, "samples"], [0.5, 0.3], axis=1)
-    assert open_foreign(path, device=CPU).segment_samples == 1000  # type: ignore[union-attr]
+    assert open_external(path, device=CPU).segment_samples == 1000  # type: ignore[union-attr]
 
 
 def test_the_graph_completes_the_description(tmp_path: Path) -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from stemsplit.errors import DownloadError, OutputError, SettingsError
 from stemsplit.registry import download
-from stemsplit.registry.download import Limits, fetch
+from stemsplit.registry.download import DownloadLimits, fetch
 from tests.support.http_server import Behaviour, serve
 
 BODY = bytes(range(256)) * 400
 SHA256 = hashlib.sha256(BODY).hexdigest()
-LIMITS = Limits(timeout_s=5)
+LIMITS = DownloadLimits(timeout_s=5)
 
 
 @pytest.fixture(autouse=True)
@@ -153,20 +153,20 @@ def test_a_server_that_falls_asleep_is_given_up(
 ) -> None:
     told.pause_s = pause_s
     with pytest.raises(DownloadError, match=r"nothing came for 0\.3 s"):
-        fetch(url, tmp_path / "m", sha256=SHA256, limits=Limits(timeout_s=0.3))
+        fetch(url, tmp_path / "m", sha256=SHA256, limits=DownloadLimits(timeout_s=0.3))
     assert "m" not in names(tmp_path)
 
 
 def test_an_endless_body_is_given_up(url: str, told: Behaviour, tmp_path: Path) -> None:
     told.endless = True
     with pytest.raises(DownloadError, match="does not end"):
-        fetch(url, tmp_path / "m", sha256=None, limits=Limits(max_bytes=10**6, timeout_s=5))
+        fetch(url, tmp_path / "m", sha256=None, limits=DownloadLimits(max_bytes=10**6, timeout_s=5))
     assert names(tmp_path) == []
 
 
 def test_a_body_that_announces_too_much_is_not_begun(url: str, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match=f"has {len(BODY)} bytes; 1000 are allowed"):
-        fetch(url, tmp_path / "m", sha256=None, limits=Limits(max_bytes=1000, timeout_s=5))
+        fetch(url, tmp_path / "m", sha256=None, limits=DownloadLimits(max_bytes=1000, timeout_s=5))
     assert names(tmp_path) == []
 
 
@@ -202,9 +202,9 @@ def test_a_redirect_to_no_address_is_not_called_a_cut(
 @pytest.mark.parametrize("number", [float("inf"), float("nan"), -1, 1e300], ids=str)
 def test_limits_are_numbers_that_can_be_kept(number: float) -> None:
     with pytest.raises(SettingsError, match="--max-size"):
-        Limits(max_bytes=number)
+        DownloadLimits(max_bytes=number)
     with pytest.raises(SettingsError, match="--timeout"):
-        Limits(timeout_s=number)
+        DownloadLimits(timeout_s=number)
 
 
 def test_a_proxy_of_the_environment_is_asked(
@@ -230,14 +230,14 @@ def test_no_server_there(tmp_path: Path) -> None:
 
 def test_offline_asks_nobody(url: str, told: Behaviour, tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="--offline"):
-        fetch(url, tmp_path / "m", sha256=None, limits=Limits(offline=True))
+        fetch(url, tmp_path / "m", sha256=None, limits=DownloadLimits(offline=True))
     assert told.paths == []
 
 
 def test_a_file_on_the_disk_is_no_network(tmp_path: Path) -> None:
     (tmp_path / "a b.onnx").write_bytes(BODY)
     where = (tmp_path / "a b.onnx").as_uri()
-    fetch(where, tmp_path / "m", sha256=SHA256, limits=Limits(offline=True))
+    fetch(where, tmp_path / "m", sha256=SHA256, limits=DownloadLimits(offline=True))
     assert (tmp_path / "m").read_bytes() == BODY
     with pytest.raises(DownloadError, match="cannot be re"):
         fetch((tmp_path / "gone.onnx").as_uri(), tmp_path / "n", sha256=None, limits=LIMITS)

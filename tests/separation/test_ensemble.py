@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplit.errors import SettingsError
-from stemsplit.separation.ensemble import Blend
+from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.recipe import Recipe, make_recipe
 from stemsplit.separation.separator import Separator
 from tests.conftest import make_noise
@@ -37,33 +37,33 @@ def test_any_blend_sums_to_the_mixture(
     models = [FOUR, OTHER_FOUR] if second else [FOUR, VOICE]
     if not second:
         weights = {stem: (each[0], each[1] if stem == "vocals" else 0) for stem, each in weights.items()}
-    recipe = make_recipe(models, blend=Blend(mean, weights))
+    recipe = make_recipe(models, blend=EnsembleWeights(mean, weights))
     assert sums_to_mixture(recipe)
 
 
 def test_models_of_the_same_targets_averaged_leave_no_residual() -> None:
-    recipe = make_recipe([FOUR, OTHER_FOUR], blend=Blend(mean=True))
+    recipe = make_recipe([FOUR, OTHER_FOUR], blend=EnsembleWeights(mean=True))
     assert [stem.name for stem in recipe.stems] == list(TARGETS)
     equal = dict.fromkeys(TARGETS, (0.1, 0.2))
-    assert [stem.name for stem in make_recipe([FOUR, OTHER_FOUR], blend=Blend(weights=equal)).stems] == list(
-        TARGETS
-    )
+    assert [
+        stem.name for stem in make_recipe([FOUR, OTHER_FOUR], blend=EnsembleWeights(weights=equal)).stems
+    ] == list(TARGETS)
 
 
 def test_unlike_weights_leave_a_residual() -> None:
-    recipe = make_recipe([FOUR, OTHER_FOUR], blend=Blend(weights={"vocals": (0.3, 0.7)}))
+    recipe = make_recipe([FOUR, OTHER_FOUR], blend=EnsembleWeights(weights={"vocals": (0.3, 0.7)}))
     assert [stem.name for stem in recipe.stems] == [*TARGETS, "residual"]
 
 
 @pytest.mark.parametrize("weights", [(-1.0, 1.0), (0.0, 0.0), (float("nan"), 1.0), (float("inf"), 1.0), ()])
 def test_senseless_weights_are_refused(weights: tuple[float, ...]) -> None:
     with pytest.raises(SettingsError, match="weights of 'vocals'"):
-        Blend(weights={"vocals": weights})
+        EnsembleWeights(weights={"vocals": weights})
 
 
 def test_a_weight_for_a_model_that_has_no_such_stem_is_refused() -> None:
     with pytest.raises(SettingsError, match="number 2 has a weight for 'drums'"):
-        make_recipe([FOUR, VOICE], blend=Blend(weights={"drums": (1, 1)}))
+        make_recipe([FOUR, VOICE], blend=EnsembleWeights(weights={"drums": (1, 1)}))
 
 
 @pytest.fixture(scope="module")

@@ -273,7 +273,7 @@ def test_error_of_the_reader_comes_through(tiny_model: Path) -> None:
         list(Separator(models=[tiny_model], device="cpu").stream(blocks(), sample_rate=44100, n_channels=2))
 
 
-@pytest.mark.parametrize("stage", ["Lane.infer", "LaneOutput.process"])
+@pytest.mark.parametrize("stage", ["SpectralPipeline.infer", "SpectralOutput.process"])
 def test_a_stage_that_fails_stops_those_before_it(
     stage: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,7 @@ def test_foreign_models_are_shifted_too(write: Callable[..., Path], tmp_path: Pa
     mixture = make_noise(2, 30_000)
     with Separator(models=[write(tmp_path)], device="cpu", shifts=4) as separator:
         stems = separator(mixture, 44100)
-        assert len(separator._lanes) == 4
+        assert len(separator._pipelines) == 4
     assert all(stem.shape == mixture.shape for stem in stems.values())
     assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
     for name, gain in GAINS.items():

@@ -23,7 +23,7 @@ pytest.importorskip("starlette")
 from stemsplit import __version__
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
-from stemsplit.service.app import Limits
+from stemsplit.service.app import ServiceLimits
 from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.worker import Separators, _Progress
 from tests.support.cli import STEMS
@@ -232,7 +232,7 @@ def test_progress_is_told(service: Running, gate: Gate) -> None:
 
 
 def test_a_full_queue_takes_no_more(tiny_model: Path, tmp_path: Path, gate: Gate) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(max_waiting=1)) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(max_waiting=1)) as service:
         first = service.upload(make_wav(4))
         service.wait(first, "separating")
         second = service.upload(WAV)
@@ -246,7 +246,7 @@ def test_a_full_queue_takes_no_more(tiny_model: Path, tmp_path: Path, gate: Gate
 
 
 def test_an_upload_that_breaks_off_gives_its_place_back(tiny_model: Path, tmp_path: Path) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(max_waiting=1)) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(max_waiting=1)) as service:
         for _ in range(2):
             call_asgi(service, [{"type": "http.request", "body": WAV[:1000], "more_body": True}])
         assert service.separate(WAV)["status"] == "done"
@@ -339,7 +339,7 @@ def call_asgi(
 
 
 def test_a_large_song_is_refused_at_once(tiny_model: Path, tmp_path: Path) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(max_bytes=1000)) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(max_bytes=1000)) as service:
         refused = service.client.post("/api/songs", content=b"x" * 1001)
         assert is_error(refused, 413, "TooLargeError", "--max-mb")
         messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"x" * 1001, "more_body": False}]
@@ -349,7 +349,7 @@ def test_a_large_song_is_refused_at_once(tiny_model: Path, tmp_path: Path) -> No
 
 
 def test_a_large_song_that_does_not_say_so_is_refused_on_the_way(tiny_model: Path, tmp_path: Path) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(max_bytes=1000)) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(max_bytes=1000)) as service:
         part = {"type": "http.request", "body": b"x" * 600, "more_body": True}
         messages = [dict(part) for _ in range(5)]
         sent = call_asgi(service, messages)
@@ -359,7 +359,7 @@ def test_a_large_song_that_does_not_say_so_is_refused_on_the_way(tiny_model: Pat
 
 
 def test_a_song_as_large_as_may_be_is_taken(tiny_model: Path, tmp_path: Path) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(max_bytes=len(WAV))) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(max_bytes=len(WAV))) as service:
         assert service.separate(WAV)["status"] == "done"
 
 
@@ -370,7 +370,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(service: Running) -> None:
 
 
 def test_an_upload_that_stops_is_given_up(tiny_model: Path, tmp_path: Path) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(patience_s=0.05)) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(patience_s=0.05)) as service:
 
         async def upload() -> list[dict[str, Any]]:
             sent: list[dict[str, Any]] = []
@@ -508,7 +508,7 @@ def test_a_song_that_is_removed_at_its_very_end_leaves_nothing(
 
 
 def test_songs_are_removed_when_their_time_is_over(tiny_model: Path, tmp_path: Path) -> None:
-    with running(tiny_model, tmp_path / "songs", limits=Limits(keep_s=60, sweep_s=0.02)) as service:
+    with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(keep_s=60, sweep_s=0.02)) as service:
         early = service.separate(WAV)
         service.clock.now_s = 30
         late = service.separate(b"no song")

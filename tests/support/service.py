@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from stemsplit.jobs.request import SeparationRequest
-from stemsplit.service.app import Limits, Service
+from stemsplit.service.app import Service, ServiceLimits
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.worker import Separators, Worker, _Progress
 from stemsplit.types import FloatArray
@@ -72,10 +72,10 @@ class Running:
 
 @contextmanager
 def running(
-    model: Path, folder: Path, *, limits: Limits | None = None, names: set[str] | None = None
+    model: Path, folder: Path, *, limits: ServiceLimits | None = None, names: set[str] | None = None
 ) -> Iterator[Running]:
     """Run a service in `folder`."""
-    limits = limits or Limits()
+    limits = limits or ServiceLimits()
     folder.mkdir(exist_ok=True)
     clock = Clock()
     queue = SongQueue(folder, max_waiting=limits.max_waiting, keep_s=limits.keep_s, clock=clock)

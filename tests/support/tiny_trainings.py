@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from stemsplit.training import TARGETS
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import load_songs, save_song
-from stemsplit.training.data.take import Take
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.training.fit.settings import FitSettings
@@ -29,7 +29,7 @@ def write_songs(folder: Path) -> Path:
         "bass": 0.2 * np.sin(2 * np.pi * 60 * time),
         "other": 0.2 * np.sin(2 * np.pi * 1500 * time),
     }
-    stems = {target: Take(np.stack([tones[target]] * 2).astype(np.float32)) for target in TARGETS}
+    stems = {target: RenderedStem(np.stack([tones[target]] * 2).astype(np.float32)) for target in TARGETS}
     save_song(folder, "a", stems, split="train", kind="render")
     save_song(folder, "b", stems, split="train", kind="multitrack")
     return folder

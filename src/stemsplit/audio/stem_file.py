@@ -21,7 +21,7 @@ from stemsplit.types import FloatArray
 _SPILL_BLOCK: Final = 65536
 
 
-class Stem(Protocol):
+class StemWriter(Protocol):
     """One stem that is being written."""
 
     pending: PendingFile

@@ -21,7 +21,7 @@ from typing import Self
 import numpy as np
 
 from stemsplit.audio.encoding import Encoding, check_encoding, gain_to_fit
-from stemsplit.audio.stem_file import DirectStem, SpilledStem, Stem
+from stemsplit.audio.stem_file import DirectStem, SpilledStem, StemWriter
 from stemsplit.audio.tags import Tags
 from stemsplit.audio.wav import WavFormat
 from stemsplit.audio.write_report import WriteReport
@@ -81,7 +81,7 @@ class StemSet:
         self._n_samples = 0
         self._lowest = self._highest = 0.0
         kind = DirectStem if encoding.is_float and encoding.format == "wav" else SpilledStem
-        self._stems: dict[str, Stem] = {
+        self._stems: dict[str, StemWriter] = {
             name: kind(
                 name,
                 PendingFile(path, overwrite=path in replaceable),

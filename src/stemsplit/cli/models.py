@@ -140,12 +140,12 @@ def _pull(  # noqa: PLR0917 - as they are typed
         from pathlib import Path
 
         from stemsplit.cli.models_manage import pull
-        from stemsplit.registry.download import Limits
+        from stemsplit.registry.download import DownloadLimits
         from stemsplit.registry.pull import Pull, is_offline
 
         paths = [Path(text) if text else None for text in (index, describe)]
         request = Pull(what, paths[0], sha256, paths[1], allow_unpinned)
-        limits = Limits(max_size * 1e6, timeout, is_offline(offline))
+        limits = DownloadLimits(max_size * 1e6, timeout, is_offline(offline))
         return pull(registry, request, name=name, overwrite=overwrite, limits=limits, as_json=json)
 
     _run(command, models_dir)

@@ -14,7 +14,7 @@ from stemsplit.jobs.result import ExitStatus
 from stemsplit.models.description import read_description
 from stemsplit.models.integrity import check_files
 from stemsplit.models.licence import note_licences
-from stemsplit.registry.download import Limits
+from stemsplit.registry.download import DownloadLimits
 from stemsplit.registry.install import add_model, find_candidate
 from stemsplit.registry.pull import Pull, pull_model
 from stemsplit.registry.record import read_pointer
@@ -37,7 +37,13 @@ def add(
 
 
 def pull(
-    registry: Registry, request: Pull, *, name: str | None, overwrite: bool, limits: Limits, as_json: bool
+    registry: Registry,
+    request: Pull,
+    *,
+    name: str | None,
+    overwrite: bool,
+    limits: DownloadLimits,
+    as_json: bool,
 ) -> ExitStatus:
     """Fetch a model and register it; print where its record is."""
     model = request.find()

@@ -1,6 +1,7 @@
 """Progress on standard error: bars on a terminal, lines in a log, or nothing.
 
-A display is a context manager and a `stemsplit.jobs.worker.Listener`; songs report from their own threads.
+A display is a context manager and a `stemsplit.jobs.worker.ProgressListener`; each song reports from its own
+thread.
 """
 
 import contextlib

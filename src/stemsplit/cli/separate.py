@@ -10,10 +10,10 @@ from stemsplit.cli.progress import make_display
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.batch import run_jobs
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
-from stemsplit.jobs.inputs import Source, expand_inputs
+from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import Delivery, Job, Provenance, plan_jobs
-from stemsplit.jobs.request import SeparationRequest, make_delivery, open_separator
+from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs
+from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.models.licence import check_commercial, note_licences
@@ -35,7 +35,7 @@ def separate(options: Options) -> ExitStatus:
         If the journal cannot be read.
     """
     request = options.make_request()
-    delivery = make_delivery(request)
+    delivery = make_output_settings(request)
     sources = expand_inputs(
         options.inputs,
         recursive=options.recursive,
@@ -73,7 +73,7 @@ def print_device(separator: Separator, request: SeparationRequest, *, quiet: boo
         warn(f"device: {separator.device} ({separator.device_reason})")
 
 
-def _check_pipes(options: Options, sources: Sequence[Source]) -> None:
+def _check_pipes(options: Options, sources: Sequence[SongInput]) -> None:
     if any(source.is_stdin for source in sources) and sys.stdin.isatty():
         raise SettingsError("'-' reads a wav from a pipe, and standard input is a terminal")
     if not options.writes_stdout:
@@ -86,7 +86,7 @@ def _check_pipes(options: Options, sources: Sequence[Source]) -> None:
         raise SettingsError("--output - writes a wav into a pipe, and standard output is a terminal")
 
 
-def _plan_stdout(sources: Sequence[Source], separator: Separator) -> list[Job]:
+def _plan_stdout(sources: Sequence[SongInput], separator: Separator) -> list[Job]:
     if len(separator.stems) != 1:
         raise SettingsError(
             f"--output - carries one stem, and these were asked for: {', '.join(separator.stems)}; "
@@ -96,7 +96,11 @@ def _plan_stdout(sources: Sequence[Source], separator: Separator) -> list[Job]:
 
 
 def _run(
-    options: Options, separator: Separator, delivery: Delivery, jobs: Sequence[Job], journal: Journal | None
+    options: Options,
+    separator: Separator,
+    delivery: OutputSettings,
+    jobs: Sequence[Job],
+    journal: Journal | None,
 ) -> ExitStatus:
     cancellation = Cancellation()
     results = Results(as_json=options.json)

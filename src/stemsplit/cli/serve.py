@@ -47,12 +47,12 @@ def serve(  # noqa: PLR0917 - as they are typed
         _check_extra()
         from stemsplit.cli.server import serve
         from stemsplit.jobs.request import SeparationRequest
-        from stemsplit.service.app import Limits
+        from stemsplit.service.app import ServiceLimits
 
         defaults = SeparationRequest(
             device=device, models=tuple(model or ()), models_dir=models_dir, threads=threads
         )
-        limits = Limits(max_mb * 1_000_000, keep_minutes * 60.0)
+        limits = ServiceLimits(max_mb * 1_000_000, keep_minutes * 60.0)
         return serve(defaults, host, port, limits, quiet=quiet)
 
     run_command(command)

@@ -20,7 +20,7 @@ from stemsplit.errors import SettingsError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import ExitStatus
-from stemsplit.service.app import Limits, Service
+from stemsplit.service.app import Service, ServiceLimits
 from stemsplit.service.guard import LOCAL_NAMES
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.temp_folder import private_folder
@@ -64,7 +64,7 @@ class _Stop(Cancellation):
 
 
 def serve(
-    defaults: SeparationRequest, host: str, port: int, limits: Limits, *, quiet: bool = False
+    defaults: SeparationRequest, host: str, port: int, limits: ServiceLimits, *, quiet: bool = False
 ) -> ExitStatus:
     """Serve until Ctrl-C or SIGTERM; the songs are gone then.
 

@@ -1,0 +1,1 @@
+"""From songs to files: inputs, names, plan, journal, workers, batches, results."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from stemsplit.audio.info import AudioInfo
 from stemsplit.errors import OutputError
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
-from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
-from stemsplit.jobs.plan import Delivery, Job, Provenance, plan_jobs
+from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.separation.separator import Progress, Separator
@@ -90,8 +90,8 @@ def separate_file(
     AudioError, OutputError, ModelError, DeviceError
         If the song cannot be read, separated or written; nothing is left under the final names.
     """
-    delivery = Delivery(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
-    (job,) = plan_jobs([Source(str(path), Path(path))], Provenance.of(separator, delivery), delivery, None)
+    delivery = OutputSettings(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
+    (job,) = plan_jobs([SongInput(str(path), Path(path))], Provenance.of(separator, delivery), delivery, None)
     if job.settled is not None:
         raise OutputError(job.settled.error)
     return SongWorker(separator, delivery, listener=_Counter(progress)).write_files(job)

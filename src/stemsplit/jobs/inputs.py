@@ -20,7 +20,7 @@ _SYSTEM_FOLDERS: Final = frozenset(("lost+found", "System Volume Information", "
 
 
 @dataclass(frozen=True)
-class Source:
+class SongInput:
     """One song to read.
 
     `mirror` is where its folder lies below the folder that was named, or below the fixed beginning of a
@@ -47,7 +47,7 @@ class Source:
 
 def expand_inputs(
     inputs: Sequence[str], *, recursive: bool = False, output_dir: Path | None = None
-) -> list[Source]:
+) -> list[SongInput]:
     """Return the songs that `inputs` stand for, in the order named, folders sorted, each song once.
 
     In folders and in what globs match, hidden names and the stems of earlier runs are passed over, and links
@@ -66,7 +66,7 @@ def expand_inputs(
     search = _Search(recursive, output_dir)
     named = [text for text in inputs if not search.is_bare_output(text)] or inputs
     seen: set[str] = set()
-    sources: list[Source] = []
+    sources: list[SongInput] = []
     for text in named:
         for source in search.expand(text):
             key = source.label if source.path is None else os.path.realpath(source.path)
@@ -99,7 +99,7 @@ class _Listing:
 
     folders: list[Path] = field(default_factory=list)
     songs: list[Path] = field(default_factory=list)
-    problems: list[Source] = field(default_factory=list)
+    problems: list[SongInput] = field(default_factory=list)
 
 
 class _Search:
@@ -117,23 +117,23 @@ class _Search:
             return False
         return not any(self._songs(folder, folder, recursive=self._recursive))
 
-    def expand(self, text: str) -> list[Source]:
+    def expand(self, text: str) -> list[SongInput]:
         """Return the songs that `text` stands for."""
         if text == STDIN:
-            return [Source(STDIN, None)]
+            return [SongInput(STDIN, None)]
         path = Path(text)
         if text and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a closed folder
             songs = self._expand_folder(path, path)
             return songs or [self._nothing(path, "there is no audio file in the folder")]
         if text and os.path.lexists(path):
-            return [Source(text, path)]
+            return [SongInput(text, path)]
         if glob.has_magic(text[len(path.anchor) :]):
             pattern = _Pattern.parse(text)
             songs = list(self._match(pattern, pattern.base, pattern.parts))
             return songs or [self._nothing(text, "no audio file matches")]
         return [_missing(text)]
 
-    def _expand_folder(self, folder: Path, base: Path) -> list[Source]:
+    def _expand_folder(self, folder: Path, base: Path) -> list[SongInput]:
         songs = list(self._songs(folder, base, recursive=self._recursive))
         if songs or self._recursive:
             return songs
@@ -142,7 +142,7 @@ class _Search:
             return [_problem(folder, f"there is no audio file in the folder; {hint}")]
         return []
 
-    def _songs(self, folder: Path, base: Path, *, recursive: bool) -> Iterator[Source]:
+    def _songs(self, folder: Path, base: Path, *, recursive: bool) -> Iterator[SongInput]:
         """Yield the songs of `folder` in the order of their names, a folder's files before its folders'."""
         listing = self._list(folder)
         yield from listing.problems
@@ -151,7 +151,7 @@ class _Search:
             if _is_entered(path):
                 yield from self._songs(path, base, recursive=True)
 
-    def _match(self, pattern: _Pattern, folder: Path, parts: tuple[str, ...]) -> Iterator[Source]:
+    def _match(self, pattern: _Pattern, folder: Path, parts: tuple[str, ...]) -> Iterator[SongInput]:
         """Yield the songs below `folder` to which `parts`, the rest of `pattern`, lead."""
         if parts[0] == "**":
             yield from self._match_at_any_depth(pattern, folder, parts[1:])
@@ -171,7 +171,7 @@ class _Search:
 
     def _match_at_any_depth(
         self, pattern: _Pattern, folder: Path, parts: tuple[str, ...]
-    ) -> Iterator[Source]:
+    ) -> Iterator[SongInput]:
         yield from self._match(pattern, folder, parts or ("*",))
         for path in self._list(folder).folders:
             if _is_entered(path):
@@ -187,7 +187,7 @@ class _Search:
             what = f"the folder cannot be read: {error.strerror}; check its name and permissions"
             return _Listing(problems=[_problem(folder, what)])
         except OutputError as error:  # the journal's, without which a stem would pass for a song
-            return _Listing(problems=[Source(str(folder), None, problem=str(error))])
+            return _Listing(problems=[SongInput(str(folder), None, problem=str(error))])
         listing = _Listing()
         for name in sorted(is_folder):
             path = folder / name
@@ -200,19 +200,19 @@ class _Search:
     def _is_output(self, folder: Path) -> bool:
         return self._output is not None and os.path.realpath(folder) == self._output
 
-    def _nothing(self, label: str | Path, what: str) -> Source:
+    def _nothing(self, label: str | Path, what: str) -> SongInput:
         return _problem(label, what + ("; stems of earlier runs are left out" if self._stems else ""))
 
 
-def _song(path: Path, base: Path) -> Source:
-    return Source(str(path), path, path.parent.relative_to(base))
+def _song(path: Path, base: Path) -> SongInput:
+    return SongInput(str(path), path, path.parent.relative_to(base))
 
 
-def _problem(label: str | Path, what: str) -> Source:
-    return Source(str(label), None, problem=f"{label}: {what}")
+def _problem(label: str | Path, what: str) -> SongInput:
+    return SongInput(str(label), None, problem=f"{label}: {what}")
 
 
-def _missing(text: str) -> Source:
+def _missing(text: str) -> SongInput:
     """Say why `text` cannot be found; it may be there, below a folder that is closed."""
     try:
         os.lstat(text)
@@ -220,7 +220,7 @@ def _missing(text: str) -> Source:
         pass
     except OSError as error:
         return _problem(text, f"it cannot be reached: {error.strerror}; check its name and permissions")
-    return Source(text, None, problem=f"{text or repr(text)}: no such file or folder; check the name")
+    return SongInput(text, None, problem=f"{text or repr(text)}: no such file or folder; check the name")
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from stemsplit.audio.tags import read_tags
 from stemsplit.errors import OutputError, SettingsError
 from stemsplit.files.names import clean_name, identity
-from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal, hash_values, identify_file
 from stemsplit.jobs.name_template import TAG_FIELDS, Claims, NameTemplate
 from stemsplit.jobs.result import FileResult, ModelReference, Status
@@ -17,7 +17,7 @@ from stemsplit.separation.separator import Separator
 
 
 @dataclass(frozen=True)
-class Delivery:
+class OutputSettings:
     """Where stems go and how they are stored.
 
     Parameters
@@ -56,7 +56,7 @@ class Provenance:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, separator: Separator, delivery: Delivery) -> "Provenance":
+    def of(cls, separator: Separator, delivery: OutputSettings) -> "Provenance":
         """Describe `separator`, writing as `delivery` says."""
         settings = asdict(separator.settings) | {"stems": list(separator.stems)}
         return cls(
@@ -96,19 +96,19 @@ class Job:
     there is nothing left to do.
     """
 
-    source: Source
+    source: SongInput
     outputs: Mapping[str, Path]
     replaceable: frozenset[Path] = frozenset()
     settled: FileResult | None = None
 
 
-def fail(source: Source, error: Exception, **known: Any) -> FileResult:
+def fail(source: SongInput, error: Exception, **known: Any) -> FileResult:
     """Return the result of a song that `error` stopped."""
     return FileResult(source.label, Status.FAILED, error=str(error), error_type=type(error).__name__, **known)
 
 
 def plan_jobs(
-    sources: Sequence[Source], provenance: Provenance, delivery: Delivery, journal: Journal | None
+    sources: Sequence[SongInput], provenance: Provenance, delivery: OutputSettings, journal: Journal | None
 ) -> list[Job]:
     """Name the files of every song and settle what needs no work.
 
@@ -127,14 +127,14 @@ def plan_jobs(
     return [job if job.settled else _settle(job, provenance, delivery, journal) for job in checked]
 
 
-def name_outputs(source: Source, stems: Sequence[str], delivery: Delivery) -> dict[str, Path]:
+def name_outputs(source: SongInput, stems: Sequence[str], delivery: OutputSettings) -> dict[str, Path]:
     """Return the path of every stem of one song."""
     values = _describe(source, delivery)
     folder = delivery.output_dir.joinpath(*map(clean_name, source.mirror.parts))
     return {stem: folder / delivery.template.render({**values, "stem": stem}) for stem in stems}
 
 
-def _describe(source: Source, delivery: Delivery) -> dict[str, str]:
+def _describe(source: SongInput, delivery: OutputSettings) -> dict[str, str]:
     """Return the value of every template field but the stem; tags are read only if they are asked for."""
     path = source.path
     values = {
@@ -189,7 +189,7 @@ def _locate(path: Path) -> str:
     return identity(Path(os.path.realpath(path)))
 
 
-def _settle(job: Job, provenance: Provenance, delivery: Delivery, journal: Journal | None) -> Job:
+def _settle(job: Job, provenance: Provenance, delivery: OutputSettings, journal: Journal | None) -> Job:
     if job.source.problem:
         error = OutputError(job.source.problem)
         return replace(job, settled=replace(fail(job.source, error), error_type="AudioError"))
@@ -206,7 +206,7 @@ def _settle(job: Job, provenance: Provenance, delivery: Delivery, journal: Journ
     return replace(job, replaceable=replaceable)
 
 
-def _find_replaceable(job: Job, delivery: Delivery, journal: Journal | None) -> frozenset[Path]:
+def _find_replaceable(job: Job, delivery: OutputSettings, journal: Journal | None) -> frozenset[Path]:
     paths = job.outputs.values()
     if delivery.overwrite:
         return frozenset(paths)
@@ -215,7 +215,7 @@ def _find_replaceable(job: Job, delivery: Delivery, journal: Journal | None) -> 
     return frozenset()
 
 
-def refuse(path: Path, delivery: Delivery) -> OutputError:
+def refuse(path: Path, delivery: OutputSettings) -> OutputError:
     """Return the error of a song that would replace a file which is to be kept."""
     if delivery.resume:
         return OutputError(

@@ -11,7 +11,7 @@ from stemsplit.audio.encoding import choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.errors import OutputError, SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
-from stemsplit.jobs.plan import Delivery
+from stemsplit.jobs.plan import OutputSettings
 from stemsplit.registry.catalog import resolve
 from stemsplit.registry.store import Registry
 from stemsplit.separation.separator import Separator
@@ -87,7 +87,7 @@ def parse_stems(text: str) -> tuple[str, ...]:
     return names
 
 
-def make_delivery(request: SeparationRequest) -> Delivery:
+def make_output_settings(request: SeparationRequest) -> OutputSettings:
     """Return how the stems of a request are written.
 
     Raises
@@ -101,7 +101,7 @@ def make_delivery(request: SeparationRequest) -> Delivery:
         choose_encoding(request.format, request.bits, plain_song)
     except OutputError as error:
         raise SettingsError(str(error)) from error
-    return Delivery(
+    return OutputSettings(
         Path(request.output_dir),
         NameTemplate(request.name_template),
         request.format,

@@ -20,9 +20,9 @@ from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, read_stdin
-from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import Delivery, Job, Provenance, fail, refuse
+from stemsplit.jobs.plan import Job, OutputSettings, Provenance, fail, refuse
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
@@ -31,7 +31,7 @@ from stemsplit.types import FloatArray
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 
 
-class Listener(Protocol):
+class ProgressListener(Protocol):
     """Hears how songs get on, from the threads that work on them."""
 
     def start(self, job: Job, info: AudioInfo) -> None:
@@ -44,7 +44,7 @@ class Listener(Protocol):
         """`job` is over."""
 
 
-class Silence:
+class NoProgress:
     """A listener that does not listen."""
 
     def start(self, job: Job, info: AudioInfo) -> None:
@@ -74,9 +74,9 @@ class SongWorker:
     """
 
     separator: Separator
-    delivery: Delivery
+    delivery: OutputSettings
     journal: Journal | None = None
-    listener: Listener = field(default_factory=Silence)
+    listener: ProgressListener = field(default_factory=NoProgress)
     cancellation: Cancellation = field(default_factory=Cancellation)
 
     def attempt(self, job: Job, *, step: Callable[[Job], FileResult]) -> FileResult:
@@ -149,7 +149,7 @@ class SongWorker:
         self.cancellation.check()
         return fail(job.source, error, outputs=job.outputs)
 
-    def _open(self, source: Source) -> AudioReader:
+    def _open(self, source: SongInput) -> AudioReader:
         if source.problem:
             raise AudioError(source.problem)
         return open_audio(read_stdin(self.cancellation) if source.path is None else source.path)

@@ -1,0 +1,1 @@
+"""ONNX models: sessions and devices, our own models, external ones and their descriptions, licences."""

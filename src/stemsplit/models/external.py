@@ -1,7 +1,7 @@
 """Foreign models, open: what a description says and what its graphs say, held against each other.
 
 `SpectralModel` gives masks, whatever its network gives, so that all that follows knows masks only;
-`WaveModel` gives waveforms. Both are called with a batch and any of their graphs runs once a call.
+`WaveformModel` gives waveforms. Both are called with a batch and any of their graphs runs once a call.
 """
 
 from collections.abc import Sequence, Set
@@ -23,7 +23,9 @@ _SPECTRAL_AXES = ("batch", "channels", "bins", "frames")
 _WAVE_AXES = ("batch", "channels", "samples")
 
 
-def open_foreign(path: Path, *, device: Device, threads: int | None = None) -> "SpectralModel | WaveModel":
+def open_external(
+    path: Path, *, device: Device, threads: int | None = None
+) -> "SpectralModel | WaveformModel":
     """Open the model that the description at `path` describes.
 
     Raises
@@ -39,15 +41,17 @@ def open_foreign(path: Path, *, device: Device, threads: int | None = None) -> "
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
     graphs = [Graph(path.parent / each.file, device=device, threads=threads) for each in description.graphs]
-    parts = [Part(graph, entry, description) for graph, entry in zip(graphs, description.graphs, strict=True)]
+    parts = [
+        GraphPart(graph, entry, description) for graph, entry in zip(graphs, description.graphs, strict=True)
+    ]
     for part in parts:
         description = part.complete(description)
     info = ModelInfo(path, hash_model(path, hashes), description)
-    kind = SpectralModel if description.is_spectral else WaveModel
+    kind = SpectralModel if description.is_spectral else WaveformModel
     return kind(info, description, parts)
 
 
-class Part:
+class GraphPart:
     """One graph, its targets, and the order of its axes."""
 
     def __init__(self, graph: Graph, entry: GraphEntry, description: Description) -> None:
@@ -138,7 +142,7 @@ class Part:
         return found
 
 
-def _run_parts(parts: Sequence[Part], features: FloatArray, wanted: Set[int] | None) -> FloatArray:
+def _run_parts(parts: Sequence[GraphPart], features: FloatArray, wanted: Set[int] | None) -> FloatArray:
     """Run the graphs that give wanted targets, each once; what the others would give is silence."""
     found = {part: part(features) for part in parts if wanted is None or wanted & part.places}
     ((n_batch, _, *shape), *_) = (each.shape for each in found.values())
@@ -151,7 +155,7 @@ def _run_parts(parts: Sequence[Part], features: FloatArray, wanted: Set[int] | N
 class SpectralModel:
     """Spectrograms in, masks out, like `stemsplit.models.mask_model.MaskModel`."""
 
-    def __init__(self, info: ModelInfo, spec: Description, parts: Sequence[Part]) -> None:
+    def __init__(self, info: ModelInfo, spec: Description, parts: Sequence[GraphPart]) -> None:
         self.info = info
         self.spec = spec
         self._parts = parts
@@ -197,10 +201,10 @@ def share(magnitudes: FloatArray) -> FloatArray:
     return np.asarray((power + epsilon / power.shape[1]) / total)
 
 
-class WaveModel:
+class WaveformModel:
     """Waveforms of a fixed length in, waveforms of each target out."""
 
-    def __init__(self, info: ModelInfo, spec: Description, parts: Sequence[Part]) -> None:
+    def __init__(self, info: ModelInfo, spec: Description, parts: Sequence[GraphPart]) -> None:
         self.info = info
         self.spec = spec
         self._parts = parts

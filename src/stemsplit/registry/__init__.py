@@ -1,0 +1,1 @@
+"""Installed models, where they lie and how they get there: index, download, install."""

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError
 from stemsplit.models.device import Device
-from stemsplit.models.external import SpectralModel, WaveModel, open_foreign
+from stemsplit.models.external import SpectralModel, WaveformModel, open_external
 from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
@@ -15,7 +15,7 @@ from stemsplit.models.spec import ModelSpec
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 
-Model: TypeAlias = MaskModel | SpectralModel | WaveModel
+Model: TypeAlias = MaskModel | SpectralModel | WaveformModel
 
 
 def bundled_models() -> list[Path]:
@@ -84,7 +84,7 @@ def open_model(path: Path, *, device: Device, threads: int | None = None) -> Mod
     if path.suffix == ".toml":
         pointed = read_pointer(path)
         if pointed is None:
-            return open_foreign(path, device=device, threads=threads)
+            return open_external(path, device=device, threads=threads)
         path = pointed
     locations = check_graph_file(path)
     if locations:

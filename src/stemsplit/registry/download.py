@@ -39,7 +39,7 @@ Progress = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
-class Limits:
+class DownloadLimits:
     """How much a download may take.
 
     Parameters
@@ -86,7 +86,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 
 def fetch(
-    url: str, path: Path, *, sha256: str | None, limits: Limits, progress: Progress | None = None
+    url: str, path: Path, *, sha256: str | None, limits: DownloadLimits, progress: Progress | None = None
 ) -> None:
     """Fetch `url` into `path`, going on with what an earlier call left of it.
 
@@ -125,7 +125,7 @@ class _Download:
     """One file on its way."""
 
     def __init__(
-        self, url: str, path: Path, sha256: str | None, limits: Limits, progress: Progress | None
+        self, url: str, path: Path, sha256: str | None, limits: DownloadLimits, progress: Progress | None
     ) -> None:
         self._url = url
         self._path = path

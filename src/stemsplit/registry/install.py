@@ -21,7 +21,7 @@ _CPU = Device("cpu")
 
 
 @dataclass(frozen=True)
-class Candidate:
+class InstallCandidate:
     """A model that is to be registered: its files, and their description unless the one file has its own."""
 
     folder: Path
@@ -34,7 +34,7 @@ class Candidate:
         return self.description.name if self.description else read_model(self.folder / self.file).name
 
 
-def find_candidate(source: Path, describe: Path | None = None) -> Candidate:
+def find_candidate(source: Path, describe: Path | None = None) -> InstallCandidate:
     """Return the model that the file `source` is, or describes.
 
     Parameters
@@ -58,19 +58,19 @@ def find_candidate(source: Path, describe: Path | None = None) -> Candidate:
             raise SettingsError(
                 f"{source} is a description itself; name the .onnx file, or leave --describe out"
             )
-        return Candidate(source.parent, "", read_description(source))
+        return InstallCandidate(source.parent, "", read_description(source))
     if describe is None:
-        return Candidate(source.parent, source.name, None)
+        return InstallCandidate(source.parent, source.name, None)
     description = read_description(describe)
     if source.name not in description.files:
         raise SettingsError(
             f"{describe} describes {', '.join(description.files)}, not {source.name}; write its name there"
         )
-    return Candidate(source.parent, source.name, description)
+    return InstallCandidate(source.parent, source.name, description)
 
 
 def add_model(
-    registry: Registry, candidate: Candidate, *, name: str | None = None, overwrite: bool = False
+    registry: Registry, candidate: InstallCandidate, *, name: str | None = None, overwrite: bool = False
 ) -> str:
     """Register `candidate` under `name` (None: what it calls itself); return the name.
 
@@ -100,7 +100,7 @@ def add_model(
     return wanted
 
 
-def _fill_pointer(folder: Path, candidate: Candidate) -> None:
+def _fill_pointer(folder: Path, candidate: InstallCandidate) -> None:
     _copy([candidate.file], candidate.folder, folder)
     file = folder / candidate.file
     try_model(open_model(file, device=_CPU))

@@ -14,9 +14,9 @@ from stemsplit.files.atomic import explaining
 from stemsplit.models.description import Description, read_description
 from stemsplit.models.mask_model import hash_file
 from stemsplit.registry.catalog import read_model
-from stemsplit.registry.download import OFFLINE_VARIABLE, Limits, Progress, fetch
+from stemsplit.registry.download import OFFLINE_VARIABLE, DownloadLimits, Progress, fetch
 from stemsplit.registry.index import RemoteFile, RemoteModel, check_sha256, find_remote
-from stemsplit.registry.install import Candidate, add_model
+from stemsplit.registry.install import InstallCandidate, add_model
 from stemsplit.registry.store import Registry
 from stemsplit.registry.urls import is_url, name_of_url
 
@@ -98,7 +98,7 @@ def pull_model(
     *,
     name: str | None,
     overwrite: bool,
-    limits: Limits,
+    limits: DownloadLimits,
     progress: Callable[[str, int, int | None], None] | None = None,
 ) -> str:
     """Fetch and register `model`; return the name it got.
@@ -119,7 +119,7 @@ def pull_model(
     with _alone_in(folder, model.name):
         for file in model.files:
             _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
-        candidate = Candidate(folder, model.files[0].name, _describe(model))
+        candidate = InstallCandidate(folder, model.files[0].name, _describe(model))
         if model.description is None:
             _compare_licence(model, folder / candidate.file)
         added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
@@ -158,7 +158,7 @@ def _key(model: RemoteModel) -> str:
     return hashlib.sha256(said.encode()).hexdigest()[:32]
 
 
-def _fetch_one(file: RemoteFile, folder: Path, limits: Limits, progress: Progress | None) -> None:
+def _fetch_one(file: RemoteFile, folder: Path, limits: DownloadLimits, progress: Progress | None) -> None:
     path = folder / file.name
     if path.is_file() and file.sha256 in {None, hash_file(path)}:
         return  # whole: it has its name

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stemsplit.errors import ModelError
-from stemsplit.models.external import WaveModel
+from stemsplit.models.external import WaveformModel
 from stemsplit.registry.catalog import Model
 from stemsplit.types import ComplexArray, FloatArray
 
@@ -34,7 +34,7 @@ def try_model(model: Model) -> None:
 
 
 def _input_shape(model: Model) -> tuple[int, ...]:
-    if isinstance(model, WaveModel):
+    if isinstance(model, WaveformModel):
         return (1, model.spec.n_channels, model.segment_samples)
     spec = model.spec
     n_frames = getattr(spec, "n_frames", 0) or _FRAMES
@@ -42,7 +42,7 @@ def _input_shape(model: Model) -> tuple[int, ...]:
 
 
 def _run(model: Model, noise: FloatArray) -> FloatArray:
-    if isinstance(model, WaveModel):
+    if isinstance(model, WaveformModel):
         return model(noise)
     spectrogram: ComplexArray = noise.astype(np.complex64)
     return model(spectrogram)

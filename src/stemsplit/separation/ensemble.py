@@ -11,7 +11,7 @@ from stemsplit.errors import SettingsError
 
 
 @dataclass(frozen=True)
-class Blend:
+class EnsembleWeights:
     """What was asked for.
 
     Parameters
@@ -73,10 +73,10 @@ class Blend:
         total = sum(exact.values())
         return {number: weight / total for number, weight in exact.items()}
 
-    def keep(self, numbers: Sequence[int]) -> "Blend":
+    def keep(self, numbers: Sequence[int]) -> "EnsembleWeights":
         """Return the blend of the models `numbers` alone, counted anew."""
         weights = {stem: tuple(each[number] for number in numbers) for stem, each in self.weights.items()}
-        return Blend(self.mean, {stem: each for stem, each in weights.items() if any(each)})
+        return EnsembleWeights(self.mean, {stem: each for stem, each in weights.items() if any(each)})
 
 
 def _list(weights: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""The mixer: the mixture and what the lanes found in it, added up to stems as soon as all of it is there."""
+"""The mixer: adds the mixture and the signals of the pipelines up to stems as soon as all are there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -7,7 +7,7 @@ import numpy as np
 
 from stemsplit.dsp.blocks import Fifo
 from stemsplit.dsp.meter import StemMeter
-from stemsplit.separation.recipe import Signal, Stem
+from stemsplit.separation.recipe import Signal, StemRecipe
 from stemsplit.types import FloatArray
 
 OUTPUT_SAMPLES: Final = 65536
@@ -21,7 +21,7 @@ class Mixer:
     stems
         What to make, in order.
     passes
-        The signals that each lane gives; one that several give counts with its mean.
+        The signals that each pipeline gives; one that several give counts with its mean.
     n_channels
         Of the song.
     meter
@@ -30,7 +30,7 @@ class Mixer:
 
     def __init__(
         self,
-        stems: Sequence[Stem],
+        stems: Sequence[StemRecipe],
         passes: Sequence[Sequence[Signal]],
         *,
         n_channels: int,
@@ -80,7 +80,7 @@ def _average(passes: Sequence[Mapping[Signal, FloatArray]]) -> dict[Signal, Floa
     return {s: each[0] if len(each) == 1 else np.mean(each, axis=0) for s, each in found.items()}
 
 
-def _add_up(stem: Stem, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
+def _add_up(stem: StemRecipe, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
     total = float(stem.mixture) * mixture if stem.mixture else np.zeros_like(mixture)
     for signal, factor in stem.signals.items():
         total += signals[signal] if factor == 1 else float(factor) * signals[signal]

@@ -7,7 +7,7 @@ from stemsplit.did_you_mean import unknown_name
 from stemsplit.models.device import Device
 from stemsplit.models.spec import ModelSpec
 from stemsplit.registry.catalog import Model, open_model, read_spec
-from stemsplit.separation.ensemble import Blend
+from stemsplit.separation.ensemble import EnsembleWeights
 
 
 def open_models(
@@ -82,14 +82,14 @@ def choose_cheapest(models: Sequence[ModelSpec], stems: Sequence[str] | None) ->
     return best[wanted][2]
 
 
-def open_blend(
+def open_ensemble(
     paths: Sequence[Path],
     stems: Sequence[str] | None,
-    blend: Blend,
+    blend: EnsembleWeights,
     *,
     device: Device,
     threads: int | None = None,
-) -> tuple[list[Model], Blend]:
+) -> tuple[list[Model], EnsembleWeights]:
     """Open the models of which something goes into `stems`; return them and the blend of them alone.
 
     Raises

@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Protocol
 
 from stemsplit.errors import SettingsError
-from stemsplit.separation.ensemble import Blend
+from stemsplit.separation.ensemble import EnsembleWeights
 
 RESIDUAL = "residual"
 
@@ -42,7 +42,7 @@ class Signal:
 
 
 @dataclass(frozen=True)
-class Stem:
+class StemRecipe:
     """One output: `mixture` times the mixture plus each signal times its factor."""
 
     name: str
@@ -54,7 +54,7 @@ class Stem:
 class Recipe:
     """All outputs in order, and the signals that they are made of."""
 
-    stems: tuple[Stem, ...]
+    stems: tuple[StemRecipe, ...]
 
     @property
     def signals(self) -> tuple[Signal, ...]:
@@ -62,7 +62,7 @@ class Recipe:
         return tuple(dict.fromkeys(signal for stem in self.stems for signal in stem.signals))
 
 
-_PLAIN = Blend()
+_PLAIN = EnsembleWeights()
 
 
 def make_recipe(
@@ -71,7 +71,7 @@ def make_recipe(
     *,
     residual: bool = False,
     karaoke: str | None = None,
-    blend: Blend = _PLAIN,
+    blend: EnsembleWeights = _PLAIN,
 ) -> Recipe:
     """Work out how to make the stems that were asked for.
 
@@ -95,7 +95,7 @@ def make_recipe(
     """
     _check(stems, residual, karaoke)
     names = [karaoke] if karaoke is not None else list(stems or _all_targets(models))
-    made = [_blend_stem(models, name, names, blend) for name in names]
+    made = [_average_stem(models, name, names, blend) for name in names]
     rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, made)
     is_whole = rest.mixture == 0 and not any(rest.signals.values())
     if residual and is_whole:
@@ -128,7 +128,9 @@ def _all_targets(models: Sequence[Offer]) -> dict[str, list[int]]:
     return offering
 
 
-def _blend_stem(models: Sequence[Offer], name: str, names: Sequence[str], blend: Blend) -> Stem:
+def _average_stem(
+    models: Sequence[Offer], name: str, names: Sequence[str], blend: EnsembleWeights
+) -> StemRecipe:
     shares = blend.share(name, _all_targets(models)[name])
     mixture: Factor = 0
     signals: dict[Signal, Factor] = {}
@@ -137,14 +139,14 @@ def _blend_stem(models: Sequence[Offer], name: str, names: Sequence[str], blend:
         mixture += share * made.mixture
         for signal, sign in made.signals.items():
             signals[signal] = signals.get(signal, 0) + share * sign
-    return Stem(name, mixture, signals)
+    return StemRecipe(name, mixture, signals)
 
 
-def _make_stem(spec: Offer, number: int, name: str, names: Sequence[str]) -> Stem:
+def _make_stem(spec: Offer, number: int, name: str, names: Sequence[str]) -> StemRecipe:
     """Make the stem of one model alone."""
     place = spec.targets.index(name)
     if name != spec.remainder:
-        return Stem(name, 0, {Signal(number, (place,)): 1})
+        return StemRecipe(name, 0, {Signal(number, (place,)): 1})
     others = [other for other in range(len(spec.targets)) if other != place]
     # signals that are needed anyway are subtracted one by one, the rest of the model as a whole
     single = [other for other in others if spec.targets[other] in names]
@@ -152,14 +154,14 @@ def _make_stem(spec: Offer, number: int, name: str, names: Sequence[str]) -> Ste
     signals = [Signal(number, (other,)) for other in single]
     if joint:
         signals.append(Signal(number, joint))
-    return Stem(name, 1, dict.fromkeys(signals, -1))
+    return StemRecipe(name, 1, dict.fromkeys(signals, -1))
 
 
-def _subtract(name: str, stems: Sequence[Stem]) -> Stem:
+def _subtract(name: str, stems: Sequence[StemRecipe]) -> StemRecipe:
     """The mixture minus all `stems`."""
     signals: dict[Signal, Factor] = {}
     for stem in stems:
         for signal, factor in stem.signals.items():
             signals[signal] = signals.get(signal, 0) - factor
     kept = {signal: factor for signal, factor in signals.items() if factor}
-    return Stem(name, 1 - sum(stem.mixture for stem in stems), kept)
+    return StemRecipe(name, 1 - sum(stem.mixture for stem in stems), kept)

@@ -1,6 +1,6 @@
 """The separator: models opened once, songs streamed through them.
 
-``mixture -> lane (resample, STFT, chunks) -> masks -> cross-fade, inverse STFT, resample back -> stems``,
+``mixture -> pipeline (resample, STFT, chunks) -> masks -> cross-fade, inverse STFT, resample back -> stems``,
 each arrow a thread of its own with a bounded buffer: memory does not grow with the song.
 """
 
@@ -19,16 +19,16 @@ from stemsplit.errors import AudioError, ModelError, SettingsError
 from stemsplit.models.device import choose_device
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.registry.catalog import bundled_models, resolve
-from stemsplit.separation.ensemble import Blend
+from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.level_scan import scan_blocks
 from stemsplit.separation.mixer import Mixer
-from stemsplit.separation.model_selection import open_blend, open_cheapest
-from stemsplit.separation.pipelines import AnyLane, make_lanes
+from stemsplit.separation.model_selection import open_cheapest, open_ensemble
+from stemsplit.separation.pipelines import AnyPipeline, make_pipelines
 from stemsplit.separation.prefetch import prefetch
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
-from stemsplit.separation.spectral_pipeline import LaneInput
-from stemsplit.separation.waveform_pipeline import WaveInput
+from stemsplit.separation.spectral_pipeline import SpectralInput
+from stemsplit.separation.waveform_pipeline import WaveformInput
 from stemsplit.types import FloatArray
 
 GPU_BATCH = 4
@@ -38,10 +38,10 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class _Piece:
-    """Part of the mixture and the chunks that it completed, lane by lane."""
+    """Part of the mixture and the chunks that it completed, pipeline by pipeline."""
 
     mixture: FloatArray
-    chunks: tuple[list[Any], ...]  # of a kind that the lane knows
+    chunks: tuple[list[Any], ...]  # of a kind that the pipeline knows
 
 
 # closed by the stage that draws from them, also when it fails: or else the stages before it would work on,
@@ -108,7 +108,7 @@ class Separator:
     ) -> None:
         _check_lists(stems=stems, models=models)
         wanted = None if stems is None else tuple(stems)
-        blend = Blend(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
+        blend = EnsembleWeights(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
         self.settings = SeparationSettings(
             wanted, residual, karaoke, wiener, chunk_s, overlap_s, blend, half, shifts
         )
@@ -120,12 +120,12 @@ class Separator:
         if models is None and blend.is_plain:
             self._models = open_cheapest(paths, needed, device=self._device, threads=threads)
         else:
-            self._models, blend = open_blend(paths, needed, blend, device=self._device, threads=threads)
+            self._models, blend = open_ensemble(paths, needed, blend, device=self._device, threads=threads)
         specs = [model.info.spec for model in self._models]
         self._has_masks = [spec.has_ratio_masks for spec in specs]
         self._recipe = make_recipe(specs, wanted, residual=residual, karaoke=karaoke, blend=blend)
         self._batch_size = batch_size or (GPU_BATCH if self._device.is_gpu else 1)
-        self._lanes = make_lanes(self._models, self._recipe.signals, self.settings, self._batch_size)
+        self._pipelines = make_pipelines(self._models, self._recipe.signals, self.settings, self._batch_size)
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -198,16 +198,16 @@ class Separator:
         SettingsError
             If the separator is closed.
         """
-        if not self._lanes:
+        if not self._pipelines:
             raise SettingsError("the separator is closed; open another one")
         if sample_rate < 1 or n_channels < 1:
             raise AudioError(f"{n_channels} channels at {sample_rate} Hz are no audio")
         if n_channels > MAX_CHANNELS:
             raise AudioError(f"{n_channels} channels are no song; at most {MAX_CHANNELS} are separated")
-        lanes = tuple(self._lanes)
-        pieces = prefetch(self._read(lanes, blocks, sample_rate, n_channels))
-        masked = prefetch(_infer(lanes, pieces))
-        return prefetch(self._finish(lanes, masked, sample_rate, n_channels, meter))
+        pipelines = tuple(self._pipelines)
+        pieces = prefetch(self._read(pipelines, blocks, sample_rate, n_channels))
+        masked = prefetch(_infer(pipelines, pieces))
+        return prefetch(self._finish(pipelines, masked, sample_rate, n_channels, meter))
 
     def __call__(
         self, waveform: FloatArray, sample_rate: int, *, progress: Progress | None = None
@@ -249,7 +249,7 @@ class Separator:
     def close(self) -> None:
         """Let go of the models; songs that have begun keep them to their end."""
         self._models.clear()
-        self._lanes.clear()
+        self._pipelines.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -260,20 +260,26 @@ class Separator:
         self.close()
 
     def _read(
-        self, lanes: Sequence[AnyLane], blocks: Iterable[FloatArray], sample_rate: int, n_channels: int
+        self,
+        pipelines: Sequence[AnyPipeline],
+        blocks: Iterable[FloatArray],
+        sample_rate: int,
+        n_channels: int,
     ) -> Iterator[_Piece]:
-        scans = [lane.open_scan(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
+        scans = [pipeline.open_scan(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines]
         needed = [scan for scan in scans if scan is not None]
         # samples of the mixture that make about one batch of chunks
-        n_samples = max(1, int(min(lane.step_s for lane in lanes) * self._batch_size * sample_rate))
+        n_samples = max(
+            1, int(min(pipeline.step_s for pipeline in pipelines) * self._batch_size * sample_rate)
+        )
         with scan_blocks(blocks, needed, n_channels=n_channels) as scanned:
             inputs = [
-                lane.open_input(
+                pipeline.open_input(
                     sample_rate=sample_rate,
                     n_channels=n_channels,
                     levels=None if scan is None else scan.finish(),
                 )
-                for lane, scan in zip(lanes, scans, strict=True)
+                for pipeline, scan in zip(pipelines, scans, strict=True)
             ]
             yield from _cut(
                 regroup(check_blocks(scanned, n_channels), n_samples), inputs, sample_rate, n_channels
@@ -281,15 +287,17 @@ class Separator:
 
     def _finish(
         self,
-        lanes: Sequence[AnyLane],
+        pipelines: Sequence[AnyPipeline],
         pieces: _Pieces,
         sample_rate: int,
         n_channels: int,
         meter: StemMeter | None,
     ) -> Iterator[dict[str, FloatArray]]:
         with closing(pieces):
-            outputs = [lane.open_output(sample_rate=sample_rate, n_channels=n_channels) for lane in lanes]
-            signals = [lane.signals for lane in lanes]
+            outputs = [
+                pipeline.open_output(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines
+            ]
+            signals = [pipeline.signals for pipeline in pipelines]
             mixer = Mixer(self._recipe.stems, signals, n_channels=n_channels, meter=meter)
             for piece in pieces:
                 mixer.put_mixture(piece.mixture)
@@ -313,24 +321,27 @@ class Separator:
 
 
 def _cut(
-    blocks: Iterable[FloatArray], inputs: Sequence[LaneInput | WaveInput], sample_rate: int, n_channels: int
+    blocks: Iterable[FloatArray],
+    inputs: Sequence[SpectralInput | WaveformInput],
+    sample_rate: int,
+    n_channels: int,
 ) -> Iterator[_Piece]:
     n_samples = 0
     for mixture in blocks:
         _check_samples(mixture, n_samples / sample_rate)
         n_samples += mixture.shape[-1]
-        yield _Piece(mixture, tuple(lane.process(mixture) for lane in inputs))
+        yield _Piece(mixture, tuple(pipeline.process(mixture) for pipeline in inputs))
     if n_samples == 0:
         raise AudioError("the mixture has no samples")
     nothing = np.zeros((n_channels, 0), dtype=np.float32)
-    yield _Piece(nothing, tuple(lane.flush() for lane in inputs))
+    yield _Piece(nothing, tuple(pipeline.flush() for pipeline in inputs))
 
 
-def _infer(lanes: Sequence[AnyLane], pieces: _Pieces) -> Iterator[_Piece]:
+def _infer(pipelines: Sequence[AnyPipeline], pieces: _Pieces) -> Iterator[_Piece]:
     with closing(pieces):
         for piece in pieces:
-            chunks = zip(lanes, piece.chunks, strict=True)
-            yield _Piece(piece.mixture, tuple(lane.infer(found) for lane, found in chunks))
+            chunks = zip(pipelines, piece.chunks, strict=True)
+            yield _Piece(piece.mixture, tuple(pipeline.infer(found) for pipeline, found in chunks))
 
 
 def _check_lists(**lists: object) -> None:

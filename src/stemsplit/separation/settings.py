@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from stemsplit.errors import SettingsError
-from stemsplit.separation.ensemble import Blend
+from stemsplit.separation.ensemble import EnsembleWeights
 
 # onnxruntime sets up as many as it is told, by the gigabyte
 MAX_THREADS = 1024
@@ -46,7 +46,7 @@ class SeparationSettings:
     wiener: int = 0
     chunk_s: float | None = None
     overlap_s: float | None = None
-    blend: Blend = field(default_factory=Blend)
+    blend: EnsembleWeights = field(default_factory=EnsembleWeights)
     half: bool = False
     shifts: int = 1
 

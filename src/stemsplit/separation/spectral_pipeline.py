@@ -1,7 +1,7 @@
-"""A lane: the models that share one sample rate, STFT and chunking, from waveform to signals.
+"""The spectral pipeline: models that share one sample rate, STFT and chunking, from waveform to signals.
 
-A `Lane` is the plan; `LaneInput`, `Lane.infer` and `LaneOutput` are the three stages of one song, each
-run by one thread.
+A `SpectralPipeline` is the plan; `SpectralInput`, `SpectralPipeline.infer` and `SpectralOutput` are the three
+stages of one song, each run by one thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +30,8 @@ OVERLAP_S = 0.5
 
 
 @dataclass(frozen=True)
-class LaneSpec:
-    """What models must have in common to share a lane."""
+class SpectralPipelineSpec:
+    """What models must have in common to share a pipeline."""
 
     sample_rate: int
     stft: StftSpec
@@ -40,8 +40,8 @@ class LaneSpec:
     @classmethod
     def of(
         cls, spec: ModelSpec | Description, *, chunk_s: float | None, overlap_s: float | None
-    ) -> "LaneSpec":
-        """The lane of a model; `chunk_s` replaces the chunk length that the model proposes.
+    ) -> "SpectralPipelineSpec":
+        """The pipeline of a model; `chunk_s` replaces the chunk length that the model proposes.
 
         Without `overlap_s`, neighbours overlap by `OVERLAP_S` or two fifths of a chunk, whichever is less.
         """
@@ -92,8 +92,8 @@ def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | 
 class MaskedChunk:
     """The kept frames of a chunk ``(channels, bins, frames)`` and masks ``(n, channels, rows, frames)``.
 
-    There is one array of masks for each signal of the lane (of one mask), or, where the Wiener filter needs
-    every target, one for each model.
+    There is one array of masks for each signal of the pipeline (of one mask), or one for each model where the
+    Wiener filter needs every target.
     """
 
     spectrogram: ComplexArray
@@ -102,10 +102,10 @@ class MaskedChunk:
 
 
 @dataclass(frozen=True)
-class Lane:
+class SpectralPipeline:
     """Models that share a front end, and the signals wanted of them."""
 
-    spec: LaneSpec
+    spec: SpectralPipelineSpec
     models: tuple[MaskModel | SpectralModel, ...]
     signals: tuple[Signal, ...]
     signal_models: tuple[int, ...]  # for each signal the place of its model in `models`
@@ -118,7 +118,7 @@ class Lane:
         """Seconds from one chunk to the next."""
         return self.spec.chunks.step * self.spec.stft.hop_length / self.spec.sample_rate
 
-    def open_scan(self, *, sample_rate: int, n_channels: int) -> Scan | None:  # noqa: ARG002 - as all lanes
+    def open_scan(self, *, sample_rate: int, n_channels: int) -> Scan | None:  # noqa: ARG002 - as all pipelines
         """Begin the first pass over a song: there is none."""
         return None
 
@@ -127,14 +127,14 @@ class Lane:
         *,
         sample_rate: int,
         n_channels: int,
-        levels: tuple[Level, ...] | None,  # noqa: ARG002 - as all lanes
-    ) -> "LaneInput":
+        levels: tuple[Level, ...] | None,  # noqa: ARG002 - as all pipelines
+    ) -> "SpectralInput":
         """Begin to read a song."""
-        return LaneInput(self, sample_rate=sample_rate, n_channels=n_channels)
+        return SpectralInput(self, sample_rate=sample_rate, n_channels=n_channels)
 
-    def open_output(self, *, sample_rate: int, n_channels: int) -> "LaneOutput":
+    def open_output(self, *, sample_rate: int, n_channels: int) -> "SpectralOutput":
         """Begin to put a song together."""
-        return LaneOutput(self, sample_rate=sample_rate, n_channels=n_channels)
+        return SpectralOutput(self, sample_rate=sample_rate, n_channels=n_channels)
 
     def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
         """Run the networks over `chunks`, in batches of equal shape."""
@@ -202,16 +202,16 @@ def _mask_channels(
     return whole
 
 
-class LaneInput:
+class SpectralInput:
     """The front end of one song: blocks of the mixture in, chunks out."""
 
-    def __init__(self, lane: Lane, *, sample_rate: int, n_channels: int) -> None:
-        spec = lane.spec
+    def __init__(self, pipeline: SpectralPipeline, *, sample_rate: int, n_channels: int) -> None:
+        spec = pipeline.spec
         self._resampler = Resampler(from_hz=sample_rate, to_hz=spec.sample_rate)
         self._analysis = Analysis(spec.stft, n_channels=n_channels)
         self._chunker = Chunker(spec.chunks)
         self._n_samples = 0
-        self._silence: FloatArray | None = np.zeros((n_channels, lane.delay), dtype=np.float32)
+        self._silence: FloatArray | None = np.zeros((n_channels, pipeline.delay), dtype=np.float32)
 
     def process(self, mixture: FloatArray) -> list[Chunk]:
         """Take ``(channels, samples)`` at the song's rate."""
@@ -236,15 +236,17 @@ class LaneInput:
         return self._analysis.process(waveform)
 
 
-class LaneOutput:
+class SpectralOutput:
     """The back end of one song: masked chunks in, the waveform of every signal out."""
 
-    def __init__(self, lane: Lane, *, sample_rate: int, n_channels: int) -> None:
-        self._lane = lane
+    def __init__(self, pipeline: SpectralPipeline, *, sample_rate: int, n_channels: int) -> None:
+        self._lane = pipeline
         self._n_channels = n_channels
-        self._fades = [CrossFade(lane.spec.chunks) for _ in lane.signals]
-        self._syntheses = [Synthesis(lane.spec.stft, lead=lane.delay) for _ in lane.signals]
-        self._resamplers = [Resampler(from_hz=lane.spec.sample_rate, to_hz=sample_rate) for _ in lane.signals]
+        self._fades = [CrossFade(pipeline.spec.chunks) for _ in pipeline.signals]
+        self._syntheses = [Synthesis(pipeline.spec.stft, lead=pipeline.delay) for _ in pipeline.signals]
+        self._resamplers = [
+            Resampler(from_hz=pipeline.spec.sample_rate, to_hz=sample_rate) for _ in pipeline.signals
+        ]
 
     def process(self, chunk: MaskedChunk) -> list[FloatArray]:
         """Return ``(channels, samples)`` at the song's rate for each signal; all of one length."""
@@ -263,20 +265,20 @@ class LaneOutput:
 
     def _estimate(self, chunk: MaskedChunk) -> Iterator[ComplexArray]:
         """The spectrogram of each signal in turn, ``(channels, bins, frames)``."""
-        lane = self._lane
-        models = zip(lane.signal_models, lane.signals, strict=True)
-        if lane.wiener:
-            refined = [self._refine(model, chunk) for model in range(len(lane.models))]
+        pipeline = self._lane
+        models = zip(pipeline.signal_models, pipeline.signals, strict=True)
+        if pipeline.wiener:
+            refined = [self._refine(model, chunk) for model in range(len(pipeline.models))]
             yield from (refined[model][list(signal.targets)].sum(axis=0) for model, signal in models)
             return
         for (model, _), masks in zip(models, chunk.masks, strict=True):
-            rows = lane.models[model].spec.row_of_bin
+            rows = pipeline.models[model].spec.row_of_bin
             yield apply_mask(masks[0], chunk.spectrogram, rows=rows)
 
     def _refine(self, model: int, chunk: MaskedChunk) -> ComplexArray:
         """All targets of a model, and what they leave over, through the Wiener filter."""
-        lane, masks = self._lane, chunk.masks[model]
-        spec = lane.models[model].spec
+        pipeline, masks = self._lane, chunk.masks[model]
+        spec = pipeline.models[model].spec
         if not spec.exhaustive:
             rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))
             masks = np.concatenate([masks, rest])
@@ -284,7 +286,7 @@ class LaneOutput:
         for group in map(list, group_channels(self._n_channels, at_once=spec.n_channels)):
             mixture = chunk.spectrogram[group]
             guesses[:, group] = filter_estimates(
-                guesses[:, group], mixture, iterations=lane.wiener, regularisation=spec.regularisation
+                guesses[:, group], mixture, iterations=pipeline.wiener, regularisation=spec.regularisation
             )
         return guesses
 

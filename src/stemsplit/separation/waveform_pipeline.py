@@ -1,7 +1,7 @@
 """The waveform pipeline: a model whose input and output are segments of waveforms.
 
-As in `stemsplit.separation.spectral_pipeline`, a `WaveLane` is the plan; `WaveInput`, `WaveLane.infer` and
-`WaveOutput` are the three stages of one song, each run by one thread.
+As in `stemsplit.separation.spectral_pipeline`, a `WaveformPipeline` is the plan; `WaveformInput`,
+`WaveformPipeline.infer` and `WaveformOutput` are the three stages of one song, each run by one thread.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ import numpy as np
 from stemsplit.dsp.channels import group_channels
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.segments import Segment, Segmenter, SegmentJoin, SegmentSpec
-from stemsplit.models.external import WaveModel
+from stemsplit.models.external import WaveformModel
 from stemsplit.separation.level_scan import Level, Scan
 from stemsplit.separation.recipe import Signal
 from stemsplit.types import FloatArray
@@ -28,17 +28,17 @@ class LevelledSegment:
 
 @dataclass(frozen=True)
 class SplitSegment:
-    """The kept samples ``(channels, samples)`` of each signal of the lane."""
+    """The kept samples ``(channels, samples)`` of each signal of the pipeline."""
 
     estimates: tuple[FloatArray, ...]
     is_last: bool
 
 
 @dataclass(frozen=True)
-class WaveLane:
+class WaveformPipeline:
     """One model and the signals wanted of it."""
 
-    model: WaveModel
+    model: WaveformModel
     segments: SegmentSpec
     signals: tuple[Signal, ...]
     batch_size: int
@@ -61,13 +61,13 @@ class WaveLane:
 
     def open_input(
         self, *, sample_rate: int, n_channels: int, levels: tuple[Level, ...] | None
-    ) -> "WaveInput":
+    ) -> "WaveformInput":
         """Begin to read a song."""
-        return WaveInput(self, sample_rate=sample_rate, n_channels=n_channels, levels=levels)
+        return WaveformInput(self, sample_rate=sample_rate, n_channels=n_channels, levels=levels)
 
-    def open_output(self, *, sample_rate: int, n_channels: int) -> "WaveOutput":  # noqa: ARG002 - as all lanes
+    def open_output(self, *, sample_rate: int, n_channels: int) -> "WaveformOutput":  # noqa: ARG002 - as all pipelines
         """Begin to put a song together."""
-        return WaveOutput(self, sample_rate=sample_rate)
+        return WaveformOutput(self, sample_rate=sample_rate)
 
     def infer(self, chunks: Sequence[LevelledSegment]) -> list[SplitSegment]:
         """Run the network over segments, in batches."""
@@ -112,7 +112,7 @@ class WaveLane:
         return tuple(estimates[list(signal.targets)].sum(axis=0) for signal in self.signals)
 
 
-def make_segments(model: WaveModel, *, overlap_s: float | None) -> SegmentSpec:
+def make_segments(model: WaveformModel, *, overlap_s: float | None) -> SegmentSpec:
     """Return how a model's segments lie; `overlap_s` replaces the overlap that its description proposes.
 
     Raises
@@ -132,16 +132,21 @@ def make_segments(model: WaveModel, *, overlap_s: float | None) -> SegmentSpec:
     return SegmentSpec(length, step, lead, spec.trim, spec.fade, spec.last_segment == "centred")
 
 
-class WaveInput:
+class WaveformInput:
     """The front end of one song: blocks of the mixture in, segments out."""
 
     def __init__(
-        self, lane: WaveLane, *, sample_rate: int, n_channels: int, levels: tuple[Level, ...] | None
+        self,
+        pipeline: WaveformPipeline,
+        *,
+        sample_rate: int,
+        n_channels: int,
+        levels: tuple[Level, ...] | None,
     ) -> None:
         self._levels = levels
-        self._groups = lane.groups(n_channels)
-        self._resampler = Resampler(from_hz=sample_rate, to_hz=lane.sample_rate)
-        self._segmenter = Segmenter(lane.segments, n_channels=n_channels)
+        self._groups = pipeline.groups(n_channels)
+        self._resampler = Resampler(from_hz=sample_rate, to_hz=pipeline.sample_rate)
+        self._segmenter = Segmenter(pipeline.segments, n_channels=n_channels)
         self._n_samples = 0
 
     def process(self, mixture: FloatArray) -> list[LevelledSegment]:
@@ -171,12 +176,14 @@ class WaveInput:
         return levelled
 
 
-class WaveOutput:
+class WaveformOutput:
     """The back end of one song: split segments in, the waveform of every signal out."""
 
-    def __init__(self, lane: WaveLane, *, sample_rate: int) -> None:
-        self._joins = [SegmentJoin(lane.segments) for _ in lane.signals]
-        self._resamplers = [Resampler(from_hz=lane.sample_rate, to_hz=sample_rate) for _ in lane.signals]
+    def __init__(self, pipeline: WaveformPipeline, *, sample_rate: int) -> None:
+        self._joins = [SegmentJoin(pipeline.segments) for _ in pipeline.signals]
+        self._resamplers = [
+            Resampler(from_hz=pipeline.sample_rate, to_hz=sample_rate) for _ in pipeline.signals
+        ]
 
     def process(self, chunk: SplitSegment) -> list[FloatArray]:
         """Return ``(channels, samples)`` at the song's rate for each signal; all of one length."""

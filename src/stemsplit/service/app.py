@@ -22,13 +22,13 @@ from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS, depths
 from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitError
 from stemsplit.files.atomic import explaining
-from stemsplit.jobs.plan import Delivery, Provenance
+from stemsplit.jobs.plan import OutputSettings, Provenance
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.worker import blame
 from stemsplit.separation.separator import Separator
 from stemsplit.service.errors import NoSuchSongError, RefusedError, SlowUploadError, TooLargeError
 from stemsplit.service.guard import Guard, answer_error, answer_refusal
-from stemsplit.service.queue import Song, SongQueue, Stage
+from stemsplit.service.queue import QueuedSong, SongQueue, Stage
 from stemsplit.service.request import check_parameters, check_request, read_request
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
@@ -47,7 +47,7 @@ _STATUSES: Final[Mapping[type[Exception], int]] = {SettingsError: 400, AudioErro
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServiceLimits:
     """What the service takes and keeps.
 
     Parameters
@@ -87,7 +87,7 @@ class Service:
     """
 
     def __init__(
-        self, queue: SongQueue, separator: Separator, defaults: SeparationRequest, limits: Limits
+        self, queue: SongQueue, separator: Separator, defaults: SeparationRequest, limits: ServiceLimits
     ) -> None:
         self._queue = queue
         self._models = separator.models
@@ -154,7 +154,7 @@ class Service:
                 "send a shorter or a compressed one, or start the service with a higher --max-mb"
             )
 
-    async def _receive(self, request: Request, song: Song) -> None:
+    async def _receive(self, request: Request, song: QueuedSong) -> None:
         n_bytes = 0
         with song.source.open("xb") as file:
             async for data in self._read(request):
@@ -204,10 +204,10 @@ class Service:
         path = await run_in_threadpool(song.pack)
         return _send_file(path, song.request.name_download("stems", "zip"), "application/zip")
 
-    def _find(self, request: Request) -> Song:
+    def _find(self, request: Request) -> QueuedSong:
         return self._queue.find(request.path_params["id"])
 
-    def _describe(self, song: Song) -> dict[str, Any]:
+    def _describe(self, song: QueuedSong) -> dict[str, Any]:
         address = f"/api/songs/{song.id}"
         stage, place, result = self._queue.look(song)
         known: dict[str, Any] = {"id": song.id, "input": song.request.name, "status": stage}
@@ -220,10 +220,10 @@ class Service:
         return result.to_dict() | known | {"outputs": outputs, "zip": zipped}
 
 
-def describe_service(separator: Separator, limits: Limits) -> dict[str, Any]:
+def describe_service(separator: Separator, limits: ServiceLimits) -> dict[str, Any]:
     """Return what a client can order, and what it can not."""
     stems = list(dict.fromkeys(target for model in separator.models for target in model.spec.targets))
-    made = Provenance.of(separator, Delivery(Path()))
+    made = Provenance.of(separator, OutputSettings(Path()))
     models = [asdict(model) for model in made.models]
     return {
         "version": __version__,

@@ -36,7 +36,7 @@ class Stage(StrEnum):
 
 
 @dataclass(eq=False)
-class Song:
+class QueuedSong:
     """One upload on its way; `n_samples` is None where the length is not known."""
 
     id: str
@@ -144,14 +144,14 @@ class SongQueue:
         self._max_waiting = max_waiting
         self._keep_s = keep_s
         self._clock = clock
-        self._songs: dict[str, Song] = {}
-        self._waiting: deque[Song] = deque()
+        self._songs: dict[str, QueuedSong] = {}
+        self._waiting: deque[QueuedSong] = deque()
         self._n_arriving = 0
         self._is_closed = False
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def receive(self, request: UploadRequest) -> Iterator[Song]:
+    def receive(self, request: UploadRequest) -> Iterator[QueuedSong]:
         """Hold a place for a song while it is uploaded into its folder; then it waits for its turn.
 
         If the body fails, nothing is left of it.
@@ -163,7 +163,7 @@ class SongQueue:
         """
         self._hold_place()
         id = secrets.token_urlsafe(_ID_BYTES)
-        song = Song(id, request, self._folder / id)
+        song = QueuedSong(id, request, self._folder / id)
         try:
             song.folder.mkdir(mode=0o700)
             yield song
@@ -184,7 +184,7 @@ class SongQueue:
                 raise BusyError(f"{self._max_waiting} songs are waiting already; try again later")
             self._n_arriving += 1
 
-    def take(self) -> Song | None:
+    def take(self) -> QueuedSong | None:
         """Wait for the next song to separate, and return it; None once the queue is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._is_closed)
@@ -194,7 +194,7 @@ class SongQueue:
             song.stage = Stage.SEPARATING
             return song
 
-    def finish(self, song: Song, result: FileResult) -> None:
+    def finish(self, song: QueuedSong, result: FileResult) -> None:
         """Keep what came of a song, unless it has been removed meanwhile."""
         song.drop_source()
         with self._changed:
@@ -205,7 +205,7 @@ class SongQueue:
         if not is_wanted:
             song.discard()
 
-    def find(self, id: str) -> Song:
+    def find(self, id: str) -> QueuedSong:
         """Return the song `id`.
 
         Raises
@@ -219,7 +219,7 @@ class SongQueue:
             raise NoSuchSongError("there is no such song, or not any more")
         return song
 
-    def look(self, song: Song) -> tuple[Stage, int | None, FileResult | None]:
+    def look(self, song: QueuedSong) -> tuple[Stage, int | None, FileResult | None]:
         """Return how far a song is, its place in the queue (1 for the next one), and what came of it."""
         with self._changed:
             place = self._waiting.index(song) + 1 if song in self._waiting else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import NameTemplate
-from stemsplit.jobs.request import SeparationRequest, make_delivery, parse_stems
+from stemsplit.jobs.request import SeparationRequest, make_output_settings, parse_stems
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.separation.model_selection import check_name
 from stemsplit.separation.recipe import make_recipe
@@ -88,4 +88,4 @@ def check_request(request: UploadRequest, models: Sequence[ModelInfo]) -> None:
     for stem in [*(wanted.stems or ()), *([] if wanted.karaoke is None else [wanted.karaoke])]:
         check_name(stem, offered)
     make_recipe(specs, wanted.stems, residual=wanted.residual, karaoke=wanted.karaoke)
-    make_delivery(wanted)
+    make_output_settings(wanted)

@@ -9,13 +9,13 @@ from typing import Self
 
 from stemsplit.audio.info import AudioInfo
 from stemsplit.jobs.cancellation import Cancelled
-from stemsplit.jobs.inputs import Source
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job, Provenance, fail, plan_jobs
-from stemsplit.jobs.request import SeparationRequest, make_delivery, open_separator
+from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.worker import SongWorker, blame
 from stemsplit.separation.separator import Separator
-from stemsplit.service.queue import Song, SongQueue
+from stemsplit.service.queue import QueuedSong, SongQueue
 
 _MAX_OPEN = 3
 
@@ -75,11 +75,11 @@ class Worker:
             else:
                 self._queue.finish(song, _hide_paths(result, song))
 
-    def _separate(self, song: Song) -> FileResult:
-        source = Source(song.request.name, song.source)
+    def _separate(self, song: QueuedSong) -> FileResult:
+        source = SongInput(song.request.name, song.source)
         try:
             separator = self._separators.open(song.separation)
-            delivery = make_delivery(song.separation)
+            delivery = make_output_settings(song.separation)
             (job,) = plan_jobs([source], Provenance.of(separator, delivery), delivery, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next song is separated
             return fail(source, blame(error))
@@ -91,7 +91,7 @@ class Worker:
 class _Progress:
     """Keeps account of a song while it is being separated."""
 
-    song: Song
+    song: QueuedSong
 
     def start(self, job: Job, info: AudioInfo) -> None:  # noqa: ARG002 - the signature is given
         """Note how long it is."""
@@ -105,7 +105,7 @@ class _Progress:
         """Nothing left to count."""
 
 
-def _hide_paths(result: FileResult, song: Song) -> FileResult:
+def _hide_paths(result: FileResult, song: QueuedSong) -> FileResult:
     """Return `result` in words that name the song as its owner does, and no folder of this computer."""
 
     def hide(text: str | None) -> str | None:

@@ -10,14 +10,14 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.curation.prepare import Workplace
+from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.data.songs import load_songs
 from stemsplit.training.data_commands import SeedOption, WorkOption, add, prepare, say, screen
 from stemsplit.training.evaluation.ablation import Budget, Comparison
 from stemsplit.training.evaluation.ablation_rows import find_rows
 from stemsplit.training.evaluation.ablation_table import write_tables
 from stemsplit.training.evaluation.baseline import reference_scores
-from stemsplit.training.evaluation.candidates import open_contender
+from stemsplit.training.evaluation.candidates import open_candidate
 from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores, summary
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
@@ -29,7 +29,7 @@ from stemsplit.training.evaluation.validation import (
 )
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.fit.allocator import keep_freed_memory
-from stemsplit.training.fit.checkpoint import heard_by, load_bandsplit, meet_half_way
+from stemsplit.training.fit.checkpoint import average_weights, load_bandsplit, training_sources_of
 from stemsplit.training.fit.curves import draw_curves
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import find_preset, read_options
@@ -134,7 +134,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     do not depend on what is judged: they are kept in the work folder.
     """
     torch.set_num_threads(threads)
-    contender = open_contender(judged, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
+    contender = open_candidate(judged, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
     songs = load_songs(work / "songs")
     cases = collect_cases(
         songs,
@@ -196,7 +196,7 @@ def draw(  # noqa: PLR0917 - the command line names them
 ) -> None:
     """Draw spectrograms of mixtures, references and estimates: a PNG a case."""
     torch.set_num_threads(threads)
-    contender = open_contender(judged, threads=threads)
+    contender = open_candidate(judged, threads=threads)
     songs = load_songs(work / "songs")
     out.mkdir(parents=True, exist_ok=True)
     drawn: Counter[str] = Counter()
@@ -230,11 +230,13 @@ def export(  # noqa: PLR0917 - the command line names them
     """Write the run's averaged network as ONNX, checked against torch."""
     network = load_bandsplit(run / "checkpoint.pt")
     if mean_with:
-        meet_half_way(network, mean_with)
+        average_weights(network, mean_with)
     if attenuation_db is not None:
         network = network.attenuated(attenuation_db)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
-    heard = heard_by(run / "checkpoint.pt").union(heard_by(mean_with) if mean_with else ())
+    heard = training_sources_of(run / "checkpoint.pt").union(
+        training_sources_of(mean_with) if mean_with else ()
+    )
     facts = ModelFacts.of(model.stem, chosen, heard=heard, licence=licence, version=version)
     export_network(network, model, facts, targets=chosen, weights=weights)
     say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
@@ -257,7 +259,7 @@ def card(  # noqa: PLR0917 - the command line names them
     attenuation_db: Annotated[float, typer.Option(help="That of `export`, if it was given one.")] = 0.0,
 ) -> None:
     """Write the model's card and its curve from the run, its scores, its songs and the library's index."""
-    songs, opened = work / "songs", Workplace(library, work).open_library() if library else None
+    songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None
     judged = scores or run / "scores.json"
     exported = Exported(mean_with, attenuation_db)
     write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)

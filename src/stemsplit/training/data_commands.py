@@ -8,12 +8,12 @@ import typer
 from stemsplit.errors import StemsplitError
 from stemsplit.models.mask_model import hash_file
 from stemsplit.training.curation.activity import model_separation
-from stemsplit.training.curation.prepare import Workplace
+from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.curation.prepare import prepare as prepare_songs
 from stemsplit.training.curation.screening import Screening, minutes_of_music, write_report
 from stemsplit.training.data.dataset import PARTS, PATTERNS, UNSTATED, Dataset, add_songs
 from stemsplit.training.data.songs import LIBRARY
-from stemsplit.training.fit.checkpoint import heard_by
+from stemsplit.training.fit.checkpoint import training_sources_of
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
 SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of renders, examples and weights.")]
@@ -27,7 +27,7 @@ def prepare(
     jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
 ) -> None:
     """Decode the library and render the virtual band. May be interrupted and run again."""
-    prepare_songs(Workplace(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=say)
+    prepare_songs(WorkFolder(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=say)
 
 
 def screen(
@@ -46,8 +46,8 @@ def screen(
     Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
     """
     separate, name = model_separation(model, threads=threads), hash_file(model)
-    source, songs = Workplace(library, work).open_library(), work / "songs"
-    terms = "; ".join(terms for _, terms in heard_by(model) - {LIBRARY})
+    source, songs = WorkFolder(library, work).open_library(), work / "songs"
+    terms = "; ".join(terms for _, terms in training_sources_of(model) - {LIBRARY})
     screening = Screening(
         source, songs, work / "traces", separate, model=name, voice_share=voice_share, licence=terms
     )

@@ -1,4 +1,4 @@
-"""Which stems of unseparated music may be believed: what is expected of them against what they are."""
+"""Pseudo-labels: the expected quality of stems of unseparated music against their true quality."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,8 @@ import pytest
 pytest.importorskip("torch")
 
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.curation.activity import Trace, trace
-from stemsplit.training.curation.pseudo_labels import SURE_DB, believed, find_sure, promised_db
+from stemsplit.training.curation.activity import ActivityTrace, trace
+from stemsplit.training.curation.pseudo_labels import SURE_DB, expected_db, find_confident, is_confident
 from stemsplit.training.evaluation.metrics import sdr
 from stemsplit.types import FloatArray
 
@@ -39,7 +39,7 @@ def products_of(estimates: Mapping[str, FloatArray]) -> FloatArray:
     return np.array([[np.mean(estimates[a] * estimates[b]) for b in TARGETS] for a in TARGETS], np.float32)
 
 
-def heard(estimates: Mapping[str, FloatArray]) -> Trace:
+def heard(estimates: Mapping[str, FloatArray]) -> ActivityTrace:
     return trace(mixed(estimates), lambda _: estimates)
 
 
@@ -61,22 +61,22 @@ def test_what_is_expected_of_ratio_masks_is_what_they_reach() -> None:
     for wanted in (("vocals",), ("drums",), ("bass",), ("other",), ("vocals", "other")):
         reference = np.sum([stems[target] for target in wanted], axis=0)
         reached = sdr(reference, np.float32(sum(masks[target] for target in wanted)) * mixture)
-        assert promised_db(products, wanted) == pytest.approx(reached, abs=0.1)
+        assert expected_db(products, wanted) == pytest.approx(reached, abs=0.1)
 
 
 def test_stems_apart_are_expected_to_be_good_and_nothing_to_be_bad() -> None:
     stems = make_stems({"drums": -10.0, "bass": -10.0})
-    assert promised_db(products_of(stems), ("drums",)) > 25
-    assert promised_db(products_of(stems), ("vocals",)) == 0
+    assert expected_db(products_of(stems), ("drums",)) > 25
+    assert expected_db(products_of(stems), ("vocals",)) == 0
 
 
 def test_a_stem_is_believed_where_it_is_apart_from_the_others() -> None:
     stems = make_stems({"drums": -10.0, "bass": -10.0, "other": -10.0})
-    found = find_sure(heard(with_bleed(stems, 0.8, until_s=15)), FULL)
+    found = find_confident(heard(with_bleed(stems, 0.8, until_s=15)), FULL)
     assert [each.stem for each in found] == list(FULL)
-    for each in found:  # spans of 8 s that begin a little earlier may still be believed as a whole
+    for each in found:  # spans of 8 s that begin a little earlier may still pass as a whole
         assert 12 <= each.start / SAMPLE_RATE <= 15 and each.stop == LENGTH_S * SAMPLE_RATE
-    assert find_sure(heard(with_bleed(stems, 0.8, until_s=LENGTH_S)), FULL) == []
+    assert find_confident(heard(with_bleed(stems, 0.8, until_s=LENGTH_S)), FULL) == []
 
 
 def test_the_sureness_that_is_asked_for_is_the_expected_one() -> None:
@@ -84,29 +84,30 @@ def test_the_sureness_that_is_asked_for_is_the_expected_one() -> None:
     outcomes = set()
     for bleed in (0.05, 0.1, 0.15, 0.2, 0.3):
         estimates = with_bleed(stems, bleed, until_s=LENGTH_S)
-        is_sure = bool(promised_db(products_of(estimates), ("bass",)) >= SURE_DB)
-        assert is_sure == ("bass" in [each.stem for each in find_sure(heard(estimates), FULL)])
+        is_sure = bool(expected_db(products_of(estimates), ("bass",)) >= SURE_DB)
+        assert is_sure == ("bass" in [each.stem for each in find_confident(heard(estimates), FULL)])
         outcomes.add(is_sure)
     assert outcomes == {True, False}
 
 
 def test_what_is_too_soft_beside_the_music_is_not_believed() -> None:
     stems = make_stems({"drums": -30.0, "bass": -26.0, "other": -12.0})
-    assert [each.stem for each in find_sure(heard(stems), FULL)] == ["bass", "other"]
+    assert [each.stem for each in find_confident(heard(stems), FULL)] == ["bass", "other"]
 
 
 def test_what_a_recording_cannot_hold_belongs_to_its_last_target() -> None:
-    assert believed(FULL) == {"drums": ("drums",), "bass": ("bass",), "other": ("vocals", "other")}
+    assert is_confident(FULL) == {"drums": ("drums",), "bass": ("bass",), "other": ("vocals", "other")}
     stems = make_stems({"drums": -10.0, "bass": -10.0, "other": -10.0})
     taken_for_voice = stems | {"vocals": 0.5 * stems["other"], "other": 0.5 * stems["other"]}
     # by itself each half has as much in common with the other half as with itself
-    assert promised_db(products_of(taken_for_voice), ("other",)) < SURE_DB
-    assert [each.stem for each in find_sure(heard(taken_for_voice), FULL)] == list(FULL)
+    assert expected_db(products_of(taken_for_voice), ("other",)) < SURE_DB
+    assert [each.stem for each in find_confident(heard(taken_for_voice), FULL)] == list(FULL)
 
 
 def test_a_recording_of_one_target_or_shorter_than_a_span_gives_nothing() -> None:
     stems = make_stems({"other": -10.0, "drums": -10.0})
-    assert find_sure(heard(stems), ("other",)) == find_sure(heard(stems), ()) == []
+    assert find_confident(heard(stems), ("other",)) == find_confident(heard(stems), ()) == []
     assert (
-        find_sure(heard({target: stem[:, : 7 * SAMPLE_RATE] for target, stem in stems.items()}), FULL) == []
+        find_confident(heard({target: stem[:, : 7 * SAMPLE_RATE] for target, stem in stems.items()}), FULL)
+        == []
     )

@@ -15,12 +15,12 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.curation.activity import STEP_S, Trace, trace
+from stemsplit.training.curation.activity import STEP_S, ActivityTrace, trace
 from stemsplit.training.curation.passages import Passage, VoiceReport, find_passages, share_heard
 from stemsplit.training.curation.screening import Finding, Screening, minutes_of_music, write_report
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.recordings import collect_recordings
-from stemsplit.training.data.songs import Song, load_songs
+from stemsplit.training.data.songs import TrainingSong, load_songs
 from stemsplit.types import FloatArray
 
 LENGTH_S = 30
@@ -91,7 +91,7 @@ def parts() -> dict[str, FloatArray]:
 
 
 @pytest.fixture(scope="module")
-def heard(parts: dict[str, FloatArray]) -> Trace:
+def heard(parts: dict[str, FloatArray]) -> ActivityTrace:
     return trace(mixed(parts), FakeModel(parts))
 
 
@@ -99,7 +99,7 @@ def seconds(passages: list[Passage]) -> list[tuple[float, float, str]]:
     return [(p.start / SAMPLE_RATE, p.stop / SAMPLE_RATE, p.stem) for p in passages]
 
 
-def test_passages_are_the_known_pauses(heard: Trace) -> None:
+def test_passages_are_the_known_pauses(heard: ActivityTrace) -> None:
     found = seconds(find_passages(heard, ("drums", "bass", "other")))
     assert found == [(4, 12, "bass+other"), (14, 22, "other")]
     assert seconds(find_passages(heard, ("bass", "other"))) == [(14, 22, "other")]
@@ -121,7 +121,7 @@ def test_both_witnesses_must_agree(parts: dict[str, FloatArray]) -> None:
 
 def test_a_trace_of_an_earlier_version_is_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "old.npz", mixture_db=np.zeros(3), estimates_db=np.zeros((4, 3)))
-    assert Trace.load(tmp_path / "old.npz") is None
+    assert ActivityTrace.load(tmp_path / "old.npz") is None
 
 
 def test_a_pause_of_everything_is_no_passage(parts: dict[str, FloatArray]) -> None:
@@ -132,29 +132,32 @@ def test_a_pause_of_everything_is_no_passage(parts: dict[str, FloatArray]) -> No
     assert seconds(found) == [(4, 12, "bass+other")]
 
 
-def test_levels_of_a_trace_are_decibels_of_full_scale(heard: Trace) -> None:
+def test_levels_of_a_trace_are_decibels_of_full_scale(heard: ActivityTrace) -> None:
     assert len(heard.mixture_db) == LENGTH_S / STEP_S
     assert heard.low_db[20] == pytest.approx(10 * np.log10(0.2**2 / 2), abs=0.1)  # the deep tone alone
     assert heard.estimates_db[2, 20] == pytest.approx(10 * np.log10(0.2**2 / 2), abs=0.2)
     assert heard.onset_db[2] > 10 and heard.onset_db[20] < 1
 
 
-def test_a_trace_comes_back_as_it_was_saved(heard: Trace, tmp_path: Path) -> None:
+def test_a_trace_comes_back_as_it_was_saved(heard: ActivityTrace, tmp_path: Path) -> None:
     heard.save(tmp_path / "new" / "trace.npz")
-    loaded = Trace.load(tmp_path / "new" / "trace.npz")
+    loaded = ActivityTrace.load(tmp_path / "new" / "trace.npz")
     assert all(
-        np.array_equal(getattr(heard, field.name), getattr(loaded, field.name)) for field in fields(Trace)
+        np.array_equal(getattr(heard, field.name), getattr(loaded, field.name))
+        for field in fields(ActivityTrace)
     )
 
 
-def test_a_voice_is_measured_where_music_sounds(heard: Trace) -> None:
+def test_a_voice_is_measured_where_music_sounds(heard: ActivityTrace) -> None:
     assert VoiceReport.of(heard).share == 0 and VoiceReport.of(heard).level_db < -30
     sung = make_parts(voice=0.3)
     report = VoiceReport.of(trace(mixed(sung), FakeModel(sung)))
     assert report.share == 1 and -8 < report.level_db < 0
 
 
-def test_drums_and_bass_are_heard_where_both_witnesses_do(parts: dict[str, FloatArray], heard: Trace) -> None:
+def test_drums_and_bass_are_heard_where_both_witnesses_do(
+    parts: dict[str, FloatArray], heard: ActivityTrace
+) -> None:
     told = dict.fromkeys(TARGETS, parts["other"])  # a chord that a model takes for everything
     chord = trace(parts["other"], FakeModel(told, bleed=1))
     assert share_heard(chord, "drums") == share_heard(chord, "bass") == 0
@@ -172,7 +175,7 @@ class Screened:
     folder: Path
 
     @property
-    def songs(self) -> list[Song]:
+    def songs(self) -> list[TrainingSong]:
         return load_songs(self.folder / "songs")
 
 

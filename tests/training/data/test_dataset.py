@@ -21,10 +21,10 @@ from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.__main__ import app, main
 from stemsplit.training.data import dataset
 from stemsplit.training.data.dataset import Dataset, add_songs
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import LIBRARY, find_songs, load_songs, save_song
-from stemsplit.training.data.take import Take
 from stemsplit.training.evaluation.scores import load_scores
-from stemsplit.training.fit.checkpoint import heard_by
+from stemsplit.training.fit.checkpoint import training_sources_of
 from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.model_card import write_card
 from tests.support.audio_files import FloatArray, tones
@@ -166,7 +166,7 @@ def test_without_pyav_a_stem_file_says_what_is_missing(
 ) -> None:
     monkeypatch.setattr(dataset, "has_pyav", lambda: False)
     with pytest.raises(AudioError, match="pip install"):
-        dataset.Part(tmp_path / "a.stem.mp4", 1).read()
+        dataset.StemSources(tmp_path / "a.stem.mp4", 1).read()
 
 
 def test_what_is_trained_on_judges_nothing(tmp_path: Path) -> None:
@@ -263,11 +263,11 @@ def test_weights_say_what_they_heard() -> None:
 
 def test_a_model_that_is_not_open_leaves_its_terms_with_what_it_gave(tmp_path: Path) -> None:
     spec = make_spec(training_data_licence=OPEN_DATA)
-    assert heard_by(write_model(tmp_path / "open.onnx", spec)) == {LIBRARY}
+    assert training_sources_of(write_model(tmp_path / "open.onnx", spec)) == {LIBRARY}
     spec = replace(spec, licence="CC-BY-NC-4.0")
-    closed = heard_by(write_model(tmp_path / "closed.onnx", spec))
+    closed = training_sources_of(write_model(tmp_path / "closed.onnx", spec))
     assert closed == {("model tiny", f"CC-BY-NC-4.0; trained on {OPEN_DATA}")}
-    take = Take(np.full((2, 4000), 0.5, np.float32))
+    take = RenderedStem(np.full((2, 4000), 0.5, np.float32))
     for name, licence in (("a", ""), ("b", "CC-BY-NC-4.0")):
         save_song(tmp_path, name, {"bass": take}, split="train", kind="separated", licence=licence)
     first, second = find_songs(tmp_path)
@@ -284,7 +284,9 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
             tone = 0.2 * np.sin(2 * np.pi * (150 + 20 * piece) * 3**number * time_s)
             split = "valid" if piece == 2 else "train"
             write(work / "urmp" / split / f"{piece}" / f"{number}_{code}_{piece}.wav", np.float32(tone[None]))
-    stems = {target: Take(np.float32(0.1 * np.stack([np.sin(100 * time_s)] * 2))) for target in TARGETS}
+    stems = {
+        target: RenderedStem(np.float32(0.1 * np.stack([np.sin(100 * time_s)] * 2))) for target in TARGETS
+    }
     save_song(work / "songs", "render-train-0000", stems, split="train", kind="render")
     save_song(work / "songs", "render-valid-0000", stems, split="valid", kind="render")
     for split in ("train", "valid"):
@@ -319,7 +321,7 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
     spec = read_spec(model)
     assert (spec.targets, spec.licence, spec.commercial) == (TRIO, "CC-BY-4.0", True)
     assert spec.training_data_licence == "urmp: CC BY 4.0" and spec.remainder == "cello"
-    assert heard_by(model) == {("model trio", "CC-BY-4.0; trained on urmp: CC BY 4.0")}
+    assert training_sources_of(model) == {("model trio", "CC-BY-4.0; trained on urmp: CC BY 4.0")}
     mixture = 0.2 * tones(100_000)
     stems = separate(mixture, 44_100, models=[model], stems=["viola", "cello"], residual=True, device="cpu")
     assert list(stems) == ["viola", "cello", "residual"]
@@ -351,10 +353,10 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
 def test_what_was_heard_is_kept_over_starts_and_resumptions(trio: Path, tmp_path: Path) -> None:
     small = ("--option", "n_features=8", "--option", "n_layers=1", "--threads", "1")
     run("fit", tmp_path / "first", "--work", trio, *small, "--minutes", "0.01")
-    assert heard_by(tmp_path / "first" / "checkpoint.pt") == {LIBRARY}
+    assert training_sources_of(tmp_path / "first" / "checkpoint.pt") == {LIBRARY}
     initial = ("--init", tmp_path / "first" / "checkpoint.pt", "--targets", ",".join(TRIO))
     run("fit", tmp_path / "second", "--work", trio, *small, *initial, "--minutes", "0.01")
-    heard = heard_by(tmp_path / "second" / "checkpoint.pt")
+    heard = training_sources_of(tmp_path / "second" / "checkpoint.pt")
     assert heard == {LIBRARY, ("urmp", "CC BY 4.0")}
     other = tmp_path / "other"
     shutil.copytree(trio / "songs", other / "songs")
@@ -362,7 +364,7 @@ def test_what_was_heard_is_kept_over_starts_and_resumptions(trio: Path, tmp_path
         facts = json.loads(path.read_text(encoding="utf-8"))
         path.write_text(json.dumps(facts | {"licence": "CC BY-NC 4.0"}), encoding="utf-8")
     run("fit", tmp_path / "second", "--work", other, *small, *initial, "--minutes", "0.02")
-    assert heard_by(tmp_path / "second" / "checkpoint.pt") == heard | {("urmp", "CC BY-NC 4.0")}
+    assert training_sources_of(tmp_path / "second" / "checkpoint.pt") == heard | {("urmp", "CC BY-NC 4.0")}
 
 
 @pytest.mark.parametrize(

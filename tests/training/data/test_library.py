@@ -16,11 +16,11 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.curation.prepare import Workplace, prepare
+from stemsplit.training.curation.prepare import WorkFolder, prepare
 from stemsplit.training.data.library import HELD_OUT_SOURCES, Item, Library, is_held_out
 from stemsplit.training.data.recordings import collect_recordings, recordings
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import amend_song, load_songs, save_song
-from stemsplit.training.data.take import Take
 from stemsplit.training.synthesis import band
 
 SECONDS = 7.0
@@ -154,7 +154,7 @@ def test_what_is_held_out_now_leaves_the_songs_for_training(library: Library, tm
 def test_excerpts_leave_with_their_recording(library: Library, tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "songs"
     collect(library, folder)
-    silence = {"other": Take(np.zeros((2, 4000), np.float32))}
+    silence = {"other": RenderedStem(np.zeros((2, 4000), np.float32))}
     for number in (0, 2):
         name = f"{kind}-backing-train-{number:03}-000-008-other"
         save_song(folder, name, silence, split="train", kind=kind)
@@ -252,7 +252,7 @@ def test_renders_that_have_not_begun_end_with_one_that_fails(
             ending.set()
             super().shutdown(wait=wait)
 
-    def render(place: Workplace, split: str, number: int, seed: int) -> str:
+    def render(place: WorkFolder, split: str, number: int, seed: int) -> str:
         if not number:
             raise StemsplitError("no soundfont")
         assert ending.wait(60)  # until the failure is known
@@ -261,7 +261,7 @@ def test_renders_that_have_not_begun_end_with_one_that_fails(
 
     monkeypatch.setattr("stemsplit.training.curation.prepare.ProcessPoolExecutor", Pool)
     monkeypatch.setattr("stemsplit.training.curation.prepare._render", render)
-    place = Workplace(tmp_path, tmp_path / "work")
+    place = WorkFolder(tmp_path, tmp_path / "work")
     with pytest.raises(StemsplitError, match="soundfont"):
         prepare(place, n_songs=20, seed=0, n_jobs=1, progress=lambda _: None)
     assert len(rendered) <= 1

@@ -11,8 +11,8 @@ import pytest
 pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import load_songs, save_song, stem_of, targets_of
-from stemsplit.training.data.take import Take
 
 
 def test_a_stem_says_its_targets() -> None:
@@ -85,7 +85,7 @@ def _no_array(folder: Path) -> None:
 def test_a_damaged_song_is_named_before_training_begins(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    take = Take(np.full((2, 4000), 0.5, np.float32))
+    take = RenderedStem(np.full((2, 4000), 0.5, np.float32))
     save_song(tmp_path, "song", {"drums": take}, split="train", kind="render")
     assert len(load_songs(tmp_path)) == 1
     damage(tmp_path)
@@ -95,7 +95,7 @@ def test_a_damaged_song_is_named_before_training_begins(
 
 def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
-    save_song(tmp_path, "a", {"bass": Take(waveform, ("slap",))}, split="train", kind="render")
+    save_song(tmp_path, "a", {"bass": RenderedStem(waveform, ("slap",))}, split="train", kind="render")
     (song,) = load_songs(tmp_path)
     assert np.abs(song.read("bass", 0, 5000) - waveform).max() < 2 / 32768
     assert song.read("bass", 4000, 2000)[:, 1000:].max() == 0
@@ -104,7 +104,7 @@ def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="the system does not list open files")
 def test_songs_that_were_read_keep_no_file_open(tmp_path: Path) -> None:
-    take = Take(np.full((2, 4000), 0.5, np.float32))
+    take = RenderedStem(np.full((2, 4000), 0.5, np.float32))
     for number in range(20):
         save_song(tmp_path, f"{number}", {"drums": take}, split="train", kind="render")
     songs = load_songs(tmp_path)
@@ -115,7 +115,9 @@ def test_songs_that_were_read_keep_no_file_open(tmp_path: Path) -> None:
 
 
 def test_a_song_that_was_read_goes_to_another_process_without_its_samples(tmp_path: Path) -> None:
-    save_song(tmp_path, "a", {"bass": Take(np.ones((2, 50_000), np.float32))}, split="train", kind="render")
+    save_song(
+        tmp_path, "a", {"bass": RenderedStem(np.ones((2, 50_000), np.float32))}, split="train", kind="render"
+    )
     (song,) = load_songs(tmp_path)
     song.read("bass", 0, 100)
     assert len(pickle.dumps(song)) < 5000 and pickle.loads(pickle.dumps(song)) == song

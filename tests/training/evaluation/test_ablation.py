@@ -17,12 +17,12 @@ from typer.testing import CliRunner
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.__main__ import app
-from stemsplit.training.data.songs import Song, load_songs, save_song
-from stemsplit.training.data.take import Take
-from stemsplit.training.evaluation.ablation import Budget, Comparison, Result, Training, train_row
-from stemsplit.training.evaluation.ablation_rows import ROWS, Row, find_rows
+from stemsplit.training.data.rendered_stem import RenderedStem
+from stemsplit.training.data.songs import TrainingSong, load_songs, save_song
+from stemsplit.training.evaluation.ablation import AblationTraining, Budget, Comparison, Result, train_row
+from stemsplit.training.evaluation.ablation_rows import ROWS, AblationRow, find_rows
 from stemsplit.training.evaluation.ablation_table import markdown, write_tables
-from stemsplit.training.evaluation.candidates import open_contender
+from stemsplit.training.evaluation.candidates import open_candidate
 from stemsplit.training.evaluation.scores import Score, load_scores
 from stemsplit.training.evaluation.validation import Separate, collect_cases, network_estimates
 from stemsplit.training.fit.checkpoint import load_average, load_state
@@ -32,15 +32,15 @@ from stemsplit.training.fit.settings import OPTIMISERS, FitSettings
 torch.set_num_threads(1)  # such small networks only lose by more
 
 BUDGET = Budget(minutes=1e-4, excerpt_s=1.0, n_excerpts=1)
-TINY = Row("tiny", "cpu", {"n_features": 8, "n_layers": 1})
+TINY = AblationRow("tiny", "cpu", {"n_features": 8, "n_layers": 1})
 
 
 @pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
+def songs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSong]:
     folder = tmp_path_factory.mktemp("songs")
     rng = np.random.default_rng(0)
     for split in ("train", "valid"):
-        stems = {t: Take(rng.normal(0, 0.1, (2, SAMPLE_RATE)).astype(np.float32)) for t in TARGETS}
+        stems = {t: RenderedStem(rng.normal(0, 0.1, (2, SAMPLE_RATE)).astype(np.float32)) for t in TARGETS}
         save_song(folder, f"multitrack-{split}", stems, split=split, kind="multitrack")
         save_song(folder, f"render-{split}", stems, split=split, kind="render")
     return load_songs(folder)
@@ -53,17 +53,17 @@ class StubTrainer:
         self.asked: list[tuple[str, bool]] = []
         self.is_interrupted = False
 
-    def __call__(self, row: Row, run: Path) -> tuple[Training, Separate]:
+    def __call__(self, row: AblationRow, run: Path) -> tuple[AblationTraining, Separate]:
         run.mkdir(exist_ok=True, parents=True)
         checkpoint = run / "checkpoint.pt"
         self.asked.append((row.name, checkpoint.exists()))
         checkpoint.touch()
         if self.is_interrupted:
             raise KeyboardInterrupt
-        return Training(1.0, 20, 1000, 0.5), lambda case: case.stems * 0.9
+        return AblationTraining(1.0, 20, 1000, 0.5), lambda case: case.stems * 0.9
 
 
-def test_a_finished_row_is_not_trained_again(songs: list[Song], tmp_path: Path) -> None:
+def test_a_finished_row_is_not_trained_again(songs: list[TrainingSong], tmp_path: Path) -> None:
     train = StubTrainer()
     rows = find_rows("bandsplit,without-backing")
     first = [Comparison(tmp_path, songs, BUDGET, train=train).run(row) for row in rows]
@@ -74,7 +74,7 @@ def test_a_finished_row_is_not_trained_again(songs: list[Song], tmp_path: Path) 
     assert first[0].scores[0].sdr_db == pytest.approx(20, abs=0.01)
 
 
-def test_an_interrupted_row_goes_on_where_it_was(songs: list[Song], tmp_path: Path) -> None:
+def test_an_interrupted_row_goes_on_where_it_was(songs: list[TrainingSong], tmp_path: Path) -> None:
     train = StubTrainer()
     comparison = Comparison(tmp_path, songs, BUDGET, train=train)
     train.is_interrupted = True
@@ -87,7 +87,9 @@ def test_an_interrupted_row_goes_on_where_it_was(songs: list[Song], tmp_path: Pa
     assert [result.row for result in comparison.results()] == [ROWS[3]]
 
 
-def test_rows_of_another_budget_or_of_other_songs_are_refused(songs: list[Song], tmp_path: Path) -> None:
+def test_rows_of_another_budget_or_of_other_songs_are_refused(
+    songs: list[TrainingSong], tmp_path: Path
+) -> None:
     Comparison(tmp_path, songs, BUDGET)
     with pytest.raises(StemsplitError, match="minutes"):
         Comparison(tmp_path, songs, replace(BUDGET, minutes=2))
@@ -95,7 +97,7 @@ def test_rows_of_another_budget_or_of_other_songs_are_refused(songs: list[Song],
         Comparison(tmp_path, songs[1:], BUDGET)
 
 
-def test_a_row_of_other_settings_is_refused(songs: list[Song], tmp_path: Path) -> None:
+def test_a_row_of_other_settings_is_refused(songs: list[TrainingSong], tmp_path: Path) -> None:
     comparison = Comparison(tmp_path, songs, BUDGET, train=StubTrainer())
     comparison.run(TINY)
     with pytest.raises(StemsplitError, match="other settings"):
@@ -103,7 +105,7 @@ def test_a_row_of_other_settings_is_refused(songs: list[Song], tmp_path: Path) -
 
 
 def test_only_rows_without_multitracks_are_judged_on_those_for_training(
-    songs: list[Song], tmp_path: Path
+    songs: list[TrainingSong], tmp_path: Path
 ) -> None:
     comparison = Comparison(tmp_path, songs, BUDGET, train=StubTrainer())
     rows = find_rows("baseline,bandsplit,without-backing,without-multitracks")
@@ -120,7 +122,7 @@ def has_unseen(scores: Sequence[Score]) -> bool:
     return any(score.source == "album-unseen" for score in scores)
 
 
-def test_a_row_is_really_trained(songs: list[Song], tmp_path: Path) -> None:
+def test_a_row_is_really_trained(songs: list[TrainingSong], tmp_path: Path) -> None:
     training, separate = train_row(TINY, tmp_path / "run", songs, BUDGET)
     assert training.steps >= 1 and training.minutes >= BUDGET.minutes
     assert training.audio_h == pytest.approx(training.steps * 6 * 4.53 / 3600, rel=0.01)
@@ -130,18 +132,18 @@ def test_a_row_is_really_trained(songs: list[Song], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
-def test_a_row_is_trained_by_its_optimiser(songs: list[Song], tmp_path: Path, optimiser: str) -> None:
+def test_a_row_is_trained_by_its_optimiser(songs: list[TrainingSong], tmp_path: Path, optimiser: str) -> None:
     row = replace(TINY, fit={"optimiser": optimiser})
     train_row(row, tmp_path / "run", songs, BUDGET)
     state = load_state(tmp_path / "run" / "checkpoint.pt")
     assert state["settings"]["optimiser"] == optimiser
     assert len(state["optimisers"]) == {"adamw": 1, "muon": 2}[optimiser]
-    assert f'"optimiser": "{optimiser}"' in markdown([Result(row, Training(), [])], BUDGET)
+    assert f'"optimiser": "{optimiser}"' in markdown([Result(row, AblationTraining(), [])], BUDGET)
 
 
 @pytest.mark.parametrize(("share", "folders"), [(0.5, ["joint", *TARGETS]), (1.0, TARGETS)])
 def test_a_network_for_each_target_costs_the_same_minutes(
-    songs: list[Song], tmp_path: Path, share: float, folders: Sequence[str]
+    songs: list[TrainingSong], tmp_path: Path, share: float, folders: Sequence[str]
 ) -> None:
     budget = replace(BUDGET, minutes=0.02)
     training, separate = train_row(replace(TINY, one_target=share), tmp_path, songs, budget)
@@ -160,15 +162,15 @@ def test_a_network_for_each_target_costs_the_same_minutes(
         np.testing.assert_array_equal(estimates[place], own[place])
 
 
-def test_what_was_heard_once_stays_heard(songs: list[Song], tmp_path: Path) -> None:
+def test_what_was_heard_once_stays_heard(songs: list[TrainingSong], tmp_path: Path) -> None:
     """Or a run could be judged on songs that an earlier part of it was trained on."""
     left_out = replace(TINY, remix={"without": ("multitracks",)})
     train_row(left_out, tmp_path / "a", songs, BUDGET)
-    assert open_contender(tmp_path / "a", threads=1).without == ("multitracks",)
+    assert open_candidate(tmp_path / "a", threads=1).without == ("multitracks",)
     train_row(TINY, tmp_path / "b", songs, BUDGET)
     with pytest.raises(StemsplitError, match="other ingredients"):
         train_row(left_out, tmp_path / "b", songs, BUDGET)
-    assert open_contender(tmp_path / "b", threads=1).without == ()
+    assert open_candidate(tmp_path / "b", threads=1).without == ()
 
 
 def test_every_row_has_a_network_and_differs_from_the_others() -> None:
@@ -198,7 +200,7 @@ def make_result(name: str, sdr_db: float, *, sources: Sequence[str] = ("album", 
     ]
     scores.append(Score("album", "album 0", "bass", math.nan, math.nan, math.nan, -20.0))
     (row,) = find_rows(name)
-    return Result(row, Training(10.0, 500, 1_750_000, 4.2), scores)
+    return Result(row, AblationTraining(10.0, 500, 1_750_000, 4.2), scores)
 
 
 def test_the_tables_say_what_the_scores_say(tmp_path: Path) -> None:
@@ -234,7 +236,7 @@ def test_a_mean_weighs_sources_alike_and_leaves_unseen_songs_out() -> None:
 
 
 @pytest.fixture
-def work(songs: list[Song], tmp_path: Path) -> Path:
+def work(songs: list[TrainingSong], tmp_path: Path) -> Path:
     (tmp_path / "songs").symlink_to(songs[0].path.parent)
     return tmp_path
 

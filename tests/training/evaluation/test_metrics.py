@@ -20,7 +20,7 @@ from stemsplit.training.evaluation.metrics import (
     si_sdr,
 )
 from stemsplit.training.evaluation.scores import average
-from stemsplit.training.evaluation.validation import Case, framewise_names, score_cases
+from stemsplit.training.evaluation.validation import ValidationCase, framewise_names, score_cases
 from stemsplit.types import FloatArray
 
 
@@ -91,7 +91,7 @@ def test_sound_that_is_only_at_the_sides_is_none_to_museval() -> None:
 def test_scores_hold_framewise_figures_of_the_named_cases_only(sources: FloatArray) -> None:
     stems = np.zeros((len(TARGETS), *sources.shape[1:]), np.float32)
     stems[0], stems[3] = sources
-    cases = [Case(f"s {n} s", "pjs", "s", stems, ("vocals",)) for n in (1, 2, 3)]
+    cases = [ValidationCase(f"s {n} s", "pjs", "s", stems, ("vocals",)) for n in (1, 2, 3)]
     chosen = framewise_names(cases)
     assert chosen == {"s 2 s"}
     estimates = stems + 0.5 * np.roll(stems, 1, axis=0) + 0.5 * np.roll(stems, -1, axis=0)
@@ -105,13 +105,13 @@ def test_scores_hold_framewise_figures_of_the_named_cases_only(sources: FloatArr
 
 
 def test_few_songs_of_a_source_are_taken_apart() -> None:
-    cases = [Case(f"{n} s", "pjs", f"song {n}", np.zeros((4, 2, 1)), ("vocals",)) for n in range(9)]
+    cases = [ValidationCase(f"{n} s", "pjs", f"song {n}", np.zeros((4, 2, 1)), ("vocals",)) for n in range(9)]
     assert len(framewise_names(cases)) == 6
 
 
 def test_framewise_figures_are_medians_over_songs() -> None:
     stems = np.zeros((len(TARGETS), 2, 100), np.float32)
-    score = score_cases([Case("a", "album", "a", stems, ("vocals",))], lambda _: stems)[0]
+    score = score_cases([ValidationCase("a", "album", "a", stems, ("vocals",))], lambda _: stems)[0]
     scores = [replace(score, museval_sdr_db=v, sdr_db=v) for v in (0.0, 1.0, 11.0)]
     assert average(scores, "museval_sdr_db") == 1.0 and average(scores, "sdr_db") == 4.0
 

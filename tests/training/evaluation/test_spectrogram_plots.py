@@ -18,7 +18,7 @@ from stemsplit.training.evaluation.spectrogram_plots import (
     draw_case,
     log_spectrogram,
 )
-from stemsplit.training.evaluation.validation import Case
+from stemsplit.training.evaluation.validation import ValidationCase
 from stemsplit.types import FloatArray
 
 
@@ -43,7 +43,7 @@ def test_all_rows_hold_a_level_and_silence_is_the_floor() -> None:
 
 def test_a_picture_has_its_size_and_shows_the_estimates(tmp_path: Path) -> None:
     stems = np.stack([tone(hz) for hz in (700, 3000, 80, 1500)])
-    case = Case("song 3 s", "pjs", "song", stems, ("vocals",))
+    case = ValidationCase("song 3 s", "pjs", "song", stems, ("vocals",))
     paths = [tmp_path / "true.png", tmp_path / "swapped.png"]
     for path, estimates in zip(paths, (stems, stems[::-1]), strict=True):
         draw_case(case, estimates, path)

@@ -10,11 +10,11 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.data.songs import LIBRARY, Song, load_songs, save_song, targets_of
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
+from stemsplit.training.data.songs import LIBRARY, TrainingSong, load_songs, save_song, targets_of
 from stemsplit.training.examples.augment import AugmentSettings
-from stemsplit.training.examples.pool import Pool
 from stemsplit.training.examples.remix import TARGET_LEVELS_DB, Example, Remixer
+from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import INGREDIENTS, RemixSettings
 from stemsplit.types import FloatArray
 
@@ -31,12 +31,12 @@ Reading = tuple[list[tuple[str, str]], Example]
 
 
 @pytest.fixture(scope="module")
-def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
+def songs(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSong]:
     folder = tmp_path_factory.mktemp("songs")
     rng = np.random.default_rng(1)
     for name, stems in SONGS.items():
         takes = {
-            stem: Take(rng.normal(0, 0.1, (2, 50000)).astype(np.float32), TAGS.get((name, stem), ()))
+            stem: RenderedStem(rng.normal(0, 0.1, (2, 50000)).astype(np.float32), TAGS.get((name, stem), ()))
             for stem in stems
         }
         save_song(folder, name, takes, split="train", kind=name.split("-")[0])
@@ -44,13 +44,13 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
 
 
 @pytest.fixture(scope="module")
-def everything(songs: list[Song]) -> set[tuple[str, str]]:
+def everything(songs: list[TrainingSong]) -> set[tuple[str, str]]:
     """What is drawn where nothing is left out."""
     with pytest.MonkeyPatch.context() as patch:
         return read_places(readings(make_remixer(songs), patch, 300))
 
 
-def make_remixer(songs: list[Song], **changes: object) -> Remixer:
+def make_remixer(songs: list[TrainingSong], **changes: object) -> Remixer:
     return Remixer(songs, RemixSettings(n_samples=4000, **changes), seed=3)  # type: ignore[arg-type]
 
 
@@ -58,14 +58,14 @@ def readings(remixer: Remixer, monkeypatch: pytest.MonkeyPatch, n_examples: int 
     """Examples, and the (song, stem) that each was cut from."""
     found: list[Reading] = []
     places: list[tuple[str, str]] = []
-    read = Song.read
+    read = TrainingSong.read
 
-    def spy(song: Song, stem: str, start: int, n_samples: int) -> FloatArray:
+    def spy(song: TrainingSong, stem: str, start: int, n_samples: int) -> FloatArray:
         places.append((song.path.stem, stem))
         return read(song, stem, start, n_samples)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Song, "read", spy)
+        patch.setattr(TrainingSong, "read", spy)
         for number in range(n_examples):
             places.clear()
             example = remixer.example(number)
@@ -78,7 +78,7 @@ def read_places(found: list[Reading]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("exponent", [-0.2, -5.1e-4, -3e-4, -1e-4, -2e-5, 2e-5, 1e-4, 3e-4, 5.1e-4, 0.2])
-def test_a_stem_at_any_speed_is_long_enough(songs: list[Song], exponent: float) -> None:
+def test_a_stem_at_any_speed_is_long_enough(songs: list[TrainingSong], exponent: float) -> None:
     class Drawn(np.random.Generator):
         def uniform(self, low: float, high: float) -> float:  # type: ignore[override]
             return exponent if (low, high) == (-0.2, 0.2) else 0.5 * (low + high)
@@ -89,7 +89,7 @@ def test_a_stem_at_any_speed_is_long_enough(songs: list[Song], exponent: float) 
 
 
 def test_voices_and_drums_change_their_speed_most_and_unseparated_music_like_its_bass(
-    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+    songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remixer = Remixer(songs, RemixSettings(n_samples=400, speed=1.0), seed=3)
     by_name = {song.path.stem: song for song in songs}
@@ -110,7 +110,7 @@ def test_voices_and_drums_change_their_speed_most_and_unseparated_music_like_its
         assert 0.95 * spread < max(drawn) <= spread and -spread <= min(drawn) < -0.95 * spread
 
 
-def test_examples_depend_on_seed_and_number_alone(songs: list[Song]) -> None:
+def test_examples_depend_on_seed_and_number_alone(songs: list[TrainingSong]) -> None:
     remixer = make_remixer(songs)
     first = [remixer.example(number).stems for number in range(12)]
     again = [remixer.example(number).stems for number in reversed(range(12))][::-1]
@@ -118,7 +118,7 @@ def test_examples_depend_on_seed_and_number_alone(songs: list[Song]) -> None:
     assert not np.array_equal(first[0], first[1])
 
 
-def test_examples_have_their_shape_and_are_finite(songs: list[Song]) -> None:
+def test_examples_have_their_shape_and_are_finite(songs: list[TrainingSong]) -> None:
     remixer = make_remixer(songs)
     for number in range(40):
         stems = remixer.example(number).stems
@@ -130,7 +130,7 @@ def test_examples_have_their_shape_and_are_finite(songs: list[Song]) -> None:
 def test_stems_of_one_place_are_turned_together_others_each_by_itself(
     tmp_path: Path, coherent: float
 ) -> None:
-    same = Take(np.random.default_rng(0).normal(0, 0.1, (2, 4000)).astype(np.float32))
+    same = RenderedStem(np.random.default_rng(0).normal(0, 0.1, (2, 4000)).astype(np.float32))
     save_song(tmp_path, "a", dict.fromkeys(TARGETS, same), split="train", kind="render")
     plain = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
     settings = {"coherent": coherent, "silence": 0.0, "speed": 0.0, "master": 0.0, "augment": plain}
@@ -148,7 +148,7 @@ def test_stems_of_one_place_are_turned_together_others_each_by_itself(
 
 
 def test_only_what_unseparated_music_lacks_is_known(
-    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+    songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = Counter[str]()
     for places, example in readings(make_remixer(songs, silence=0.0), monkeypatch, 300):
@@ -180,7 +180,7 @@ def test_everything_but_screened_songs_is_drawn(everything: set[tuple[str, str]]
     ],
 )
 def test_what_is_left_out_is_not_drawn(
-    songs: list[Song],
+    songs: list[TrainingSong],
     everything: set[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -191,7 +191,7 @@ def test_what_is_left_out_is_not_drawn(
 
 
 def test_without_cross_song_mixing_fully_known_examples_come_from_one_song(
-    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+    songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def mixed(found: list[Reading]) -> int:
         return sum(len({song for song, _ in p}) > 1 for p, example in found if example.known.all())
@@ -203,7 +203,7 @@ def test_without_cross_song_mixing_fully_known_examples_come_from_one_song(
 
 
 def test_layers_play_a_target_from_two_songs_at_once(
-    songs: list[Song], monkeypatch: pytest.MonkeyPatch
+    songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def layered(found: list[Reading]) -> Counter[str]:
         mixed = [[stem for _, stem in places] for places, example in found if example.known.all()]
@@ -215,13 +215,15 @@ def test_layers_play_a_target_from_two_songs_at_once(
         assert not layered(readings(make_remixer(songs, without=(name,)), monkeypatch))
 
 
-def single_stems(songs: list[Song]) -> list[Song]:
+def single_stems(songs: list[TrainingSong]) -> list[TrainingSong]:
     """A song for each stem of the first render."""
     whole = next(song for song in songs if song.kind == "render")
-    return [Song(whole.path, "train", "render", (t,), (-20.0,), whole.n_samples) for t in TARGETS]
+    return [TrainingSong(whole.path, "train", "render", (t,), (-20.0,), whole.n_samples) for t in TARGETS]
 
 
-def test_without_mastering_no_limiter_works(songs: list[Song], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_mastering_no_limiter_works(
+    songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[float] = []
 
     def spy(stems: FloatArray, depth_db: float) -> FloatArray:
@@ -241,18 +243,20 @@ def test_an_unknown_ingredient_is_an_error_that_lists_the_known_ones() -> None:
         RemixSettings(n_samples=100, without=("salt",))
 
 
-def test_a_target_without_songs_is_an_error(songs: list[Song]) -> None:
+def test_a_target_without_songs_is_an_error(songs: list[TrainingSong]) -> None:
     only = [song for song in songs if song.kind in {"multitrack", "passage"}]
     with pytest.raises(StemsplitError, match="vocals without multitracks"):
         make_remixer(only, without=("multitracks",))
 
 
-def made_up(name: str, maker: str, kind: str = "multitrack") -> Song:
-    return Song(Path(f"{name}.npy"), "train", kind, ("bass",), (-20.0,), 1000, maker=maker)
+def made_up(name: str, maker: str, kind: str = "multitrack") -> TrainingSong:
+    return TrainingSong(Path(f"{name}.npy"), "train", kind, ("bass",), (-20.0,), 1000, maker=maker)
 
 
 def test_a_band_of_many_songs_does_not_drown_the_others() -> None:
-    pool = Pool([made_up(f"{n}", "band") for n in range(16)] + [made_up("a", "x"), made_up("b", "y")])
+    pool = WeightedSampler(
+        [made_up(f"{n}", "band") for n in range(16)] + [made_up("a", "x"), made_up("b", "y")]
+    )
     rng = np.random.default_rng(0)
     makers = Counter(pool.draw(rng).maker for _ in range(900))
     assert 520 < makers["band"] < 680  # 4 : 1 : 1 instead of 16 : 1 : 1
@@ -261,7 +265,7 @@ def test_a_band_of_many_songs_does_not_drown_the_others() -> None:
 @pytest.mark.parametrize(("n_makers", "wanted"), [(1, 100), (2, 200), (5, 300)])
 def test_few_makers_leave_more_to_the_renders(n_makers: int, wanted: int) -> None:
     recordings = [made_up(f"{n}", f"maker {n}") for n in range(n_makers)]
-    pool = Pool([*recordings, made_up("played", "", "render")], maker=0.1)
+    pool = WeightedSampler([*recordings, made_up("played", "", "render")], maker=0.1)
     rng = np.random.default_rng(0)
     kinds = Counter(pool.draw(rng, 0.3).kind for _ in range(1000))
     assert kinds["multitrack"] == pytest.approx(wanted, abs=45)
@@ -274,7 +278,7 @@ def test_stems_of_one_song_stand_as_in_a_record(
     """Renders have no balance of their own worth keeping; a real song has."""
     rng = np.random.default_rng(0)
     stored = {"vocals": 0.02, "drums": 0.03, "bass": 0.3, "other": 0.1}
-    takes = {t: Take(rng.normal(0, x, (2, 50000)).astype(np.float32)) for t, x in stored.items()}
+    takes = {t: RenderedStem(rng.normal(0, x, (2, 50000)).astype(np.float32)) for t, x in stored.items()}
     save_song(tmp_path, "a", takes, split="train", kind=kind)
     remixer = make_remixer(load_songs(tmp_path), coherent=1.0, backing=0, partial=0, silence=0, master=0)
     levels = np.median([levels_db(remixer.example(number).stems) for number in range(200)], 0)
@@ -285,7 +289,7 @@ def test_stems_of_one_song_stand_as_in_a_record(
 @pytest.mark.parametrize("most_db", [0.0, 9.0])
 def test_examples_are_louder_and_softer_as_a_whole(tmp_path: Path, most_db: float) -> None:
     rng = np.random.default_rng(0)
-    takes = {t: Take(rng.normal(0, 0.1, (2, 4000)).astype(np.float32)) for t in TARGETS}
+    takes = {t: RenderedStem(rng.normal(0, 0.1, (2, 4000)).astype(np.float32)) for t in TARGETS}
     save_song(tmp_path, "a", takes, split="train", kind="multitrack")
     settings = {"coherent": 1.0, "backing": 0, "partial": 0, "silence": 0, "master": 0}
     plain = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
@@ -315,10 +319,10 @@ ADDED = {
 
 
 @pytest.fixture(scope="module")
-def added(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
+def added(tmp_path_factory: pytest.TempPathFactory) -> list[TrainingSong]:
     """Songs of a data set, and one of the library that calls other what the others call otherwise."""
     folder = tmp_path_factory.mktemp("added")
-    take = Take(np.random.default_rng(1).normal(0, 0.1, (2, 50000)).astype(np.float32))
+    take = RenderedStem(np.random.default_rng(1).normal(0, 0.1, (2, 50000)).astype(np.float32))
     for name, stems in ADDED.items():
         takes = dict.fromkeys(stems, take)
         save_song(folder, name, takes, split="train", kind="added", dataset="mine", licence="CC0-1.0")
@@ -336,7 +340,7 @@ def added(tmp_path_factory: pytest.TempPathFactory) -> list[Song]:
     ],
 )
 def test_added_songs_are_drawn_as_what_they_are(
-    added: list[Song], monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...], absent: set[str]
+    added: list[TrainingSong], monkeypatch: pytest.MonkeyPatch, without: tuple[str, ...], absent: set[str]
 ) -> None:
     remixer = make_remixer(added, without=without, maker=1.0)
     drawn = {name for name, _ in read_places(readings(remixer, monkeypatch))}
@@ -345,7 +349,7 @@ def test_added_songs_are_drawn_as_what_they_are(
 
 
 def test_other_targets_are_drawn_from_songs_that_know_them(
-    added: list[Song], monkeypatch: pytest.MonkeyPatch
+    added: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = RemixSettings(n_samples=4000, silence=0.0)
     remixer = Remixer(added, settings, seed=3, targets=("viola", "violin"))
@@ -357,7 +361,7 @@ def test_other_targets_are_drawn_from_songs_that_know_them(
         Remixer(added, settings, seed=3, targets=("viola", "violin", "tuba"))
 
 
-def test_shares_of_examples_are_at_most_all(added: list[Song]) -> None:
+def test_shares_of_examples_are_at_most_all(added: list[TrainingSong]) -> None:
     with pytest.raises(StemsplitError, match=r"backing 0\.3, partial 0\.1, coherent 0\.7"):
         make_remixer(added, coherent=0.7)
     settings = RemixSettings(n_samples=4000, coherent=1.0)

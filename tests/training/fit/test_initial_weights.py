@@ -15,7 +15,7 @@ import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC, TARGETS
-from stemsplit.training.fit.checkpoint import load_initial, meet_half_way, save_state
+from stemsplit.training.fit.checkpoint import average_weights, load_initial, save_state
 from stemsplit.training.fit.presets import find_preset
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release.onnx_graph import store_halves, weight_names
@@ -115,7 +115,7 @@ def test_masks_of_other_targets_begin_anew_and_all_else_is_kept(tmp_path: Path) 
         expected = theirs[..., network.targets.index("bass"), :] if target == "bass" else drawn[..., place, :]
         assert torch.equal(began[..., place, :], expected), target
     with pytest.raises(StemsplitError, match="it separates vocals, drums, bass, other, not violin"):
-        meet_half_way(quartet, initial)
+        average_weights(quartet, initial)
 
 
 def test_targets_of_the_bundled_model_come_in_its_order() -> None:
@@ -139,11 +139,11 @@ def test_the_mean_of_two_networks_is_that_of_every_weight(tmp_path: Path) -> Non
     other = {"average": networks[1].state_dict(), "network_options": networks[1].options, "step_number": 1}
     save_state(other, tmp_path / "other.pt")
     expected = [(a + b) / 2 for a, b in zip(*(each.parameters() for each in networks), strict=True)]
-    meet_half_way(networks[0], tmp_path / "other.pt")
+    average_weights(networks[0], tmp_path / "other.pt")
     for found, wanted in zip(networks[0].parameters(), expected, strict=True):
         assert torch.allclose(found, wanted, atol=1e-7)
     with pytest.raises(StemsplitError, match="does not fit"):
-        meet_half_way(BandSplit(n_features=20, n_layers=1), tmp_path / "other.pt")
+        average_weights(BandSplit(n_features=20, n_layers=1), tmp_path / "other.pt")
 
 
 def test_the_mean_with_a_narrower_network_is_the_one_with_what_a_training_began_as(tmp_path: Path) -> None:
@@ -153,6 +153,6 @@ def test_the_mean_with_a_narrower_network_is_the_one_with_what_a_training_began_
     wide = BandSplit(n_features=16, n_layers=1)
     load_initial(wide, tmp_path / "narrow.pt")
     began = [parameter.detach().clone() for parameter in wide.parameters()]
-    meet_half_way(wide, tmp_path / "narrow.pt")
+    average_weights(wide, tmp_path / "narrow.pt")
     for found, expected in zip(wide.parameters(), began, strict=True):
         assert torch.allclose(found, expected, atol=1e-7)

@@ -19,7 +19,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SPEC
 from stemsplit.training.examples.remix import Example, Remixer
 from stemsplit.training.fit.checkpoint import load_state
-from stemsplit.training.fit.loader import Feed
+from stemsplit.training.fit.loader import ExampleLoader
 from stemsplit.training.fit.settings import FitSettings
 from tests.support.tiny_trainings import make_remixer, make_trainer
 
@@ -27,9 +27,9 @@ from tests.support.tiny_trainings import make_remixer, make_trainer
 def test_processes_cut_the_same_examples_in_the_same_order(songs_folder: Path) -> None:
     remixer, before = make_remixer(songs_folder), multiprocessing.active_children()
     settings = FitSettings(budget_s=1, batch_size=2, n_workers=2)
-    ahead = Feed(remixer, settings, SPEC.n_bins)
+    ahead = ExampleLoader(remixer, settings, SPEC.n_bins)
     for number in (0, 1, 2, 7, 1, 2):  # with jumps, as a run makes that goes back
-        inline = Feed(remixer, replace(settings, n_workers=0), SPEC.n_bins)
+        inline = ExampleLoader(remixer, replace(settings, n_workers=0), SPEC.n_bins)
         for a, b in zip(inline.take(number), ahead.take(number), strict=True):
             assert torch.equal(a, b)
     assert len(multiprocessing.active_children()) > len(before)
@@ -59,7 +59,7 @@ def die() -> None:
 
 
 def message_of_the_feed(remixer: Remixer) -> str:
-    feed = Feed(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=1), SPEC.n_bins)
+    feed = ExampleLoader(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=1), SPEC.n_bins)
     try:
         feed.take(0)
         feed.take(1)

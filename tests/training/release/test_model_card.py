@@ -15,8 +15,8 @@ import torch
 
 from stemsplit.training import TARGETS
 from stemsplit.training.data.library import Library
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import load_songs, save_song
-from stemsplit.training.data.take import Take
 from stemsplit.training.evaluation.scores import Score, save_scores
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.examples.settings import RemixSettings
@@ -68,7 +68,9 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The card of a run of one step, that began with other weights and knows a mask for each target."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("card")
-    stems = {t: Take(np.full((2, 44100), 0.1, np.float32), ("salt",) * (t == "bass")) for t in TARGETS}
+    stems = {
+        t: RenderedStem(np.full((2, 44100), 0.1, np.float32), ("salt",) * (t == "bass")) for t in TARGETS
+    }
     save_song(folder / "songs", "a", stems, split="train", kind="render")
     with (folder / "index.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(ROW))
@@ -124,7 +126,7 @@ def test_separated_stems_are_said_and_screening_is_a_command(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "card0"
     songs = shutil.copytree(folder / "songs", folder / "more songs")
-    sound = Take(np.full((2, 60 * 44100), 0.1, np.float32))
+    sound = RenderedStem(np.full((2, 60 * 44100), 0.1, np.float32))
     save_song(songs, "separated-b-0-120-bass", {"bass": sound}, split="train", kind="separated")
     save_scores(
         {
@@ -153,7 +155,7 @@ def test_songs_that_were_added_after_the_training_are_not_in_its_card(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "card0"
     songs = shutil.copytree(folder / "songs", folder / "songs and late ones")
-    sound = {target: Take(np.full((2, 44100), 0.1, np.float32)) for target in TARGETS}
+    sound = {target: RenderedStem(np.full((2, 44100), 0.1, np.float32)) for target in TARGETS}
     save_song(
         songs, "late", sound, split="train", kind="added", dataset="late", licence="all rights reserved"
     )

@@ -18,7 +18,7 @@ import mido
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library, to_int16
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis import band as band_module
 from stemsplit.training.synthesis.band import Band
 from stemsplit.training.synthesis.bass import HIGHEST, LOWEST, BassMaker, legato
@@ -27,8 +27,8 @@ from stemsplit.training.synthesis.clock import on_one_clock
 from stemsplit.training.synthesis.effects import bass_amplifier, drum_bus, instrument_bus, levelled, panned
 from stemsplit.training.synthesis.grooves import looped
 from stemsplit.training.synthesis.midi import (
+    MidiPart,
     Note,
-    Part,
     Pattern,
     is_held_out_midi,
     pattern_names,
@@ -183,7 +183,7 @@ def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest
         "stemsplit.training.synthesis.bass.render_soundfont", lambda _, **__: tone(100, 2.0).repeat(2, 0)
     )
     maker = BassMaker(sampled, sampled.items)
-    part = Part(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))
+    part = MidiPart(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))
     for seed in range(4):
         first, second = (maker.render(part, length_s=2.0, rng=np.random.default_rng(seed)) for _ in range(2))
         assert first.waveform.shape == (2, 2 * SAMPLE_RATE)
@@ -231,15 +231,15 @@ def test_noise_has_no_pitch() -> None:
 
 
 def test_a_short_drum_part_is_repeated_in_whole_bars() -> None:
-    part = Part(-1, (Note(0.0, 0.1, 36, 90), Note(0.75, 0.1, 38, 90)))
+    part = MidiPart(-1, (Note(0.0, 0.1, 36, 90), Note(0.75, 0.1, 38, 90)))
     starts = [note.start_s for note in looped(part, 4.0, bar_s=1.0).notes]
     assert starts == pytest.approx([0, 0.75, 1, 1.75, 2, 2.75, 3, 3.75])
-    ending_on_a_bar = Part(-1, (*part.notes, Note(2.01, 0.1, 49, 90)))
+    ending_on_a_bar = MidiPart(-1, (*part.notes, Note(2.01, 0.1, 49, 90)))
     starts = [note.start_s for note in looped(ending_on_a_bar, 4.0, bar_s=1.0).notes]
     assert starts == pytest.approx([0, 0.75, 2, 2.75])
 
 
-def placed(parts: Sequence[Part], step_s: float) -> complex:
+def placed(parts: Sequence[MidiPart], step_s: float) -> complex:
     """Mean place of the notes within a step: near 1 where they stand on a grid that begins at zero."""
     starts = np.array([note.start_s for part in parts for note in part.notes])
     return complex(np.exp(2j * np.pi * starts / step_s).mean())
@@ -250,7 +250,9 @@ def piece(beat_s: float, late_s: float, *, beats_s: Sequence[float] = ()) -> Pat
     rng = np.random.default_rng(0)
     eighths = [Note(late_s + beat_s * i / 2, 0.1, 72, 90) for i in range(400) if rng.random() < 0.8]
     chords = [Note(late_s + beat_s * i, 4 * beat_s, 48, 90) for i in range(0, 200, 4)]
-    return Pattern("p", (Part(0, tuple(eighths)), Part(48, tuple(chords))), 60 / beat_s, tuple(beats_s))
+    return Pattern(
+        "p", (MidiPart(0, tuple(eighths)), MidiPart(48, tuple(chords))), 60 / beat_s, tuple(beats_s)
+    )
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.21])
@@ -268,7 +270,7 @@ def test_changes_of_tempo_are_evened_out() -> None:
     track = np.cumsum([0.0] + [0.5 if 8 <= i < 120 else 0.8 for i in range(200)])
     even = piece(1.0, 0.0)
     parts = tuple(
-        Part(
+        MidiPart(
             part.program,
             tuple(Note(float(np.interp(n.start_s, range(201), track)), 0.2, n.pitch, 90) for n in part.notes),
         )
@@ -299,11 +301,15 @@ def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
     class Clicks:
         def __init__(self, *_: object) -> None: ...
 
-        def render(self, parts: Part | Sequence[Part], *_: object, length_s: float, **__: object) -> Take:
+        def render(
+            self, parts: MidiPart | Sequence[MidiPart], *_: object, length_s: float, **__: object
+        ) -> RenderedStem:
             out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
-            for note in (n for part in ([parts] if isinstance(parts, Part) else parts) for n in part.notes):
+            for note in (
+                n for part in ([parts] if isinstance(parts, MidiPart) else parts) for n in part.notes
+            ):
                 out[:, round(note.start_s * SAMPLE_RATE) : round(note.start_s * SAMPLE_RATE) + 1] = 1
-            return Take(out)
+            return RenderedStem(out)
 
     monkeypatch.setattr(band_module, "check_soundfont", lambda _: None)
     for name in ("DrumMaker", "BassMaker", "OtherMaker", "VocalMaker"):
@@ -314,9 +320,11 @@ def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
 def test_all_of_a_song_goes_by_one_clock(musicians: Band, monkeypatch: pytest.MonkeyPatch) -> None:
     tempos: list[float] = []
 
-    def groove(rng: np.random.Generator, *, tempo: float, length_s: float) -> Part:
+    def groove(rng: np.random.Generator, *, tempo: float, length_s: float) -> MidiPart:
         tempos.append(tempo)
-        return Part(-1, tuple(Note(60 / tempo * i, 0.1, 36, 90) for i in range(int(length_s * tempo / 60))))
+        return MidiPart(
+            -1, tuple(Note(60 / tempo * i, 0.1, 36, 90) for i in range(int(length_s * tempo / 60)))
+        )
 
     monkeypatch.setattr(band_module, "draw_groove", groove)
     for number in range(12):

@@ -16,7 +16,7 @@ from stemsplit.training.synthesis.bass_player import Fingers, chains, glided, pi
 from stemsplit.training.synthesis.bass_synth import KINDS, control_line, synth_bass
 from stemsplit.training.synthesis.groove_styles import STYLES
 from stemsplit.training.synthesis.grooves import draw_groove
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import collect_instruments
 from tests.support.synthesis import click, share_below, write_library
 
@@ -49,7 +49,7 @@ def test_harmony_finds_roots_and_goes_on_through_silence() -> None:
     a_minor = [Note(0.0, 1.0, pitch, 90) for pitch in (57, 60, 64)]
     f_major = [Note(1.0, 1.0, pitch, 90) for pitch in (53, 57, 60)]
     chords = harmony(
-        [Part(0, (*a_minor, *f_major)), Part(-1, (Note(0, 1, 36, 100),))], beat_s=0.5, length_s=4
+        [MidiPart(0, (*a_minor, *f_major)), MidiPart(-1, (Note(0, 1, 36, 100),))], beat_s=0.5, length_s=4
     )
     assert [(chord.root % 12, chord.third) for chord in chords] == [(9, 3), (5, 4), (5, 4), (5, 4)]
     assert harmony([], beat_s=0.5, length_s=1)
@@ -93,7 +93,7 @@ def test_a_synthesiser_plays_softly_where_it_is_written(kind: str) -> None:
 
 
 def test_some_basses_keep_their_dynamics(bass: Library) -> None:
-    line = Part(33, tuple(Note(0.5 * i, 0.3, 33, 100) for i in range(12)), "held")
+    line = MidiPart(33, tuple(Note(0.5 * i, 0.3, 33, 100) for i in range(12)), "held")
     spreads_db = []
     for seed in range(24):
         out = BassMaker(bass, bass.items).render(line, length_s=6.0, rng=np.random.default_rng(seed)).waveform
@@ -105,7 +105,7 @@ def test_some_basses_keep_their_dynamics(bass: Library) -> None:
 def test_the_bass_is_locked_to_the_kick() -> None:
     drums = draw_groove(np.random.default_rng(2), tempo=110, length_s=20, style="rock")
     kicks = kick_times(drums)
-    line = Part(33, tuple(Note(round(0.273 * i, 3), 0.27, 33, 90) for i in range(70)))
+    line = MidiPart(33, tuple(Note(round(0.273 * i, 3), 0.27, 33, 90) for i in range(70)))
     out = locked(line, kicks, np.random.default_rng(0), added=1.0)
     distances = np.array([min(abs(note.start_s - kick) for kick in kicks) for note in out.notes])
     assert not ((distances > 0.02) & (distances < 0.069)).any()
@@ -196,7 +196,7 @@ def test_odd_bass_parts_are_played_without_a_fault(bass: Library, notes: tuple[N
         for items in (bass.items, []):
             rng = np.random.default_rng(seed)
             take = BassMaker(bass, items).render(
-                Part(33, notes, name), length_s=1.0, rng=rng, kicks=[0.2, 0.7]
+                MidiPart(33, notes, name), length_s=1.0, rng=rng, kicks=[0.2, 0.7]
             )
             assert take.waveform.shape == (2, SAMPLE_RATE) and np.isfinite(take.waveform).all()
 

@@ -17,7 +17,7 @@ from stemsplit.training.synthesis.groove_styles import CLOSED, KICK, OPEN, STYLE
 from stemsplit.training.synthesis.grooves import draw_groove, filled, fitted_tempo, with_breaks
 from stemsplit.training.synthesis.kits import PIECE_OF_PITCH, true_piece
 from stemsplit.training.synthesis.loops import pulse_s
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from tests.support.synthesis import click, share_below, write_library
 
 _PIECES = ("kick", "snare", "crash", "hihat_open")
@@ -81,11 +81,11 @@ def test_a_fill_keeps_what_comes_before_it() -> None:
 
 
 def test_drums_drop_out_for_whole_bars_and_come_back() -> None:
-    part = Part(-1, tuple(Note(0.25 * i, 0.1, KICK, 100) for i in range(160)))
+    part = MidiPart(-1, tuple(Note(0.25 * i, 0.1, KICK, 100) for i in range(160)))
     broken = [with_breaks(part, np.random.default_rng(seed), bar_s=2.0) for seed in range(10)]
     longest = max(float(np.diff([n.start_s for n in each.notes]).max()) for each in broken)
     assert longest >= 2.0 and all(each.notes[0] == part.notes[0] for each in broken)
-    assert with_breaks(Part(-1, ()), np.random.default_rng(0), bar_s=2.0).notes == ()
+    assert with_breaks(MidiPart(-1, ()), np.random.default_rng(0), bar_s=2.0).notes == ()
 
 
 def test_an_open_hat_rings_through_open_ones_and_stops_at_a_closed_one() -> None:
@@ -96,8 +96,8 @@ def test_an_open_hat_rings_through_open_ones_and_stops_at_a_closed_one() -> None
 
 
 def test_cymbals_ring_past_the_next_hit(kit: Library) -> None:
-    crash = Part(-1, (Note(0.0, 0.1, 49, 120),))
-    then_kick = Part(-1, (*crash.notes, Note(0.5, 0.1, 36, 5), Note(0.75, 0.1, 49, 5)))
+    crash = MidiPart(-1, (Note(0.0, 0.1, 49, 120),))
+    then_kick = MidiPart(-1, (*crash.notes, Note(0.5, 0.1, 36, 5), Note(0.75, 0.1, 49, 5)))
     maker = DrumMaker(kit, [item for item in kit.items if item.kind == "hit"], [])
     for part in (crash, then_kick):
         out = maker.render(part, length_s=3.0, rng=np.random.default_rng(3)).waveform
@@ -120,7 +120,7 @@ def test_odd_drum_parts_are_played_without_a_fault(kit: Library, notes: tuple[No
     for seed in range(8):
         for items in (kit.items, []):
             maker = DrumMaker(kit, items, [])
-            out = maker.render(Part(-1, notes), length_s=1.0, rng=np.random.default_rng(seed)).waveform
+            out = maker.render(MidiPart(-1, notes), length_s=1.0, rng=np.random.default_rng(seed)).waveform
             assert out.shape == (2, SAMPLE_RATE) and np.isfinite(out).all()
 
 
@@ -179,7 +179,7 @@ def test_drums_and_basses_have_nothing_that_cannot_be_heard(
         "stemsplit.training.synthesis.bass.synth_bass", lambda *_, **__: rumble.astype(np.float32)
     )
     for seed in range(4):
-        part, rng = Part(33, (Note(0.0, 1.0, 36, 100),)), np.random.default_rng(seed)
+        part, rng = MidiPart(33, (Note(0.0, 1.0, 36, 100),)), np.random.default_rng(seed)
         for each in (maker, basses):
             assert share_below(each.render(part, length_s=3.0, rng=rng).waveform, 20) < 0.5
 
@@ -192,4 +192,4 @@ def test_a_loop_keeps_the_time_of_a_human_part_to_the_end() -> None:
             Note(max(0.0, float(start_s)), 0.1, 38 if index % 4 == 2 else 42, 100)
             for index, start_s in enumerate(starts)
         )
-        assert pulse_s(Part(-1, tuple(notes))) == pytest.approx(1.04, rel=6e-4)
+        assert pulse_s(MidiPart(-1, tuple(notes))) == pytest.approx(1.04, rel=6e-4)

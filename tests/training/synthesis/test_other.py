@@ -25,7 +25,7 @@ from stemsplit.training.synthesis.bus import accompaniment_bus
 from stemsplit.training.synthesis.figures import LOWEST, arpeggio, line, power_chords, strummed, sustained
 from stemsplit.training.synthesis.harmony import Chord, Pulse, find_chords, find_pulse
 from stemsplit.training.synthesis.layers import STYLES, draw_layers, read_score
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.modulation import bent
 from stemsplit.training.synthesis.other import OtherMaker, at_loudness
 from stemsplit.training.synthesis.plucked import PluckedString, draw_string, pluck
@@ -49,11 +49,13 @@ def power_between(waveform: FloatArray, low_hz: float, high_hz: float) -> float:
 def test_beat_and_chords_are_read_off_the_notes() -> None:
     notes = [Note(0.1 + 0.45 * beat, 0.4, 60 + up, 90) for beat in range(16) for up in (0, 4, 7)]
     notes += [Note(0.1 + 0.1125 * step, 0.1, 72, 60) for step in range(60)]
-    pulse = find_pulse([Part(0, tuple(notes))])
+    pulse = find_pulse([MidiPart(0, tuple(notes))])
     assert pulse.beat_s == pytest.approx(0.45, abs=0.01) and pulse.offset_s % 0.1125 == pytest.approx(
         0.1, abs=0.02
     )
-    assert {chord.tones for chord in find_chords([Part(0, tuple(notes))], pulse, length_s=6)} == {(0, 4, 7)}
+    assert {chord.tones for chord in find_chords([MidiPart(0, tuple(notes))], pulse, length_s=6)} == {
+        (0, 4, 7)
+    }
 
 
 @pytest.mark.parametrize("beat_s", [0.3819, 0.4567, 0.5223, 0.6011, 0.7071])
@@ -64,7 +66,7 @@ def test_a_beat_is_found_to_the_end_of_a_song(beat_s: float) -> None:
         Note(0.13 + 0.5 * beat_s * i, 0.1, 60, 90) for i in range(round(70 / beat_s)) if rng.random() < 0.8
     ]
     chords = [Note(0.13 + beat_s * (1 + 4 * i), 4 * beat_s, 48, 90) for i in range(round(9 / beat_s))]
-    pulse = find_pulse([Part(0, tuple(notes)), Part(0, tuple(chords))])
+    pulse = find_pulse([MidiPart(0, tuple(notes)), MidiPart(0, tuple(chords))])
     assert pulse.beat_s == pytest.approx(beat_s, rel=1e-3)
     away = (pulse.offset_s - 0.13 - beat_s) / (4 * beat_s)
     assert away == pytest.approx(round(away), abs=0.02)
@@ -255,7 +257,7 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OtherMaker:
     row = "x.wav,0,1,1,other,note,thing,,60,other,train,n,me,CC0-1.0,me"
     (tmp_path / "index.csv").write_text(f"{header}licence,attribution\n{row}")
 
-    def sines(parts: list[Part], *, length_s: float, pans: list[int]) -> FloatArray:
+    def sines(parts: list[MidiPart], *, length_s: float, pans: list[int]) -> FloatArray:
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         for note in (note for part in parts for note in part.notes):
             start = round(note.start_s * SAMPLE_RATE)
@@ -268,8 +270,8 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OtherMaker:
     return OtherMaker(Library(tmp_path, tmp_path), [], [])
 
 
-def song(lowest: int = 48, n_notes: int = 16) -> list[Part]:
-    return [Part(0, tuple(Note(0.25 * i, 0.24, lowest + (i * 4) % 12, 90) for i in range(n_notes)))]
+def song(lowest: int = 48, n_notes: int = 16) -> list[MidiPart]:
+    return [MidiPart(0, tuple(Note(0.25 * i, 0.24, lowest + (i * 4) % 12, 90) for i in range(n_notes)))]
 
 
 def test_the_same_seed_plays_the_same_accompaniment(maker: OtherMaker) -> None:
@@ -305,12 +307,12 @@ def test_distortion_is_named_where_it_is(
     "parts",
     [
         [],
-        [Part(0, ())],
-        [Part(30, (Note(0.0, 0.03, 20, 1),))],
-        [Part(0, (Note(39.0, 30.0, 127, 127),))],
+        [MidiPart(0, ())],
+        [MidiPart(30, (Note(0.0, 0.03, 20, 1),))],
+        [MidiPart(0, (Note(39.0, 30.0, 127, 127),))],
     ],
 )
-def test_odd_parts_are_finite(maker: OtherMaker, parts: list[Part]) -> None:
+def test_odd_parts_are_finite(maker: OtherMaker, parts: list[MidiPart]) -> None:
     for seed in range(4):
         for length_s in (0.3, 3.0):
             waveform = maker.render(parts, PULSE, length_s=length_s, rng=np.random.default_rng(seed)).waveform
@@ -319,7 +321,7 @@ def test_odd_parts_are_finite(maker: OtherMaker, parts: list[Part]) -> None:
 
 @pytest.mark.parametrize("program", [47, 112, 115, 116, 117, 118, 127])
 def test_drums_with_pitches_are_no_accompaniment(program: int) -> None:
-    drum, piano = Part(program, (Note(0.0, 0.1, 50, 90),)), Part(0, (Note(0.0, 2.0, 60, 90),))
+    drum, piano = MidiPart(program, (Note(0.0, 0.1, 50, 90),)), MidiPart(0, (Note(0.0, 2.0, 60, 90),))
     for parts, programs in (([drum, piano], [0]), ([drum], [])):
         score = read_score(parts, PULSE, 4.0, np.random.default_rng(0))
         assert [part.program for part in score.parts] == programs

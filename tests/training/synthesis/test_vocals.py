@@ -18,7 +18,7 @@ from stemsplit.training.synthesis import vocals as vocals_module
 from stemsplit.training.synthesis.backing import Arrangement, Phrase, another_take, harmonised, with_refrains
 from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.melody import interval, one_voice, phrased, pitch_curve, quantised, scale_of
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import Instrument
 from stemsplit.training.synthesis.singer import Singer, monotone, tuned
 from stemsplit.training.synthesis.singing import FRAME_S, N_FFT, Frames, analysed
@@ -250,7 +250,7 @@ def recorded(tmp_path: Path) -> Library:
     return Library(tmp_path, tmp_path / "cache")
 
 
-_MELODY = Part(0, tuple(Note(0.25 * i, 0.25, 60 + (i * 3) % 10, 90) for i in range(24)))
+_MELODY = MidiPart(0, tuple(Note(0.25 * i, 0.25, 60 + (i * 3) % 10, 90) for i in range(24)))
 
 
 @pytest.mark.parametrize(

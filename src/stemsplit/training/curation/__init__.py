@@ -1,0 +1,1 @@
+"""Choosing what may be trained on: activity, passages, screening, pseudo-labels."""

@@ -27,7 +27,7 @@ Separate = Callable[[FloatArray], Mapping[str, FloatArray]]
 
 
 @dataclass(frozen=True)
-class Trace:
+class ActivityTrace:
     """What is heard in each half-second of a recording.
 
     Parameters
@@ -58,17 +58,17 @@ class Trace:
             np.savez(file, **asdict(self))
 
     @classmethod
-    def load(cls, path: Path) -> "Trace | None":
+    def load(cls, path: Path) -> "ActivityTrace | None":
         """Read what `save` wrote; None if it was that of an earlier version, which kept something else."""
         with np.load(path) as arrays:
             is_current = set(arrays) == {field.name for field in fields(cls)}
             return cls(**arrays) if is_current else None
 
 
-def trace(waveform: FloatArray, separate: Separate) -> Trace:
+def trace(waveform: FloatArray, separate: Separate) -> ActivityTrace:
     """Listen to a recording ``(2, samples)``; what is left after the last whole half-second is not heard."""
     estimates = separate(waveform)
-    return Trace(_levels_db(waveform), _products(estimates), _low_db(waveform), _onset_db(waveform))
+    return ActivityTrace(_levels_db(waveform), _products(estimates), _low_db(waveform), _onset_db(waveform))
 
 
 def model_separation(model: Path, *, threads: int) -> Separate:

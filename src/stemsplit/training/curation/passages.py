@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.training import TARGETS
-from stemsplit.training.curation.activity import STEP, STEP_S, Trace
+from stemsplit.training.curation.activity import STEP, STEP_S, ActivityTrace
 from stemsplit.training.data.songs import SHORTEST_S, stem_of
 
 # An estimate this far below the mixture, and below the music where it is loud, is taken for bleed.
@@ -38,7 +38,7 @@ class Passage:
     stem: str
 
 
-def absent(trace: Trace, target: str) -> Flags:
+def absent(trace: ActivityTrace, target: str) -> Flags:
     """Half-seconds, ``(steps,)``, where both witnesses say that drums or bass do not sound."""
     loud_db = np.percentile(trace.mixture_db, 90)
     estimate_db = trace.estimates_db[TARGETS.index(target)]
@@ -50,12 +50,14 @@ def absent(trace: Trace, target: str) -> Flags:
     return np.asarray(unheard & shallow)
 
 
-def find_passages(trace: Trace, held: Sequence[str], *, shortest_s: float = SHORTEST_S) -> list[Passage]:
+def find_passages(
+    trace: ActivityTrace, held: Sequence[str], *, shortest_s: float = SHORTEST_S
+) -> list[Passage]:
     """Stretches that hold less than the recording may hold as a whole.
 
     Parameters
     ----------
-    trace : Trace
+    trace : ActivityTrace
         Of the recording.
     held : sequence of str
         Targets that it may hold.
@@ -90,7 +92,7 @@ class VoiceReport:
     share: float
 
     @classmethod
-    def of(cls, trace: Trace) -> "VoiceReport":
+    def of(cls, trace: ActivityTrace) -> "VoiceReport":
         """Read from a trace; pauses do not count."""
         sounding = _sounding(trace)
         voice_db = trace.estimates_db[TARGETS.index("vocals")]
@@ -99,7 +101,7 @@ class VoiceReport:
         return cls(level_db, float((voice_db > trace.mixture_db + VOICE_DB)[sounding].mean()))
 
 
-def share_heard(trace: Trace, target: str) -> float:
+def share_heard(trace: ActivityTrace, target: str) -> float:
     """Share of half-seconds where both witnesses hear drums or bass; pauses do not count."""
     heard = trace.estimates_db[TARGETS.index(target)] > trace.mixture_db + HEARD_DB
     is_deep = trace.low_db > trace.mixture_db + DEEP_DB
@@ -107,7 +109,7 @@ def share_heard(trace: Trace, target: str) -> float:
     return float(heard[_sounding(trace)].mean())
 
 
-def _sounding(trace: Trace) -> Flags:
+def _sounding(trace: ActivityTrace) -> Flags:
     return np.asarray(trace.mixture_db > np.percentile(trace.mixture_db, 90) + SILENT_OF_LOUD_DB)
 
 

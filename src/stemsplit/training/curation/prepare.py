@@ -19,7 +19,7 @@ N_VALID = 4
 
 
 @dataclass(frozen=True)
-class Workplace:
+class WorkFolder:
     """Folders of a training: the library, which is only read, and one for everything that is made."""
 
     library: Path
@@ -35,14 +35,14 @@ class Workplace:
         return Library(self.library, self.work / "decoded")
 
 
-def prepare(place: Workplace, *, n_songs: int, seed: int, n_jobs: int, progress: Progress) -> None:
+def prepare(place: WorkFolder, *, n_songs: int, seed: int, n_jobs: int, progress: Progress) -> None:
     """Do all that training needs; what is already there is kept, so an interrupted run goes on.
 
     Recordings that the library no longer lists as they were stored are removed.
 
     Parameters
     ----------
-    place : Workplace
+    place : WorkFolder
         The folders.
     n_songs : int
         Songs of 40 s for training that the virtual band shall have played.
@@ -75,14 +75,14 @@ def song_name(split: str, number: int) -> str:
     return f"render-{split}-{number:04}"
 
 
-def _render(place: Workplace, split: str, number: int, seed: int) -> str:
+def _render(place: WorkFolder, split: str, number: int, seed: int) -> str:
     name = song_name(split, number)
     save_song(place.songs, name, _band(place, split, seed).song(number), split=split, kind="render")
     return name
 
 
 @cache
-def _band(place: Workplace, split: str, seed: int) -> "Band":
+def _band(place: WorkFolder, split: str, seed: int) -> "Band":
     # what plays is installed where songs are rendered, which need not be where a network is trained
     from stemsplit.training.synthesis.band import Band
 

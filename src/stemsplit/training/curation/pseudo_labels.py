@@ -1,4 +1,4 @@
-"""Estimates: where a model's stems of unseparated music may be believed.
+"""Estimates: where a model's stems of unseparated music may be used as pseudo-labels.
 
 Ratio masks say by themselves how good a stem should be, see `stemsplit.dsp.meter`. Stems of real records are
 rare; where a model is sure of them, its own are good enough to be mixed into examples. Noisy self-training,
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from stemsplit.dsp.meter import expected_sdr_db
 from stemsplit.training import TARGETS
-from stemsplit.training.curation.activity import STEP, STEP_S, Trace
+from stemsplit.training.curation.activity import STEP, STEP_S, ActivityTrace
 from stemsplit.training.curation.passages import Passage, runs
 from stemsplit.types import FloatArray
 
-# A stem is believed where it is expected to be this good over the span, and no softer beside the mixture.
+# A stem is used where it is expected to be this good over the span, and no softer beside the mixture.
 SURE_DB, AUDIBLE_DB, SPAN_S = 7.0, -15.0, 8.0
 
 
-def promised_db(products: FloatArray, wanted: Collection[str]) -> NDArray[np.float64]:
+def expected_db(products: FloatArray, wanted: Collection[str]) -> NDArray[np.float64]:
     """Expected SDR of the sum of some estimates.
 
     Parameters
@@ -42,13 +42,13 @@ def promised_db(products: FloatArray, wanted: Collection[str]) -> NDArray[np.flo
     return expected_sdr_db(rows.sum(0), rows[~is_wanted].sum(0))
 
 
-def believed(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
+def is_confident(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The estimates that each target of a recording is the sum of.
 
     A recording holds nothing but the targets in `held`, so whatever a model takes for another belongs to the
     last of them, which is nearly always what was mistaken: "other".
 
-    >>> believed(["drums", "other"])
+    >>> is_confident(["drums", "other"])
     {'drums': ('drums',), 'other': ('vocals', 'bass', 'other')}
     """
     strays = {target for target in TARGETS if target not in held}
@@ -58,12 +58,12 @@ def believed(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def find_sure(trace: Trace, held: Sequence[str]) -> list[Passage]:
-    """Stretches of single stems that may be believed; those of different stems overlap.
+def find_confident(trace: ActivityTrace, held: Sequence[str]) -> list[Passage]:
+    """Stretches of single stems that may be used as pseudo-labels; those of different stems overlap.
 
     Parameters
     ----------
-    trace : Trace
+    trace : ActivityTrace
         Of the recording, by the model whose estimates they are.
     held : sequence of str
         Targets that it may hold.
@@ -79,11 +79,11 @@ def find_sure(trace: Trace, held: Sequence[str]) -> list[Passage]:
     spans = sliding_window_view(trace.products, span, axis=-1).mean(-1)
     audible = 10 ** (AUDIBLE_DB / 10) * spans.sum((0, 1))
     found = []
-    for target, wanted in believed(held).items():
+    for target, wanted in is_confident(held).items():
         places = [TARGETS.index(each) for each in wanted]
         power = spans[np.ix_(places, places)].sum((0, 1))
-        is_sure = (promised_db(spans, wanted) >= SURE_DB) & (power >= audible)
-        # whatever lies in a span that may be believed
+        is_sure = (expected_db(spans, wanted) >= SURE_DB) & (power >= audible)
+        # whatever lies in a span that may be is_confident
         covered = np.convolve(is_sure, np.ones(span)) > 0.5
         found += [Passage(start * STEP, stop * STEP, target) for start, stop in runs(covered)]
     return found

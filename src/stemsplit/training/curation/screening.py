@@ -2,8 +2,8 @@
 
 Backing with a voice in it leaves training, so does a recording that holds drums or bass although it should
 not; stretches where drums or bass are silent become songs of their own, and so do the model's stems of
-unseparated music where they may be believed. A model that was trained on the backing as voiceless is deaf to
-voices there: screen with one that was not.
+unseparated music where they may be used as pseudo-labels. A model that was trained on the backing as voiceless
+misses voices there: screen with one that was not.
 """
 
 import csv
@@ -17,16 +17,23 @@ import numpy as np
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.curation.activity import STEP, Separate, Trace, trace
+from stemsplit.training.curation.activity import STEP, ActivityTrace, Separate, trace
 from stemsplit.training.curation.passages import Passage, VoiceReport, find_passages, share_heard
-from stemsplit.training.curation.pseudo_labels import believed, find_sure
+from stemsplit.training.curation.pseudo_labels import find_confident, is_confident
 from stemsplit.training.data.library import Library
 from stemsplit.training.data.recordings import EXCERPTS, recordings
-from stemsplit.training.data.songs import Song, amend_song, load_songs, remove_song, save_song, targets_of
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
+from stemsplit.training.data.songs import (
+    TrainingSong,
+    amend_song,
+    load_songs,
+    remove_song,
+    save_song,
+    targets_of,
+)
 
 # A recording is doubtful where a target that it should lack is heard for more of the time than this.
-# Phrases of one instrument are believed: what a model takes wrongly there is what it has to learn.
+# Phrases of one instrument are always used: what a model takes wrongly there is what it has to learn.
 DOUBTFUL_SHARE = 0.5
 MIXED = ("drums", "bass", "other")
 
@@ -49,7 +56,7 @@ class Finding:
         "kept", "voice", or "doubtful": drums or bass are heard that should not be there. Only the first stays
         in training.
     passages_s, separated_s : float
-        Seconds of passages found, and of stems that may be believed.
+        Seconds of passages found, and of stems that may be used as pseudo-labels.
     """
 
     song: str
@@ -120,7 +127,7 @@ class Screening:
                 verdict, held = self._judge(song, stem, heard)
                 passages = find_passages(heard, held)
                 wanted |= {save_passage(self._songs, song, stem, passage) for passage in passages}
-                sure = find_sure(heard, held) if song.split == "train" else []
+                sure = find_confident(heard, held) if song.split == "train" else []
                 wanted |= self._save_separated(song, stem, held, sure, stored)
                 seconds = _seconds(passages), _seconds(sure)
                 findings.append(self._finding(song, stem, heard, verdict, seconds))
@@ -131,7 +138,7 @@ class Screening:
                 remove_song(path.with_suffix(".npy"))
         return findings
 
-    def _check(self, song: Song) -> None:
+    def _check(self, song: TrainingSong) -> None:
         recording = self._recordings.get(song.path.stem)
         if recording and song.origin != recording.origin:
             raise StemsplitError(
@@ -139,17 +146,17 @@ class Screening:
                 "run `python -m stemsplit.training prepare` again"
             )
 
-    def _trace(self, song: Song, stem: str) -> Trace:
+    def _trace(self, song: TrainingSong, stem: str) -> ActivityTrace:
         path = self._traces / f"{song.path.stem}.npz"
         # a song that was stored anew may be another recording
         is_fresh = path.exists() and path.stat().st_mtime_ns >= song.path.stat().st_mtime_ns
-        heard = Trace.load(path) if is_fresh else None
+        heard = ActivityTrace.load(path) if is_fresh else None
         if heard is None:
             heard = trace(song.read(stem, 0, song.n_samples), self._separate)
             heard.save(path)
         return heard
 
-    def _judge(self, song: Song, stem: str, heard: Trace) -> tuple[str, tuple[str, ...]]:
+    def _judge(self, song: TrainingSong, stem: str, heard: ActivityTrace) -> tuple[str, tuple[str, ...]]:
         """The verdict on a recording, which sets its kind in training, and what its excerpts may hold."""
         recording = self._recordings[song.path.stem]
         kind, held = recording.kind, targets_of(stem)
@@ -166,15 +173,20 @@ class Screening:
         return verdict, () if verdict == "voice" else held
 
     def _save_separated(
-        self, song: Song, stem: str, held: tuple[str, ...], sure: Iterable[Passage], stored: Mapping[str, str]
+        self,
+        song: TrainingSong,
+        stem: str,
+        held: tuple[str, ...],
+        sure: Iterable[Passage],
+        stored: Mapping[str, str],
     ) -> set[str]:
         """Store stems of a recording as songs, unless they are there by this model; returns their names."""
         named = {_excerpt_name("separated", song, each): each for each in sure}
         missing = {name: each for name, each in named.items() if stored.get(name) != self._model}
         estimates = self._separate(song.read(stem, 0, song.n_samples)) if missing else {}
         for name, each in missing.items():
-            summed = sum(estimates[target] for target in believed(held)[each.stem])
-            take = Take(np.asarray(summed)[:, each.start : each.stop], song.ingredients.get(stem, ()))
+            summed = sum(estimates[target] for target in is_confident(held)[each.stem])
+            take = RenderedStem(np.asarray(summed)[:, each.start : each.stop], song.ingredients.get(stem, ()))
             save_song(
                 self._songs,
                 name,
@@ -189,9 +201,9 @@ class Screening:
 
     def _finding(
         self,
-        song: Song,
+        song: TrainingSong,
         stem: str,
-        heard: Trace,
+        heard: ActivityTrace,
         verdict: str,
         seconds: tuple[float, float],
     ) -> Finding:
@@ -211,16 +223,18 @@ class Screening:
         )
 
 
-def save_passage(folder: Path, song: Song, stem: str, passage: Passage) -> str:
+def save_passage(folder: Path, song: TrainingSong, stem: str, passage: Passage) -> str:
     """Store a passage as a song of the split of its source, unless it is there; returns its name."""
     name = _excerpt_name("passage", song, passage)
-    take = Take(song.read(stem, passage.start, passage.stop - passage.start), song.ingredients.get(stem, ()))
+    take = RenderedStem(
+        song.read(stem, passage.start, passage.stop - passage.start), song.ingredients.get(stem, ())
+    )
     if not (folder / f"{name}.json").exists():
         save_song(folder, name, {passage.stem: take}, split=song.split, kind="passage", maker=song.maker)
     return name
 
 
-def _excerpt_name(kind: str, song: Song, excerpt: Passage) -> str:
+def _excerpt_name(kind: str, song: TrainingSong, excerpt: Passage) -> str:
     return f"{kind}-{song.path.stem}-{excerpt.start // STEP:03}-{excerpt.stop // STEP:03}-{excerpt.stem}"
 
 
@@ -246,12 +260,12 @@ def minutes_of_music(folder: Path) -> str:
     return "\n".join(f"{' '.join(key)}: {value:.1f} min" for key, value in sorted(minutes.items()))
 
 
-def _stem_to_hear(song: Song) -> str | None:
+def _stem_to_hear(song: TrainingSong) -> str | None:
     """The stem of a song whose purity is only claimed."""
     return next((stem for stem in song.stems if "other" in targets_of(stem)), None)
 
 
-def _verdict(heard: Trace, held: tuple[str, ...]) -> str:
+def _verdict(heard: ActivityTrace, held: tuple[str, ...]) -> str:
     lacking = [target for target in ("drums", "bass") if target not in held]
     shares = [share_heard(heard, target) for target in lacking]
     return "doubtful" if np.max(shares, initial=0.0) > DOUBTFUL_SHARE else "kept"

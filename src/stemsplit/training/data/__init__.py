@@ -1,0 +1,1 @@
+"""Training data: the library, songs on disk, data sets of the user."""

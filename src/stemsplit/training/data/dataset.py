@@ -22,9 +22,9 @@ from stemsplit.dsp.resample import Resampler
 from stemsplit.errors import AudioError, StemsplitError
 from stemsplit.files.names import MAX_NAME_BYTES, identity, shorten
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.data.songs import Origin, Song, added_up, find_songs, save_song, targets_of
+from stemsplit.training.data.rendered_stem import RenderedStem
+from stemsplit.training.data.songs import Origin, TrainingSong, added_up, find_songs, save_song, targets_of
 from stemsplit.training.data.sources import SOURCES, UNSEEN_SOURCE
-from stemsplit.training.data.take import Take
 from stemsplit.types import FloatArray
 
 SPLITS = ("train", "valid")
@@ -82,7 +82,7 @@ class Dataset:
         if len(set(self.parts)) < len(self.parts):
             raise StemsplitError(f"a stem comes twice in {', '.join(self.parts)}")
 
-    def songs(self) -> list["Source"]:
+    def songs(self) -> list["DatasetSource"]:
         """Songs of the folder, by title.
 
         Raises
@@ -105,44 +105,44 @@ class Dataset:
                 raise StemsplitError(f"{self.folder} has two songs that would be called {one.title}")
         return found
 
-    def song_name(self, source: "Source") -> str:
+    def song_name(self, source: "DatasetSource") -> str:
         """Name of a stored song."""
         start = f"added-{self.name}-{self.split}-"
         return start + shorten(source.title, MAX_NAME_BYTES - len(start))
 
-    def _find(self) -> Iterator["Source"]:
+    def _find(self) -> Iterator["DatasetSource"]:
         for folder in _folders(self.folder):
             paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path)]
             yield from (self._song_in(path) for path in paths if _is_stem_file(path))
             plain = [path for path in paths if is_audio(path) and not _is_stem_file(path)]
             yield from self._songs_of(folder, plain)
 
-    def _song_in(self, path: Path) -> "Source":
+    def _song_in(self, path: Path) -> "DatasetSource":
         """The song that a stem file is."""
         plain = path.with_name(path.name[: -len(_STEM_FILES[0])])
         n_streams = len(self.parts) + 1
-        parts = (Part(path, place, n_streams) for place in range(1, n_streams))
+        parts = (StemSources(path, place, n_streams) for place in range(1, n_streams))
         files = {stem: (part,) for stem, part in zip(self.parts, parts, strict=True)}
-        return Source(self._title(plain), _maker(plain), files)
+        return DatasetSource(self._title(plain), _maker(plain), files)
 
-    def _songs_of(self, folder: Path, paths: Sequence[Path]) -> Iterator["Source"]:
+    def _songs_of(self, folder: Path, paths: Sequence[Path]) -> Iterator["DatasetSource"]:
         """The song that a folder is; or one for each file, where all are of one stem."""
-        parts: dict[str, list[Part]] = {stem: [] for stem in self.patterns}
+        parts: dict[str, list[StemSources]] = {stem: [] for stem in self.patterns}
         taken: dict[str, Path] = {}
         for path in paths:
             if stem := self._stem_of(path):
                 twin = taken.setdefault(identity(path.with_suffix("")), path)
                 if twin != path:
                     raise StemsplitError(f"{twin} and {path} would be added up; keep one of the two")
-                parts[stem].append(Part(path))
+                parts[stem].append(StemSources(path))
         files = {stem: tuple(each) for stem, each in parts.items() if each}
         if len(files) > 1:
-            yield Source(self._title(folder), _maker(folder), files)
+            yield DatasetSource(self._title(folder), _maker(folder), files)
             return
         for stem, each in files.items():
             for part in each:
                 plain = part.path.with_suffix("")
-                yield Source(self._title(plain), _maker(folder), {stem: (part,)})
+                yield DatasetSource(self._title(plain), _maker(folder), {stem: (part,)})
 
     def _stem_of(self, path: Path) -> str:
         name = path.name.lower()
@@ -190,7 +190,7 @@ def _maker(path: Path) -> str:
 
 
 @dataclass(frozen=True)
-class Part:
+class StemSources:
     """An audio file, or one of its `n_streams` audio streams, counted from 0."""
 
     path: Path
@@ -237,12 +237,12 @@ def _bounded(reader: AudioReader, path: Path) -> Iterator[FloatArray]:
 
 
 @dataclass(frozen=True)
-class Source:
+class DatasetSource:
     """A song as it lies in the data set: its title, whose it is, and the files of each stem."""
 
     title: str
     maker: str
-    files: Mapping[str, tuple[Part, ...]]
+    files: Mapping[str, tuple[StemSources, ...]]
 
     @property
     def origin(self) -> Origin:
@@ -289,7 +289,9 @@ def add_songs(dataset: Dataset, folder: Path, progress: Callable[[str], None]) -
     return sum(not _add(dataset, source, folder, name, progress) for name, source in missing.items())
 
 
-def _add(dataset: Dataset, source: Source, folder: Path, name: str, progress: Callable[[str], None]) -> bool:
+def _add(
+    dataset: Dataset, source: DatasetSource, folder: Path, name: str, progress: Callable[[str], None]
+) -> bool:
     """Store a song; returns whether that could be done."""
     try:
         if dataset.split == "valid" and not source.is_judge:
@@ -301,7 +303,7 @@ def _add(dataset: Dataset, source: Source, folder: Path, name: str, progress: Ca
     save_song(
         folder,
         name,
-        {stem: Take(waveform) for stem, waveform in stems.items()},
+        {stem: RenderedStem(waveform) for stem, waveform in stems.items()},
         split=dataset.split,
         kind="added",
         maker=source.maker,
@@ -314,7 +316,9 @@ def _add(dataset: Dataset, source: Source, folder: Path, name: str, progress: Ca
     return True
 
 
-def _check_stored(dataset: Dataset, sources: Mapping[str, Source], stored: Mapping[str, Song]) -> None:
+def _check_stored(
+    dataset: Dataset, sources: Mapping[str, DatasetSource], stored: Mapping[str, TrainingSong]
+) -> None:
     for song in stored.values():
         if song.dataset == dataset.name and song.licence != dataset.licence:
             raise StemsplitError(

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplit.training.data.library import Item, Library
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import (
     SHORTEST_S,
     Origin,
-    Song,
+    TrainingSong,
     added_up,
     amend_song,
     find_songs,
@@ -22,7 +23,6 @@ from stemsplit.training.data.songs import (
     save_song,
     stem_of,
 )
-from stemsplit.training.data.take import Take
 
 EXCERPTS = ("passage", "separated")  # kinds of songs that were cut out of recordings
 
@@ -141,7 +141,7 @@ def _keep_listed(
     return kept
 
 
-def _holds(library: Library, recording: Recording, song: Song) -> bool:
+def _holds(library: Library, recording: Recording, song: TrainingSong) -> bool:
     """Whether a song is this recording; one that an earlier version stored is judged by its looks."""
     kinds = {recording.kind, "screened"}
     if (song.split, song.stems) != (recording.split, recording.stems) or song.kind not in kinds:
@@ -151,14 +151,15 @@ def _holds(library: Library, recording: Recording, song: Song) -> bool:
     return song.n_samples == max(library.length(item) for _, item in recording.parts)
 
 
-def _source_of(song: Song) -> str:
+def _source_of(song: TrainingSong) -> str:
     """Name of the recording that a song is, or is an excerpt of: <kind>-<recording>-<start>-<stop>-<stem>."""
     name = song.path.stem
     return name.removeprefix(f"{song.kind}-").rsplit("-", 3)[0] if song.kind in EXCERPTS else name
 
 
-def _sum_stems(library: Library, recording: Recording) -> dict[str, Take]:
+def _sum_stems(library: Library, recording: Recording) -> dict[str, RenderedStem]:
     heard = [(stem, library.audio(item)) for stem, item in recording.parts]
     return {
-        stem: Take(added_up([audio for name, audio in heard if name == stem])) for stem in recording.stems
+        stem: RenderedStem(added_up([audio for name, audio in heard if name == stem]))
+        for stem in recording.stems
     }

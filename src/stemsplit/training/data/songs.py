@@ -18,7 +18,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
 from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.data.library import to_int16
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.types import FloatArray
 
 LIBRARY = ("library", OPEN_DATA)
@@ -28,7 +28,7 @@ Origin = tuple[tuple[str, str, float, float], ...]
 
 
 @dataclass(frozen=True)
-class Song:
+class TrainingSong:
     """Aligned stems of one piece of music.
 
     Parameters
@@ -154,7 +154,7 @@ def in_order(targets: Sequence[str]) -> tuple[str, ...]:
     return TARGETS if are_bundled(targets) else tuple(targets)
 
 
-def songs_of(songs: Iterable[Song], targets: Sequence[str]) -> list[Song]:
+def songs_of(songs: Iterable[TrainingSong], targets: Sequence[str]) -> list[TrainingSong]:
     """Songs that know these targets and no others.
 
     What the library and the virtual band call other is all that is no voice, drum or bass: their songs
@@ -185,7 +185,7 @@ def added_up(waveforms: Sequence[FloatArray]) -> FloatArray:
 def save_song(
     folder: Path,
     name: str,
-    takes: Mapping[str, Take],
+    takes: Mapping[str, RenderedStem],
     *,
     split: str,
     kind: str,
@@ -213,7 +213,7 @@ def save_song(
         file.write(_as_text(facts))
 
 
-def load_songs(folder: Path) -> list[Song]:
+def load_songs(folder: Path) -> list[TrainingSong]:
     """Every song of a folder, by name.
 
     Raises
@@ -229,12 +229,12 @@ def load_songs(folder: Path) -> list[Song]:
     return songs
 
 
-def find_songs(folder: Path) -> list[Song]:
+def find_songs(folder: Path) -> list[TrainingSong]:
     """Every song of a folder that may be empty, by name; `StemsplitError` if one is damaged."""
     return [_load_song(path) for path in sorted(folder.glob("*.json"))]
 
 
-def _load_song(description: Path) -> Song:
+def _load_song(description: Path) -> TrainingSong:
     array = description.with_suffix(".npy")
     try:
         facts = json.loads(description.read_text(encoding="utf-8"))
@@ -242,7 +242,7 @@ def _load_song(description: Path) -> Song:
         made_of = facts.pop("ingredients", {})  # songs of an earlier version say nothing
         facts["ingredients"] = {stem: tuple(names) for stem, names in made_of.items()}
         facts["origin"] = tuple(tuple(part) for part in facts.get("origin", ()))
-        song = Song(path=array, **facts)
+        song = TrainingSong(path=array, **facts)
         # an array that is cut off cannot be mapped; else it would be noticed only when training draws it
         samples = _mapped(array)
     except (OSError, EOFError, ValueError, TypeError, AttributeError) as error:
@@ -262,7 +262,7 @@ def _damaged(description: Path, reason: str) -> StemsplitError:
     )
 
 
-def amend_song(song: Song, **facts: object) -> None:
+def amend_song(song: TrainingSong, **facts: object) -> None:
     """Write other facts into the description of a song; what says them already is left alone."""
     path = song.path.with_suffix(".json")
     written = path.read_bytes()

@@ -1,0 +1,1 @@
+"""Judging models: metrics, validation cases, baselines, reports, ablations."""

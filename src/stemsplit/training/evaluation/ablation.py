@@ -15,8 +15,8 @@ import torch
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import write_json
 from stemsplit.training import TARGETS
-from stemsplit.training.data.songs import Song, songs_of
-from stemsplit.training.evaluation.ablation_rows import ROWS, Row
+from stemsplit.training.data.songs import TrainingSong, songs_of
+from stemsplit.training.evaluation.ablation_rows import ROWS, AblationRow
 from stemsplit.training.evaluation.baseline import baseline_estimates, oracle_estimates
 from stemsplit.training.evaluation.scores import Score
 from stemsplit.training.evaluation.validation import Separate, collect_cases, network_estimates, score_cases
@@ -29,7 +29,7 @@ UNTRAINED: dict[str, Separate] = {"baseline": baseline_estimates, "oracle": orac
 
 
 @dataclass(frozen=True)
-class Training:
+class AblationTraining:
     """What a row's training came to: processor minutes, steps, parameters, hours of audio heard."""
 
     minutes: float = 0.0
@@ -42,12 +42,12 @@ class Training:
 class Result:
     """A finished row."""
 
-    row: Row
-    training: Training
+    row: AblationRow
+    training: AblationTraining
     scores: list[Score]
 
 
-Train = Callable[[Row, Path], tuple[Training, Separate]]
+Train = Callable[[AblationRow, Path], tuple[AblationTraining, Separate]]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Comparison:
     ----------
     folder : Path
         Where it is kept.
-    songs : sequence of Song
+    songs : sequence of TrainingSong
         Of both splits.
     budget : Budget
         What the rows share.
@@ -94,19 +94,21 @@ class Comparison:
     """
 
     def __init__(
-        self, folder: Path, songs: Sequence[Song], budget: Budget, *, train: Train | None = None
+        self, folder: Path, songs: Sequence[TrainingSong], budget: Budget, *, train: Train | None = None
     ) -> None:
         songs = songs_of(songs, TARGETS)
         self.folder, self.budget, self._songs = folder, budget, songs
         self._train = train or (lambda row, run: train_row(row, run, songs, budget))
         self._check_plan()
 
-    def run(self, row: Row) -> Result:
+    def run(self, row: AblationRow) -> Result:
         """Train and score a row, or read what it came to."""
         run = self.folder / row.name
         if found := self.find(row):
             return found
-        training, separate = self._train(row, run) if row.preset else (Training(), UNTRAINED[row.name])
+        training, separate = (
+            self._train(row, run) if row.preset else (AblationTraining(), UNTRAINED[row.name])
+        )
         cases = collect_cases(
             self._songs,
             excerpt_s=self.budget.excerpt_s,
@@ -117,7 +119,7 @@ class Comparison:
         write_json(run / "result.json", asdict(result))
         return result
 
-    def find(self, row: Row) -> Result | None:
+    def find(self, row: AblationRow) -> Result | None:
         """A row that is finished.
 
         Raises
@@ -133,9 +135,9 @@ class Comparison:
             raise StemsplitError(
                 f"{path} is of a row with other settings: {found['row']}; delete its folder to train it again"
             )
-        return Result(row, Training(**found["training"]), [Score(**each) for each in found["scores"]])
+        return Result(row, AblationTraining(**found["training"]), [Score(**each) for each in found["scores"]])
 
-    def results(self, rows: Sequence[Row] = ROWS) -> list[Result]:
+    def results(self, rows: Sequence[AblationRow] = ROWS) -> list[Result]:
         """The rows that are finished, in order."""
         return [result for row in rows if (result := self.find(row))]
 
@@ -156,7 +158,9 @@ class Comparison:
                 )
 
 
-def train_row(row: Row, run: Path, songs: Sequence[Song], budget: Budget) -> tuple[Training, Separate]:
+def train_row(
+    row: AblationRow, run: Path, songs: Sequence[TrainingSong], budget: Budget
+) -> tuple[AblationTraining, Separate]:
     """Train a row's network, or its networks; checkpoints found in `run` are continued.
 
     Raises
@@ -185,7 +189,7 @@ def train_row(row: Row, run: Path, songs: Sequence[Song], budget: Budget) -> tup
 
 
 def _train(
-    row: Row, run: Path, songs: Sequence[Song], budget: Budget, initial: Trainer | None = None
+    row: AblationRow, run: Path, songs: Sequence[TrainingSong], budget: Budget, initial: Trainer | None = None
 ) -> Trainer:
     """Train one network for the minutes of `budget`."""
     preset = find_preset(row.preset)
@@ -207,9 +211,9 @@ def _train(
     return trainer
 
 
-def _training(trainers: Sequence[Trainer]) -> Training:
+def _training(trainers: Sequence[Trainer]) -> AblationTraining:
     """What some trainings came to together."""
-    return Training(
+    return AblationTraining(
         minutes=sum(trainer.elapsed_s for trainer in trainers) / 60,
         steps=sum(trainer.step_number for trainer in trainers),
         n_parameters=sum(p.numel() for trainer in trainers for p in trainer.network.parameters()),

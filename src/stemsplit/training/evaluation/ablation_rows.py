@@ -9,7 +9,7 @@ from stemsplit.training.examples.settings import INGREDIENTS
 
 
 @dataclass(frozen=True)
-class Row:
+class AblationRow:
     """One line of a comparison.
 
     Parameters
@@ -43,25 +43,25 @@ class Row:
 
 
 ROWS = (
-    Row("baseline"),
-    Row("oracle"),
-    Row("openunmix", "openunmix"),
-    Row("openunmix-cpu", "openunmix-cpu"),
-    Row("bandsplit", "cpu"),
-    Row("bandsplit-sigmoid", "cpu", {"mask": "sigmoid"}),
-    Row("bandsplit-l1", "cpu", {"loss": "l1"}),
-    Row("bandsplit-waveform", "cpu", {"loss": "log_energy+waveform"}),
-    Row("bandsplit-wide", "cpu", {"n_features": 96}),
-    Row("bandsplit-shallow", "cpu", {"n_layers": 4}),
-    Row("bandsplit-short", "cpu", {"dilations": [1, 2] * 6}),
-    Row("bandsplit-adamw", "cpu", fit={"optimiser": "adamw"}),
-    Row("fine-tuned", "cpu", one_target=0.5),
-    Row("one-by-one", "cpu", one_target=1.0),
-    *(Row(f"without-{name}", "cpu", remix={"without": (name,)}) for name in INGREDIENTS),
+    AblationRow("baseline"),
+    AblationRow("oracle"),
+    AblationRow("openunmix", "openunmix"),
+    AblationRow("openunmix-cpu", "openunmix-cpu"),
+    AblationRow("bandsplit", "cpu"),
+    AblationRow("bandsplit-sigmoid", "cpu", {"mask": "sigmoid"}),
+    AblationRow("bandsplit-l1", "cpu", {"loss": "l1"}),
+    AblationRow("bandsplit-waveform", "cpu", {"loss": "log_energy+waveform"}),
+    AblationRow("bandsplit-wide", "cpu", {"n_features": 96}),
+    AblationRow("bandsplit-shallow", "cpu", {"n_layers": 4}),
+    AblationRow("bandsplit-short", "cpu", {"dilations": [1, 2] * 6}),
+    AblationRow("bandsplit-adamw", "cpu", fit={"optimiser": "adamw"}),
+    AblationRow("fine-tuned", "cpu", one_target=0.5),
+    AblationRow("one-by-one", "cpu", one_target=1.0),
+    *(AblationRow(f"without-{name}", "cpu", remix={"without": (name,)}) for name in INGREDIENTS),
 )
 
 
-def find_rows(names: str) -> list[Row]:
+def find_rows(names: str) -> list[AblationRow]:
     """Rows by their names, joined by commas; all of them for an empty text.
 
     Raises

@@ -12,7 +12,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.evaluation.metrics import sdr
 from stemsplit.training.evaluation.scores import Score, load_scores, save_scores
-from stemsplit.training.evaluation.validation import Case, score_cases
+from stemsplit.training.evaluation.validation import ValidationCase, score_cases
 from stemsplit.training.networks.spectra import inverse, whole_transform
 from stemsplit.types import FloatArray
 
@@ -21,7 +21,7 @@ BASS_BELOW_HZ = 180.0
 VOICE_HZ = (180.0, 6000.0)
 
 
-def baseline_estimates(case: Case) -> FloatArray:
+def baseline_estimates(case: ValidationCase) -> FloatArray:
     """Separation without a model: harmonic-percussive split (Fitzgerald 2010), then frequency bands.
 
     Where other targets than `TARGETS` are wanted, each gets an equal share of the mixture.
@@ -54,7 +54,7 @@ def baseline_estimates(case: Case) -> FloatArray:
     return np.stack(estimates).astype(np.float32)
 
 
-def oracle_estimates(case: Case) -> FloatArray:
+def oracle_estimates(case: ValidationCase) -> FloatArray:
     """Separation by the ratio mask of the true stems' magnitudes, at the model's own STFT."""
     spectra = whole_transform(torch.from_numpy(case.stems))
     magnitudes = spectra.abs()
@@ -63,7 +63,7 @@ def oracle_estimates(case: Case) -> FloatArray:
 
 
 def reference_scores(
-    cases: Sequence[Case], path: Path, *, framewise: Collection[str] = ()
+    cases: Sequence[ValidationCase], path: Path, *, framewise: Collection[str] = ()
 ) -> dict[str, list[Score]]:
     """Scores of baseline and oracle: those kept at `path` if they are of these cases, else made and kept."""
     with contextlib.suppress(StemsplitError):  # none are kept, or they are damaged
@@ -78,7 +78,7 @@ def reference_scores(
     return scores
 
 
-def _are_of(scores: Sequence[Score], cases: Sequence[Case], framewise: Collection[str]) -> bool:
+def _are_of(scores: Sequence[Score], cases: Sequence[ValidationCase], framewise: Collection[str]) -> bool:
     """Whether scores are of these cases: songs may have been made anew under the same names."""
     if not set(framewise) <= {score.case for score in scores if score.n_frames}:
         return False

@@ -11,13 +11,13 @@ from stemsplit.separation.recipe import RESIDUAL
 from stemsplit.separation.separator import Separator
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.data.songs import in_order
-from stemsplit.training.evaluation.validation import Case, Separate, network_estimates
+from stemsplit.training.evaluation.validation import Separate, ValidationCase, network_estimates
 from stemsplit.training.fit.checkpoint import load_average, load_state
 from stemsplit.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """A way to separate a case, and what its training left out.
 
     Parameters
@@ -35,9 +35,9 @@ class Contender:
     targets: tuple[str, ...] = TARGETS
 
 
-def open_contender(
+def open_candidate(
     path: Path, *, threads: int, wiener: int = 0, shifts: int = 1, others: Sequence[Path] = ()
-) -> Contender:
+) -> Candidate:
     """Open a run's folder, or an ``.onnx`` file.
 
     Parameters
@@ -66,10 +66,10 @@ def open_contender(
     checkpoint = path / "checkpoint.pt"
     without: Sequence[str] = load_state(checkpoint).get("without", ())
     network = load_average(checkpoint)
-    return Contender(network_estimates(network), tuple(without), network.targets)
+    return Candidate(network_estimates(network), tuple(without), network.targets)
 
 
-def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: int) -> Contender:
+def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: int) -> Candidate:
     """Model files on the CPU, as a user gets them; several are an ensemble."""
     separator = Separator(
         models=paths, device="cpu", threads=threads, wiener=wiener, shifts=shifts, ensemble=len(paths) > 1
@@ -79,8 +79,8 @@ def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: in
     if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
         raise ModelError(f"{paths[0]} gives {', '.join(given)} only; models of all the music can be judged")
 
-    def separate(case: Case) -> FloatArray:
+    def separate(case: ValidationCase) -> FloatArray:
         stems = separator(case.mixture, SAMPLE_RATE)
         return np.stack([stems[target] for target in targets])
 
-    return Contender(separate, targets=targets)
+    return Candidate(separate, targets=targets)

@@ -6,7 +6,7 @@ import numpy as np
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.evaluation.metrics import is_silent, leakage_db, sdr
-from stemsplit.training.evaluation.validation import Case
+from stemsplit.training.evaluation.validation import ValidationCase
 from stemsplit.types import FloatArray
 
 WIDTH, HEIGHT, DPI = 1600, 1800, 100  # pixels
@@ -40,12 +40,12 @@ def log_spectrogram(waveform: FloatArray) -> FloatArray:
     return np.asarray(10 * np.log10(np.stack(rows) + 1e-10), np.float32)
 
 
-def draw_case(case: Case, estimates: FloatArray, picture: Path) -> None:
+def draw_case(case: ValidationCase, estimates: FloatArray, picture: Path) -> None:
     """Write a PNG of `WIDTH` x `HEIGHT` pixels: the mixture above, then a row for each target.
 
     Parameters
     ----------
-    case : Case
+    case : ValidationCase
         Its references are drawn on the left. What is not known is drawn as one, in the place it has.
     estimates : FloatArray, shape (targets, 2, samples)
         Drawn on the right.
@@ -85,11 +85,11 @@ def draw_case(case: Case, estimates: FloatArray, picture: Path) -> None:
     figure.savefig(picture)
 
 
-def _unknown(case: Case, target: str) -> str:
+def _unknown(case: ValidationCase, target: str) -> str:
     return "" if target in case.known else " not known alone"
 
 
-def _figure(case: Case, reference: FloatArray, estimate: FloatArray, target: str) -> str:
+def _figure(case: ValidationCase, reference: FloatArray, estimate: FloatArray, target: str) -> str:
     if target not in case.known:
         return "not judged"
     if is_silent(reference):

@@ -19,7 +19,7 @@ import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.data.songs import Song, songs_of, targets_of
+from stemsplit.training.data.songs import TrainingSong, songs_of, targets_of
 from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
 from stemsplit.training.evaluation.bss_eval import has_sound, take_apart
 from stemsplit.training.evaluation.metrics import (
@@ -39,7 +39,7 @@ FRAMEWISE_SONGS = 6  # of a source at most: taking one excerpt apart costs up to
 
 
 @dataclass(frozen=True)
-class Case:
+class ValidationCase:
     """One excerpt: its source, its song, its stems ``(targets, 2, samples)``, the targets that are known.
 
     Unseparated music stands in the place of the last of the targets that it may hold.
@@ -59,22 +59,22 @@ class Case:
         return total
 
 
-Separate = Callable[[Case], FloatArray]
+Separate = Callable[[ValidationCase], FloatArray]
 
 
 def collect_cases(
-    songs: Sequence[Song],
+    songs: Sequence[TrainingSong],
     *,
     excerpt_s: float,
     n_excerpts: int,
     without: Collection[str] = (),
     targets: Sequence[str] = TARGETS,
-) -> list[Case]:
+) -> list[ValidationCase]:
     """Cut the validation set out of the songs of split "valid".
 
     Parameters
     ----------
-    songs : sequence of Song
+    songs : sequence of TrainingSong
         Songs of any split; those of "train" are passed over.
     excerpt_s : float
         Length of an excerpt at most.
@@ -106,15 +106,15 @@ def collect_cases(
 def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separate:
     """Separation by a network, as a function of a case."""
 
-    def separate(case: Case) -> FloatArray:
+    def separate(case: ValidationCase) -> FloatArray:
         return network.estimates(torch.from_numpy(case.mixture).to(device)).cpu().numpy()
 
     return separate
 
 
-def framewise_names(cases: Iterable[Case]) -> frozenset[str]:
+def framewise_names(cases: Iterable[ValidationCase]) -> frozenset[str]:
     """Cases that stand for their source in figures that are slow: the middle one of each of a few songs."""
-    by_song: dict[tuple[str, str], list[Case]] = defaultdict(list)
+    by_song: dict[tuple[str, str], list[ValidationCase]] = defaultdict(list)
     for case in cases:
         by_song[(case.source, case.song)].append(case)
     by_source: dict[str, list[str]] = defaultdict(list)
@@ -123,7 +123,9 @@ def framewise_names(cases: Iterable[Case]) -> frozenset[str]:
     return frozenset(name for names in by_source.values() for name in names[:FRAMEWISE_SONGS])
 
 
-def score_cases(cases: Iterable[Case], separate: Separate, *, framewise: Collection[str] = ()) -> list[Score]:
+def score_cases(
+    cases: Iterable[ValidationCase], separate: Separate, *, framewise: Collection[str] = ()
+) -> list[Score]:
     """Figures of every known target of every case; those of museval for the cases named in `framewise`.
 
     Raises
@@ -141,7 +143,7 @@ def score_cases(cases: Iterable[Case], separate: Separate, *, framewise: Collect
     return scores
 
 
-def _score(case: Case, target: str, estimates: FloatArray, slow: Mapping[str, Any]) -> Score:
+def _score(case: ValidationCase, target: str, estimates: FloatArray, slow: Mapping[str, Any]) -> Score:
     index = case.targets.index(target)
     reference, estimate, mixture = case.stems[index], estimates[index], case.mixture
     return Score(
@@ -157,7 +159,7 @@ def _score(case: Case, target: str, estimates: FloatArray, slow: Mapping[str, An
     )
 
 
-def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str, Any]]:
+def _framewise_figures(case: ValidationCase, estimates: FloatArray) -> dict[str, dict[str, Any]]:
     """Figures of museval by target; targets that are not known are one source, the rest."""
     rows = {
         target: (case.stems[index], estimates[index])
@@ -178,7 +180,7 @@ def _framewise_figures(case: Case, estimates: FloatArray) -> dict[str, dict[str,
     }
 
 
-def _cut(song: Song, n_samples: int, n_excerpts: int, targets: Sequence[str]) -> list[Case]:
+def _cut(song: TrainingSong, n_samples: int, n_excerpts: int, targets: Sequence[str]) -> list[ValidationCase]:
     """Excerpts of a song of several stems; one that has no stem of a target is silent there."""
     name = song.path.stem
     unknown = {target for stem in song.stems if "+" in stem for target in targets_of(stem)}
@@ -194,18 +196,18 @@ def _cut(song: Song, n_samples: int, n_excerpts: int, targets: Sequence[str]) ->
         for stem in song.stems:
             stems[targets.index(targets_of(stem)[-1])] += song.read(stem, start, length)
         title = f"{name} {start / SAMPLE_RATE:.0f} s"
-        cases.append(Case(title, _source(song), name, stems, known, tuple(targets)))
+        cases.append(ValidationCase(title, _source(song), name, stems, known, tuple(targets)))
     return cases
 
 
-def _unseen(songs: Sequence[Song]) -> list[Song]:
+def _unseen(songs: Sequence[TrainingSong]) -> list[TrainingSong]:
     """Multitracks for training of makers whose music is in no other song for training."""
     train = [song for song in songs if song.split == "train"]
     heard = {song.maker for song in train if song.kind != "multitrack"} - {""}
     return [song for song in train if song.kind == "multitrack" and song.maker not in heard]
 
 
-def _source(song: Song) -> str:
+def _source(song: TrainingSong) -> str:
     if song.split == "train":
         return UNSEEN_SOURCE
     if song.dataset or song.kind == "render":
@@ -213,7 +215,7 @@ def _source(song: Song) -> str:
     return "mdn-funk" if "mdn-funk" in song.path.stem else "album"
 
 
-def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
+def _sung_over(singer: TrainingSong, backing: TrainingSong, n_samples: int) -> ValidationCase:
     """A dry voice over real music, both at the level they have in a record."""
     length = min(n_samples, singer.n_samples, backing.n_samples)
     stems = np.zeros((len(TARGETS), 2, length), np.float32)
@@ -222,4 +224,4 @@ def _sung_over(singer: Song, backing: Song, n_samples: int) -> Case:
         gain_db = record_level_db(stem) - song.level_db(stem)
         stems[index] = song.read(stem, start, length) * 10 ** (gain_db / 20)
     name = f"{singer.path.stem} over {backing.path.stem}"
-    return Case(name, "pjs", singer.path.stem, stems, ("vocals",))
+    return ValidationCase(name, "pjs", singer.path.stem, stems, ("vocals",))

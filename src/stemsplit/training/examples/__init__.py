@@ -1,0 +1,1 @@
+"""Training examples: sampling songs, mixing them, augmenting stems."""

@@ -12,9 +12,9 @@ from numpy.random import Generator
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.data.songs import Song, songs_of, targets_of
+from stemsplit.training.data.songs import TrainingSong, songs_of, targets_of
 from stemsplit.training.examples.augment import at_speed, augmented, mastered
-from stemsplit.training.examples.pool import Pool
+from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.types import FloatArray
 
@@ -53,7 +53,7 @@ class Remixer:
 
     Parameters
     ----------
-    songs : sequence of Song
+    songs : sequence of TrainingSong
         All must be of split "train", or all of "valid".
     settings : RemixSettings
         How examples are drawn.
@@ -70,7 +70,7 @@ class Remixer:
 
     def __init__(
         self,
-        songs: Sequence[Song],
+        songs: Sequence[TrainingSong],
         settings: RemixSettings,
         *,
         seed: int,
@@ -82,10 +82,10 @@ class Remixer:
         self.n_songs = len(songs)
         songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
         self.heard = frozenset(song.source for song in songs)
-        self._whole = Pool([song for song in songs if self._is_whole(song)], settings.maker)
+        self._whole = WeightedSampler([song for song in songs if self._is_whole(song)], settings.maker)
         self._pools = {target: self._pool(songs, target) for target in self.targets}
-        self._backing = Pool([song for song in songs if self._backing_stem(song)])
-        self._partial = Pool([song for song in songs if self._partial_stem(song)])
+        self._backing = WeightedSampler([song for song in songs if self._backing_stem(song)])
+        self._partial = WeightedSampler([song for song in songs if self._partial_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
         self._check_shares()
         if "cross-song" in settings.without and not self._whole:
@@ -119,7 +119,7 @@ class Remixer:
         is_coherent = draw >= 1 - settings.coherent and self._whole
         return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
 
-    def _completed(self, rng: Generator, song: Song, composite: str) -> Example:
+    def _completed(self, rng: Generator, song: TrainingSong, composite: str) -> Example:
         """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
         held = [target for target in self.targets if target in targets_of(composite)]
         cuts = {held[-1]: self._cut(rng, song, composite)}
@@ -178,7 +178,7 @@ class Remixer:
             stem /= math.hypot(1, share)
         return stem
 
-    def _cut(self, rng: Generator, song: Song, stem: str) -> FloatArray:
+    def _cut(self, rng: Generator, song: TrainingSong, stem: str) -> FloatArray:
         """Cut a stretch of a stem at the level it has in a record, more or less."""
         n_samples = self.settings.n_samples
         spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
@@ -190,30 +190,30 @@ class Remixer:
         cut *= 10 ** (min(level_db - song.level_db(stem), MAX_GAIN_DB) / 20)
         return augmented(rng, cut, self.settings.augment)
 
-    def _start(self, rng: Generator, song: Song) -> int:
+    def _start(self, rng: Generator, song: TrainingSong) -> int:
         return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))
 
-    def _allows(self, song: Song, stem: str) -> bool:
+    def _allows(self, song: TrainingSong, stem: str) -> bool:
         """Whether nothing that is to be left out went into a stem."""
         return not set(song.ingredients.get(stem, ())) & set(self.settings.without)
 
-    def _is_whole(self, song: Song) -> bool:
+    def _is_whole(self, song: TrainingSong) -> bool:
         """Whether a song can give all stems of an example."""
         is_alive = song.is_whole and min(song.levels_db) > DEAD_DB
         return is_alive and all(self._allows(song, stem) for stem in song.stems)
 
-    def _backing_stem(self, song: Song) -> str:
+    def _backing_stem(self, song: TrainingSong) -> str:
         """The stem of unseparated music that lacks the voice alone; empty if there is none."""
         if len(self._voiceless) == len(self.targets):
             return ""
         return next((stem for stem in _composites(song) if set(targets_of(stem)) == self._voiceless), "")
 
-    def _partial_stem(self, song: Song) -> str:
+    def _partial_stem(self, song: TrainingSong) -> str:
         """The stem of unseparated music that lacks more or other than the voice; empty if there is none."""
         whole = (self._voiceless, frozenset(self.targets))
         return next((stem for stem in _composites(song) if frozenset(targets_of(stem)) not in whole), "")
 
-    def _ingredient(self, song: Song) -> str:
+    def _ingredient(self, song: TrainingSong) -> str:
         """Which of `settings.INGREDIENTS` a song is as a whole; empty if none."""
         if song.kind != "added":
             return _KINDS.get(song.kind, "")
@@ -227,9 +227,9 @@ class Remixer:
             listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
             raise StemsplitError(f"shares of the examples are together more than all of them: {listed}")
 
-    def _pool(self, songs: Sequence[Song], target: str) -> Pool:
+    def _pool(self, songs: Sequence[TrainingSong], target: str) -> WeightedSampler:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
-        pool = Pool([song for song in having if self._allows(song, target)], self.settings.maker)
+        pool = WeightedSampler([song for song in having if self._allows(song, target)], self.settings.maker)
         if not pool:
             without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
             raise StemsplitError(
@@ -258,7 +258,7 @@ def record_level_db(stem: str) -> float:
     return round(10 * math.log10(power) - 0.65, 1)
 
 
-def _composites(song: Song) -> list[str]:
+def _composites(song: TrainingSong) -> list[str]:
     return [stem for stem in song.stems if "+" in stem]
 
 
@@ -266,7 +266,7 @@ def _of(values: Mapping[str, float], target: str) -> float:
     return values.get(target, values["other"])
 
 
-def _coherent_gain_db(rng: Generator, song: Song, target: str) -> float:
+def _coherent_gain_db(rng: Generator, song: TrainingSong, target: str) -> float:
     """What brings a stem to its place in a mixture of its own song; a real mixture keeps its balance."""
     if song.kind == "render":
         return min(record_level_db(target) + rng.normal(0, 3) - song.level_db(target), MAX_GAIN_DB)

@@ -1,0 +1,1 @@
+"""Fitting networks: trainer, optimiser, checkpoints, presets."""

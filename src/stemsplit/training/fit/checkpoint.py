@@ -63,7 +63,7 @@ def precision_of(state: dict[str, Any]) -> str:
     return str(state.get("precision", "bfloat16"))
 
 
-def heard_by(path: Path) -> frozenset[tuple[str, str]]:
+def training_sources_of(path: Path) -> frozenset[tuple[str, str]]:
     """Where what the weights of a checkpoint or an exported model have heard came from, each with its terms.
 
     Raises
@@ -139,7 +139,7 @@ def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], ta
         raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error
 
 
-def meet_half_way(network: SeparationNetwork, path: Path) -> None:
+def average_weights(network: SeparationNetwork, path: Path) -> None:
     """Give a network the mean of its own weights and those of a checkpoint or an exported model.
 
     Where one was trained on from the other the loss hardly rises between them, and music unlike any that was

@@ -22,7 +22,7 @@ Inputs = tuple[Tensor, Tensor, Tensor]
 _PATIENCE_S = 60
 
 
-class Feed:
+class ExampleLoader:
     """Inputs of one step after the other; a step's depend on the seeds and on its number alone.
 
     Parameters

@@ -23,16 +23,16 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.fit.checkpoint import (
-    heard_by,
     heard_in,
     load_initial,
     load_state,
     network_of,
     optimiser_of,
     save_state,
+    training_sources_of,
 )
 from stemsplit.training.fit.curves import CurveLog
-from stemsplit.training.fit.loader import Feed
+from stemsplit.training.fit.loader import ExampleLoader
 from stemsplit.training.fit.optimiser import make_optimisers
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.base import SeparationNetwork
@@ -87,7 +87,7 @@ class Trainer:
         self._without = set(remixer.settings.without)  # over all resumptions
         self._initial = initial.name if initial else ""
         self._heard = remixer.heard  # likewise
-        self._feed = Feed(remixer, settings, network.n_bins)
+        self._feed = ExampleLoader(remixer, settings, network.n_bins)
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
         if self.checkpoint.exists():
@@ -272,7 +272,7 @@ class Trainer:
         if initial:
             load_initial(self.network, initial)
             self._without = set()  # nobody says what those weights have heard
-            self._heard |= heard_by(initial)
+            self._heard |= training_sources_of(initial)
         else:
             examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
             self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)

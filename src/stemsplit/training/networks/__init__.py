@@ -1,0 +1,1 @@
+"""Networks, their transforms and their losses."""

@@ -20,10 +20,10 @@ from torch.nn import functional
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.networks.bands import BandLayout, four_powers
 from stemsplit.training.networks.base import SeparationNetwork, checked_targets
-from stemsplit.training.networks.growth import deepened, retargeted, widened
 from stemsplit.training.networks.loss import l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.networks.precision import autocast
 from stemsplit.training.networks.spectra import as_input, inverse, make_batch, whole_transform
+from stemsplit.training.networks.widening import deepen, retarget, widen
 
 MASKS = ("softmax", "sigmoid")
 LOSSES = ("log_energy", "l1", "log_energy+waveform")
@@ -172,10 +172,10 @@ class BandSplit(SeparationNetwork):
     def grown(self, weights: dict[str, Tensor], targets: Sequence[str]) -> dict[str, Tensor]:
         """Weights of a network with fewer layers, a whole number of times as narrow, or of other targets."""
         own, end = self.state_dict(), "decode.0.bias"
-        grown = deepened(widened(weights, own), own)
+        grown = deepen(widen(weights, own), own)
         if end in grown and grown[end].shape == own[end].shape and set(targets) < set(self.targets):
             return grown  # an export of some of the targets of one softmax holds the masks of all
-        return grown if tuple(targets) == self.targets else retargeted(grown, own, targets, self.targets)
+        return grown if tuple(targets) == self.targets else retarget(grown, own, targets, self.targets)
 
     def attenuated(self, attenuation_db: float) -> "BandSplit":
         """The same weights in a network that hears the mixture so much softer."""

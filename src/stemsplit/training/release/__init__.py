@@ -1,0 +1,1 @@
+"""Releasing a run: ONNX export, parity check, model card."""

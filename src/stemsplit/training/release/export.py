@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files.atomic import whole_file
 from stemsplit.models.spec import ModelSpec
-from stemsplit.separation.spectral_pipeline import LaneSpec
+from stemsplit.separation.spectral_pipeline import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import LIBRARY
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
@@ -235,6 +235,6 @@ def _cost(model: ModelProto, spec: ModelSpec) -> int:
     """Multiply-adds for a second of audio in chunks of the model's length, their context included."""
     n_frames = 8  # the work grows with the frames
     mixture = np.zeros((1, 2 * spec.n_channels, spec.stft.n_bins, n_frames), np.float32)
-    chunks = LaneSpec.of(spec, chunk_s=None, overlap_s=None).chunks
+    chunks = SpectralPipelineSpec.of(spec, chunk_s=None, overlap_s=None).chunks
     heard = (chunks.step + chunks.fade + 2 * chunks.context) / chunks.step
     return round(count_macs(model, mixture) / n_frames * heard * spec.sample_rate / spec.hop_length)

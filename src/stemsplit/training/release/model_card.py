@@ -11,19 +11,19 @@ from stemsplit.registry.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.curation.pseudo_labels import SURE_DB
 from stemsplit.training.data.library import Library
-from stemsplit.training.data.songs import LIBRARY, Song, are_bundled, load_songs, songs_of
+from stemsplit.training.data.songs import LIBRARY, TrainingSong, are_bundled, load_songs, songs_of
 from stemsplit.training.data.sources import UNSEEN_SOURCE
 from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import sources_of
 from stemsplit.training.examples.remix import layer_chance
 from stemsplit.training.fit.checkpoint import (
-    heard_by,
     heard_in,
     load_bandsplit,
     load_state,
     network_of,
     optimiser_of,
     precision_of,
+    training_sources_of,
 )
 from stemsplit.training.release.provenance import data_section, made_section
 from stemsplit.training.release.reproduction import AS_TRAINED, Exported, reproduction_section
@@ -99,7 +99,7 @@ def write_card(
         The library was trained on, whose sources have to be credited, and is not given.
     """
     state = load_state(run / "checkpoint.pt")
-    heard = heard_in(state).union(heard_by(exported.mean_with) if exported.mean_with else ())
+    heard = heard_in(state).union(training_sources_of(exported.mean_with) if exported.mean_with else ())
     targets = network_of(state).targets
     songs = [
         song
@@ -152,7 +152,7 @@ inside the graph. The lowest {layout.n_low} bins have a mask each, above them {l
 A {head} makes the masks."""
 
 
-def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, exported: Exported) -> str:
+def _training(state: dict[str, Any], songs: Sequence[TrainingSong], hardware: str, exported: Exported) -> str:
     minutes: dict[str, float] = defaultdict(float)
     remix = state["remix"]
     for song in songs:
@@ -184,7 +184,7 @@ def _training(state: dict[str, Any], songs: Sequence[Song], hardware: str, expor
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
 
 
-def _examples(state: dict[str, Any], songs: Sequence[Song]) -> str:
+def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
     """How examples were drawn, as far as there were songs for it."""
     remix, pools = state["remix"], state.get("pools", ("backing", "partial", "coherent"))
     shares = {

@@ -20,7 +20,7 @@ TOLERANCE = 1e-3  # of a mask; of an estimate, relative to its amplitude: -60 dB
 
 
 @dataclass(frozen=True)
-class Case:
+class ParityCase:
     """An input ``(batch, 4, bins, frames)`` and its masks ``(batch, targets, 2, rows, frames)``."""
 
     mixture: FloatArray
@@ -35,15 +35,15 @@ class Reference:
     ----------
     layout : BandLayout
         The bins of each row of a mask.
-    noise : sequence of Case
+    noise : sequence of ParityCase
         At several batch sizes and lengths.
-    music : Case
+    music : ParityCase
         Levels fall with the frequency, as in songs.
     """
 
     layout: BandLayout
-    noise: Sequence[Case]
-    music: Case
+    noise: Sequence[ParityCase]
+    music: ParityCase
 
     @classmethod
     def of(cls, masks: Callable[[Tensor], Tensor], layout: BandLayout) -> "Reference":
@@ -55,7 +55,7 @@ class Reference:
             for n_batch, n_frames in ((1, 3), (3, 31))
         ]
         with torch.inference_mode():
-            cases = [Case(each.numpy(), masks(each).numpy()) for each in (*noise, _make_music())]
+            cases = [ParityCase(each.numpy(), masks(each).numpy()) for each in (*noise, _make_music())]
         return cls(layout, cases[:-1], cases[-1])
 
     def error(self, model: ModelProto) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.data.songs import LIBRARY, Song
+from stemsplit.training.data.songs import LIBRARY, TrainingSong
 
 # Beside the audio of the index: patterns, and sounds that fluidsynth played.
 PATTERNS = (
@@ -23,7 +23,9 @@ shortened and re-encoded. All recordings were trimmed, in places mixed to stereo
 and re-encoded."""
 
 
-def data_section(library: Library | None, heard: Collection[tuple[str, str]], songs: Sequence[Song]) -> str:
+def data_section(
+    library: Library | None, heard: Collection[tuple[str, str]], songs: Sequence[TrainingSong]
+) -> str:
     """Sources, licences and credits of the library, if it was heard, and of everything else.
 
     Parameters
@@ -32,7 +34,7 @@ def data_section(library: Library | None, heard: Collection[tuple[str, str]], so
         The library.
     heard : collection of (str, str)
         What the weights have heard and its terms, see `checkpoint.heard_by`.
-    songs : sequence of Song
+    songs : sequence of TrainingSong
         What of it is there to be counted.
 
     Raises
@@ -50,7 +52,7 @@ def data_section(library: Library | None, heard: Collection[tuple[str, str]], so
     return "\n\n".join(["## Data", *parts])
 
 
-def made_section(songs: Sequence[Song]) -> str:
+def made_section(songs: Sequence[TrainingSong]) -> str:
     """What the songs are made of, so that an ablation can be read against how much there was."""
     minutes: dict[tuple[str, str], float] = defaultdict(float)
     for song in songs:
@@ -88,7 +90,7 @@ material (the PJS singer) is used for validation only, like everything that
 Credits required by terms: {CREDITS}"""
 
 
-def _others(heard: Sequence[tuple[str, str]], songs: Sequence[Song]) -> str:
+def _others(heard: Sequence[tuple[str, str]], songs: Sequence[TrainingSong]) -> str:
     rows = []
     for source in heard:
         found = [song for song in songs if song.source == source]
@@ -102,11 +104,11 @@ def _others(heard: Sequence[tuple[str, str]], songs: Sequence[Song]) -> str:
 {listed}"""
 
 
-def _minutes(song: Song) -> float:
+def _minutes(song: TrainingSong) -> float:
     return song.n_samples / SAMPLE_RATE / 60
 
 
-def _plain(song: Song) -> str:
+def _plain(song: TrainingSong) -> str:
     if song.dataset:
         return song.dataset
     return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"

@@ -9,7 +9,7 @@ from typing import Any
 from stemsplit.registry.catalog import read_spec
 from stemsplit.training import TARGETS
 from stemsplit.training.data.recordings import EXCERPTS
-from stemsplit.training.data.songs import LIBRARY, Song
+from stemsplit.training.data.songs import LIBRARY, TrainingSong
 from stemsplit.training.examples.settings import SHARES, RemixSettings
 from stemsplit.training.fit.checkpoint import network_of, optimiser_of
 from stemsplit.training.fit.presets import PRESETS
@@ -61,7 +61,7 @@ def _changes(state: dict[str, Any]) -> str:
 def reproduction_section(
     state: dict[str, Any],
     heard: Collection[tuple[str, str]],
-    songs: Sequence[Song],
+    songs: Sequence[TrainingSong],
     model: Path,
     *,
     note: str,
@@ -75,7 +75,7 @@ def reproduction_section(
         The run's checkpoint.
     heard : collection of (str, str)
         What the weights have heard and its terms.
-    songs : sequence of Song
+    songs : sequence of TrainingSong
         What was trained on.
     model : Path
         The exported model.
@@ -108,7 +108,7 @@ python -m stemsplit.training card RUN {library}--work WORK --model {file} {optio
 ```"""
 
 
-def _material(songs: Sequence[Song], seed: int) -> Iterator[str]:
+def _material(songs: Sequence[TrainingSong], seed: int) -> Iterator[str]:
     """Commands that make the songs."""
     if any(not song.dataset for song in songs):
         n_renders = sum(song.kind == "render" for song in songs)

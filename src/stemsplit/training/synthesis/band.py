@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training.data.library import Library
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis.bass import BassMaker
 from stemsplit.training.synthesis.bass_lines import draw_line, harmony, locked
 from stemsplit.training.synthesis.clock import on_one_clock
@@ -21,7 +21,7 @@ from stemsplit.training.synthesis.effects import levelled
 from stemsplit.training.synthesis.grooves import draw_groove, fitted_tempo, looped, with_breaks
 from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.layers import UNPITCHED
-from stemsplit.training.synthesis.midi import Part, Pattern, pattern_names, read_pattern
+from stemsplit.training.synthesis.midi import MidiPart, Pattern, pattern_names, read_pattern
 from stemsplit.training.synthesis.other import BASSES, VOICES, OtherMaker
 from stemsplit.training.synthesis.soundfont import SOUNDFONT, check_soundfont
 from stemsplit.training.synthesis.vocals import VocalMaker
@@ -31,13 +31,13 @@ _OF_OTHER_STEMS = UNPITCHED.union(BASSES)
 
 
 @dataclass(frozen=True)
-class Score:
+class SongScore:
     """Who plays what in one song, and the beat they share."""
 
-    drums: Part
-    bass: Part
-    others: tuple[Part, ...]
-    melody: Part
+    drums: MidiPart
+    bass: MidiPart
+    others: tuple[MidiPart, ...]
+    melody: MidiPart
     pulse: Pulse
 
 
@@ -72,7 +72,7 @@ class Band:
         self._other = OtherMaker(library, by_category["other"], rooms)
         self._vocals = VocalMaker(library, by_category["vocals"], rooms)
 
-    def song(self, number: int) -> dict[str, Take]:
+    def song(self, number: int) -> dict[str, RenderedStem]:
         """Render song `number`: its stems by name, of about one peak; `remix` gives them levels."""
         rng = np.random.default_rng((self._seed, number))
         score = self._score(rng)
@@ -88,7 +88,7 @@ class Band:
             name: replace(take, waveform=levelled(take.waveform, peaks[name])) for name, take in takes.items()
         }
 
-    def _score(self, rng: Generator) -> Score:
+    def _score(self, rng: Generator) -> SongScore:
         """Draw patterns until one has enough notes in it."""
         while True:
             source = str(rng.choice(["freedoom", "tannerhelland", "pop909"], p=[0.5, 0.2, 0.3]))
@@ -105,7 +105,7 @@ class Band:
             if sum(len(part.notes) for part in others) >= 3 * _MIN_NOTES:
                 return self._arranged(pattern, others, Pulse(pulse.beat_s * stretch), rng)
 
-    def _arranged(self, pattern: Pattern, others: list[Part], pulse: Pulse, rng: Generator) -> Score:
+    def _arranged(self, pattern: Pattern, others: list[MidiPart], pulse: Pulse, rng: Generator) -> SongScore:
         own_drums = [p for p in pattern.parts if p.is_drums and len(p.notes) > 4 * _MIN_NOTES]
         basses = [p for p in pattern.parts if p.program in BASSES and len(p.notes) > _MIN_NOTES]
         melodies = [part for part in others if part.name == "MELODY" or part.program in VOICES]
@@ -113,9 +113,9 @@ class Band:
         rest = [part for part in others if part not in melodies[:1]] or others
         drums = self._drum_part(own_drums, 60 / pulse.beat_s, rng)
         bass = self._bass_part(basses, others, drums, 60 / pulse.beat_s, rng)
-        return Score(drums, bass, tuple(rest), melody, pulse)
+        return SongScore(drums, bass, tuple(rest), melody, pulse)
 
-    def _drum_part(self, own: list[Part], tempo: float, rng: Generator) -> Part:
+    def _drum_part(self, own: list[MidiPart], tempo: float, rng: Generator) -> MidiPart:
         """The song's own drums, a human performance, or a groove in one of the styles."""
         draw = rng.random()
         if draw < 0.55:
@@ -125,8 +125,8 @@ class Band:
         return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.5 else part
 
     def _bass_part(
-        self, own: list[Part], others: list[Part], drums: Part, tempo: float, rng: Generator
-    ) -> Part:
+        self, own: list[MidiPart], others: list[MidiPart], drums: MidiPart, tempo: float, rng: Generator
+    ) -> MidiPart:
         """The song's own bass or a line over its harmony, played with the kick."""
         kicks = kick_times(drums)
         if own and rng.random() < 0.55:
@@ -139,7 +139,7 @@ class Band:
             part = locked(part, kicks, rng, added=float(rng.uniform(0, 0.5)))
         return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.35 else part
 
-    def _performance(self, tempo: float, rng: Generator) -> Part:
+    def _performance(self, tempo: float, rng: Generator) -> MidiPart:
         """A human drum performance, brought to the tempo where it is not too far."""
         names = [name for name in self._names["groove"] if name.endswith("_4-4.mid") and "_beat_" in name]
         name = names[int(rng.integers(len(names)))]
@@ -153,10 +153,10 @@ class Band:
         return max(played.parts, key=lambda part: len(part.notes))
 
 
-def kick_times(drums: Part) -> list[float]:
+def kick_times(drums: MidiPart) -> list[float]:
     """When the kick sounds, in seconds."""
     return [note.start_s for note in drums.notes if note.pitch in KICKS]
 
 
-def _height(part: Part) -> float:
+def _height(part: MidiPart) -> float:
     return float(np.mean([note.pitch for note in part.notes])) if len(part.notes) > _MIN_NOTES else -1.0

@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis.bass_lines import HIGHEST, LOWEST
 from stemsplit.training.synthesis.bass_player import draw_fingers, play_bass
 from stemsplit.training.synthesis.bass_synth import KINDS, synth_bass, widened
@@ -21,7 +21,7 @@ from stemsplit.training.synthesis.effects import (
     limited,
     without_infrasound,
 )
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import Instrument, collect_instruments
 from stemsplit.training.synthesis.soundfont import render_soundfont
 from stemsplit.types import FloatArray
@@ -40,12 +40,14 @@ class BassMaker:
         self._library = library
         self._instruments = collect_instruments(items)
 
-    def render(self, part: Part, *, length_s: float, rng: Generator, kicks: Sequence[float] = ()) -> Take:
+    def render(
+        self, part: MidiPart, *, length_s: float, rng: Generator, kicks: Sequence[float] = ()
+    ) -> RenderedStem:
         """Play a bass part, as it leaves the amplifier.
 
         Parameters
         ----------
-        part : Part
+        part : MidiPart
             The line; its name, where it is one of `bass_lines.LINES`, bears on the sound.
         length_s : float
             Seconds to return.
@@ -57,13 +59,13 @@ class BassMaker:
         notes = legato(part.notes, rng)
         draw = rng.random()
         if not notes:
-            return Take(np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32))
+            return RenderedStem(np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32))
         if draw < _SYNTHETIC.get(part.name, 0.22) or not self._instruments:
             out = self._synthesised(part.name, notes, length_s, rng, kicks)
-            return Take(without_infrasound(rng, out))
+            return RenderedStem(without_infrasound(rng, out))
         if draw > 0.95:
             program = int(rng.choice(_SOUNDFONT_BASSES))
-            dry = render_soundfont([Part(program, tuple(notes))], length_s=length_s, pans=[64])
+            dry = render_soundfont([MidiPart(program, tuple(notes))], length_s=length_s, pans=[64])
         else:
             dry = play_bass(
                 self._library,
@@ -73,7 +75,7 @@ class BassMaker:
                 length_s=length_s,
                 rng=rng,
             )
-        return Take(without_infrasound(rng, _centred(_blended(rng, dry), rng)))
+        return RenderedStem(without_infrasound(rng, _centred(_blended(rng, dry), rng)))
 
     def _draw_instrument(self, rng: Generator) -> Instrument:
         shares = [

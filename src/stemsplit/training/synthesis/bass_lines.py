@@ -7,7 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 
 LOWEST, HIGHEST = 28, 50
 _NEAR_S = 0.07  # what is closer than this to a kick is meant to be together with it
@@ -23,7 +23,7 @@ class Chord:
     third: int
 
 
-def harmony(parts: Sequence[Part], *, beat_s: float, length_s: float) -> list[Chord]:
+def harmony(parts: Sequence[MidiPart], *, beat_s: float, length_s: float) -> list[Chord]:
     """The chord of every second beat, from all that sounds in it; the last one goes on through silence."""
     notes = [note for part in parts if not part.is_drums for note in part.notes]
     starts, lengths, pitches = (
@@ -54,7 +54,7 @@ def _root(pitches: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[i
 
 def draw_line(
     rng: Generator, chords: Sequence[Chord], kicks: Sequence[float], *, beat_s: float, style: str
-) -> Part:
+) -> MidiPart:
     """A bass line over chords.
 
     Parameters
@@ -72,7 +72,7 @@ def draw_line(
 
     Returns
     -------
-    Part
+    MidiPart
         One note at a time, named after the way of playing.
     """
     names = _LINES_OF_STYLE.get(style, ("pump", "held", "riff", "kicks", "fifths"))
@@ -81,7 +81,7 @@ def draw_line(
         notes = _on_kicks(rng, chords, kicks, long=name == "808")
     else:
         notes = _LINES[name](rng, chords, beat_s)
-    return Part(33, tuple(sorted(notes, key=lambda note: note.start_s)), name)
+    return MidiPart(33, tuple(sorted(notes, key=lambda note: note.start_s)), name)
 
 
 def _steps(chord: Chord, step_s: float) -> NDArray[np.float64]:
@@ -247,12 +247,12 @@ _LINES_OF_STYLE = {
 }
 
 
-def locked(part: Part, kicks: Sequence[float], rng: Generator, *, added: float) -> Part:
+def locked(part: MidiPart, kicks: Sequence[float], rng: Generator, *, added: float) -> MidiPart:
     """A bass part played together with the kick.
 
     Parameters
     ----------
-    part : Part
+    part : MidiPart
         The line.
     kicks : sequence of float
         Times of the kick in seconds.
@@ -263,7 +263,7 @@ def locked(part: Part, kicks: Sequence[float], rng: Generator, *, added: float) 
 
     Returns
     -------
-    Part
+    MidiPart
         Onsets near a kick stand within some milliseconds of it.
     """
     if not kicks or not part.notes:

@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.examples.augment import at_speed
 from stemsplit.training.synthesis.drum_mix import mixed_drums
 from stemsplit.training.synthesis.effects import drum_bus, levelled, panned, without_infrasound
@@ -16,7 +16,7 @@ from stemsplit.training.synthesis.groove_styles import STYLES
 from stemsplit.training.synthesis.kits import PIECE_OF_PITCH, Drum, Kits
 from stemsplit.training.synthesis.ladder import swept
 from stemsplit.training.synthesis.loops import loop_items, play_loop
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import add_at
 from stemsplit.training.synthesis.soundfont import render_soundfont
 from stemsplit.types import FloatArray
@@ -59,7 +59,7 @@ class DrumMaker:
         self._library, self._rooms = library, rooms
         self._kits, self._loops = Kits(library, items), loop_items(items)
 
-    def render(self, part: Part, *, length_s: float, rng: Generator) -> Take:
+    def render(self, part: MidiPart, *, length_s: float, rng: Generator) -> RenderedStem:
         """Play a drum part, as it leaves the drum bus."""
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         draw = rng.random()
@@ -76,9 +76,9 @@ class DrumMaker:
             played = play_loop(self._library, loop, part, length_s=length_s, rng=rng)
             out += float(rng.uniform(0.2, 0.9)) * levelled(drum_bus(rng, played, self._rooms))
         out = _filtered(rng, out) if rng.random() < 0.06 else out
-        return Take(without_infrasound(rng, out))
+        return RenderedStem(without_infrasound(rng, out))
 
-    def _kit_take(self, part: Part, rng: Generator, length_s: float) -> FloatArray:
+    def _kit_take(self, part: MidiPart, rng: Generator, length_s: float) -> FloatArray:
         machine = bool(rng.random() < (STYLES[part.name].machine if part.name in STYLES else 0.25))
         kit = self._kits.draw(rng, {_piece(note.pitch) for note in part.notes}, machine=machine)
         width = float(rng.choice([1.0, -1.0], p=[0.7, 0.3]) * rng.choice([0.0, 0.5, 0.8, 1.2]))
@@ -89,7 +89,7 @@ class DrumMaker:
 
 
 def _play(
-    kit: dict[str, Drum], part: Part, touch: Touch, rng: Generator, length_s: float
+    kit: dict[str, Drum], part: MidiPart, touch: Touch, rng: Generator, length_s: float
 ) -> dict[str, FloatArray]:
     """The close sound of a kit, by bus."""
     names = ("kick", "snare", "toms", "cymbals", "percussion")

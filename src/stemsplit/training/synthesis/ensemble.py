@@ -15,7 +15,7 @@ from stemsplit.training.data.library import Item, Library
 from stemsplit.training.examples.augment import at_speed
 from stemsplit.training.synthesis.effects import apply, compressed, in_room, instrument_bus, levelled, panned
 from stemsplit.training.synthesis.harmony import Pulse
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.modulation import bent, rotary, tremolo
 from stemsplit.training.synthesis.sampler import Instrument, add_at, collect_instruments, play
 from stemsplit.training.synthesis.soundfont import render_soundfont
@@ -63,10 +63,10 @@ class Ensemble:
             dry = panned(moved.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.3), -1, 1)))
         return _FINISHES.get(kind, instrument_bus)(rng, dry, self._rooms)
 
-    def parts(self, parts: Sequence[Part], *, length_s: float, rng: Generator) -> FloatArray:
+    def parts(self, parts: Sequence[MidiPart], *, length_s: float, rng: Generator) -> FloatArray:
         """MIDI parts as they are: some on sampled instruments or synthesisers, the rest by the soundfont."""
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
-        soft: list[Part] = []
+        soft: list[MidiPart] = []
         for part in (_recast(part, rng) for part in parts):
             draw = rng.random()
             if draw < 0.25 and self._instruments:
@@ -104,7 +104,7 @@ class Ensemble:
         if named and rng.random() < 0.6:
             return self._sampled(named[int(rng.integers(len(named)))], notes, length_s, rng)
         program = int(rng.choice(PROGRAMS[kind]))
-        return render_soundfont([Part(program, tuple(notes))], length_s=length_s, pans=[64])
+        return render_soundfont([MidiPart(program, tuple(notes))], length_s=length_s, pans=[64])
 
     def _sampled(
         self, instrument: Instrument, notes: Sequence[Note], length_s: float, rng: Generator
@@ -161,7 +161,7 @@ def nearest_octave(pitch: int, instrument: Instrument) -> int:
     return pitch
 
 
-def _recast(part: Part, rng: Generator) -> Part:
+def _recast(part: MidiPart, rng: Generator) -> MidiPart:
     """Now and then another instrument."""
     if rng.random() < 0.5:
         return part

@@ -20,12 +20,12 @@ from stemsplit.training.synthesis.groove_styles import (
     Style,
     draw_style,
 )
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 
 _STROKE_S = 0.1
 
 
-def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "") -> Part:
+def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "") -> MidiPart:
     """Generate a drum part.
 
     Parameters
@@ -41,7 +41,7 @@ def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "
 
     Returns
     -------
-    Part
+    MidiPart
         Strokes in order of time, named after the style.
     """
     style = style or draw_style(rng)
@@ -59,7 +59,7 @@ def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "
             loud = int(np.clip(velocity + rng.normal(0, 5 if jitter_s else 2), 1, 127))
             notes.append(Note(max(0.0, start_s), _STROKE_S, pitch, loud))
     ordered = sorted((note for note in notes if note.start_s < length_s), key=lambda note: note.start_s)
-    return Part(-1, tuple(ordered), style)
+    return MidiPart(-1, tuple(ordered), style)
 
 
 def fitted_tempo(tempo: float, tempos: tuple[float, float]) -> float:
@@ -148,7 +148,7 @@ def _layer(rng: Generator) -> list[Stroke]:
     return [(float(place), pitch, 90 if place % 4 == 0 else 62) for place in range(0, 16, step)]
 
 
-def looped(part: Part, length_s: float, *, bar_s: float) -> Part:
+def looped(part: MidiPart, length_s: float, *, bar_s: float) -> MidiPart:
     """A part of whole bars repeated until it fills `length_s`; one without notes stays so."""
     if not part.notes:
         return part
@@ -163,7 +163,7 @@ def looped(part: Part, length_s: float, *, bar_s: float) -> Part:
     return replace(part, notes=tuple(note for note in notes if note.start_s < length_s))
 
 
-def with_breaks(part: Part, rng: Generator, *, bar_s: float) -> Part:
+def with_breaks(part: MidiPart, rng: Generator, *, bar_s: float) -> MidiPart:
     """A part that drops out for a bar or two now and then, as songs do."""
     if not part.notes:
         return part

@@ -18,7 +18,7 @@ from stemsplit.training.synthesis.amplifier import (
 )
 from stemsplit.training.synthesis.effects import apply, compressed, equalised, in_room, levelled, panned
 from stemsplit.training.synthesis.figures import humanised
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.modulation import bent, tremolo, wah
 from stemsplit.training.synthesis.plucked import draw_string, play_plucked
 from stemsplit.training.synthesis.sampler import add_at, collect_instruments, play, trimmed
@@ -97,7 +97,7 @@ class Guitarist:
         if draw > 0.85:
             program = int(rng.choice(_PROGRAMS[tone.sound]))
             return lambda notes, length_s: render_soundfont(
-                [Part(program, tuple(notes))], length_s=length_s, pans=[64]
+                [MidiPart(program, tuple(notes))], length_s=length_s, pans=[64]
             ).mean(0, keepdims=True)
         kind = "electric" if tone.sound != "acoustic" else str(rng.choice(["steel", "steel", "nylon"]))
         string, muted = draw_string(rng, kind), draw_string(rng, "muted")

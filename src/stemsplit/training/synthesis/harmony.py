@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 
 _SHAPES = {"major": (0, 4, 7), "minor": (0, 3, 7), "suspended": (0, 5, 7), "minor seventh": (0, 3, 7, 10)}
 _SHORTEST_S, _LONGEST_S = 0.36, 0.76  # of a beat
@@ -50,7 +50,7 @@ class Chord:
         return found[:n_notes]
 
 
-def find_pulse(parts: Sequence[Part]) -> Pulse:
+def find_pulse(parts: Sequence[MidiPart]) -> Pulse:
     """The beat on whose sixteenths most notes start; two beats a second where there are no notes.
 
     Of beats that explain the notes alike, the one whose eighths and quarters carry more of them.
@@ -65,7 +65,7 @@ def find_pulse(parts: Sequence[Part]) -> Pulse:
     return Pulse(1 / rate_hz, bar_line(parts, 1 / rate_hz))
 
 
-def onsets(parts: Sequence[Part]) -> NDArray[np.float64]:
+def onsets(parts: Sequence[MidiPart]) -> NDArray[np.float64]:
     """When something starts, evenly thinned out to some hundred times in order."""
     starts = np.unique([round(note.start_s, 3) for part in parts for note in part.notes])
     return starts[:: max(1, starts.size // _MOST_ONSETS)]
@@ -76,7 +76,7 @@ def coherence(starts: NDArray[np.float64], step_s: float) -> float:
     return float(np.abs(np.exp(2j * np.pi * starts / step_s).mean())) if starts.size else 0.0
 
 
-def bar_line(parts: Sequence[Part], beat_s: float) -> float:
+def bar_line(parts: Sequence[MidiPart], beat_s: float) -> float:
     """The first bar of four beats: of its sixteenths, the one on which most and the longest notes start."""
     pitched = [note for part in parts if not part.is_drums for note in part.notes]
     notes = pitched or [note for part in parts for note in part.notes]
@@ -99,7 +99,7 @@ def _best_rate(starts: NDArray[np.float64], rates_hz: NDArray[np.float64]) -> fl
     return float(rates_hz[int(np.argmax(sixteenth + 0.5 * eighth + 0.25 * quarter))])
 
 
-def find_chords(parts: Sequence[Part], pulse: Pulse, *, length_s: float, beats: int = 4) -> list[Chord]:
+def find_chords(parts: Sequence[MidiPart], pulse: Pulse, *, length_s: float, beats: int = 4) -> list[Chord]:
     """One chord for every `beats` beats, from what sounds then; silence keeps the chord before it."""
     step_s = pulse.beat_s * beats
     notes = [note for part in parts for note in part.notes]

@@ -19,7 +19,7 @@ from stemsplit.training.synthesis.figures import (
     sustained,
 )
 from stemsplit.training.synthesis.harmony import Chord, Pulse, find_chords
-from stemsplit.training.synthesis.midi import Note, Part
+from stemsplit.training.synthesis.midi import MidiPart, Note
 
 DRIVEN = range(29, 31)
 VOICES = frozenset({52, 53, 54, 85, 91})
@@ -114,24 +114,24 @@ _CONFUSERS = ("solo", "solo", "lead", "synth lead")  # what a voice may be taken
 
 
 @dataclass(frozen=True)
-class Score:
+class LayerScore:
     """What all layers share: parts of a piece, its pulse, chords and sections, a length in seconds."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[MidiPart, ...]
     pulse: Pulse
     chords: tuple[Chord, ...]
     sections: tuple[Section, ...]
     length_s: float
 
 
-def read_score(parts: Sequence[Part], pulse: Pulse, length_s: float, rng: Generator) -> Score:
+def read_score(parts: Sequence[MidiPart], pulse: Pulse, length_s: float, rng: Generator) -> LayerScore:
     """Chords of the parts over a beat, and sections drawn for them; bass notes go up by octaves."""
     pitched = [part for part in parts if part.program not in UNPITCHED]
     usable = [part for part in pitched if part.program not in VOICES]
     chosen = [replace(part, notes=raised(part.notes)) for part in usable or pitched if part.notes]
     chords = find_chords(chosen, pulse, length_s=length_s, beats=int(rng.choice([2, 4, 4])))
     sections = draw_sections(rng, pulse, length_s)
-    return Score(tuple(chosen), pulse, tuple(chords), tuple(sections), length_s)
+    return LayerScore(tuple(chosen), pulse, tuple(chords), tuple(sections), length_s)
 
 
 def draw_style(rng: Generator) -> str:
@@ -153,7 +153,7 @@ def draw_layers(style: dict[str, float], rng: Generator) -> list[tuple[str, floa
     return layers
 
 
-def layer_notes(kind: str, score: Score, rng: Generator) -> tuple[Note, ...]:
+def layer_notes(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ...]:
     """What a kind of layer plays: a part written for such an instrument, or a figure over the chords."""
     written = [part for part in score.parts if part.program in _FAMILIES.get(kind, ())]
     if written and rng.random() < 0.5:
@@ -161,7 +161,7 @@ def layer_notes(kind: str, score: Score, rng: Generator) -> tuple[Note, ...]:
     return _figure(kind, score, rng)
 
 
-def _figure(kind: str, score: Score, rng: Generator) -> tuple[Note, ...]:
+def _figure(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ...]:
     chords, pulse, draw = score.chords, score.pulse, rng.random()
     if kind == "power":
         return power_chords(chords, pulse, rng)
@@ -180,7 +180,7 @@ def _figure(kind: str, score: Score, rng: Generator) -> tuple[Note, ...]:
     return strummed(chords, pulse, rng)
 
 
-def heard_parts(score: Score, entry: float, rng: Generator) -> list[Part]:
+def heard_parts(score: LayerScore, entry: float, rng: Generator) -> list[MidiPart]:
     """One to four of the fullest parts, where the layer enters."""
     ordered = sorted(score.parts, key=lambda part: -len(part.notes))[: int(rng.integers(1, 5))]
     parts = [replace(part, notes=heard(part.notes, score.sections, entry)) for part in ordered]
@@ -189,7 +189,7 @@ def heard_parts(score: Score, entry: float, rng: Generator) -> list[Part]:
     return [part for part in plain if part.notes]
 
 
-def _melody(score: Score, rng: Generator) -> tuple[Note, ...]:
+def _melody(score: LayerScore, rng: Generator) -> tuple[Note, ...]:
     """The highest notes of one of the parts, one at a time."""
     if not score.parts:
         return ()

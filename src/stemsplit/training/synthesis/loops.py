@@ -9,7 +9,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.examples.augment import at_speed
 from stemsplit.training.synthesis.harmony import coherence, onsets
-from stemsplit.training.synthesis.midi import Part
+from stemsplit.training.synthesis.midi import MidiPart
 from stemsplit.training.synthesis.sampler import add_at
 from stemsplit.types import FloatArray
 
@@ -21,7 +21,7 @@ def loop_items(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if item.kind in _KINDS and item.duration_s > 0.5]
 
 
-def pulse_s(part: Part) -> float:
+def pulse_s(part: MidiPart) -> float:
     """Two beats of a drum part: the usual distance of its backbeats, 0.5 to 2 s."""
     snares = [note.start_s for note in part.notes if note.pitch in (37, 38, 39, 40) and note.velocity > 80]
     gaps = np.diff(np.array(snares))
@@ -37,7 +37,7 @@ def pulse_s(part: Part) -> float:
     return float(max(near, key=lambda each: coherence(starts, each / 8))) if starts.size else pulse
 
 
-def play_loop(library: Library, item: Item, part: Part, *, length_s: float, rng: Generator) -> FloatArray:
+def play_loop(library: Library, item: Item, part: MidiPart, *, length_s: float, rng: Generator) -> FloatArray:
     """Repeat a loop through a song, resampled so that it lasts a number of the part's pulses.
 
     Returns

@@ -30,7 +30,7 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Part:
+class MidiPart:
     """What one instrument plays: General-MIDI `program` 0 to 127 (-1 for drums), and its notes."""
 
     program: int
@@ -42,7 +42,7 @@ class Part:
         """Whether pitches name drums."""
         return self.program < 0
 
-    def window(self, start_s: float, length_s: float) -> "Part":
+    def window(self, start_s: float, length_s: float) -> "MidiPart":
         """The notes that start within a window, moved to its beginning."""
         notes = [
             replace(note, start_s=note.start_s - start_s)
@@ -51,7 +51,7 @@ class Part:
         ]
         return replace(self, notes=tuple(notes))
 
-    def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "Part":
+    def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "MidiPart":
         """Transposed (not drums) and stretched in time."""
         shift = 0 if self.is_drums else semitones
         notes = [
@@ -66,7 +66,7 @@ class Pattern:
     """A piece of music: its parts, its first tempo in beats per minute, the times of its written beats."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[MidiPart, ...]
     tempo: float
     beats_s: tuple[float, ...] = ()
 
@@ -170,7 +170,7 @@ def _timed(track: Iterable[mido.Message]) -> Iterable[tuple[int, mido.Message]]:
         yield tick, event
 
 
-def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _Clock) -> list[Part]:
+def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _Clock) -> list[MidiPart]:
     """One part per channel and program of a track."""
     notes: dict[int, list[Note]] = defaultdict(list)
     programs: dict[int, int] = defaultdict(int)
@@ -188,4 +188,4 @@ def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _Clock) ->
             program = -1 if event.channel == DRUM_CHANNEL else programs[event.channel]
             sounding[key] = (now, event.velocity, program)
     ordered = {program: sorted(each, key=lambda note: note.start_s) for program, each in notes.items()}
-    return [Part(program, tuple(each), title) for program, each in ordered.items()]
+    return [MidiPart(program, tuple(each), title) for program, each in ordered.items()]

@@ -8,7 +8,7 @@ from scipy.ndimage import uniform_filter1d
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis.arrangement import Section, heard
 from stemsplit.training.synthesis.bus import accompaniment_bus
 from stemsplit.training.synthesis.effects import ducked
@@ -18,14 +18,14 @@ from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.layers import (
     STYLES,
     VOICES,
-    Score,
+    LayerScore,
     draw_layers,
     draw_style,
     heard_parts,
     layer_notes,
     read_score,
 )
-from stemsplit.training.synthesis.midi import Part
+from stemsplit.training.synthesis.midi import MidiPart
 from stemsplit.types import FloatArray
 
 __all__ = ["BASSES", "VOICES", "OtherMaker", "at_loudness"]
@@ -53,7 +53,9 @@ class OtherMaker:
         self._guitarist = Guitarist(library, items, rooms)
         self._ensemble = Ensemble(library, items, rooms)
 
-    def render(self, parts: Sequence[Part], pulse: Pulse, *, length_s: float, rng: Generator) -> Take:
+    def render(
+        self, parts: Sequence[MidiPart], pulse: Pulse, *, length_s: float, rng: Generator
+    ) -> RenderedStem:
         """Arrange and play the parts to the beat of the song, as they leave the accompaniment's bus."""
         score = read_score(parts, pulse, length_s, rng)
         style = draw_style(rng)
@@ -73,9 +75,11 @@ class OtherMaker:
                 score.pulse.beat_s * float(rng.uniform(0.1, 0.4)),
             )
             out = ducked(out, beats_s, depth=depth, release_s=release_s)
-        return Take(accompaniment_bus(rng, out, self._rooms), tuple(sorted(ingredients)))
+        return RenderedStem(accompaniment_bus(rng, out, self._rooms), tuple(sorted(ingredients)))
 
-    def _layer(self, kind: str, entry: float, score: Score, rng: Generator) -> tuple[FloatArray, Tone | None]:
+    def _layer(
+        self, kind: str, entry: float, score: LayerScore, rng: Generator
+    ) -> tuple[FloatArray, Tone | None]:
         """One layer, silent where it does not enter; and the tone of a guitar."""
         if kind == "riser":
             return self._risers(score, rng), None
@@ -92,7 +96,7 @@ class OtherMaker:
             return self._guitarist.render(notes, tone, length_s=score.length_s, rng=rng), tone
         return self._ensemble.render(kind, notes, length_s=score.length_s, rng=rng), None
 
-    def _risers(self, score: Score, rng: Generator) -> FloatArray:
+    def _risers(self, score: LayerScore, rng: Generator) -> FloatArray:
         out = np.zeros((2, round(score.length_s * SAMPLE_RATE)), np.float32)
         for section in score.sections[1:]:
             start_s = max(0.0, section.start_s - score.pulse.beat_s * float(rng.choice([4, 8])))

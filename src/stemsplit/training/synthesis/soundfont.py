@@ -15,7 +15,7 @@ import soundfile
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.midi import DRUM_CHANNEL, Part
+from stemsplit.training.synthesis.midi import DRUM_CHANNEL, MidiPart
 from stemsplit.types import FloatArray
 
 SOUNDFONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
@@ -32,7 +32,7 @@ def check_soundfont(soundfont: Path) -> None:
 
 
 def render_soundfont(
-    parts: Sequence[Part],
+    parts: Sequence[MidiPart],
     *,
     length_s: float,
     pans: Sequence[int],
@@ -43,7 +43,7 @@ def render_soundfont(
 
     Parameters
     ----------
-    parts : sequence of Part
+    parts : sequence of MidiPart
         At most 15 pitched ones, and drums.
     length_s : float
         Seconds to return; what rings longer is cut.
@@ -71,7 +71,7 @@ def render_soundfont(
     return np.pad(samples[:, :n_samples], ((0, 0), (0, max(0, n_samples - samples.shape[1]))))
 
 
-def _midi_file(parts: Sequence[Part], pans: Sequence[int], drum_kit: int) -> mido.MidiFile:
+def _midi_file(parts: Sequence[MidiPart], pans: Sequence[int], drum_kit: int) -> mido.MidiFile:
     channels = iter([channel for channel in range(16) if channel != DRUM_CHANNEL])
     events: list[tuple[float, int, mido.Message]] = []
     for part, pan in zip(parts, pans, strict=True):

@@ -11,12 +11,12 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.data.take import Take
+from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis.backing import Arrangement, Phrase, laid, with_refrains
 from stemsplit.training.synthesis.effects import levelled
 from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.melody import one_voice, phrased
-from stemsplit.training.synthesis.midi import Part
+from stemsplit.training.synthesis.midi import MidiPart
 from stemsplit.training.synthesis.sampler import Instrument, collect_instruments, play, trimmed
 from stemsplit.training.synthesis.singer import Singer, midi_pitch, monotone, tuned
 from stemsplit.training.synthesis.singing import Frames, analysed
@@ -48,7 +48,7 @@ class VocalMaker:
         # the analysis costs more than all else; a second holds 2 MB
         self._frames = lru_cache(maxsize=24)(self._analysed)
 
-    def render(self, melody: Part, pulse: Pulse, *, length_s: float, rng: Generator) -> Take:
+    def render(self, melody: MidiPart, pulse: Pulse, *, length_s: float, rng: Generator) -> RenderedStem:
         """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it.
 
         What is not sung to the melody begins on the beat of the song.
@@ -60,7 +60,7 @@ class VocalMaker:
         ingredients = ("sung-speech",) if kind in ("sung", "whisper") else ()
         if kind in ("syllable", "choir"):
             played = self._played(kind, melody, pulse, length_s, rng)
-            return Take(vocal_chain(rng, levelled(played), self._rooms))
+            return RenderedStem(vocal_chain(rng, levelled(played), self._rooms))
         phrases = self._phrases(kind, melody, pulse, length_s, rng)
         lead = laid(phrases, n_samples)
         out = vocal_chain(rng, levelled(lead), self._rooms)
@@ -69,7 +69,7 @@ class VocalMaker:
             out = out + float(rng.uniform(0.25, 0.8)) * vocal_chain(
                 rng, levelled(backing), self._rooms, distance=1.8
             )
-        return Take(np.asarray(out, np.float32), ingredients)
+        return RenderedStem(np.asarray(out, np.float32), ingredients)
 
     def _sources(self, kind: str) -> list[str]:
         """Kinds of recordings that a kind of stem can be made of, as far as there are any."""
@@ -88,7 +88,7 @@ class VocalMaker:
         return replace(item, pitch=steady_pitch(self._library.audio(item)))
 
     def _phrases(
-        self, kind: str, melody: Part, pulse: Pulse, length_s: float, rng: Generator
+        self, kind: str, melody: MidiPart, pulse: Pulse, length_s: float, rng: Generator
     ) -> list[Phrase]:
         """The lead as phrases at an even level, one after another."""
         if kind == "sung":
@@ -131,7 +131,7 @@ class VocalMaker:
     def _mono(self, item: Item) -> FloatArray:
         return np.asarray(self._library.audio(item).mean(0, keepdims=True), np.float32)
 
-    def _sung(self, melody: Part, pulse: Pulse, rng: Generator) -> list[Phrase]:
+    def _sung(self, melody: MidiPart, pulse: Pulse, rng: Generator) -> list[Phrase]:
         """The melody, sung with the syllables of a voice that spoke or sang something else."""
         kinds = self._sources("sung")
         kind = str(rng.choice(kinds))
@@ -184,7 +184,9 @@ class VocalMaker:
             at_s += step_s * float(rng.choice([0, 2, 4, 8, 16, 32], p=[0.3, 0.25, 0.2, 0.15, 0.06, 0.04]))
         return out
 
-    def _played(self, kind: str, melody: Part, pulse: Pulse, length_s: float, rng: Generator) -> FloatArray:
+    def _played(
+        self, kind: str, melody: MidiPart, pulse: Pulse, length_s: float, rng: Generator
+    ) -> FloatArray:
         """The melody on a voicebank or a choir, as a sampler plays it, alone or with thirds and octaves."""
         voices = self._sampled[kind]
         voice = voices[int(rng.integers(len(voices)))]

@@ -6,23 +6,23 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.random import Generator
 
-from stemsplit.training.data.songs import Song
+from stemsplit.training.data.songs import TrainingSong
 
 
-class Pool:
+class WeightedSampler:
     """Songs, drawn by chance: renders alike, real ones so that no maker drowns the others.
 
     A maker comes as often as the root of the minutes there are, a song of theirs as often as its minutes.
 
     Parameters
     ----------
-    songs : sequence of Song
+    songs : sequence of TrainingSong
         Renders and recordings.
     maker : float
         Chance at most of one maker, where there are renders instead.
     """
 
-    def __init__(self, songs: Sequence[Song], maker: float = 1.0) -> None:
+    def __init__(self, songs: Sequence[TrainingSong], maker: float = 1.0) -> None:
         self._rendered = [song for song in songs if song.kind == "render"]
         self._real = [song for song in songs if song.kind != "render"]
         lengths: dict[str, int] = defaultdict(int)
@@ -36,12 +36,12 @@ class Pool:
     def __bool__(self) -> bool:
         return bool(self._real or self._rendered)
 
-    def draw(self, rng: Generator, real: float = 1.0) -> Song:
+    def draw(self, rng: Generator, real: float = 1.0) -> TrainingSong:
         """A song; where there are both, a recording with chance `real`, or less as makers are few."""
         if self._real and (not self._rendered or rng.random() < min(real, self._most_real)):
             return self._real[min(len(self._real) - 1, int(np.searchsorted(self._steps, rng.random())))]
         return self._rendered[int(rng.integers(len(self._rendered)))]
 
 
-def _maker(song: Song) -> str:
+def _maker(song: TrainingSong) -> str:
     return song.maker or song.path.stem

@@ -6,7 +6,7 @@ from stemsplit.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Take:
+class RenderedStem:
     """A stem as it was made.
 
     Parameters

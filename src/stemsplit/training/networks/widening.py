@@ -18,7 +18,7 @@ _WRITTEN = {"lstm": 4, "gate": 2}
 _READ = {"time.gate": 3, "band.out": 2}
 
 
-def deepened(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
+def deepen(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
     """Add what `own` has in more layers; the last step of each, ``out``, is zero.
 
     Parameters
@@ -38,7 +38,7 @@ def deepened(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weight
     return dict(weights) | more
 
 
-def widened(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
+def widen(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
     """Repeat features until `own` is reached, where that is a whole number of times as wide.
 
     What is no such multiple is left as it is, so it will not fit. The same weights are widened alike each
@@ -52,7 +52,7 @@ def widened(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights
     }
 
 
-def retargeted(
+def retarget(
     weights: Mapping[str, Tensor],
     own: Mapping[str, Tensor],
     held: Sequence[str],
@@ -63,7 +63,7 @@ def retargeted(
     Parameters
     ----------
     weights, own : mapping of str to Tensor
-        As of `deepened`. What the last layers write is ``width * targets * channels``.
+        As of `deepen`. What the last layers write is ``width * targets * channels``.
     held, wanted : sequence of str
         Targets of the one and of the other network.
     """
