@@ -23,12 +23,10 @@ from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.level_scan import scan_blocks
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.model_selection import open_cheapest, open_ensemble
-from stemsplit.separation.pipelines import AnyPipeline, make_pipelines
+from stemsplit.separation.pipelines import Pipeline, PipelineInput, PipelineRun, make_pipelines
 from stemsplit.separation.prefetch import prefetch
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
-from stemsplit.separation.spectral_pipeline import SpectralInput
-from stemsplit.separation.waveform_pipeline import WaveformInput
 from stemsplit.types import FloatArray
 
 GPU_BATCH = 4
@@ -41,7 +39,7 @@ class _Piece:
     """Part of the mixture and the chunks that it completed, pipeline by pipeline."""
 
     mixture: FloatArray
-    chunks: tuple[list[Any], ...]  # of a kind that the pipeline knows
+    chunks: tuple[Sequence[Any], ...]  # of a kind that the pipeline knows
 
 
 # closed by the stage that draws from them, also when it fails: or else the stages before it would work on,
@@ -205,9 +203,19 @@ class Separator:
         if n_channels > MAX_CHANNELS:
             raise AudioError(f"{n_channels} channels are no song; at most {MAX_CHANNELS} are separated")
         pipelines = tuple(self._pipelines)
-        pieces = prefetch(self._read(pipelines, blocks, sample_rate, n_channels))
+        runs = [pipeline.begin(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines]
+        # samples of the mixture that make about one batch of chunks
+        step_s = min(pipeline.step_s for pipeline in pipelines) * self._batch_size
+        n_samples = max(1, int(step_s * sample_rate))
+        pieces = prefetch(_read(runs, blocks, n_samples, sample_rate, n_channels))
         masked = prefetch(_infer(pipelines, pieces))
-        return prefetch(self._finish(pipelines, masked, sample_rate, n_channels, meter))
+        mixer = Mixer(
+            self._recipe.stems,
+            [pipeline.signals for pipeline in pipelines],
+            n_channels=n_channels,
+            meter=meter,
+        )
+        return prefetch(self._finish(runs, masked, mixer))
 
     def __call__(
         self, waveform: FloatArray, sample_rate: int, *, progress: Progress | None = None
@@ -259,46 +267,11 @@ class Separator:
     ) -> None:
         self.close()
 
-    def _read(
-        self,
-        pipelines: Sequence[AnyPipeline],
-        blocks: Iterable[FloatArray],
-        sample_rate: int,
-        n_channels: int,
-    ) -> Iterator[_Piece]:
-        scans = [pipeline.open_scan(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines]
-        needed = [scan for scan in scans if scan is not None]
-        # samples of the mixture that make about one batch of chunks
-        n_samples = max(
-            1, int(min(pipeline.step_s for pipeline in pipelines) * self._batch_size * sample_rate)
-        )
-        with scan_blocks(blocks, needed, n_channels=n_channels) as scanned:
-            inputs = [
-                pipeline.open_input(
-                    sample_rate=sample_rate,
-                    n_channels=n_channels,
-                    levels=None if scan is None else scan.finish(),
-                )
-                for pipeline, scan in zip(pipelines, scans, strict=True)
-            ]
-            yield from _cut(
-                regroup(check_blocks(scanned, n_channels), n_samples), inputs, sample_rate, n_channels
-            )
-
     def _finish(
-        self,
-        pipelines: Sequence[AnyPipeline],
-        pieces: _Pieces,
-        sample_rate: int,
-        n_channels: int,
-        meter: StemMeter | None,
+        self, runs: Sequence[PipelineRun], pieces: _Pieces, mixer: Mixer
     ) -> Iterator[dict[str, FloatArray]]:
         with closing(pieces):
-            outputs = [
-                pipeline.open_output(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines
-            ]
-            signals = [pipeline.signals for pipeline in pipelines]
-            mixer = Mixer(self._recipe.stems, signals, n_channels=n_channels, meter=meter)
+            outputs = [run.open_output() for run in runs]
             for piece in pieces:
                 mixer.put_mixture(piece.mixture)
                 for number, (output, chunks) in enumerate(zip(outputs, piece.chunks, strict=True)):
@@ -320,9 +293,24 @@ class Separator:
         return stems
 
 
+def _read(
+    runs: Sequence[PipelineRun],
+    blocks: Iterable[FloatArray],
+    n_samples: int,
+    sample_rate: int,
+    n_channels: int,
+) -> Iterator[_Piece]:
+    """Read a song in pieces of `n_samples` samples, twice where a pipeline needs a first pass."""
+    scans = [run.scan for run in runs if run.scan is not None]
+    with scan_blocks(blocks, scans, n_channels=n_channels) as scanned:
+        inputs = [run.open_input() for run in runs]
+        pieces = regroup(check_blocks(scanned, n_channels), n_samples)
+        yield from _cut(pieces, inputs, sample_rate, n_channels)
+
+
 def _cut(
     blocks: Iterable[FloatArray],
-    inputs: Sequence[SpectralInput | WaveformInput],
+    inputs: Sequence[PipelineInput],
     sample_rate: int,
     n_channels: int,
 ) -> Iterator[_Piece]:
@@ -337,7 +325,7 @@ def _cut(
     yield _Piece(nothing, tuple(pipeline.flush() for pipeline in inputs))
 
 
-def _infer(pipelines: Sequence[AnyPipeline], pieces: _Pieces) -> Iterator[_Piece]:
+def _infer(pipelines: Sequence[Pipeline], pieces: _Pieces) -> Iterator[_Piece]:
     with closing(pieces):
         for piece in pieces:
             chunks = zip(pipelines, piece.chunks, strict=True)

@@ -1,11 +1,11 @@
 """The spectral pipeline: models that share one sample rate, STFT and chunking, from waveform to signals.
 
-A `SpectralPipeline` is the plan; `SpectralInput`, `SpectralPipeline.infer` and `SpectralOutput` are the three
-stages of one song, each run by one thread.
+A `SpectralPipeline` is the plan and a `SpectralRun` one song in it; `SpectralInput`, `SpectralPipeline.infer`
+and `SpectralOutput` are the three stages of a song, each run by one thread.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 
@@ -22,7 +22,6 @@ from stemsplit.models.description import Description
 from stemsplit.models.external import SpectralModel
 from stemsplit.models.mask_model import MaskModel
 from stemsplit.models.spec import ModelSpec
-from stemsplit.separation.level_scan import Level, Scan
 from stemsplit.separation.recipe import Signal
 from stemsplit.types import ComplexArray, FloatArray
 
@@ -118,23 +117,13 @@ class SpectralPipeline:
         """Seconds from one chunk to the next."""
         return self.spec.chunks.step * self.spec.stft.hop_length / self.spec.sample_rate
 
-    def open_scan(self, *, sample_rate: int, n_channels: int) -> Scan | None:  # noqa: ARG002 - as all pipelines
-        """Begin the first pass over a song: there is none."""
-        return None
+    def begin(self, *, sample_rate: int, n_channels: int) -> "SpectralRun":
+        """Begin a song, of `n_channels` channels at `sample_rate` Hz."""
+        return SpectralRun(self, sample_rate, n_channels)
 
-    def open_input(
-        self,
-        *,
-        sample_rate: int,
-        n_channels: int,
-        levels: tuple[Level, ...] | None,  # noqa: ARG002 - as all pipelines
-    ) -> "SpectralInput":
-        """Begin to read a song."""
-        return SpectralInput(self, sample_rate=sample_rate, n_channels=n_channels)
-
-    def open_output(self, *, sample_rate: int, n_channels: int) -> "SpectralOutput":
-        """Begin to put a song together."""
-        return SpectralOutput(self, sample_rate=sample_rate, n_channels=n_channels)
+    def delayed(self, number: int, *, n_shifts: int) -> "SpectralPipeline":
+        """Return the pipeline of pass `number`, in which the song begins a part of a frame later."""
+        return replace(self, delay=number * self.spec.stft.hop_length // n_shifts)
 
     def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
         """Run the networks over `chunks`, in batches of equal shape."""
@@ -202,6 +191,27 @@ def _mask_channels(
     return whole
 
 
+@dataclass(frozen=True)
+class SpectralRun:
+    """One song in a pipeline: the two ends of it; no first pass is needed."""
+
+    pipeline: SpectralPipeline
+    sample_rate: int
+    n_channels: int
+
+    @property
+    def scan(self) -> None:
+        """The first pass over the song: there is none."""
+
+    def open_input(self) -> "SpectralInput":
+        """Begin to read the song."""
+        return SpectralInput(self.pipeline, sample_rate=self.sample_rate, n_channels=self.n_channels)
+
+    def open_output(self) -> "SpectralOutput":
+        """Begin to put the song together."""
+        return SpectralOutput(self.pipeline, sample_rate=self.sample_rate, n_channels=self.n_channels)
+
+
 class SpectralInput:
     """The front end of one song: blocks of the mixture in, chunks out."""
 
@@ -240,7 +250,7 @@ class SpectralOutput:
     """The back end of one song: masked chunks in, the waveform of every signal out."""
 
     def __init__(self, pipeline: SpectralPipeline, *, sample_rate: int, n_channels: int) -> None:
-        self._lane = pipeline
+        self._pipeline = pipeline
         self._n_channels = n_channels
         self._fades = [CrossFade(pipeline.spec.chunks) for _ in pipeline.signals]
         self._syntheses = [Synthesis(pipeline.spec.stft, lead=pipeline.delay) for _ in pipeline.signals]
@@ -265,7 +275,7 @@ class SpectralOutput:
 
     def _estimate(self, chunk: MaskedChunk) -> Iterator[ComplexArray]:
         """The spectrogram of each signal in turn, ``(channels, bins, frames)``."""
-        pipeline = self._lane
+        pipeline = self._pipeline
         models = zip(pipeline.signal_models, pipeline.signals, strict=True)
         if pipeline.wiener:
             refined = [self._refine(model, chunk) for model in range(len(pipeline.models))]
@@ -277,7 +287,7 @@ class SpectralOutput:
 
     def _refine(self, model: int, chunk: MaskedChunk) -> ComplexArray:
         """All targets of a model, and what they leave over, through the Wiener filter."""
-        pipeline, masks = self._lane, chunk.masks[model]
+        pipeline, masks = self._pipeline, chunk.masks[model]
         spec = pipeline.models[model].spec
         if not spec.exhaustive:
             rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))

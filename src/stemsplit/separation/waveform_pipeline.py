@@ -1,11 +1,12 @@
 """The waveform pipeline: a model whose input and output are segments of waveforms.
 
-As in `stemsplit.separation.spectral_pipeline`, a `WaveformPipeline` is the plan; `WaveformInput`,
-`WaveformPipeline.infer` and `WaveformOutput` are the three stages of one song, each run by one thread.
+As in `stemsplit.separation.spectral_pipeline`, a `WaveformPipeline` is the plan and a `WaveformRun` one song
+in it; `WaveformInput`, `WaveformPipeline.infer` and `WaveformOutput` are the three stages of a song, each run
+by one thread.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -53,21 +54,16 @@ class WaveformPipeline:
         """Of what the model hears, in Hz."""
         return self.model.spec.sample_rate
 
-    def open_scan(self, *, sample_rate: int, n_channels: int) -> Scan | None:
-        """Begin the first pass over a song; None if the model need not know its level."""
-        if self.model.spec.normalisation == "none":
-            return None
-        return Scan(self.groups(n_channels), sample_rate=sample_rate, model_rate=self.sample_rate)
+    def begin(self, *, sample_rate: int, n_channels: int) -> "WaveformRun":
+        """Begin a song, of `n_channels` channels at `sample_rate` Hz."""
+        scan = None
+        if self.model.spec.normalisation != "none":
+            scan = Scan(self.groups(n_channels), sample_rate=sample_rate, model_rate=self.sample_rate)
+        return WaveformRun(self, sample_rate, n_channels, scan)
 
-    def open_input(
-        self, *, sample_rate: int, n_channels: int, levels: tuple[Level, ...] | None
-    ) -> "WaveformInput":
-        """Begin to read a song."""
-        return WaveformInput(self, sample_rate=sample_rate, n_channels=n_channels, levels=levels)
-
-    def open_output(self, *, sample_rate: int, n_channels: int) -> "WaveformOutput":  # noqa: ARG002 - as all pipelines
-        """Begin to put a song together."""
-        return WaveformOutput(self, sample_rate=sample_rate)
+    def delayed(self, number: int, *, n_shifts: int) -> "WaveformPipeline":
+        """Return the pipeline of pass `number`, in which the song begins a part of a step later."""
+        return replace(self, segments=self.segments.delayed(number * self.segments.step // n_shifts))
 
     def infer(self, chunks: Sequence[LevelledSegment]) -> list[SplitSegment]:
         """Run the network over segments, in batches."""
@@ -130,6 +126,29 @@ def make_segments(model: WaveformModel, *, overlap_s: float | None) -> SegmentSp
     # the ends of a mirrored segment are the worst of it: the song's ends are kept away from them
     lead = max(spec.trim, spec.n_fft // 2 if spec.output_kind == "complex" else 0)
     return SegmentSpec(length, step, lead, spec.trim, spec.fade, spec.last_segment == "centred")
+
+
+@dataclass(frozen=True)
+class WaveformRun:
+    """One song in a pipeline: its first pass, if the model must know the level, and the two ends."""
+
+    pipeline: WaveformPipeline
+    sample_rate: int
+    n_channels: int
+    scan: Scan | None
+
+    def open_input(self) -> "WaveformInput":
+        """Begin to read the song, once the first pass is through."""
+        return WaveformInput(
+            self.pipeline,
+            sample_rate=self.sample_rate,
+            n_channels=self.n_channels,
+            levels=None if self.scan is None else self.scan.finish(),
+        )
+
+    def open_output(self) -> "WaveformOutput":
+        """Begin to put the song together."""
+        return WaveformOutput(self.pipeline, sample_rate=self.sample_rate)
 
 
 class WaveformInput:
