@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = (
-    *("stemsplit", "onnxruntime", "onnxruntime-gpu", "numpy", "scipy", "soxr", "soundfile", "torch"),
+    *("stemsplit-cli", "onnxruntime", "onnxruntime-gpu", "numpy", "scipy", "soxr", "soundfile", "torch"),
     *("openunmix", "demucs", "audio-separator"),
 )
 

@@ -1,4 +1,4 @@
-"""Results: as a table on a terminal, as JSON in a file, as the tables of the README."""
+"""Results: as a table on a terminal, as JSON in a file, as tables of the documentation."""
 
 import json
 from collections.abc import Sequence
@@ -39,13 +39,6 @@ TITLES = {
     "skipped": "skipped",
 }
 
-README_COLUMNS = {
-    "speed": ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb"),
-    "memory": ("minutes", "speed", "peak_mb"),
-    "startup": ("command", "wall_s"),
-    "families": ("family", "peer", "times_peer"),
-}
-
 
 def show(name: str, rows: Sequence[Row]) -> None:
     """Print one benchmark's rows; a single row is turned on its side."""
@@ -74,9 +67,9 @@ def load(name: str, folder: Path = RESULTS) -> Row:
     return result
 
 
-def markdown(name: str, folder: Path = RESULTS) -> str:
-    """The README's table of one benchmark, made from the stored result."""
-    rows, columns = load(name, folder)["rows"], README_COLUMNS[name]
+def markdown(name: str, columns: Sequence[str], folder: Path = RESULTS) -> str:
+    """Return some columns of a stored result as a table in Markdown."""
+    rows = load(name, folder)["rows"]
     lines = [
         [TITLES[column] for column in columns],
         ["---"] * len(columns),

@@ -1,0 +1,1 @@
+"""What is generated in the documentation: tables from the program, pictures from real runs."""

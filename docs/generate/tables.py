@@ -1,0 +1,218 @@
+"""The tables of the documentation, from the program and its measurements.
+
+``python -m docs.generate.tables`` rewrites them in their pages, between the comments ``<!-- NAME -->`` and
+``<!-- /NAME -->``; a test holds every page to what this module makes.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from typer.main import get_command
+
+from benchmarks.report import load, markdown
+from stemsplit.cli.app import DefaultGroup, app
+from stemsplit.jobs.result import ExitStatus
+
+ROOT = Path(__file__).parents[2]
+CARD = ROOT / "models" / "band.md"
+QUALITY = ("uSDR", "improvement", "SI-SDR", "baseline", "oracle mask")
+
+EXIT_CODES = {
+    ExitStatus.OK: "everything is done",
+    ExitStatus.FAILED: "some or all songs failed, or a model, a device or standard output cannot be used",
+    ExitStatus.USAGE: "a mistake in the call; nothing was written",
+    ExitStatus.INTERRUPTED: "stopped by Ctrl-C; finished songs are kept, nothing unfinished is left",
+    ExitStatus.TERMINATED: "stopped by SIGTERM, likewise",
+}
+
+JSON_FIELDS = {
+    "input": "the song, as it was named",
+    "status": "`done`, `skipped`, `planned` (dry run) or `failed`",
+    "outputs": "path of each stem",
+    "levels_db": "energy of each stem relative to the song, in dB; null for digital silence",
+    "expected_sdr_db": "SDR in dB to expect of each stem, from the masks; null for silence or without masks",
+    "sample_rate": "in Hz",
+    "n_channels": "of the song and of each stem",
+    "n_samples": "length in samples, of the song and of each stem",
+    "duration_s": "length in seconds",
+    "elapsed_s": "seconds that the song took",
+    "speed": "seconds of music a second",
+    "device": "where the networks ran",
+    "models": "name, version, SHA-256, licence and `commercial` (true, false, `unknown`) of each model",
+    "settings": "what decides the content of the stems",
+    "gain": "the factor that all stems share; below 1 if one would have clipped",
+    "clipped_samples": "samples that lie outside full scale all the same",
+    "note": "a remark, such as why the song was skipped",
+    "error": "what happened and what to do",
+    "error_type": "the class of the error",
+}
+
+
+def make_options() -> str:
+    """Return the options of the command, in the program's own words."""
+    return _option_table(_options())
+
+
+def make_serve() -> str:
+    """Return the options of the service."""
+    return _option_table(_options_of("serve"))
+
+
+def make_commands() -> str:
+    """Return every command but those with a page of their own, and what it does."""
+    rows = [(f"`stemsplit {name}`", text) for name, text in _commands(get_command(app))]
+    return _table(("command", "what it does"), rows)
+
+
+def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, command in group.commands.items():
+        if name in {DefaultGroup.default, "serve"}:
+            continue
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{prefix}{name} ")
+            continue
+        arguments = [param.metavar for param in command.params if param.param_type_name == "argument"]
+        yield " ".join([f"{prefix}{name}", *arguments]).replace("|", r"\|"), str(command.help)
+
+
+def _option_table(params: Iterable[Any]) -> str:
+    rows = []
+    for param in params:
+        names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
+        value = "" if param.is_flag else f" {param.metavar}"
+        rows.append((names + value, _describe(param)))
+    return _table(("option", "meaning"), rows)
+
+
+def _options() -> Iterator[Any]:
+    group: Any = get_command(app)
+    yield from _options_of(DefaultGroup.default)
+    yield from (param for param in group.params if param.param_type_name == "option")
+
+
+def _options_of(name: str) -> Iterator[Any]:
+    group: Any = get_command(app)
+    yield from (param for param in group.commands[name].params if param.param_type_name == "option")
+
+
+def _describe(param: Any) -> str:
+    shown = isinstance(param.default, int | str) and not param.is_flag
+    return f"{param.help} Default: `{param.default}`." if shown else str(param.help)
+
+
+def make_exit_codes() -> str:
+    """Return the exit codes of the command."""
+    return _table(("code", "meaning"), [(str(int(code)), text) for code, text in EXIT_CODES.items()])
+
+
+def make_json() -> str:
+    """Return the fields of a result."""
+    return _table(("field", "meaning"), [(f"`{name}`", text) for name, text in JSON_FIELDS.items()])
+
+
+def read_figures() -> list[dict[str, str]]:
+    """Return the card's table of figures, a row for each source and target, then the means."""
+    card = CARD.read_text(encoding="utf-8")
+    table = re.search(r"^\| source \| target \| excerpts \|.*?\n\n", card, flags=re.MULTILINE | re.DOTALL)
+    assert table is not None, "the card has no table"
+    head, _, *rows = [
+        [cell.strip("* ") for cell in line.strip("|").split("|")] for line in table[0].strip().splitlines()
+    ]
+    return [dict(zip(head, row, strict=True)) for row in rows]
+
+
+def make_quality() -> str:
+    """Return how long the model was trained, and its means over real validation songs, from its card."""
+    card = CARD.read_text(encoding="utf-8")
+    training = re.search(r"^- (\d+) minutes, (\d+) steps", card, flags=re.MULTILINE)
+    assert training is not None, "the card does not say how long the training took"
+    start = ", from the weights of the version before" if "` were the start" in card else ""
+    start += ", and averaged with them" if "the mean of the run's weights" in card else ""
+    about = f"Trained for {training[1]} minutes ({training[2]} steps) on two CPU cores{start}."
+    return f"{about}\n\n{_quality_table(QUALITY)}"
+
+
+def make_quality_in_short() -> str:
+    """Return the model's means with the baseline and the oracle beside them."""
+    return _quality_table(("uSDR", "baseline", "oracle mask"))
+
+
+def _quality_table(columns: Sequence[str]) -> str:
+    real = [row for row in read_figures() if row["source"] == "mean of real sources"]
+    rows = [(row["target"], *(row[column] for column in columns)) for row in real]
+    return _table(("target", *(f"{column}, dB" for column in columns)), rows)
+
+
+def make_overhead() -> str:
+    """Return what a run spends outside the network, from the benchmark's result."""
+    (row,) = load("overhead")["rows"]
+    return (
+        f"Outside the network a four-stem run spends {row['cpu_share_outside']:.0%} of its CPU time "
+        "(start-up, decoding, transforms,\n"
+        f"writing). For {row['wall_share_outside']:.0%} of the wall time no network is busy."
+    )
+
+
+def _measured(name: str, columns: Sequence[str]) -> str:
+    """Return the table of one benchmark and what it was measured on."""
+    result = load(name)
+    machine, versions = result["machine"], result["machine"]["packages"]
+    models = ", ".join(f"{model['name']} {model['version']}" for model in result["models"])
+    about = (
+        f"{machine['processor']}, {machine['cores']} cores, no GPU; {machine['system']}, "
+        f"Python {machine['python']}, onnxruntime {versions['onnxruntime-gpu']}; "
+        f"models: {models}."
+    )
+    return f"{markdown(name, columns)}\n\n{about}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+PAGES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {
+        "quality": make_quality_in_short,
+        "speed": lambda: markdown("speed", ("program", "stems", "speed", "peak_mb")),
+    },
+    "docs/command-line.md": {
+        "options": make_options,
+        "commands": make_commands,
+        "exit codes": make_exit_codes,
+        "json": make_json,
+    },
+    "docs/web-page.md": {"serve": make_serve},
+    "docs/models.md": {"quality": make_quality},
+    "docs/performance.md": {
+        "speed": lambda: _measured("speed", ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb")),
+        "overhead": make_overhead,
+        "memory": lambda: _measured("memory", ("minutes", "speed", "peak_mb")),
+        "startup": lambda: _measured("startup", ("command", "wall_s")),
+    },
+}
+
+
+def split(text: str, name: str) -> tuple[str, str, str]:
+    """Return the text before, in and after a generated part."""
+    start, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+    before, _, rest = text.partition(start)
+    inside, found, after = rest.partition(end)
+    assert found, f"the page has no part {name!r}"
+    return before + start, inside, end + after
+
+
+def rewrite() -> None:
+    """Bring the generated parts of all pages up to date."""
+    for page, parts in PAGES.items():
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for name, make in parts.items():
+            before, _, after = split(text, name)
+            text = f"{before}{make()}\n{after}"
+        (ROOT / page).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    rewrite()
