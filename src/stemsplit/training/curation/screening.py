@@ -2,8 +2,8 @@
 
 Backing with a voice in it leaves training, so does a recording that holds drums or bass although it should
 not; stretches where drums or bass are silent become songs of their own, and so do the model's stems of
-unseparated music where they may be used as pseudo-labels. A model that was trained on the backing as voiceless
-misses voices there: screen with one that was not.
+unseparated music where they may be used as pseudo-labels. A model that was trained on the backing as
+voiceless misses voices there: screen with one that was not.
 """
 
 import csv
