@@ -1,6 +1,6 @@
-"""Array types, named once.
+"""The array types of the package.
 
-Axis order is channels-first everywhere: a waveform is ``(channels, samples)``, a spectrogram
+The axis order is channels-first everywhere: a waveform is ``(channels, samples)``, a spectrogram
 ``(channels, bins, frames)``, estimates ``(targets, channels, bins, frames)``.
 """
 

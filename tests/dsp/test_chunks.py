@@ -1,17 +1,18 @@
-"""Chunks: every frame answered for once, weights that sum to one, positions that depend on length alone."""
+"""Chunks and their cross-fade: full coverage, complementary weights, positions given by the length."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplit.dsp.chunks import Chunk, Chunker, ChunkSpec, CrossFade
+from stemsplit.dsp.chunks import Chunk, Chunker, ChunkSpec
+from stemsplit.dsp.cross_fade import CrossFade
 from stemsplit.errors import SettingsError
 from stemsplit.types import ComplexArray
 
 
 def make_frames(n_frames: int) -> ComplexArray:
-    """Frames that carry their own number."""
+    """Return frames whose values are their indices."""
     return (np.arange(n_frames) + np.zeros((1, 2, 1))).astype(np.complex64)
 
 
@@ -30,7 +31,7 @@ def chunk_specs(draw: st.DrawFn) -> ChunkSpec:
 
 
 @given(spec=chunk_specs(), n_frames=st.integers(1, 200), block=st.integers(1, 60))
-def test_faded_chunks_give_back_the_frames(spec: ChunkSpec, n_frames: int, block: int) -> None:
+def test_cross_faded_chunks_restore_the_frames(spec: ChunkSpec, n_frames: int, block: int) -> None:
     frames = make_frames(n_frames)
     fade = CrossFade(spec)
     parts = [
@@ -54,16 +55,16 @@ def test_positions_do_not_depend_on_blocks(spec: ChunkSpec, n_frames: int, block
 def test_context_is_the_real_neighbourhood(spec: ChunkSpec, n_frames: int) -> None:
     for number, chunk in enumerate(cut(spec, make_frames(n_frames), 17)):
         start = number * spec.step
-        seen = chunk.spectrogram[0, 0].real
-        first, last = seen[0], seen[-1]
+        indices = chunk.spectrogram[0, 0].real
+        first, last = indices[0], indices[-1]
         assert first == max(0, start - spec.context)
         stop = min(start + spec.step + spec.fade, n_frames)
         assert last == min(stop + spec.context, n_frames) - 1
-        kept = seen[chunk.kept]
+        kept = indices[chunk.kept]
         assert (kept[0], kept[-1]) == (start, stop - 1)
 
 
-def test_fade_blends_two_opinions() -> None:
+def test_neighbours_are_cross_faded_linearly() -> None:
     spec = ChunkSpec(step=4, fade=2, context=0)
     fade = CrossFade(spec)
     ones = np.ones((1, 1, 6), dtype=np.complex64)
@@ -74,11 +75,11 @@ def test_fade_blends_two_opinions() -> None:
 
 
 @pytest.mark.parametrize("lengths", [(0, 0, 0), (4, 5, 0), (4, -1, 0), (4, 2, -1)])
-def test_impossible_lengths_are_refused(lengths: tuple[int, int, int]) -> None:
+def test_lengths_out_of_range_are_rejected(lengths: tuple[int, int, int]) -> None:
     with pytest.raises(SettingsError, match="overlap"):
         ChunkSpec(*lengths)
 
 
-def test_seconds_become_frames() -> None:
+def test_seconds_are_rounded_to_frames() -> None:
     spec = ChunkSpec.from_seconds(chunk_s=10, overlap_s=1, context_s=0.51, frames_per_s=10)
     assert spec == ChunkSpec(step=90, fade=10, context=6)

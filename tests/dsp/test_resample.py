@@ -1,4 +1,4 @@
-"""Change of rate: alignment to the sample, and independence of blocks."""
+"""Sample rate conversion: alignment to the sample, and independence of blocks."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def convert(waveform: FloatArray, from_hz: int, to_hz: int, block: int) -> Float
 
 @pytest.mark.parametrize("rates", [(48000, 44100), (44100, 96000), (22050, 44100), (192000, 44100)])
 @pytest.mark.parametrize("block", [1, 999, 30000])
-def test_blocks_do_not_matter(rates: tuple[int, int], block: int) -> None:
+def test_output_does_not_depend_on_blocks(rates: tuple[int, int], block: int) -> None:
     waveform = make_noise(2, 3000 if block == 1 else 30000)
     whole = convert(waveform, *rates, waveform.shape[1])
     np.testing.assert_array_equal(convert(waveform, *rates, block), whole)
@@ -34,7 +34,7 @@ def test_delay_is_compensated(from_hz: int) -> None:
 
 
 @pytest.mark.parametrize("from_hz", [8000, 48000, 96000])
-def test_nothing_is_left_behind(from_hz: int) -> None:
+def test_no_sample_is_lost(from_hz: int) -> None:
     after = convert(make_noise(2, 10_007), from_hz, 44100, 1000)
     assert abs(after.shape[1] - 10_007 * 44100 / from_hz) < 1
 

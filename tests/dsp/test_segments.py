@@ -1,4 +1,4 @@
-"""Segments: every sample is covered, weights do no harm, memory is bounded, blocks do not matter."""
+"""Segments: full coverage, weights that restore the input, bounded memory, independence of blocks."""
 
 from itertools import pairwise
 
@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplit.dsp.segments import FADES, Segment, Segmenter, SegmentJoin, SegmentSpec
+from stemsplit.dsp.cross_fade import WeightedOverlapAdd
+from stemsplit.dsp.segments import FADES, Segment, Segmenter, SegmentSpec
 from stemsplit.errors import SettingsError
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
@@ -15,7 +16,7 @@ from tests.conftest import make_noise
 
 @st.composite
 def specs(draw: st.DrawFn) -> SegmentSpec:
-    """Any segments that cover a song."""
+    """Draw a spec of segments that cover a song."""
     trim = draw(st.integers(0, 10))
     length = draw(st.integers(2 * trim + 2, 80))
     step = draw(st.integers(1, length - 2 * trim))
@@ -23,9 +24,9 @@ def specs(draw: st.DrawFn) -> SegmentSpec:
     return SegmentSpec(length, step, lead, trim, draw(st.sampled_from(FADES)), draw(st.booleans()))
 
 
-def pass_through(spec: SegmentSpec, song: FloatArray, edges: list[int]) -> FloatArray:
+def cut_and_join(spec: SegmentSpec, song: FloatArray, edges: list[int]) -> FloatArray:
     """Cut a song into segments and join them, unchanged."""
-    segmenter, join = Segmenter(spec, n_channels=len(song)), SegmentJoin(spec)
+    segmenter, join = Segmenter(spec, n_channels=len(song)), WeightedOverlapAdd(spec)
     done = []
     for start, stop in pairwise([0, *edges, song.shape[1]]):
         found = list(segmenter.process(song[:, start:stop]))
@@ -44,10 +45,10 @@ def cut(spec: SegmentSpec, song: FloatArray) -> list[Segment]:
 
 
 @given(spec=specs(), n_samples=st.integers(1, 300), cuts=st.lists(st.integers(0, 300), max_size=6))
-def test_what_is_left_alone_comes_out_as_it_was(spec: SegmentSpec, n_samples: int, cuts: list[int]) -> None:
+def test_unchanged_segments_restore_the_song(spec: SegmentSpec, n_samples: int, cuts: list[int]) -> None:
     song = make_noise(2, n_samples)
     edges = sorted(min(place, n_samples) for place in cuts)
-    np.testing.assert_allclose(pass_through(spec, song, edges), song, atol=1e-6)
+    np.testing.assert_allclose(cut_and_join(spec, song, edges), song, atol=1e-6)
 
 
 @given(spec=specs(), n_samples=st.integers(1, 200), place=st.integers(0, 200))
@@ -71,14 +72,14 @@ def test_a_last_segment_is_moved_back_into_the_music() -> None:
     assert last.kept == slice(4, 5)
 
 
-def test_a_last_segment_is_filled_up_with_silence() -> None:
+def test_a_last_segment_is_padded_with_zeros() -> None:
     song = np.arange(1, 26, dtype=np.float32)[None]
     *_, last = cut(SegmentSpec(10, 8), song)
     np.testing.assert_array_equal(last.waveform[0], [25, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     assert last.kept == slice(0, 1)
 
 
-def test_ends_that_are_trimmed_have_no_part() -> None:
+def test_trimmed_ends_have_no_weight() -> None:
     spec = SegmentSpec(20, 8, lead=4, trim=4)
     assert not spec.weights[:4].any()
     assert not spec.weights[-4:].any()
@@ -86,6 +87,6 @@ def test_ends_that_are_trimmed_have_no_part() -> None:
 
 
 @pytest.mark.parametrize("lengths", [(10, 0), (10, 11), (10, 8, 2, 2), (10, 8, 0, 1), (10, 5, 10)], ids=str)
-def test_segments_that_leave_gaps_are_refused(lengths: tuple[int, ...]) -> None:
+def test_segments_that_leave_gaps_are_rejected(lengths: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError, match="do not cover"):
         SegmentSpec(*lengths)

@@ -1,4 +1,4 @@
-"""The STFT: perfect reconstruction, streaming, alignment, and the check that refuses bad windows."""
+"""The STFT: perfect reconstruction, streaming, alignment, and the check of the windows."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def synthesise(spec: StftSpec, spectrogram: ComplexArray, block: int) -> FloatAr
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 @pytest.mark.parametrize("n_samples", [1, 2, 77, 3072, 30001])
-def test_inverse_gives_back_the_waveform(spec: StftSpec, n_samples: int) -> None:
+def test_inverse_restores_the_waveform(spec: StftSpec, n_samples: int) -> None:
     waveform = make_noise(2, n_samples)
     spectrogram = analyse(spec, waveform, n_samples)
     assert spectrogram.shape == (2, spec.n_bins, spec.n_frames(n_samples))
@@ -49,7 +49,7 @@ def test_inverse_gives_back_the_waveform(spec: StftSpec, n_samples: int) -> None
 
 
 @given(spec=st.sampled_from(SPECS), n_frames=st.integers(1, 40))
-def test_so_many_frames_cover_so_many_samples(spec: StftSpec, n_frames: int) -> None:
+def test_counts_of_frames_and_samples_agree(spec: StftSpec, n_frames: int) -> None:
     n_samples = spec.n_samples(n_frames)
     if n_samples > 0:
         assert spec.n_frames(n_samples) == n_frames
@@ -71,7 +71,7 @@ def test_synthesis_does_not_depend_on_blocks(spec: StftSpec) -> None:
     np.testing.assert_allclose(synthesise(spec, spectrogram, 1), whole, atol=1e-6)
 
 
-def test_frame_stands_where_the_module_says() -> None:
+def test_frame_starts_where_the_module_says() -> None:
     spec = StftSpec(512, 128, 0, "hann", "hann")
     waveform = make_noise(1, 4096)
     spectrogram = analyse(spec, waveform, 4096)
@@ -80,7 +80,7 @@ def test_frame_stands_where_the_module_says() -> None:
     np.testing.assert_allclose(spectrogram[0, :, 9], frame, atol=1e-4)
 
 
-def test_windows_that_cannot_reconstruct_are_refused() -> None:
+def test_windows_that_cannot_reconstruct_are_rejected() -> None:
     with pytest.raises(ModelError, match="cannot reconstruct"):
         StftSpec(512, 512)
     with pytest.raises(ModelError, match="cannot reconstruct"):
@@ -91,22 +91,22 @@ def test_windows_that_cannot_reconstruct_are_refused() -> None:
     ("values", "named"),
     [((511, 100), "n_fft"), ((512, 0), "hop"), ((512, 600), "hop"), ((512, 9, 513), "win")],
 )
-def test_senseless_lengths_are_named(values: tuple[int, ...], named: str) -> None:
+def test_lengths_out_of_range_are_named_in_the_error(values: tuple[int, ...], named: str) -> None:
     with pytest.raises(ModelError, match=named):
         StftSpec(*values)
 
 
-def test_unknown_window_is_named() -> None:
+def test_unknown_window_is_named_in_the_error() -> None:
     with pytest.raises(ModelError, match="'kaiser'"):
         make_window("kaiser", 8)
 
 
 @pytest.mark.parametrize(
-    ("name", "scipys"), [("hann", "hann"), ("hamming", "hamming"), ("rectangular", "boxcar")]
+    ("name", "scipy_name"), [("hann", "hann"), ("hamming", "hamming"), ("rectangular", "boxcar")]
 )
 @pytest.mark.parametrize("length", [2, 8, 255])
-def test_windows_are_the_usual_periodic_ones(name: str, scipys: str, length: int) -> None:
-    expected = scipy.signal.get_window(scipys, length, fftbins=True)
+def test_windows_equal_the_periodic_ones_of_scipy(name: str, scipy_name: str, length: int) -> None:
+    expected = scipy.signal.get_window(scipy_name, length, fftbins=True)
     np.testing.assert_allclose(make_window(name, length), expected, atol=1e-7)
 
 

@@ -231,7 +231,7 @@ def test_empty_and_shapeless_input_is_refused(tiny_model: Path) -> None:
 
 @pytest.mark.parametrize("shape", [(44100, 2), (100, 2), (9, 8)], ids=str)
 def test_exchanged_axes_are_refused(tiny_model: Path, shape: tuple[int, int]) -> None:
-    with pytest.raises(AudioError, match=r"channels, samples\): give waveform\.T"):
+    with pytest.raises(AudioError, match=r"channels, samples\): pass waveform\.T"):
         separate(np.zeros(shape, dtype=np.float32), 44100, models=[tiny_model], device="cpu")
     with pytest.raises(AudioError, match="44100 channels are no song"):
         Separator(models=[tiny_model], device="cpu").stream([], sample_rate=44100, n_channels=44100)
@@ -355,14 +355,14 @@ def test_regroup_keeps_every_sample(lengths: list[int], n_samples: int) -> None:
 
 def test_fifo_pads_with_silence() -> None:
     fifo = Fifo(1)
-    fifo.put(np.ones((1, 3), dtype=np.float32))
-    np.testing.assert_array_equal(fifo.take(2), [[1, 1]])
-    np.testing.assert_array_equal(fifo.take(3), [[1, 0, 0]])
+    fifo.append(np.ones((1, 3), dtype=np.float32))
+    np.testing.assert_array_equal(fifo.pop(2), [[1, 1]])
+    np.testing.assert_array_equal(fifo.pop(3), [[1, 0, 0]])
 
 
 @pytest.mark.parametrize("n_channels", range(1, 12))
-@pytest.mark.parametrize("at_once", [1, 2])
-def test_every_channel_is_in_one_group(n_channels: int, at_once: int) -> None:
-    groups = group_channels(n_channels, at_once=at_once)
+@pytest.mark.parametrize("group_size", [1, 2])
+def test_every_channel_is_in_one_group(n_channels: int, group_size: int) -> None:
+    groups = group_channels(n_channels, group_size=group_size)
     assert [channel for group in groups for channel in group] == list(range(n_channels))
-    assert all(1 <= len(group) <= at_once for group in groups)
+    assert all(1 <= len(group) <= group_size for group in groups)

@@ -63,7 +63,7 @@ def test_foreign_models_are_shifted_too(write: Callable[..., Path], tmp_path: Pa
 
 def test_segments_begin_at_different_places() -> None:
     spec = SegmentSpec(length=100, step=75, lead=10)
-    assert [spec.delayed(n).lead for n in (0, 20, 80, 95)] == [10, 30, 90, 99]
+    assert [spec.delay(n).lead for n in (0, 20, 80, 95)] == [10, 30, 90, 99]
 
 
 @pytest.mark.parametrize("n_shifts", [0, 17])

@@ -1,10 +1,9 @@
-"""Overlapping chunks of a spectrogram, and the cross-fade that joins what became of them.
+"""Overlapping chunks of a spectrogram, each with context on both sides.
 
-Chunk ``k`` answers for the frames from ``k * step`` to ``k * step + step + fade``; the network also sees
-`context` real frames on either side of them, where the song has any. Neighbours share `fade` frames, in
-which their weights are complementary: they sum to one by construction. The first chunk has no fade-in,
-the last one no fade-out, and the last one ends with the song. All of this follows from the number of
-frames alone, never from how they were read.
+Chunk ``k`` covers the frames from ``k * step`` to ``k * step + step + fade``; the model also gets `context`
+real frames on either side of them, where the song has any. Neighbours share `fade` frames, which
+`stemsplit.dsp.cross_fade.CrossFade` joins. The last chunk ends with the song. All positions follow from the
+number of frames alone, never from how they were read.
 """
 
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ class ChunkSpec:
     fade
         Frames that two neighbours share, from 0 to `step`.
     context
-        Frames that the network sees on either side and that are thrown away afterwards.
+        Frames on either side that are input of the model and discarded from its output.
 
     Raises
     ------
@@ -50,7 +49,7 @@ class ChunkSpec:
     def from_seconds(
         cls, *, chunk_s: float, overlap_s: float, context_s: float, frames_per_s: float
     ) -> "ChunkSpec":
-        """Round lengths in seconds to frames; the context is rounded up."""
+        """Make a spec from lengths in seconds, rounded to frames; the context is rounded up."""
         fade = round(overlap_s * frames_per_s)
         step = max(1, round(chunk_s * frames_per_s) - fade)
         return cls(step=step, fade=fade, context=int(np.ceil(context_s * frames_per_s - 1e-6)))
@@ -58,7 +57,7 @@ class ChunkSpec:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Frames for the network, ``(channels, bins, frames)``, and those of them that the chunk answers for."""
+    """Input frames of a model, ``(channels, bins, frames)``; `kept` are those that the chunk covers."""
 
     spectrogram: ComplexArray
     kept: slice
@@ -66,7 +65,7 @@ class Chunk:
 
 
 class Chunker:
-    """Frames in, chunks out, block by block."""
+    """Cuts a stream of frames into chunks."""
 
     def __init__(self, spec: ChunkSpec) -> None:
         self._spec = spec
@@ -75,26 +74,28 @@ class Chunker:
         self._next = 0
 
     def process(self, spectrogram: ComplexArray) -> Iterator[Chunk]:
-        """Take ``(channels, bins, frames)``; yield the chunks that are whole and cannot be the last."""
+        """Take ``(channels, bins, frames)``; yield the chunks that are complete and not the last."""
         spec = self._spec
         self._append(spectrogram)
         reach = spec.step + spec.fade + max(spec.context, 1)
-        while self._n_seen >= self._next * spec.step + reach:
+        while self._n_received >= self._next * spec.step + reach:
             stop = self._next * spec.step + spec.step + spec.fade
             yield self._cut(stop, stop + spec.context, is_last=False)
 
     def flush(self) -> Iterator[Chunk]:
         """Yield the remaining chunks; the last one may be shorter than the others."""
         spec = self._spec
-        while self._n_seen:
+        while self._n_received:
             stop = self._next * spec.step + spec.step + spec.fade
-            is_last = stop >= self._n_seen
-            yield self._cut(min(stop, self._n_seen), min(stop + spec.context, self._n_seen), is_last=is_last)
+            is_last = stop >= self._n_received
+            yield self._cut(
+                min(stop, self._n_received), min(stop + spec.context, self._n_received), is_last=is_last
+            )
             if is_last:
                 return
 
     @property
-    def _n_seen(self) -> int:
+    def _n_received(self) -> int:
         return self._buffer_start + (0 if self._buffer is None else self._buffer.shape[-1])
 
     def _append(self, spectrogram: ComplexArray) -> None:
@@ -105,40 +106,13 @@ class Chunker:
             frames = [self._buffer.swapaxes(-1, -2), spectrogram.swapaxes(-1, -2)]
             self._buffer = np.concatenate(frames, axis=-2).swapaxes(-1, -2)
 
-    def _cut(self, stop: int, seen: int, *, is_last: bool) -> Chunk:
+    def _cut(self, stop: int, context_stop: int, *, is_last: bool) -> Chunk:
         assert self._buffer is not None
         start = self._next * self._spec.step
         first = max(0, start - self._spec.context)
-        spectrogram = self._buffer[..., first - self._buffer_start : seen - self._buffer_start]
+        spectrogram = self._buffer[..., first - self._buffer_start : context_stop - self._buffer_start]
         self._next += 1
         drop = max(0, self._next * self._spec.step - self._spec.context) - self._buffer_start
         self._buffer = self._buffer[..., drop:]
         self._buffer_start += drop
         return Chunk(spectrogram, slice(start - first, stop - first), is_last)
-
-
-class CrossFade:
-    """What the network made of each chunk's kept frames in, one seamless spectrogram out.
-
-    Leading axes are free: ``(..., frames)``.
-    """
-
-    def __init__(self, spec: ChunkSpec) -> None:
-        self._fade = spec.fade
-        rising = (np.arange(spec.fade, dtype=np.float32) + np.float32(0.5)) / np.float32(max(spec.fade, 1))
-        self._rising = rising
-        self._falling = np.float32(1) - rising
-        self._tail: ComplexArray | None = None
-
-    def process(self, estimates: ComplexArray, *, is_last: bool) -> ComplexArray:
-        """Take the kept frames of the next chunk; return the frames that no later chunk can change."""
-        fade = self._fade
-        if self._tail is not None and fade:
-            head = self._tail * self._falling + estimates[..., :fade] * self._rising
-            estimates = np.concatenate(
-                [head.swapaxes(-1, -2), estimates[..., fade:].swapaxes(-1, -2)], axis=-2
-            ).swapaxes(-1, -2)
-        if is_last or not fade:
-            return estimates
-        self._tail = estimates[..., -fade:]
-        return estimates[..., :-fade]

@@ -1,7 +1,7 @@
-"""Change of sample rate, as a stream (the soxr library, linear phase, its delay compensated).
+"""Sample rate conversion, as a stream: the soxr library, linear phase, with its delay compensated.
 
-Sample 0 of the output stands at the time of sample 0 of the input; n samples become n times the ratio
-of the rates, rounded by soxr. The output does not depend on how the input was cut into blocks.
+Sample 0 of the output is aligned with sample 0 of the input; n samples become n times the ratio of the rates,
+rounded by soxr. The output does not depend on how the input is divided into blocks.
 """
 
 import numpy as np
@@ -13,31 +13,31 @@ QUALITY = "HQ"
 
 
 class Resampler:
-    """A waveform at one rate in, the same waveform at another rate out, block by block.
+    """Converts a stream from one sample rate to another.
 
-    Equal rates pass through untouched. Leading axes are free: ``(..., samples)``.
+    Equal rates pass through unchanged. Leading axes are free: ``(..., samples)``.
     """
 
     def __init__(self, *, from_hz: int, to_hz: int) -> None:
-        self._rates = (from_hz, to_hz)
+        self._rates_hz = (from_hz, to_hz)
         self._stream: soxr.ResampleStream | None = None
-        self._lead: tuple[int, ...] = ()
+        self._leading_shape: tuple[int, ...] = ()
 
     def process(self, waveform: FloatArray) -> FloatArray:
-        """Take ``(..., samples)``; return what can be said of the output so far."""
+        """Take ``(..., samples)``; return the output samples that are complete."""
         return self._convert(waveform, last=False)
 
     def flush(self) -> FloatArray:
-        """Return the end of the output."""
-        return self._convert(np.zeros((*self._lead, 0), dtype=np.float32), last=True)
+        """Return the remaining samples of the output."""
+        return self._convert(np.zeros((*self._leading_shape, 0), dtype=np.float32), last=True)
 
     def _convert(self, waveform: FloatArray, *, last: bool) -> FloatArray:
-        self._lead = waveform.shape[:-1]
-        if self._rates[0] == self._rates[1]:
+        self._leading_shape = waveform.shape[:-1]
+        if self._rates_hz[0] == self._rates_hz[1]:
             return waveform
-        n_channels = int(np.prod(self._lead))
+        n_channels = int(np.prod(self._leading_shape))
         if self._stream is None:
-            self._stream = soxr.ResampleStream(*self._rates, n_channels, dtype="float32", quality=QUALITY)
+            self._stream = soxr.ResampleStream(*self._rates_hz, n_channels, dtype="float32", quality=QUALITY)
         interleaved = np.ascontiguousarray(waveform.reshape(n_channels, -1).T)  # (samples, channels)
         converted: FloatArray = self._stream.resample_chunk(interleaved, last=last)
-        return np.ascontiguousarray(converted.T).reshape(*self._lead, -1)
+        return np.ascontiguousarray(converted.T).reshape(*self._leading_shape, -1)

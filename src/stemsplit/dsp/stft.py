@@ -1,18 +1,23 @@
 """The short-time Fourier transform and its inverse, as streams.
 
-Conventions: a spectrogram is ``(channels, bins, frames)``, complex64; where frame ``t`` starts is the
-*framing*:
+A spectrogram is ``(channels, bins, frames)``, complex64. The *framing* says at which sample of the waveform
+frame ``t`` starts:
 
-- ``covering``, at sample ``t * hop_length - (n_fft - hop_length)`` of the waveform, with silence around it:
-  every sample lies in as many frames as any other, also the first and the last;
-- ``centred``, at ``t * hop_length - n_fft / 2``, with the waveform mirrored at its ends (torch's default);
-- ``delayed``, at ``t * hop_length - n_fft``, with silence around it.
+- ``covering``: ``t * hop_length - (n_fft - hop_length)``, with zeros around the waveform; every sample, the
+  first and the last included, lies in equally many frames;
+- ``centred``: ``t * hop_length - n_fft / 2``, with reflection padding (the default of torch and librosa);
+- ``delayed``: ``t * hop_length - n_fft``, with zeros around the waveform.
 
-Windows are periodic; a window shorter than the transform is
-centred in it. Nothing is normalised in the analysis; the synthesis divides by the sum of the windows'
-products once, in the window itself (Griffin & Lim 1984).
+Windows are periodic; a window shorter than the transform is centred in it. The analysis is not normalised;
+the synthesis window is divided by the overlap-add of both windows' product (Griffin & Lim 1984), so that the
+inverse restores the waveform.
 
-Arrays are built frame by frame, so ``bins`` is the axis that is contiguous in memory.
+Arrays are built frame by frame: ``bins`` is the contiguous axis in memory.
+
+References
+----------
+D. W. Griffin and J. S. Lim, "Signal estimation from modified short-time Fourier transform", IEEE Transactions
+on Acoustics, Speech, and Signal Processing 32(2), 1984.
 """
 
 from collections.abc import Iterator
@@ -23,7 +28,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from stemsplit.dsp.reflection import Mirror
+from stemsplit.dsp.reflection_padding import ReflectionPadding
 from stemsplit.errors import ModelError
 from stemsplit.types import ComplexArray, FloatArray
 
@@ -39,7 +44,7 @@ def make_window(name: str, length: int) -> FloatArray:
     """
     if name not in WINDOWS:
         raise ModelError(f"unknown window {name!r}; the windows are {', '.join(WINDOWS)}")
-    # raised cosines, written out: importing scipy.signal would take longer than separating a minute of music
+    # computed here because importing scipy.signal takes longer than separating a minute of music
     mean = {"hann": 0.5, "sqrt_hann": 0.5, "hamming": 0.54, "rectangular": 1.0}[name]
     window = mean - (1 - mean) * np.cos(2 * np.pi * np.arange(length) / length)
     return np.asarray(np.sqrt(window) if name == "sqrt_hann" else window, dtype=np.float32)
@@ -47,25 +52,25 @@ def make_window(name: str, length: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class StftSpec:
-    """One STFT, checked for perfect reconstruction when it is made.
+    """The parameters of one STFT, checked for perfect reconstruction.
 
     Parameters
     ----------
     n_fft
         Length of the transform in samples (6144 samples = 139 ms at 44,100 Hz).
     hop_length
-        Samples from one frame to the next.
+        Samples from one frame to the next, 1 to `n_fft`.
     win_length
-        Length of both windows in samples, `n_fft` at most; 0 means `n_fft`.
+        Length of both windows in samples, at most `n_fft`; 0 means `n_fft`.
     analysis_window, synthesis_window
-        Names out of `WINDOWS`.
+        Names from `WINDOWS`.
     framing
-        One of `FRAMINGS`, see the module.
+        One of `FRAMINGS`, as the module describes them.
 
     Raises
     ------
     ModelError
-        If a length makes no sense, or if the windows and the hop leave samples that cannot be rebuilt.
+        If a length is out of its range, or if the windows and the hop cannot reconstruct every sample.
     """
 
     n_fft: int
@@ -94,28 +99,31 @@ class StftSpec:
 
     @property
     def n_bins(self) -> int:
-        """Bins of one frame, DC and Nyquist included."""
+        """Number of bins of a frame, DC and Nyquist included."""
         return self.n_fft // 2 + 1
 
     @property
     def padding(self) -> int:
-        """Samples by which the first frame starts before the waveform."""
-        leads = {"covering": self.overhang, "centred": self.n_fft // 2, "delayed": self.n_fft}
-        return leads[self.framing]
+        """Number of samples by which the first frame starts before the waveform."""
+        paddings = {"covering": self.overlap, "centred": self.n_fft // 2, "delayed": self.n_fft}
+        return paddings[self.framing]
 
     @property
-    def overhang(self) -> int:
-        """Samples that a frame shares with those after it."""
+    def overlap(self) -> int:
+        """Number of samples that a frame shares with its successors."""
         return self.n_fft - self.hop_length
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that cover `n_samples` samples (one or more)."""
+        """Return the number of frames that cover `n_samples` samples (1 or more)."""
         if self.framing == "centred":
             return n_samples // self.hop_length + 1
         return (n_samples - 1 + self.padding) // self.hop_length + 1
 
     def n_samples(self, n_frames: int) -> int:
-        """Samples, whole hops of them, that are covered by exactly `n_frames` frames; below 1 if none are."""
+        """Return the number of samples, in whole hops, that exactly `n_frames` frames cover.
+
+        It is below 1 if there is none.
+        """
         if self.framing == "centred":
             return (n_frames - 1) * self.hop_length
         return n_frames * self.hop_length - self.padding
@@ -127,7 +135,7 @@ class StftSpec:
 
     @cached_property
     def synthesis(self) -> FloatArray:
-        """The synthesis window, divided by the overlap-add gain of both, ``(n_fft,)``."""
+        """The synthesis window divided by the overlap-add gain of both windows, ``(n_fft,)``."""
         repeats = -(-self.n_fft // self.hop_length)
         gain = np.tile(self._coverage, repeats)[: self.n_fft]
         window = self._padded_window(self.synthesis_window)
@@ -135,7 +143,7 @@ class StftSpec:
 
     @cached_property
     def _coverage(self) -> NDArray[np.float64]:
-        """Sum over all frames of analysis times synthesis window, one period ``(hop_length,)``."""
+        """One period of the overlap-add gain of both windows, ``(hop_length,)``."""
         product = self._padded_window(self.analysis_window).astype(np.float64)
         product *= self._padded_window(self.synthesis_window)
         folded = np.zeros(-(-self.n_fft // self.hop_length) * self.hop_length)
@@ -149,36 +157,36 @@ class StftSpec:
 
 
 class Analysis:
-    """A waveform in, its spectrogram out, block by block.
+    """The forward transform of a stream: a waveform in, its spectrogram out.
 
-    The concatenated output does not depend on how the waveform was cut into blocks.
+    The concatenated output does not depend on how the waveform is divided into blocks.
     """
 
     def __init__(self, spec: StftSpec, *, n_channels: int) -> None:
         self._spec = spec
-        self._mirror = Mirror(n_channels, reach=spec.padding) if spec.framing == "centred" else None
-        silence = 0 if self._mirror else spec.padding
-        self._tail = np.zeros((n_channels, silence), dtype=np.float32)
+        centred = spec.framing == "centred"
+        self._padding = ReflectionPadding(n_channels, n_samples=spec.padding) if centred else None
+        self._tail = np.zeros((n_channels, 0 if centred else spec.padding), dtype=np.float32)
         self._n_samples = 0
         self._n_frames = 0
 
     def process(self, waveform: FloatArray) -> ComplexArray:
-        """Take ``(channels, samples)``; return the frames completed by it, ``(channels, bins, frames)``."""
+        """Take ``(channels, samples)``; return the frames that it completes, ``(channels, bins, frames)``."""
         self._n_samples += waveform.shape[1]
-        if self._mirror is not None:
-            waveform = self._mirror.process(waveform)
+        if self._padding is not None:
+            waveform = self._padding.process(waveform)
         return self._transform(np.concatenate([self._tail, waveform], axis=1))
 
     def flush(self) -> ComplexArray:
         """Return the last frames, which reach beyond the end of the waveform."""
         if self._n_samples == 0:
             return self._transform(self._tail[:, :0])
-        if self._mirror is not None:
-            return self._transform(np.concatenate([self._tail, self._mirror.flush()], axis=1))
-        missing = self._spec.n_frames(self._n_samples) - self._n_frames
-        wanted = (missing - 1) * self._spec.hop_length + self._spec.n_fft if missing else 0
-        silence = max(0, wanted - self._tail.shape[1])
-        return self._transform(np.pad(self._tail, ((0, 0), (0, silence))))
+        if self._padding is not None:
+            return self._transform(np.concatenate([self._tail, self._padding.flush()], axis=1))
+        n_left = self._spec.n_frames(self._n_samples) - self._n_frames
+        n_needed = (n_left - 1) * self._spec.hop_length + self._spec.n_fft if n_left else 0
+        n_zeros = max(0, n_needed - self._tail.shape[1])
+        return self._transform(np.pad(self._tail, ((0, 0), (0, n_zeros))))
 
     def _transform(self, samples: FloatArray) -> ComplexArray:
         spec = self._spec
@@ -193,18 +201,18 @@ class Analysis:
 
 
 class Synthesis:
-    """A spectrogram in, its waveform out, block by block; leading axes are free.
+    """The inverse transform of a stream: a spectrogram in, its waveform out.
 
-    A spectrogram ``(..., bins, frames)`` gives a waveform ``(..., samples)``: targets and channels pass
-    through alike. Where frames are missing at the ends (framing ``centred``), the windows' products that are
-    there take the place of the full sum. The first `lead` samples of the waveform are left out.
+    Leading axes are free: ``(..., bins, frames)`` becomes ``(..., samples)``. At the ends of a ``centred``
+    spectrogram, where frames are missing, the sum of the windows that are there takes the place of the full
+    overlap-add gain. The first `n_skipped` samples of the waveform are left out.
     """
 
-    def __init__(self, spec: StftSpec, *, lead: int = 0) -> None:
+    def __init__(self, spec: StftSpec, *, n_skipped: int = 0) -> None:
         self._spec = spec
         self._signal = _OverlapAdd(spec)
         self._gain = _OverlapAdd(spec) if spec.framing == "centred" else None
-        self._to_drop = spec.padding + lead
+        self._n_to_drop = spec.padding + n_skipped
 
     def process(self, spectrogram: ComplexArray) -> FloatArray:
         """Take ``(..., bins, frames)``; return the samples that no later frame can change."""
@@ -217,30 +225,31 @@ class Synthesis:
         samples = self._signal.process(frames)
         if self._gain is not None:
             product = spec.analysis * spec.synthesis
-            samples = _level(samples, self._gain.process(np.broadcast_to(product, (n_frames, spec.n_fft))))
+            gain = self._gain.process(np.broadcast_to(product, (n_frames, spec.n_fft)))
+            samples = _divide_by_gain(samples, gain)
         return self._drop(samples)
 
     def flush(self) -> FloatArray:
-        """Return the samples still held, the reach of the last frames beyond the end included."""
+        """Return the remaining samples, including those of the last frames beyond the waveform's end."""
         samples = self._signal.flush()
         if self._gain is not None:
-            samples = _level(samples, self._gain.flush())
+            samples = _divide_by_gain(samples, self._gain.flush())
         return self._drop(samples)
 
     def _drop(self, samples: FloatArray) -> FloatArray:
-        """Cut what lies before the waveform, or is left out of it."""
-        dropped = min(self._to_drop, samples.shape[-1])
-        self._to_drop -= dropped
-        return samples[..., dropped:]
+        """Drop the padding before the waveform and the samples to skip."""
+        n_dropped = min(self._n_to_drop, samples.shape[-1])
+        self._n_to_drop -= n_dropped
+        return samples[..., n_dropped:]
 
 
-def _level(samples: FloatArray, gain: FloatArray) -> FloatArray:
-    """Divide by the gain where there is any; it is 1 wherever no frame is missing."""
+def _divide_by_gain(samples: FloatArray, gain: FloatArray) -> FloatArray:
+    """Divide by the gain where it is positive; it is 1 wherever no frame is missing."""
     return np.divide(samples, gain, out=np.zeros_like(samples), where=gain > 1e-6)
 
 
 class _OverlapAdd:
-    """Frames ``(..., frames, n_fft)`` in, their sum ``(..., samples)`` out."""
+    """The overlap-add of frames ``(..., frames, n_fft)`` to a waveform ``(..., samples)``."""
 
     def __init__(self, spec: StftSpec) -> None:
         self._spec = spec
@@ -250,23 +259,23 @@ class _OverlapAdd:
         """Return the samples that no later frame can change."""
         spec = self._spec
         n_frames = frames.shape[-2]
-        summed = np.zeros((*frames.shape[:-2], n_frames * spec.hop_length + spec.overhang), dtype=np.float32)
+        summed = np.zeros((*frames.shape[:-2], n_frames * spec.hop_length + spec.overlap), dtype=np.float32)
         if self._tail is not None:
-            summed[..., : spec.overhang] = self._tail
+            summed[..., : spec.overlap] = self._tail
         if n_frames:
             for shift, columns in self._slices():
                 self._add(summed, shift, frames[..., columns])
-        done = n_frames * spec.hop_length
-        self._tail = summed[..., done:].copy()
-        return summed[..., :done]
+        n_done = n_frames * spec.hop_length
+        self._tail = summed[..., n_done:].copy()
+        return summed[..., :n_done]
 
     def flush(self) -> FloatArray:
-        """Return the samples still held."""
+        """Return the remaining samples."""
         assert self._tail is not None, "nothing was processed"
         return self._tail
 
     def _slices(self) -> Iterator[tuple[int, slice]]:
-        """The pieces of one frame that fall on successive hops, as (hop, columns of the frame)."""
+        """Yield the pieces of one frame that fall on successive hops, as (hop, columns of the frame)."""
         for start in range(0, self._spec.n_fft, self._spec.hop_length):
             yield start, slice(start, min(start + self._spec.hop_length, self._spec.n_fft))
 

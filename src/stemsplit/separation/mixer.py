@@ -42,12 +42,12 @@ class Mixer:
 
     def put_mixture(self, mixture: FloatArray) -> None:
         """Take more of the mixture, ``(channels, samples)``."""
-        self._mixture.put(mixture)
+        self._mixture.append(mixture)
 
     def put_signals(self, number: int, waveforms: Sequence[FloatArray]) -> None:
         """Take more of the signals of pass `number`, in their order."""
         for fifo, waveform in zip(self._passes[number].values(), waveforms, strict=True):
-            fifo.put(waveform)
+            fifo.append(waveform)
 
     def process(self) -> Iterator[dict[str, FloatArray]]:
         """Yield the stems as far as everything has come."""
@@ -62,12 +62,12 @@ class Mixer:
         """Take `n_samples` samples and make the stems of them, in blocks that cost little memory."""
         for start in range(0, n_samples, OUTPUT_SAMPLES):
             n_taken = min(OUTPUT_SAMPLES, n_samples - start)
-            mixture = self._mixture.take(n_taken)
-            passes = [{s: fifo.take(n_taken) for s, fifo in signals.items()} for signals in self._passes]
+            mixture = self._mixture.pop(n_taken)
+            passes = [{s: fifo.pop(n_taken) for s, fifo in signals.items()} for signals in self._passes]
             signals = _average(passes)
             made = {stem.name: _add_up(stem, mixture, signals) for stem in self._stems}
             if self._meter is not None:
-                self._meter.hear(mixture, made)
+                self._meter.update(mixture, made)
             yield made
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.dsp.channels import group_channels
-from stemsplit.dsp.chunks import Chunk, Chunker, ChunkSpec, CrossFade
+from stemsplit.dsp.chunks import Chunk, Chunker, ChunkSpec
+from stemsplit.dsp.cross_fade import CrossFade
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.stft import Analysis, StftSpec, Synthesis
 from stemsplit.dsp.wiener import filter_estimates
@@ -179,15 +180,15 @@ def _mask_channels(
     A channel without a partner is given to a stereo network on both sides; the two masks are averaged.
     """
     n_batch, n_channels, _, n_frames = spectrograms.shape
-    at_once = spec.n_channels
-    groups = group_channels(n_channels, at_once=at_once)
-    if len(groups) == 1 and n_channels == at_once:
+    group_size = spec.n_channels
+    groups = group_channels(n_channels, group_size=group_size)
+    if len(groups) == 1 and n_channels == group_size:
         return ask(spectrograms)
     whole = np.empty((n_batch, len(spec.targets), n_channels, spec.n_rows, n_frames), dtype=np.float32)
     for group in groups:
-        doubled = group + group[-1:] * (at_once - len(group))
+        doubled = group + group[-1:] * (group_size - len(group))
         masks = ask(spectrograms[:, doubled])
-        whole[:, :, group] = masks if len(group) == at_once else masks.mean(axis=2, keepdims=True)
+        whole[:, :, group] = masks if len(group) == group_size else masks.mean(axis=2, keepdims=True)
     return whole
 
 
@@ -253,7 +254,7 @@ class SpectralOutput:
         self._pipeline = pipeline
         self._n_channels = n_channels
         self._fades = [CrossFade(pipeline.spec.chunks) for _ in pipeline.signals]
-        self._syntheses = [Synthesis(pipeline.spec.stft, lead=pipeline.delay) for _ in pipeline.signals]
+        self._syntheses = [Synthesis(pipeline.spec.stft, n_skipped=pipeline.delay) for _ in pipeline.signals]
         self._resamplers = [
             Resampler(from_hz=pipeline.spec.sample_rate, to_hz=sample_rate) for _ in pipeline.signals
         ]
@@ -293,7 +294,7 @@ class SpectralOutput:
             rest = np.maximum(0, 1 - masks.sum(axis=0, keepdims=True))
             masks = np.concatenate([masks, rest])
         guesses = np.stack([apply_mask(mask, chunk.spectrogram, rows=spec.row_of_bin) for mask in masks])
-        for group in map(list, group_channels(self._n_channels, at_once=spec.n_channels)):
+        for group in map(list, group_channels(self._n_channels, group_size=spec.n_channels)):
             mixture = chunk.spectrogram[group]
             guesses[:, group] = filter_estimates(
                 guesses[:, group], mixture, iterations=pipeline.wiener, regularisation=spec.regularisation

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from stemsplit.dsp.channels import group_channels
+from stemsplit.dsp.cross_fade import WeightedOverlapAdd
 from stemsplit.dsp.resample import Resampler
-from stemsplit.dsp.segments import Segment, Segmenter, SegmentJoin, SegmentSpec
+from stemsplit.dsp.segments import Segment, Segmenter, SegmentSpec
 from stemsplit.models.external import WaveformModel
 from stemsplit.separation.level_scan import Level, Scan
 from stemsplit.separation.recipe import Signal
@@ -63,7 +64,7 @@ class WaveformPipeline:
 
     def delayed(self, number: int, *, n_shifts: int) -> "WaveformPipeline":
         """Return the pipeline of pass `number`, in which the song begins a part of a step later."""
-        return replace(self, segments=self.segments.delayed(number * self.segments.step // n_shifts))
+        return replace(self, segments=self.segments.delay(number * self.segments.step // n_shifts))
 
     def infer(self, chunks: Sequence[LevelledSegment]) -> list[SplitSegment]:
         """Run the network over segments, in batches."""
@@ -78,7 +79,7 @@ class WaveformPipeline:
 
     def groups(self, n_channels: int) -> list[list[int]]:
         """Return which of a song's channels the network hears together."""
-        return [list(group) for group in group_channels(n_channels, at_once=self.model.spec.n_channels)]
+        return [list(group) for group in group_channels(n_channels, group_size=self.model.spec.n_channels)]
 
     def _infer_batch(self, chunks: Sequence[LevelledSegment]) -> list[SplitSegment]:
         waveforms = np.stack([chunk.segment.waveform for chunk in chunks])
@@ -97,10 +98,10 @@ class WaveformPipeline:
 
     def _separate(self, waveforms: FloatArray) -> FloatArray:
         """Estimates of one group of channels; one without a partner is given to a stereo network twice."""
-        n_channels, at_once = waveforms.shape[1], self.model.spec.n_channels
-        if n_channels == at_once:
+        n_channels, group_size = waveforms.shape[1], self.model.spec.n_channels
+        if n_channels == group_size:
             return self.model(waveforms, self._wanted)
-        doubled = self.model(np.repeat(waveforms, at_once, axis=1), self._wanted)
+        doubled = self.model(np.repeat(waveforms, group_size, axis=1), self._wanted)
         return np.asarray(doubled.mean(axis=2, keepdims=True))
 
     def _select(self, estimates: FloatArray) -> tuple[FloatArray, ...]:
@@ -199,7 +200,7 @@ class WaveformOutput:
     """The back end of one song: split segments in, the waveform of every signal out."""
 
     def __init__(self, pipeline: WaveformPipeline, *, sample_rate: int) -> None:
-        self._joins = [SegmentJoin(pipeline.segments) for _ in pipeline.signals]
+        self._joins = [WeightedOverlapAdd(pipeline.segments) for _ in pipeline.signals]
         self._resamplers = [
             Resampler(from_hz=pipeline.sample_rate, to_hz=sample_rate) for _ in pipeline.signals
         ]

@@ -6,7 +6,7 @@ it is NaN here, and `leakage_db` says instead how much was left in the estimate.
 
 import numpy as np
 
-from stemsplit.dsp.meter import energy, expected_sdr_db, product
+from stemsplit.dsp.meter import energy, expected_sdr_db, inner_product
 from stemsplit.types import FloatArray
 
 SILENCE = 1e-7  # mean power below which a reference counts as silent (-70 dB full scale)
@@ -44,7 +44,9 @@ def expected_sdr(reference: FloatArray, estimate: FloatArray, mixture: FloatArra
     """Return the SDR that masks let expect, see `stemsplit.dsp.meter`; NaN if the reference is silent."""
     if is_silent(reference):
         return float("nan")
-    return float(expected_sdr_db(product(estimate, mixture), product(estimate, mixture - estimate)))
+    return float(
+        expected_sdr_db(inner_product(estimate, mixture), inner_product(estimate, mixture - estimate))
+    )
 
 
 def leakage_db(estimate: FloatArray, mixture: FloatArray) -> float:
