@@ -6,6 +6,16 @@ from collections.abc import Iterable
 from stemsplit.errors import SettingsError
 
 
+def propose(name: str, known: Iterable[str]) -> str:
+    """Return a question that proposes the name nearest to `name`; nothing if none is near.
+
+    >>> propose("drum", ["bass", "drums"]), propose("x", ["bass"])
+    ("; did you mean 'drums'?", '')
+    """
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def unknown_name(problem: str, name: str, known: Iterable[str]) -> SettingsError:
     """An error that says what is wrong with `name`, proposes the nearest name and lists all `known` ones.
 
@@ -15,6 +25,6 @@ def unknown_name(problem: str, name: str, known: Iterable[str]) -> SettingsError
     there is no preset 'x'; there are: none
     """
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]!r}? There" if near else "there"
-    return SettingsError(f"{problem}; {hint} are: {', '.join(names) or 'none'}")
+    question = propose(name, names)
+    hint = f"{question} There" if question else "; there"
+    return SettingsError(f"{problem}{hint} are: {', '.join(names) or 'none'}")

@@ -100,9 +100,9 @@ def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
     ("text", "reason"),
     [
         ("[mine]\nweiner = 1", "did you mean 'wiener'"),
-        ("[mine]\nwiener = true", "not of the right kind"),
-        ("[mine]\nmodels = []", "not of the right kind"),
-        ("[mine]\nweights = { vocals = ['a'] }", "not of the right kind"),
+        ("[mine]\nwiener = true", "wiener is True; it must be a whole number"),
+        ("[mine]\nmodels = []", "models is []; it must be a list, and not empty"),
+        ("[mine]\nweights = { vocals = ['a'] }", "each value in it must be a number"),
         ("[other]\n", "here are: other, fast, best"),
         ("wiener = 1", "outside the tables"),
         ("[mine\n", "not a TOML file"),

@@ -331,7 +331,7 @@ def test_settings_that_a_waveform_model_cannot_obey_are_refused(write: Any, tmp_
 
 
 def test_a_network_of_a_fixed_length_has_its_own_chunks(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"hears 0\.7 s at once"):
+    with pytest.raises(SettingsError, match=r"takes 0\.7 s at a call"):
         Separator(models=[write_ratio(tmp_path)], device="cpu", chunk_s=3)
 
 
@@ -342,7 +342,9 @@ def test_a_single_frame_cannot_overlap(tmp_path: Path) -> None:
     mixture = make_noise(2, 20_000)
     stems = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
-    with pytest.raises(SettingsError, match="hears 1 frames at once, which cannot overlap by 1; use a short"):
+    with pytest.raises(
+        SettingsError, match="takes 1 frames at a call, which cannot overlap by 1; use a short"
+    ):
         Separator(models=[path], device="cpu", overlap_s=0.02)
 
 
@@ -402,7 +404,7 @@ def test_the_graph_completes_the_description(tmp_path: Path) -> None:
 
 def test_frames_that_are_all_context_are_refused(tmp_path: Path) -> None:
     path = write_ratio(tmp_path, "context_s = 0.4")  # 32 frames are 0.74 s
-    with pytest.raises(ModelError, match="hears 32 frames at once, which leaves none between 18"):
+    with pytest.raises(ModelError, match="takes 32 frames at a call, which leaves none between 18"):
         Separator(models=[path], device="cpu")
 
 

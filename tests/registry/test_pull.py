@@ -187,7 +187,7 @@ def test_a_list_that_contradicts_the_file_is_refused(url: str, pinned: str, tmp_
         ),
         ('urls = { "x\\u0000.onnx" = "http://a/x.onnx" }', "leads out"),
         ('url = "http://a/x"', "name of an .onnx file"),
-        ("url = 3", "no address"),
+        ("url = 3", "url is 3; it must be text or a list"),
         ('licence = "MIT"', "say where"),
         ('url = "ftp://a/x.onnx"', "begins with https://"),
         ('url = "http://a/x.onnx"\nweird = 1', "name the files once"),

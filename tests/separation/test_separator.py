@@ -16,7 +16,7 @@ from stemsplit import Separator, separate
 from stemsplit.dsp.blocks import Fifo, regroup
 from stemsplit.dsp.channels import group_channels
 from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
-from stemsplit.separation.spectral_pipeline import OVERLAP_S
+from stemsplit.models.spec import OVERLAP_S
 from stemsplit.types import ComplexArray, FloatArray
 from tests.conftest import make_noise
 from tests.support.cli import make_song

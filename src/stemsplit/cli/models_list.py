@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -59,7 +58,7 @@ def show_licence(model: str, registry: Registry, *, as_json: bool) -> ExitStatus
         "licence": info.licence,
         "commercial": info.commercial,
         "attribution": spec.attribution,
-        "source": getattr(spec, "source", ""),
+        "source": spec.source,
     }
     if as_json:
         show(json.dumps(facts))
@@ -108,7 +107,7 @@ def read_registered(registry: Registry, name: str) -> ModelInfo:
 
 def describe_model(info: ModelInfo, name: str) -> dict[str, Any]:
     """Return the metadata of a model, its file, the size of it in bytes and its hash."""
-    spec = asdict(info.spec)
+    spec = info.spec.to_dict()
     files = {"files": spec["sha256"]} if "sha256" in spec else {}
     targets = info.spec.targets
     known = {

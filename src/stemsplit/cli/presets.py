@@ -9,67 +9,69 @@
     wiener = 1
     weights = { vocals = [0.3, 0.7] }
 
-What is typed on the command line wins. Weights belong to their models: other models come without them.
+Options on the command line override the preset. Weights belong to their models: other models come without
+them.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import SettingsError
 from stemsplit.files import user_dirs
+from stemsplit.files.schema import NonEmpty, between, convert
 from stemsplit.files.toml import read_tables
 
 FILE_NAME: Final = "presets.toml"
 BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in {int, float}
+_Count = Annotated[int, between(0, 2**31)]
+_Text = Annotated[str, NonEmpty]
+_Texts = Annotated[tuple[_Text, ...], NonEmpty]
+_Weights = Annotated[tuple[float, ...], NonEmpty]
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
+@dataclass(frozen=True)
+class Preset:
+    """The settings of a preset; None where it leaves one alone."""
+
+    models: _Texts | None = None
+    ensemble: bool | None = None
+    weights: Mapping[str, _Weights] | None = None
+    stems: _Texts | None = None
+    residual: bool | None = None
+    karaoke: _Text | None = None
+    wiener: _Count | None = None
+    chunk: float | None = None
+    overlap: float | None = None
+    batch: _Count | None = None
+    shifts: _Count | None = None
+    half: bool | None = None
+    format: _Text | None = None
+    bits: _Text | None = None
+    commercial_only: bool | None = None
+
+    def to_options(self, folder: Path) -> dict[str, Any]:
+        """Return the settings as options of the command line; files of models are looked for in `folder`."""
+        options = {field.name: getattr(self, field.name) for field in fields(self)}
+        if self.stems is not None:
+            options["stems"] = ",".join(self.stems)
+        if self.weights is not None:
+            options["weights"] = [
+                f"{stem}={','.join(f'{weight:g}' for weight in each)}" for stem, each in self.weights.items()
+            ]
+        models = options.pop("models")
+        if models is not None:
+            options["model"] = [
+                str(folder / each) if each.endswith((".onnx", ".toml")) else each for each in models
+            ]
+        return {option: value for option, value in options.items() if value is not None}
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and bool(value)
-
-
-def _is_texts(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(_is_text, value))
-
-
-def _is_truth(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_weights(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(each, list) and each and all(map(_is_number, each)) for each in value.values()
-    )
-
-
-# each key, the flag it stands for, and what it must be
-_KEYS: Final[Mapping[str, tuple[str, Callable[[Any], bool]]]] = {
-    "models": ("model", _is_texts),
-    "ensemble": ("ensemble", _is_truth),
-    "weights": ("weights", _is_weights),
-    "stems": ("stems", _is_texts),
-    "residual": ("residual", _is_truth),
-    "karaoke": ("karaoke", _is_text),
-    "wiener": ("wiener", _is_count),
-    "chunk": ("chunk", _is_number),
-    "overlap": ("overlap", _is_number),
-    "batch": ("batch", _is_count),
-    "shifts": ("shifts", _is_count),
-    "half": ("half", _is_truth),
-    "format": ("format", _is_text),
-    "bits": ("bits", _is_text),
-    "commercial_only": ("commercial_only", _is_truth),
-}
 # what is typed of one of these leaves the preset's word on the others out
 _GROUPS: Final = ({"stems", "residual", "karaoke"}, {"format", "bits"})
 
@@ -124,23 +126,7 @@ def read_preset(path: Path | None, name: str) -> dict[str, Any]:
         problem = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
         raise unknown_name(problem, name, known)
     source, table = found
-    flags: dict[str, Any] = {}
-    for key, value in table.items():
-        if key not in _KEYS:
-            raise unknown_name(f"{source}: {name}: unknown setting {key!r}", key, _KEYS)
-        flag, is_right = _KEYS[key]
-        if not is_right(value):
-            raise SettingsError(f"{source}: {name}: {key} is {value!r}, which is not of the right kind")
-        flags[flag] = _as_flag(key, value, source)
-    return flags
-
-
-def _as_flag(key: str, value: Any, path: Path) -> Any:
-    """Return `value` as it would have been typed; files of models are looked for beside the list."""
-    if key == "stems":
-        return ",".join(value)
-    if key == "weights":
-        return [f"{stem}={','.join(map(str, each))}" for stem, each in value.items()]
-    if key == "models":
-        return [str(path.parent / each) if each.endswith((".onnx", ".toml")) else each for each in value]
-    return value
+    try:
+        return convert(table, Preset, error=SettingsError).to_options(source.parent)
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {name}: {error}") from error

@@ -11,19 +11,20 @@ Every field of `Description` may be given and then counts. What the graph itself
 samples at a call) is read from it; if it is given as well, the two must agree.
 """
 
-import difflib
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.errors import ModelError
+from stemsplit.files.schema import NonEmpty, between, convert, convert_value
 from stemsplit.files.toml import read_toml
 from stemsplit.models.families import FAMILIES
+from stemsplit.models.limits import ChannelCount, ChunkLength, ContextLength, SampleRate, Size
 
-OUTPUT_KINDS = ("mask", "magnitude", "complex", "waveform")
+OutputKind = Literal["mask", "magnitude", "complex", "waveform"]
+OUTPUT_KINDS: Final = get_args(OutputKind)
 SPECTRAL_KINDS = ("mask", "magnitude")
 _FEATURES = {
     "mask": ("magnitude", "complex"),
@@ -32,13 +33,6 @@ _FEATURES = {
     "waveform": ("waveform",),
 }
 _AXES = {"batch", "channels", "bins", "frames"}
-_CHOICES = {
-    "output_kind": OUTPUT_KINDS,
-    "masking": ("direct", "ratio"),
-    "normalisation": ("none", "track"),
-    "fade": ("linear", "hann", "triangle"),
-    "last_segment": ("padded", "centred"),
-}
 _WAVE_KINDS = ("complex", "waveform")
 _WITH_STFT = ("mask", "magnitude", "complex")
 # fields that mean nothing to the other kinds
@@ -51,8 +45,6 @@ KINDS_OF = {
     "n_samples": ("waveform",),
     "masking": ("magnitude",),
 }
-MAX_SIZE = 2**26  # of a transform, a segment or a rate: about 25 minutes at 44,100 Hz
-MAX_CHUNK_S = 600
 
 
 @dataclass(frozen=True)
@@ -120,84 +112,68 @@ class Description:
         File to hexadecimal hash; a file that is named here must match.
     """
 
-    name: str
-    output_kind: str
-    features: str
+    name: Annotated[str, NonEmpty]
+    output_kind: OutputKind
+    features: Literal["magnitude", "complex", "waveform"]
     graphs: tuple[GraphEntry, ...]
     version: str = "unknown"
     family: str = ""
-    sample_rate: int = 44100
-    n_channels: int = 2
-    n_fft: int = 0
-    hop_length: int = 0
-    win_length: int = 0
+    sample_rate: SampleRate = 44100
+    n_channels: ChannelCount = 2
+    n_fft: Size = 0
+    hop_length: Size = 0
+    win_length: Size = 0
     analysis_window: str = "hann"
     synthesis_window: str = "hann"
     framing: str = "covering"
-    n_bins: int = 0
-    zeroed_bins: int = 0
-    n_frames: int = 0
-    n_samples: int = 0
+    n_bins: Size = 0
+    zeroed_bins: Size = 0
+    n_frames: Size = 0
+    n_samples: Size = 0
     layout: str = "batch channels bins frames"
-    masking: str = "direct"
-    chunk_s: float = 10.0
-    context_s: float = 0.0
-    overlap: float = 0.1
-    fade: str = "linear"
-    trim: int = 0
-    last_segment: str = "padded"
-    normalisation: str = "none"
-    compensate: float = 1.0
+    masking: Literal["direct", "ratio"] = "direct"
+    chunk_s: ChunkLength = 10.0
+    context_s: ContextLength = 0.0
+    overlap: Annotated[float, between(0, 0.99)] = 0.1
+    fade: Literal["linear", "hann", "triangle"] = "linear"
+    trim: Size = 0
+    last_segment: Literal["padded", "centred"] = "padded"
+    normalisation: Literal["none", "track"] = "none"
+    compensate: Annotated[float, between(-1e6, 1e6)] = 1.0
     denoise: bool = False
     exhaustive: bool = False
-    regularisation: float = 0.0
+    regularisation: Annotated[float, between(0, 1)] = 0.0
     remainder: str = ""
     licence: str = "unknown"
-    commercial: bool | str = "unknown"
+    commercial: bool | Literal["unknown"] = "unknown"
     attribution: str = ""
     source: str = ""
     description: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for key, choices in _CHOICES.items():
-            if getattr(self, key) not in choices:
-                raise ModelError(f"{key} is {getattr(self, key)!r}; it must be one of {', '.join(choices)}")
         wanted = _FEATURES[self.output_kind]
         if self.features not in wanted:
             raise ModelError(
                 f"features is {self.features!r}; a model whose output_kind is {self.output_kind!r} takes "
                 f"{' or '.join(wanted)}"
             )
-        if self.output_kind != "waveform" and not (self.n_fft and self.hop_length):
-            missing = "hop_length" if self.n_fft else "n_fft"
-            raise ModelError(f"{missing} is missing; the graph does not tell it, the model's author does")
-        for key, (low, high) in self._ranges().items():
-            value = getattr(self, key)
-            if not low <= value <= high:
-                raise ModelError(f"{key} is {value}; it must be from {low} to {high}")
         self._check_names()
         if self.output_kind != "waveform":
-            _ = self.stft
+            self._check_stft()
 
-    def _ranges(self) -> dict[str, tuple[float, float]]:
-        sizes = ("n_fft", "hop_length", "win_length", "n_frames", "n_samples", "trim")
-        return {
-            "sample_rate": (1, MAX_SIZE),
-            "n_channels": (1, 2),
-            **dict.fromkeys(sizes, (0, MAX_SIZE)),
-            "n_bins": (0, self.n_fft // 2 + 1),
-            "zeroed_bins": (0, self.n_fft // 2),
-            "chunk_s": (0.1, MAX_CHUNK_S),
-            "context_s": (0, MAX_CHUNK_S),
-            "overlap": (0, 0.99),
-            "compensate": (-1e6, 1e6),
-            "regularisation": (0, 1),
-        }
+    def _check_stft(self) -> None:
+        for key in ("n_fft", "hop_length"):
+            if not getattr(self, key):
+                raise ModelError(f"{key} is missing; the graph does not tell it, the model's author does")
+        for key, most in (("n_bins", self.n_fft // 2 + 1), ("zeroed_bins", self.n_fft // 2)):
+            if getattr(self, key) > most:
+                raise ModelError(
+                    f"{key} is {getattr(self, key)}; it must be from 0 to {most}, as n_fft is {self.n_fft}"
+                )
+        _ = self.stft
 
     def _check_names(self) -> None:
-        if not self.name:
-            raise ModelError("name is empty; give the model one")
         if not self.targets or not all(self.targets):
             raise ModelError("there are no targets; write graphs = { vocals = 'FILE' }, or graph and targets")
         if len(set(self.targets)) < len(self.targets):
@@ -208,8 +184,17 @@ class Description:
             raise ModelError(f"remainder is {self.remainder!r}; the targets are {', '.join(self.targets)}")
         if self.remainder and len(self.targets) == 1:
             raise ModelError("remainder needs a second target, whose remainder it is; leave it out")
-        if self.commercial not in (True, False, "unknown"):
-            raise ModelError(f"commercial is {self.commercial!r}; it must be true, false or 'unknown'")
+
+    def with_sizes(self, sizes: Mapping[str, int]) -> "Description":
+        """Return the description with sizes that a graph states.
+
+        Raises
+        ------
+        ModelError
+            If one is out of its range.
+        """
+        known = {each.name: getattr(self, each.name) for each in fields(self)}
+        return convert({**known, **sizes}, Description)
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -236,6 +221,14 @@ class Description:
         """The STFT around the network."""
         windows = (self.analysis_window, self.synthesis_window)
         return StftSpec(self.n_fft, self.hop_length, self.win_length, *windows, self.framing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field by name."""
+        return asdict(self)
+
+    def propose_overlap(self, chunk_s: float) -> float:
+        """Return the cross-fade between chunks of `chunk_s` seconds, in seconds."""
+        return self.overlap * chunk_s
 
     @property
     def n_rows(self) -> int:
@@ -270,7 +263,7 @@ def parse_description(values: Mapping[str, Any]) -> Description:
     ModelError
         If a field is missing, unknown or makes no sense; it is named.
     """
-    family = _check("family", values.get("family", ""), str)
+    family = convert_value(values.get("family", ""), str, name="family")
     if family and family not in FAMILIES:
         raise ModelError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
     given = {"exhaustive": False, **(FAMILIES[family] if family else {}), **values}
@@ -278,15 +271,10 @@ def parse_description(values: Mapping[str, Any]) -> Description:
     if family == "open-unmix" and "exhaustive" not in values:
         # four of its networks cover all music; a single one leaves the rest of it
         given["exhaustive"] = len(given["graphs"]) > 1
-    known = {each.name: each for each in fields(Description)}
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, [*known, "graph", "targets"], n=1)
-            raise ModelError(f"unknown field {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
-    for key, each in known.items():
-        if key not in given and each.default is MISSING and each.default_factory is MISSING:
-            raise ModelError(f"{key} is missing" + ("" if family else "; or name a family, which tells it"))
-    description = Description(**{key: _check(key, value, known[key].type) for key, value in given.items()})
+    missing = [key for key in ("output_kind", "features") if key not in given]
+    if missing:
+        raise ModelError(f"{missing[0]} is missing; or name a family, which states it")
+    description = convert(given, Description, aliases=("graph", "targets"))
     for key in values:
         if description.output_kind not in KINDS_OF.get(key, OUTPUT_KINDS):
             raise ModelError(f"{key} means nothing where output_kind is {description.output_kind!r}")
@@ -297,32 +285,10 @@ def _read_graphs(graph: Any, targets: Any, graphs: Any) -> tuple[GraphEntry, ...
     if (graph is None) == (graphs is None) or (graph is None) != (targets is None):
         raise ModelError("name the files once: graphs = { TARGET = 'FILE' }, or graph = 'FILE' and targets")
     if graph is not None:
-        names = _check("targets", targets, tuple[str, ...])
-        return (GraphEntry(_check("graph", graph, str), names),)
-    if not isinstance(graphs, Mapping):
-        raise ModelError(f"graphs is {graphs!r}; it must be a table of targets and files")
+        names = convert_value(targets, tuple[str, ...], name="targets")
+        return (GraphEntry(convert_value(graph, str, name="graph"), names),)
     targets_of: dict[str, tuple[str, ...]] = {}
-    for target, file in graphs.items():
-        name = _check(f"graphs.{target}", file, str)
+    for target, file in convert_value(graphs, dict[str, Any], name="graphs").items():
+        name = convert_value(file, str, name=f"graphs.{target}")
         targets_of[name] = (*targets_of.get(name, ()), target)
     return tuple(GraphEntry(file, names) for file, names in targets_of.items())
-
-
-def _check(key: str, value: Any, kind: Any) -> Any:
-    """Return `value` as `kind`, the type of a field."""
-    if kind is float and type(value) is int:
-        return float(value)
-    origin = get_origin(kind)
-    if origin is tuple:
-        inner = get_args(kind)[0]
-        if isinstance(value, list | tuple) and all(type(item) is inner for item in value):
-            return tuple(value)
-    elif origin is UnionType:
-        if type(value) in set(get_args(kind)) - {NoneType}:
-            return value
-    elif origin is not None:
-        if isinstance(value, Mapping) and all(type(item) is str for item in value.values()):
-            return dict(value)
-    elif type(value) is kind:
-        return value
-    raise ModelError(f"{key} is {value!r}, which is not of the right kind")

@@ -5,16 +5,16 @@
 """
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from stemsplit.dsp.stft import Analysis, Synthesis
 from stemsplit.errors import ModelError
-from stemsplit.models.description import MAX_SIZE, Description, GraphEntry, read_description
+from stemsplit.models.description import Description, GraphEntry, read_description
 from stemsplit.models.device import Device
 from stemsplit.models.integrity import check_files, hash_model
+from stemsplit.models.limits import MAX_SIZE
 from stemsplit.models.mask_model import ModelInfo, make_features
 from stemsplit.models.session import Graph
 from stemsplit.types import ComplexArray, FloatArray
@@ -95,7 +95,7 @@ class GraphPart:
         self._compare("gives", self._output_layout, self._graph.output_shape, known)
         found = {f"n_{axis}": known[axis] for axis in self._axes if axis not in {"batch", "channels"}}
         try:
-            return replace(description, **found)  # type: ignore[arg-type]
+            return description.with_sizes(found)
         except ModelError as error:
             raise ModelError(f"{self._graph.path}: by the graph's shape, {error}") from error
 

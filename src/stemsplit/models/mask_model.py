@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from stemsplit.errors import DeviceError, ModelError
-from stemsplit.models.description import Description
 from stemsplit.models.device import Device, open_session
 from stemsplit.models.licence import UNKNOWN, Commercial
+from stemsplit.models.properties import ModelProperties
 from stemsplit.models.spec import ModelSpec
 from stemsplit.types import ComplexArray, FloatArray
 
@@ -34,7 +34,7 @@ class ModelInfo:
 
     path: Path
     sha256: str
-    spec: ModelSpec | Description
+    spec: ModelProperties
 
     @property
     def name(self) -> str:

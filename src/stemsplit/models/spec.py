@@ -4,23 +4,23 @@ Each field of `ModelSpec` is one key, ``stemsplit.<field>``; lists, numbers and 
 """
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.errors import ModelError
-from stemsplit.models.description import MAX_CHUNK_S, MAX_SIZE
+from stemsplit.files.schema import NonEmpty, between, convert, takes_text
 from stemsplit.models.licence import Commercial, allows_commercial
+from stemsplit.models.limits import MAX_SIZE, ChannelCount, ChunkLength, ContextLength, SampleRate, Size
 
 FORMAT_VERSION = 1
 PREFIX = "stemsplit."
-FEATURES = ("complex", "magnitude")
-OUTPUT_KINDS = ("mask",)
+OVERLAP_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -36,53 +36,44 @@ class ModelSpec:
     Raises
     ------
     ModelError
-        If a value is of the wrong kind or out of its range; the key is named.
+        If values contradict each other; the key is named.
     """
 
-    name: str
+    name: Annotated[str, NonEmpty]
     version: str
-    targets: tuple[str, ...]
-    sample_rate: int
-    n_channels: int
-    n_fft: int
-    hop_length: int
-    win_length: int
+    targets: Annotated[tuple[Annotated[str, NonEmpty], ...], NonEmpty]
+    sample_rate: SampleRate
+    n_channels: ChannelCount
+    n_fft: Size
+    hop_length: Size
+    win_length: Size
     analysis_window: str
     synthesis_window: str
-    features: str
-    output_kind: str
-    mask_widths: tuple[int, ...]
+    features: Literal["complex", "magnitude"]
+    output_kind: Literal["mask"]
+    mask_widths: tuple[Annotated[int, between(1, MAX_SIZE)], ...]
     complete: bool
     remainder: str
-    chunk_s: float
-    context_s: float
-    band_limit_hz: float
+    chunk_s: ChunkLength
+    context_s: ContextLength
+    band_limit_hz: Annotated[float, between(0, MAX_SIZE)]
     licence: str
     training_data_licence: str
     attribution: str
     description: str
-    cost_macs_per_s: int | None = None
+    cost_macs_per_s: Annotated[int, between(0, 2**62)] | None = None
 
     def __post_init__(self) -> None:
-        checks: dict[str, bool] = {
-            "name": bool(self.name),
-            "targets": len(set(self.targets)) == len(self.targets) > 0 and all(self.targets),
-            "sample_rate": 0 < self.sample_rate <= MAX_SIZE,
-            "n_channels": self.n_channels in (1, 2),
-            "n_fft": self.n_fft <= MAX_SIZE,
-            "features": self.features in FEATURES,
-            "output_kind": self.output_kind in OUTPUT_KINDS,
-            "mask_widths": not self.mask_widths
-            or (min(self.mask_widths) > 0 and sum(self.mask_widths) == self.n_fft // 2 + 1),
-            "remainder": self.remainder == "" or self.remainder in self.targets,
-            "chunk_s": 0 < self.chunk_s <= MAX_CHUNK_S,
-            "context_s": 0 <= self.context_s <= MAX_CHUNK_S,
+        checks = {
+            "targets": len(set(self.targets)) == len(self.targets),
+            "mask_widths": not self.mask_widths or sum(self.mask_widths) == self.n_fft // 2 + 1,
+            "remainder": self.remainder in {"", *self.targets},
             "band_limit_hz": 0 < self.band_limit_hz <= self.sample_rate / 2,
-            "cost_macs_per_s": self.cost_macs_per_s is None or self.cost_macs_per_s >= 0,
         }
         for key, holds in checks.items():
             if not holds:
-                raise ModelError(f"metadata {PREFIX}{key} is {getattr(self, key)!r}, which makes no sense")
+                value = getattr(self, key)
+                raise ModelError(f"metadata {PREFIX}{key} is {value!r}, which contradicts the other values")
         _ = self.stft
 
     @property
@@ -91,6 +82,20 @@ class ModelSpec:
         return StftSpec(
             self.n_fft, self.hop_length, self.win_length, self.analysis_window, self.synthesis_window
         )
+
+    @property
+    def n_frames(self) -> int:
+        """Frames at a call: as many as there are."""
+        return 0
+
+    def propose_overlap(self, chunk_s: float) -> float:
+        """Return the cross-fade in seconds: `OVERLAP_S`, or two fifths of a chunk if that is less."""
+        return min(OVERLAP_S, chunk_s / 2.5)
+
+    @property
+    def source(self) -> str:
+        """Where the model comes from: this project."""
+        return ""
 
     @property
     def commercial(self) -> Commercial:
@@ -140,7 +145,16 @@ class ModelSpec:
             raise ModelError(
                 f"the model's format version is {found}; this stemsplit reads version {FORMAT_VERSION}"
             )
-        return cls(**{field.name: _read_value(metadata, field) for field in fields(cls)})
+        values = {
+            field.name: text if takes_text(field.type) else _read_json(PREFIX + field.name, text)
+            for field in fields(cls)
+            if (text := metadata.get(PREFIX + field.name)) is not None
+        }
+        return convert(values, cls, label=f"metadata {PREFIX}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field by name."""
+        return asdict(self)
 
     def to_metadata(self) -> dict[str, str]:
         """Return the metadata that `from_metadata` reads."""
@@ -153,42 +167,8 @@ class ModelSpec:
         return {PREFIX + "format_version": str(FORMAT_VERSION), **metadata}
 
 
-def _read_texts(text: str) -> tuple[str, ...]:
-    items = json.loads(text)
-    if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-        raise ValueError("not a list of texts")
-    return tuple(items)
-
-
-def _read_numbers(text: str) -> tuple[int, ...]:
-    items = json.loads(text)
-    if not isinstance(items, list) or not all(type(item) is int for item in items):
-        raise ValueError("not a list of whole numbers")
-    return tuple(items)
-
-
-def _read_bool(text: str) -> bool:
-    return {"true": True, "false": False}[text]
-
-
-_READERS: dict[Any, Callable[[str], Any]] = {
-    str: str,
-    int: int,
-    float: float,
-    bool: _read_bool,
-    tuple[str, ...]: _read_texts,
-    tuple[int, ...]: _read_numbers,
-    int | None: int,
-}
-
-
-def _read_value(metadata: Mapping[str, str], field: "Field[Any]") -> Any:
-    key, text = field.name, metadata.get(PREFIX + field.name)
-    if text is None:
-        if field.default is not MISSING:
-            return field.default
-        raise ModelError(f"the metadata key {PREFIX}{key} is missing")
+def _read_json(key: str, text: str) -> Any:
     try:
-        return _READERS[field.type](text)
-    except (ValueError, KeyError, RecursionError) as error:
-        raise ModelError(f"metadata {PREFIX}{key} is {text[:100]!r}, which cannot be read") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"metadata {key} is {text[:100]!r}, which is not JSON") from error

@@ -15,13 +15,14 @@ A model of one file may have ``url`` and a plain ``sha256``.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files import user_dirs
+from stemsplit.files.schema import convert
 from stemsplit.files.toml import read_tables
 from stemsplit.models.description import Description, parse_description
 from stemsplit.registry.urls import check_url, name_of_url
@@ -79,31 +80,46 @@ def find_remote(name: str, index: Path | None = None) -> RemoteModel:
         raise type(error)(f"{path}: {name}: {error}") from error
 
 
+@dataclass(frozen=True)
+class _Addresses:
+    """What an entry of a list says of its files."""
+
+    url: str | tuple[str, ...] | None = None
+    urls: Mapping[str, str | tuple[str, ...]] | None = None
+    sha256: str | Mapping[str, str] | None = None
+
+
 def _parse(name: str, values: dict[str, Any]) -> RemoteModel:
-    files = _parse_files(values.pop("url", None), values.pop("urls", None), values.pop("sha256", None))
-    if not set(values) - set(_LICENSING):
-        return RemoteModel(name, files, None, values)
-    description = parse_description({"name": name, **values})
+    own = {field.name for field in fields(_Addresses)}
+    files = _read_files(convert({key: each for key, each in values.items() if key in own}, _Addresses))
+    described = {key: each for key, each in values.items() if key not in own}
+    if not set(described) - set(_LICENSING):
+        return RemoteModel(name, files, None, described)
+    description = parse_description({"name": name, **described})
     missing = sorted(set(description.files) - {file.name for file in files})
     if missing:
         raise ModelError(f"urls says nothing of {', '.join(missing)}")
     return RemoteModel(name, files, description, {})
 
 
-def _parse_files(url: Any, urls: Any, sha256: Any) -> tuple[RemoteFile, ...]:
-    if (url is None) == (urls is None):
+def _read_files(entry: _Addresses) -> tuple[RemoteFile, ...]:
+    if (entry.url is None) == (entry.urls is None):
         raise ModelError("say where the files are, once: url = '...', or urls = { FILE = '...' }")
-    if url is not None:
-        (first, *_) = addresses = _parse_addresses("url", url)
-        name = name_of_url(first)
-        hashes = {name: sha256} if isinstance(sha256, str) else sha256 or {}
-        _check_hashed(hashes, {name})
-        return (RemoteFile(name, addresses, _parse_hash(hashes, name)),)
-    if not isinstance(urls, dict) or not urls or not isinstance(sha256 or {}, dict):
-        raise ModelError("urls and sha256 must be tables, of files and addresses, of files and hashes")
-    _check_hashed(sha256 or {}, urls)
+    if entry.url is not None:
+        addresses = _check_addresses("url", entry.url)
+        urls = {name_of_url(addresses[0]): addresses}
+    else:
+        urls = {_check_file(name): _check_addresses(name, each) for name, each in (entry.urls or {}).items()}
+        if not urls:
+            raise ModelError("urls is empty; it must be a table of files and addresses")
+    hashes = entry.sha256 or {}
+    if isinstance(hashes, str):
+        if entry.url is None:
+            raise ModelError("sha256 is one hash; with urls it must be a table of files and hashes")
+        hashes = dict.fromkeys(urls, hashes)
+    _check_hashed(hashes, urls)
     return tuple(
-        RemoteFile(_check_file(name), _parse_addresses(name, each), _parse_hash(sha256 or {}, name))
+        RemoteFile(name, each, check_sha256(hashes[name]) if name in hashes else None)
         for name, each in urls.items()
     )
 
@@ -115,29 +131,22 @@ def _check_file(name: str) -> str:
     return name
 
 
-def _parse_addresses(name: str, value: Any) -> tuple[str, ...]:
-    addresses = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else ()
-    if not addresses or not all(isinstance(each, str) for each in addresses):
-        raise ModelError(f"{name}: {value!r} is no address, nor a list of them")
+def _check_addresses(name: str, value: str | tuple[str, ...]) -> tuple[str, ...]:
+    addresses = (value,) if isinstance(value, str) else value
+    if not addresses:
+        raise ModelError(f"{name}: has no address")
     for each in addresses:
         check_url(each)
     return addresses
 
 
-def _check_hashed(hashes: Any, names: Collection[str]) -> None:
+def _check_hashed(hashes: Mapping[str, str], names: Collection[str]) -> None:
     """Refuse a hash of a file that there is not: the file that it was meant for would come unpinned."""
-    unknown = next((name for name in hashes if name not in names), None) if isinstance(hashes, dict) else None
+    unknown = next((name for name in hashes if name not in names), None)
     if unknown is not None:
         raise ModelError(
             f"sha256 names {unknown!r}, which is no file to be fetched; there are {', '.join(names)}"
         )
-
-
-def _parse_hash(hashes: Any, name: str) -> str | None:
-    found = hashes.get(name) if isinstance(hashes, dict) else hashes
-    if found is None:
-        return None
-    return check_sha256(found)
 
 
 def check_sha256(value: Any) -> str:

@@ -8,11 +8,11 @@ the hash of every file. A file that describes itself needs no more than a pointe
     sha256 = { "band.onnx" = "..." }
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+
+import tomli_w
 
 from stemsplit.errors import ModelError
 from stemsplit.files.toml import read_toml
@@ -35,37 +35,12 @@ def format_description(description: Description, sha256: Mapping[str, str]) -> s
         values |= {"graph": graphs[0].file, "targets": graphs[0].targets}
     else:
         values["graphs"] = {target: graph.file for graph in graphs for target in graph.targets}
-    return format_toml({**values, "sha256": dict(sha256)})
+    return tomli_w.dumps({**values, "sha256": dict(sha256)})
 
 
 def format_pointer(file: str, sha256: str) -> str:
     """Return the record of a `file` that describes itself."""
-    return format_toml({"self_described": True, "graph": file, "sha256": {file: sha256}})
-
-
-def format_toml(values: Mapping[str, Any]) -> str:
-    """Return `values` as TOML; those that are tables of texts come last.
-
-    >>> print(format_toml({"name": "a", "sizes": [1, 2], "sha256": {"a.onnx": "00"}}), end="")
-    name = "a"
-    sizes = [1, 2]
-    sha256 = { "a.onnx" = "00" }
-    """
-    return "".join(f"{key} = {_format_value(value)}\n" for key, value in values.items())
-
-
-def _format_value(value: Any) -> str:
-    if isinstance(value, Mapping):
-        inside = ", ".join(
-            f"{_format_value(str(key))} = {_format_value(each)}" for key, each in value.items()
-        )
-        return f"{{ {inside} }}" if inside else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_format_value, value))}]"
-    if isinstance(value, float):
-        return repr(value)
-    # texts, numbers and truth values are written alike in JSON and TOML, save for one control character
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return tomli_w.dumps({"self_described": True, "graph": file, "sha256": {file: sha256}})
 
 
 def read_pointer(path: Path) -> Path | None:

@@ -19,14 +19,11 @@ from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.stft import Analysis, StftSpec, Synthesis
 from stemsplit.dsp.wiener import filter_estimates
 from stemsplit.errors import ModelError, SettingsError
-from stemsplit.models.description import Description
 from stemsplit.models.external import SpectralModel
 from stemsplit.models.mask_model import MaskModel
-from stemsplit.models.spec import ModelSpec
+from stemsplit.models.properties import ModelProperties
 from stemsplit.separation.recipe import Signal
 from stemsplit.types import ComplexArray, FloatArray
-
-OVERLAP_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,50 +36,38 @@ class SpectralPipelineSpec:
 
     @classmethod
     def of(
-        cls, spec: ModelSpec | Description, *, chunk_s: float | None, overlap_s: float | None
+        cls, spec: ModelProperties, *, chunk_s: float | None, overlap_s: float | None
     ) -> "SpectralPipelineSpec":
-        """The pipeline of a model; `chunk_s` replaces the chunk length that the model proposes.
-
-        Without `overlap_s`, neighbours overlap by `OVERLAP_S` or two fifths of a chunk, whichever is less.
-        """
-        if isinstance(spec, Description):
-            return cls(spec.sample_rate, spec.stft, _chunk_foreign(spec, chunk_s, overlap_s))
-        length_s = spec.chunk_s if chunk_s is None else chunk_s
-        chunks = ChunkSpec.from_seconds(
-            chunk_s=length_s,
-            overlap_s=min(OVERLAP_S, length_s / 2.5) if overlap_s is None else overlap_s,
-            context_s=spec.context_s,
-            frames_per_s=spec.sample_rate / spec.hop_length,
-        )
-        return cls(spec.sample_rate, spec.stft, chunks)
+        """The pipeline of a model; `chunk_s` and `overlap_s` replace what the model proposes."""
+        return cls(spec.sample_rate, spec.stft, _make_chunks(spec, chunk_s, overlap_s))
 
 
-def _chunk_foreign(spec: Description, chunk_s: float | None, overlap_s: float | None) -> ChunkSpec:
-    """Chunks as the description proposes; those of a network that takes so many frames and no others."""
-    frames_per_s = spec.sample_rate / spec.hop_length
+def _make_chunks(spec: ModelProperties, chunk_s: float | None, overlap_s: float | None) -> ChunkSpec:
+    """Chunks as the model proposes them; those of a network that takes so many frames and no others."""
+    frames_per_s = spec.sample_rate / spec.stft.hop_length
     length_s = spec.chunk_s if chunk_s is None else chunk_s
     if spec.n_frames:
         if chunk_s is not None:
             raise SettingsError(
-                f"{spec.name} hears {spec.n_frames / frames_per_s:.1f} s at once, no more and no less; "
+                f"{spec.name} takes {spec.n_frames / frames_per_s:.1f} s at a call, no more and no less; "
                 "leave --chunk out"
             )
         context = int(np.ceil(spec.context_s * frames_per_s - 1e-6))
         if spec.n_frames <= 2 * context:
             raise ModelError(
-                f"{spec.name} hears {spec.n_frames} frames at once, which leaves none between {context} "
+                f"{spec.name} takes {spec.n_frames} frames at a call, which leaves none between {context} "
                 "frames of context on either side; give a smaller context_s in its description"
             )
         length_s = (spec.n_frames - 2 * context) / frames_per_s
     chunks = ChunkSpec.from_seconds(
         chunk_s=length_s,
-        overlap_s=spec.overlap * length_s if overlap_s is None else overlap_s,
+        overlap_s=spec.propose_overlap(length_s) if overlap_s is None else overlap_s,
         context_s=spec.context_s,
         frames_per_s=frames_per_s,
     )
     if 0 < spec.n_frames < chunks.step + chunks.fade + 2 * chunks.context:
         raise SettingsError(
-            f"{spec.name} hears {spec.n_frames} frames at once, which cannot overlap by {chunks.fade}; "
+            f"{spec.name} takes {spec.n_frames} frames at a call, which cannot overlap by {chunks.fade}; "
             "use a shorter overlap"
         )
     return chunks
@@ -173,7 +158,7 @@ class SpectralPipeline:
 
 
 def _mask_channels(
-    ask: Callable[[ComplexArray], FloatArray], spec: ModelSpec | Description, spectrograms: ComplexArray
+    ask: Callable[[ComplexArray], FloatArray], spec: ModelProperties, spectrograms: ComplexArray
 ) -> FloatArray:
     """Masks of ``(batch, channels, bins, frames)`` for any number of channels.
 
