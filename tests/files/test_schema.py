@@ -34,10 +34,9 @@ def test_lists_become_tuples_and_whole_numbers_floats() -> None:
     ("changes", "message"),
     [
         ({"nam": "b"}, r"unknown field 'nam'; did you mean 'name'\?"),
-        ({"graph": "b"}, "unknown field 'graph'$"),
         ({"grap": "b"}, r"unknown field 'grap'; did you mean 'graph'\?"),
         ({"name": ""}, "name is ''; it must be text, and not empty"),
-        ({"name": 3}, "name is 3; it must be text, and not empty"),
+        ({"name": 3}, "name is 3; it must be text$"),
         ({"size": 9}, "size is 9; it must be a whole number from 0 to 8"),
         ({"size": True}, "size is True; it must be a whole number from 0 to 8"),
         ({"size": 1.5}, "size is 1.5; it must be a whole number"),
@@ -59,7 +58,7 @@ def test_an_error_names_the_key_and_says_what_it_must_be(changes: dict[str, Any]
 
 
 def test_a_missing_key_is_named_with_its_label() -> None:
-    with pytest.raises(SettingsError, match="^metadata name is missing$"):
+    with pytest.raises(SettingsError, match=r"^metadata name is missing$"):
         convert({}, Sample, label="metadata ", error=SettingsError)
 
 
