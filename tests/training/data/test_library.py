@@ -119,7 +119,7 @@ def test_the_band_of_training_is_given_nothing_held_out(
 
     monkeypatch.setattr(band, "check_soundfont", lambda _: None)
     monkeypatch.setattr(band, "pattern_names", lambda *_, **__: [])
-    for name in ("DrumMaker", "BassMaker", "OtherMaker", "VocalMaker"):
+    for name in ("DrumRenderer", "BassRenderer", "OtherRenderer", "VocalRenderer"):
         monkeypatch.setattr(band, name, maker)
     band.Band(library, split="train", seed=0)
     assert {item.name for item in given} == {"piano", *(f"one-{target}" for target in TARGETS)}

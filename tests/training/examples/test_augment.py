@@ -8,13 +8,13 @@ pytest.importorskip("torch")
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.examples.augment import (
     AugmentSettings,
-    at_speed,
-    at_width,
-    augmented,
+    augment,
+    change_speed,
     faded,
     mastered,
     reverberated,
     saturated,
+    scale_width,
 )
 from stemsplit.types import FloatArray
 
@@ -38,7 +38,7 @@ def test_every_treatment_keeps_shape_and_level(stem: FloatArray, silent: bool) -
     before = stem.copy()
     always = AugmentSettings(reverb=1, width=1, fade=1, saturation=1)
     for seed in range(20):
-        treated = augmented(np.random.default_rng(seed), stem, always)
+        treated = augment(np.random.default_rng(seed), stem, always)
         assert treated.shape == stem.shape and treated.dtype == np.float32
         assert np.isfinite(treated).all() and np.abs(treated).max() < 1.5
         assert silent or 0.2 < rms(treated) / rms(stem) < 1.2  # a fade may take most of it
@@ -47,7 +47,7 @@ def test_every_treatment_keeps_shape_and_level(stem: FloatArray, silent: bool) -
 
 def test_without_chances_a_stem_stays(stem: FloatArray) -> None:
     never = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
-    assert np.array_equal(augmented(np.random.default_rng(0), stem, never), stem)
+    assert np.array_equal(augment(np.random.default_rng(0), stem, never), stem)
 
 
 def test_a_room_goes_on_after_the_sound_and_dies(stem: FloatArray) -> None:
@@ -63,7 +63,7 @@ def test_a_room_goes_on_after_the_sound_and_dies(stem: FloatArray) -> None:
 
 def test_width_changes_the_sides_and_no_power(stem: FloatArray) -> None:
     for width in (0.3, 1.7):
-        turned = at_width(stem, width)
+        turned = scale_width(stem, width)
         assert (side_share(turned) > side_share(stem)) == (width > 1)
         assert rms(turned) == pytest.approx(rms(stem), rel=1e-4)
 
@@ -98,7 +98,7 @@ def test_mastering_lowers_peaks_and_leaves_the_rest_alone() -> None:
 def test_another_speed_keeps_the_highs_and_adds_nothing(speed: float) -> None:
     time = np.arange(60000) / SAMPLE_RATE
     tone = np.stack([np.sin(2 * np.pi * 12000 * time)] * 2).astype(np.float32)
-    played = at_speed(tone, speed)
+    played = change_speed(tone, speed)
     assert played.shape == (2, round(60000 / speed))
     middle = played[0, 8000:40000] * np.hanning(32000)
     spectrum = np.abs(np.fft.rfft(middle)) ** 2
@@ -110,5 +110,5 @@ def test_another_speed_keeps_the_highs_and_adds_nothing(speed: float) -> None:
 def test_a_sound_is_as_long_as_its_speed_says_also_where_that_is_nearly_one() -> None:
     sound = np.zeros((1, 170_000), np.float32)
     for speed in (1 + sign * change for sign in (1, -1) for change in (1e-6, 2e-5, 1e-4, 3e-4, 5.1e-4, 1e-3)):
-        n_samples = at_speed(sound, speed).shape[1]
+        n_samples = change_speed(sound, speed).shape[1]
         assert n_samples == 170_000 if abs(speed - 1) < 5e-4 else abs(n_samples - 170_000 / speed) <= 1

@@ -99,7 +99,7 @@ def test_voices_and_drums_change_their_speed_most_and_unseparated_music_like_its
         drawn.append(float(np.log(speed)))
         return sound
 
-    monkeypatch.setattr("stemsplit.training.examples.remix.at_speed", spy)
+    monkeypatch.setattr("stemsplit.training.examples.remix.change_speed", spy)
     expected = {"vocals": 0.2, "drums": 0.2, "bass": 0.12, "other": 0.12, "drums+bass+other": 0.12}
     for stem, spread in expected.items():
         drawn.clear()

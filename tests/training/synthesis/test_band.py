@@ -21,11 +21,17 @@ from stemsplit.training.data.library import Item, Library, to_int16
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis import band as band_module
 from stemsplit.training.synthesis.band import Band
-from stemsplit.training.synthesis.bass import HIGHEST, LOWEST, BassMaker, legato
+from stemsplit.training.synthesis.bass import HIGHEST, LOWEST, BassRenderer, articulate
 from stemsplit.training.synthesis.bass_player import Fingers, play_bass
-from stemsplit.training.synthesis.clock import on_one_clock
-from stemsplit.training.synthesis.effects import bass_amplifier, drum_bus, instrument_bus, levelled, panned
-from stemsplit.training.synthesis.grooves import looped
+from stemsplit.training.synthesis.clock import conform_tempo
+from stemsplit.training.synthesis.effects import (
+    apply_bass_amplifier,
+    apply_drum_bus,
+    apply_instrument_bus,
+    normalise_peak,
+    place_in_stereo,
+)
+from stemsplit.training.synthesis.grooves import loop_part
 from stemsplit.training.synthesis.midi import (
     MidiPart,
     Note,
@@ -36,9 +42,9 @@ from stemsplit.training.synthesis.midi import (
 )
 from stemsplit.training.synthesis.sampler import collect_instruments, play
 from stemsplit.training.synthesis.soundfont import check_soundfont
-from stemsplit.training.synthesis.synth import SHAPES, Voice, play_voice
-from stemsplit.training.synthesis.vocal_bus import vocal_chain
-from stemsplit.training.synthesis.vocals import detected_pitch
+from stemsplit.training.synthesis.synth import SHAPES, SynthVoice, play_synth
+from stemsplit.training.synthesis.vocal_bus import apply_vocal_chain
+from stemsplit.training.synthesis.vocals import detect_pitch
 
 
 def tone(frequency_hz: float, length_s: float = 1.0) -> np.ndarray:
@@ -106,7 +112,7 @@ def test_a_missing_archive_is_named(tmp_path: Path) -> None:
 
 
 def test_windows_and_changes_move_notes(archive: Path) -> None:
-    pattern = read_pattern(archive, "0.mid").window(0.4, 1.0).changed(semitones=2, stretch=2)
+    pattern = read_pattern(archive, "0.mid").window(0.4, 1.0).transform(semitones=2, stretch=2)
     piano = max(pattern.parts, key=lambda part: part.program)
     assert [note.pitch for note in piano.notes] == [63, 64]
     assert [note.start_s for note in piano.notes] == pytest.approx([0.2, 1.2])
@@ -163,7 +169,7 @@ def test_samples_are_in_tune_to_the_cent(
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_synthesiser_plays_the_pitch_asked_for(shape: str) -> None:
     rng = np.random.default_rng(0)
-    out = play_voice(Voice(shape), [Note(0.0, 0.9, 57, 100)], length_s=1.0, rng=rng)
+    out = play_synth(SynthVoice(shape), [Note(0.0, 0.9, 57, 100)], length_s=1.0, rng=rng)
     ratio = strongest_hz(out) / 220
     assert out.shape == (2, SAMPLE_RATE)
     assert ratio == pytest.approx(round(ratio), abs=0.02) and ratio >= 0.98
@@ -172,7 +178,7 @@ def test_a_synthesiser_plays_the_pitch_asked_for(shape: str) -> None:
 def test_bass_lines_have_one_note_at_a_time_in_their_register() -> None:
     rng = np.random.default_rng(0)
     chords = [Note(0.3 * beat, 1.0, pitch, 90) for beat in range(8) for pitch in (36, 60, 76)]
-    notes = legato(chords, rng)
+    notes = articulate(chords, rng)
     assert len(notes) == 8
     assert all(LOWEST <= note.pitch <= HIGHEST for note in notes)
     assert all(a.start_s + a.length_s <= b.start_s + 1e-6 for a, b in pairwise(notes))
@@ -182,7 +188,7 @@ def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest
     monkeypatch.setattr(
         "stemsplit.training.synthesis.bass.render_soundfont", lambda _, **__: tone(100, 2.0).repeat(2, 0)
     )
-    maker = BassMaker(sampled, sampled.items)
+    maker = BassRenderer(sampled, sampled.items)
     part = MidiPart(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))
     for seed in range(4):
         first, second = (maker.render(part, length_s=2.0, rng=np.random.default_rng(seed)) for _ in range(2))
@@ -193,10 +199,10 @@ def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest
 @pytest.mark.parametrize(
     "chain",
     [
-        bass_amplifier,
-        lambda rng, x: drum_bus(rng, x, [tone(300, 0.1)]),
-        lambda rng, x: instrument_bus(rng, x, [tone(300, 0.1)]),
-        lambda rng, x: vocal_chain(rng, x, [tone(300, 0.1)]),
+        apply_bass_amplifier,
+        lambda rng, x: apply_drum_bus(rng, x, [tone(300, 0.1)]),
+        lambda rng, x: apply_instrument_bus(rng, x, [tone(300, 0.1)]),
+        lambda rng, x: apply_vocal_chain(rng, x, [tone(300, 0.1)]),
     ],
 )
 def test_effects_keep_shape_and_are_finite(chain) -> None:
@@ -210,12 +216,14 @@ def test_effects_keep_shape_and_are_finite(chain) -> None:
 def test_panning_keeps_power() -> None:
     mono = tone(500)
     for pan in (-1.0, -0.3, 0.0, 1.0):
-        assert np.square(panned(mono, pan)).sum() == pytest.approx(2 * np.square(mono).sum(), rel=1e-4)
-    assert np.abs(panned(mono, -1.0)[1]).max() < 1e-6
+        assert np.square(place_in_stereo(mono, pan)).sum() == pytest.approx(
+            2 * np.square(mono).sum(), rel=1e-4
+        )
+    assert np.abs(place_in_stereo(mono, -1.0)[1]).max() < 1e-6
 
 
 def test_silence_stays_silent() -> None:
-    assert not levelled(np.zeros((2, 100), np.float32)).any()
+    assert not normalise_peak(np.zeros((2, 100), np.float32)).any()
 
 
 @pytest.mark.parametrize("pitch", [45, 57, 69, 76])
@@ -223,19 +231,19 @@ def test_the_pitch_of_a_voice_is_detected(pitch: int) -> None:
     time = np.arange(22050) / SAMPLE_RATE
     frequency_hz = 440 * 2 ** ((pitch - 69) / 12)
     voice = sum(np.sin(2 * np.pi * frequency_hz * k * time) / k for k in range(1, 6))
-    assert detected_pitch(voice[None].astype(np.float32)) == pytest.approx(pitch, abs=0.3)
+    assert detect_pitch(voice[None].astype(np.float32)) == pytest.approx(pitch, abs=0.3)
 
 
 def test_noise_has_no_pitch() -> None:
-    assert detected_pitch(np.random.default_rng(0).normal(size=(1, 22050)).astype(np.float32)) is None
+    assert detect_pitch(np.random.default_rng(0).normal(size=(1, 22050)).astype(np.float32)) is None
 
 
 def test_a_short_drum_part_is_repeated_in_whole_bars() -> None:
     part = MidiPart(-1, (Note(0.0, 0.1, 36, 90), Note(0.75, 0.1, 38, 90)))
-    starts = [note.start_s for note in looped(part, 4.0, bar_s=1.0).notes]
+    starts = [note.start_s for note in loop_part(part, 4.0, bar_s=1.0).notes]
     assert starts == pytest.approx([0, 0.75, 1, 1.75, 2, 2.75, 3, 3.75])
     ending_on_a_bar = MidiPart(-1, (*part.notes, Note(2.01, 0.1, 49, 90)))
-    starts = [note.start_s for note in looped(ending_on_a_bar, 4.0, bar_s=1.0).notes]
+    starts = [note.start_s for note in loop_part(ending_on_a_bar, 4.0, bar_s=1.0).notes]
     assert starts == pytest.approx([0, 0.75, 2, 2.75])
 
 
@@ -259,7 +267,7 @@ def piece(beat_s: float, late_s: float, *, beats_s: Sequence[float] = ()) -> Pat
 def test_a_piece_begins_with_a_bar_at_an_even_tempo(late_s: float) -> None:
     """As written where it is sequenced, by its notes where it was played late, to a click or without."""
     for beats_s in (0.53 * np.arange(201), [2.0 * i for i in range(60)], []):
-        pattern, pulse = on_one_clock(piece(0.53, late_s, beats_s=list(beats_s)).window(31.3, 60), 40.0)
+        pattern, pulse = conform_tempo(piece(0.53, late_s, beats_s=list(beats_s)).window(31.3, 60), 40.0)
         assert pulse.beat_s == pytest.approx(0.53, rel=1e-3) and pulse.offset_s == 0
         assert placed(pattern.parts, pulse.beat_s / 2).real > 0.9
         assert placed(pattern.parts[1:], 4 * pulse.beat_s).real > 0.9
@@ -276,7 +284,7 @@ def test_changes_of_tempo_are_evened_out() -> None:
         )
         for part in even.parts
     )
-    pattern, pulse = on_one_clock(Pattern("p", parts, 120, tuple(track.tolist())).window(20, 70), 40.0)
+    pattern, pulse = conform_tempo(Pattern("p", parts, 120, tuple(track.tolist())).window(20, 70), 40.0)
     assert pulse.beat_s == pytest.approx(0.5, rel=1e-6) and placed(pattern.parts, 0.25).real > 0.99
 
 
@@ -312,7 +320,7 @@ def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
             return RenderedStem(out)
 
     monkeypatch.setattr(band_module, "check_soundfont", lambda _: None)
-    for name in ("DrumMaker", "BassMaker", "OtherMaker", "VocalMaker"):
+    for name in ("DrumRenderer", "BassRenderer", "OtherRenderer", "VocalRenderer"):
         monkeypatch.setattr(band_module, name, Clicks)
     return Band(Library(tmp_path, tmp_path), split="train", seed=0, length_s=20.0)
 

@@ -10,11 +10,25 @@ pytest.importorskip("pedalboard")
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Library
 from stemsplit.training.synthesis.band import kick_times
-from stemsplit.training.synthesis.bass import BassMaker, in_register, legato
-from stemsplit.training.synthesis.bass_lines import HIGHEST, LINES, LOWEST, Chord, draw_line, harmony, locked
-from stemsplit.training.synthesis.bass_player import Fingers, chains, glided, pitch_curve, play_bass
+from stemsplit.training.synthesis.bass import BassRenderer, articulate, move_to_register
+from stemsplit.training.synthesis.bass_lines import (
+    HIGHEST,
+    LINES,
+    LOWEST,
+    BassChord,
+    draw_line,
+    find_bass_chords,
+    lock_to_kicks,
+)
+from stemsplit.training.synthesis.bass_player import (
+    Fingers,
+    group_slurs,
+    play_bass,
+    resample_along,
+    slide_curve,
+)
 from stemsplit.training.synthesis.bass_synth import KINDS, control_line, synth_bass
-from stemsplit.training.synthesis.groove_styles import STYLES
+from stemsplit.training.synthesis.groove_styles import GROOVE_STYLES
 from stemsplit.training.synthesis.grooves import draw_groove
 from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import collect_instruments
@@ -48,36 +62,36 @@ def pitch_of(waveform: np.ndarray) -> float:
 def test_harmony_finds_roots_and_goes_on_through_silence() -> None:
     a_minor = [Note(0.0, 1.0, pitch, 90) for pitch in (57, 60, 64)]
     f_major = [Note(1.0, 1.0, pitch, 90) for pitch in (53, 57, 60)]
-    chords = harmony(
+    chords = find_bass_chords(
         [MidiPart(0, (*a_minor, *f_major)), MidiPart(-1, (Note(0, 1, 36, 100),))], beat_s=0.5, length_s=4
     )
     assert [(chord.root % 12, chord.third) for chord in chords] == [(9, 3), (5, 4), (5, 4), (5, 4)]
-    assert harmony([], beat_s=0.5, length_s=1)
+    assert find_bass_chords([], beat_s=0.5, length_s=1)
 
 
-@pytest.mark.parametrize("style", ["", *sorted(STYLES)])
+@pytest.mark.parametrize("style", ["", *sorted(GROOVE_STYLES)])
 def test_lines_are_in_time_and_in_register(style: str) -> None:
-    chords = [Chord(float(index), 1.0, 30 + index % 5, 3) for index in range(12)]
+    chords = [BassChord(float(index), 1.0, 30 + index % 5, 3) for index in range(12)]
     kicks = [0.5 * index for index in range(24)]
     for seed in range(8):
         rng = np.random.default_rng(seed)
         part = draw_line(rng, chords, kicks, beat_s=0.5, style=style)
         starts = np.array([note.start_s for note in part.notes])
         assert part.name in LINES and len(starts) and (np.diff(starts) >= 0).all() and starts.max() < 12
-        notes = in_register(part.notes, rng)
+        notes = move_to_register(part.notes, rng)
         assert all(LOWEST <= note.pitch <= HIGHEST for note in notes)
         assert 28 <= np.median([note.pitch for note in notes]) <= 48
 
 
 def test_a_line_far_away_keeps_its_shape() -> None:
     rng = np.random.default_rng(0)
-    notes = in_register([Note(0.0, 1, 72, 90), Note(1.0, 1, 74, 90), Note(2.0, 1, 67, 90)], rng)
+    notes = move_to_register([Note(0.0, 1, 72, 90), Note(1.0, 1, 74, 90), Note(2.0, 1, 67, 90)], rng)
     assert [note.pitch - notes[0].pitch for note in notes] == [0, 2, -5]
 
 
 def test_basses_are_played_with_different_force_and_length() -> None:
     written = [Note(0.5 * i, 0.45, 33, 60 + 40 * (i % 2)) for i in range(32)]
-    lines = [legato(written, np.random.default_rng(seed)) for seed in range(40)]
+    lines = [articulate(written, np.random.default_rng(seed)) for seed in range(40)]
     accents = [np.diff([note.velocity for note in line])[::2].mean() for line in lines]
     assert np.ptp(np.quantile(accents, [0.1, 0.9])) > 15 and np.median(accents) > 8
     lengths_s = [np.mean([note.length_s for note in line]) for line in lines]
@@ -96,7 +110,11 @@ def test_some_basses_keep_their_dynamics(bass: Library) -> None:
     line = MidiPart(33, tuple(Note(0.5 * i, 0.3, 33, 100) for i in range(12)), "held")
     spreads_db = []
     for seed in range(24):
-        out = BassMaker(bass, bass.items).render(line, length_s=6.0, rng=np.random.default_rng(seed)).waveform
+        out = (
+            BassRenderer(bass, bass.items)
+            .render(line, length_s=6.0, rng=np.random.default_rng(seed))
+            .waveform
+        )
         power = np.square(out[:, : 60 * 4410]).mean(0).reshape(60, 4410).mean(1)
         spreads_db.append(10 * np.log10((np.quantile(power, 0.9) + 1e-9) / (np.quantile(power, 0.3) + 1e-9)))
     assert np.mean(np.array(spreads_db) > 3) > 0.5
@@ -106,24 +124,24 @@ def test_the_bass_is_locked_to_the_kick() -> None:
     drums = draw_groove(np.random.default_rng(2), tempo=110, length_s=20, style="rock")
     kicks = kick_times(drums)
     line = MidiPart(33, tuple(Note(round(0.273 * i, 3), 0.27, 33, 90) for i in range(70)))
-    out = locked(line, kicks, np.random.default_rng(0), added=1.0)
+    out = lock_to_kicks(line, kicks, np.random.default_rng(0), added=1.0)
     distances = np.array([min(abs(note.start_s - kick) for kick in kicks) for note in out.notes])
     assert not ((distances > 0.02) & (distances < 0.069)).any()
     starts = np.array([note.start_s for note in out.notes])
     inside = [kick for kick in kicks if kick < 18]
     served = np.mean([np.abs(starts - kick).min() < 0.02 for kick in inside])
     assert served > 0.75 and len(out.notes) > len(line.notes)
-    assert locked(line, [], np.random.default_rng(0), added=1.0) == line
+    assert lock_to_kicks(line, [], np.random.default_rng(0), added=1.0) == line
 
 
 def test_a_glide_is_continuous_in_pitch() -> None:
     chain = [Note(0.0, 0.5, 33, 100), Note(0.5, 0.5, 38, 100), Note(1.0, 0.5, 31, 100)]
-    curve = pitch_curve(chain, np.random.default_rng(0), slides=1.0)
+    curve = slide_curve(chain, np.random.default_rng(0), slides=1.0)
     assert len(curve) == round(1.5 * SAMPLE_RATE) and np.abs(np.diff(curve)).max() < 0.01
     middles = [curve[round(place * SAMPLE_RATE)] for place in (0.2, 0.8, 1.4)]
     assert middles == pytest.approx([0, 5, -2])
     time_s = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
-    sound = glided(np.sin(2 * np.pi * 55 * time_s)[None].astype(np.float32), curve)
+    sound = resample_along(np.sin(2 * np.pi * 55 * time_s)[None].astype(np.float32), curve)
     assert pitch_of(sound[:, round(0.7 * SAMPLE_RATE) : round(0.9 * SAMPLE_RATE)]) == pytest.approx(
         38, abs=0.2
     )
@@ -133,8 +151,8 @@ def test_slurs_join_touching_notes_only() -> None:
     touching = [Note(0.5 * i, 0.5, 33 + 2 * (i % 2), 100) for i in range(8)]
     apart = [Note(0.5 * i, 0.3, 33 + 2 * (i % 2), 100) for i in range(8)]
     fingers, rng = Fingers(slurred=1.0), np.random.default_rng(0)
-    assert [len(chain) for chain in chains(touching, fingers, rng)] == [4, 4]
-    assert all(len(chain) == 1 for chain in chains(apart, fingers, rng))
+    assert [len(chain) for chain in group_slurs(touching, fingers, rng)] == [4, 4]
+    assert all(len(chain) == 1 for chain in group_slurs(apart, fingers, rng))
 
 
 def test_notes_of_a_bass_are_about_as_loud_as_each_other(bass: Library) -> None:
@@ -195,19 +213,19 @@ def test_odd_bass_parts_are_played_without_a_fault(bass: Library, notes: tuple[N
     for seed in range(6):
         for items in (bass.items, []):
             rng = np.random.default_rng(seed)
-            take = BassMaker(bass, items).render(
+            take = BassRenderer(bass, items).render(
                 MidiPart(33, notes, name), length_s=1.0, rng=rng, kicks=[0.2, 0.7]
             )
             assert take.waveform.shape == (2, SAMPLE_RATE) and np.isfinite(take.waveform).all()
 
 
 def test_the_same_seed_plays_the_same_line(bass: Library) -> None:
-    chords = [Chord(float(index), 1.0, 30 + index % 5, 3) for index in range(4)]
-    for seed, style in enumerate(sorted(STYLES)):
+    chords = [BassChord(float(index), 1.0, 30 + index % 5, 3) for index in range(4)]
+    for seed, style in enumerate(sorted(GROOVE_STYLES)):
         takes = []
         for _ in range(2):
             rng = np.random.default_rng(seed)
             part = draw_line(rng, chords, [0.0, 1.0, 2.5], beat_s=0.5, style=style)
-            takes.append(BassMaker(bass, bass.items).render(part, length_s=4.0, rng=rng, kicks=[0.0, 1.0]))
+            takes.append(BassRenderer(bass, bass.items).render(part, length_s=4.0, rng=rng, kicks=[0.0, 1.0]))
         assert np.array_equal(takes[0].waveform, takes[1].waveform)
         assert np.abs(takes[0].waveform).max() > 0.01

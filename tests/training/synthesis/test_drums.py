@@ -9,14 +9,14 @@ pytest.importorskip("pedalboard")
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.synthesis.bass import BassMaker
-from stemsplit.training.synthesis.drum_mix import mixed_drums, room_impulse
-from stemsplit.training.synthesis.drum_synth import synthesised_hit
-from stemsplit.training.synthesis.drums import DrumMaker, choked
-from stemsplit.training.synthesis.groove_styles import CLOSED, KICK, OPEN, STYLES
-from stemsplit.training.synthesis.grooves import draw_groove, filled, fitted_tempo, with_breaks
-from stemsplit.training.synthesis.kits import PIECE_OF_PITCH, true_piece
-from stemsplit.training.synthesis.loops import pulse_s
+from stemsplit.training.synthesis.bass import BassRenderer
+from stemsplit.training.synthesis.drum_mix import draw_room_impulse, mix_drums
+from stemsplit.training.synthesis.drum_synth import synthesise_hit
+from stemsplit.training.synthesis.drums import DrumRenderer, choke
+from stemsplit.training.synthesis.groove_styles import CLOSED, GROOVE_STYLES, KICK, OPEN
+from stemsplit.training.synthesis.grooves import add_breaks, add_fill, draw_groove, fit_tempo
+from stemsplit.training.synthesis.kits import PIECE_OF_PITCH, classify_piece
+from stemsplit.training.synthesis.loops import half_bar_s
 from stemsplit.training.synthesis.midi import MidiPart, Note
 from tests.support.synthesis import click, share_below, write_library
 
@@ -42,7 +42,7 @@ def _no_soundfont(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stemsplit.training.synthesis.drums.render_soundfont", click)
 
 
-@pytest.mark.parametrize("style", sorted(STYLES))
+@pytest.mark.parametrize("style", sorted(GROOVE_STYLES))
 def test_grooves_stay_on_their_grid_and_in_their_range(style: str) -> None:
     for seed in range(3):
         part = draw_groove(np.random.default_rng(seed), tempo=120, length_s=30, style=style)
@@ -50,11 +50,11 @@ def test_grooves_stay_on_their_grid_and_in_their_range(style: str) -> None:
         assert part.is_drums and part.name == style and len(starts) > 10
         assert (np.diff(starts) >= 0).all() and starts.min() >= 0 and starts.max() < 30
         assert all(1 <= note.velocity <= 127 and note.pitch in PIECE_OF_PITCH for note in part.notes)
-        sixteenth_s = 15 / fitted_tempo(120, STYLES[style].tempos)
+        sixteenth_s = 15 / fit_tempo(120, GROOVE_STYLES[style].tempos)
         kicks = np.array([note.start_s for note in part.notes if note.pitch == KICK]) / sixteenth_s
         slack = 0.035 / sixteenth_s  # of a human hand
         late = (kicks + slack) % 1 - slack
-        assert (late <= max(STYLES[style].swing) * STYLES[style].swung + slack).all()
+        assert (late <= max(GROOVE_STYLES[style].swing) * GROOVE_STYLES[style].swung + slack).all()
 
 
 def test_a_machine_plays_exactly_in_time() -> None:
@@ -66,14 +66,14 @@ def test_a_machine_plays_exactly_in_time() -> None:
 
 @pytest.mark.parametrize("tempo", [30.0, 75.0, 260.0])
 def test_a_tempo_is_brought_into_the_range_by_octaves(tempo: float) -> None:
-    fitted = fitted_tempo(tempo, (70, 150))
+    fitted = fit_tempo(tempo, (70, 150))
     assert 70 <= fitted <= 150 and np.log2(fitted / tempo) == pytest.approx(round(np.log2(fitted / tempo)))
 
 
 def test_a_fill_keeps_what_comes_before_it() -> None:
     bar = [(float(place), CLOSED, 80) for place in range(0, 16, 2)]
     for seed in range(20):
-        out = filled(bar, np.random.default_rng(seed))
+        out = add_fill(bar, np.random.default_rng(seed))
         start = min(place for place, pitch, _ in out if pitch != CLOSED)
         kept = [stroke for stroke in bar if stroke[0] < start]
         assert len(out) > len(kept) and all(stroke in out for stroke in kept)
@@ -82,23 +82,23 @@ def test_a_fill_keeps_what_comes_before_it() -> None:
 
 def test_drums_drop_out_for_whole_bars_and_come_back() -> None:
     part = MidiPart(-1, tuple(Note(0.25 * i, 0.1, KICK, 100) for i in range(160)))
-    broken = [with_breaks(part, np.random.default_rng(seed), bar_s=2.0) for seed in range(10)]
+    broken = [add_breaks(part, np.random.default_rng(seed), bar_s=2.0) for seed in range(10)]
     longest = max(float(np.diff([n.start_s for n in each.notes]).max()) for each in broken)
     assert longest >= 2.0 and all(each.notes[0] == part.notes[0] for each in broken)
-    assert with_breaks(MidiPart(-1, ()), np.random.default_rng(0), bar_s=2.0).notes == ()
+    assert add_breaks(MidiPart(-1, ()), np.random.default_rng(0), bar_s=2.0).notes == ()
 
 
 def test_an_open_hat_rings_through_open_ones_and_stops_at_a_closed_one() -> None:
     sound, note = np.ones((2, 2 * SAMPLE_RATE), np.float32), Note(0.0, 0.1, OPEN, 100)
-    assert choked(sound, note, []).shape == sound.shape
-    cut = choked(sound, note, [0.5])
+    assert choke(sound, note, []).shape == sound.shape
+    cut = choke(sound, note, [0.5])
     assert cut.shape[1] == pytest.approx(0.5 * SAMPLE_RATE, abs=1100) and abs(cut[0, -1]) < 1e-3
 
 
 def test_cymbals_ring_past_the_next_hit(kit: Library) -> None:
     crash = MidiPart(-1, (Note(0.0, 0.1, 49, 120),))
     then_kick = MidiPart(-1, (*crash.notes, Note(0.5, 0.1, 36, 5), Note(0.75, 0.1, 49, 5)))
-    maker = DrumMaker(kit, [item for item in kit.items if item.kind == "hit"], [])
+    maker = DrumRenderer(kit, [item for item in kit.items if item.kind == "hit"], [])
     for part in (crash, then_kick):
         out = maker.render(part, length_s=3.0, rng=np.random.default_rng(3)).waveform
         late = out[:, round(1.2 * SAMPLE_RATE) : round(1.4 * SAMPLE_RATE)]
@@ -106,7 +106,7 @@ def test_cymbals_ring_past_the_next_hit(kit: Library) -> None:
 
 
 def test_the_same_seed_plays_the_same_drums(kit: Library) -> None:
-    maker = DrumMaker(kit, kit.items, [np.ones((1, 500), np.float32)])
+    maker = DrumRenderer(kit, kit.items, [np.ones((1, 500), np.float32)])
     for seed in range(6):
         rngs = [np.random.default_rng(seed) for _ in range(2)]
         part = draw_groove(np.random.default_rng(seed), tempo=100, length_s=4)
@@ -119,14 +119,14 @@ def test_the_same_seed_plays_the_same_drums(kit: Library) -> None:
 def test_odd_drum_parts_are_played_without_a_fault(kit: Library, notes: tuple[Note, ...]) -> None:
     for seed in range(8):
         for items in (kit.items, []):
-            maker = DrumMaker(kit, items, [])
+            maker = DrumRenderer(kit, items, [])
             out = maker.render(MidiPart(-1, notes), length_s=1.0, rng=np.random.default_rng(seed)).waveform
             assert out.shape == (2, SAMPLE_RATE) and np.isfinite(out).all()
 
 
 @pytest.mark.parametrize("piece", sorted({*PIECE_OF_PITCH.values(), "percussion"}))
 def test_every_piece_can_be_synthesised(piece: str) -> None:
-    sound = synthesised_hit(piece, np.random.default_rng(0))
+    sound = synthesise_hit(piece, np.random.default_rng(0))
     assert sound.shape[0] == 1 and np.abs(sound).max() == pytest.approx(1, abs=1e-3)
     early = np.abs(sound[0, : round(0.2 * SAMPLE_RATE)]).max()
     assert early > 0.9 and np.abs(sound[0, -100:]).max() < 0.2
@@ -134,7 +134,7 @@ def test_every_piece_can_be_synthesised(piece: str) -> None:
 
 def test_rooms_are_short_stereo_and_of_unit_energy() -> None:
     for seed in range(6):
-        impulse = room_impulse(np.random.default_rng(seed), [np.ones((1, 9000), np.float32)])
+        impulse = draw_room_impulse(np.random.default_rng(seed), [np.ones((1, 9000), np.float32)])
         assert impulse.shape[0] == 2 and impulse.shape[1] < 1.5 * SAMPLE_RATE
         assert np.square(impulse).sum() == pytest.approx(2, rel=1e-2)
 
@@ -143,7 +143,7 @@ def test_a_silent_kit_is_mixed_to_silence() -> None:
     buses = {
         name: np.zeros((2, 4410), np.float32) for name in ("kick", "snare", "toms", "cymbals", "percussion")
     }
-    assert not mixed_drums(np.random.default_rng(0), buses, [], []).any()
+    assert not mix_drums(np.random.default_rng(0), buses, [], []).any()
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_silent_kit_is_mixed_to_silence() -> None:
 def test_hits_are_known_by_what_they_are(instrument: str, listed: str, expected: str, kit: Library) -> None:
     row = {key: str(value) for key, value in vars(kit.items[0]).items()}
     row |= {"pitch": "", "instrument": instrument, "piece": listed}
-    assert true_piece(Item.from_row(row)) == expected
+    assert classify_piece(Item.from_row(row)) == expected
 
 
 def test_drums_and_basses_have_nothing_that_cannot_be_heard(
@@ -171,10 +171,8 @@ def test_drums_and_basses_have_nothing_that_cannot_be_heard(
 ) -> None:
     time_s = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     rumble = (0.5 * np.sin(28 * np.pi * time_s) + 0.2 * np.sin(500 * np.pi * time_s))[None].repeat(2, 0)
-    maker, basses = DrumMaker(kit, kit.items, []), BassMaker(kit, [])
-    monkeypatch.setattr(
-        "stemsplit.training.synthesis.drums.mixed_drums", lambda *_: rumble.astype(np.float32)
-    )
+    maker, basses = DrumRenderer(kit, kit.items, []), BassRenderer(kit, [])
+    monkeypatch.setattr("stemsplit.training.synthesis.drums.mix_drums", lambda *_: rumble.astype(np.float32))
     monkeypatch.setattr(
         "stemsplit.training.synthesis.bass.synth_bass", lambda *_, **__: rumble.astype(np.float32)
     )
@@ -192,4 +190,4 @@ def test_a_loop_keeps_the_time_of_a_human_part_to_the_end() -> None:
             Note(max(0.0, float(start_s)), 0.1, 38 if index % 4 == 2 else 42, 100)
             for index, start_s in enumerate(starts)
         )
-        assert pulse_s(MidiPart(-1, tuple(notes))) == pytest.approx(1.04, rel=6e-4)
+        assert half_bar_s(MidiPart(-1, tuple(notes))) == pytest.approx(1.04, rel=6e-4)

@@ -14,20 +14,27 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Library
 from stemsplit.training.synthesis.amplifier import (
     Amplifier,
-    amplified,
+    amplify,
+    apply_cabinet,
     cabinet_response,
     draw_amplifier,
     draw_cabinet,
-    through_cabinet,
 )
-from stemsplit.training.synthesis.arrangement import Section, draw_sections, heard
-from stemsplit.training.synthesis.bus import accompaniment_bus
-from stemsplit.training.synthesis.figures import LOWEST, arpeggio, line, power_chords, strummed, sustained
+from stemsplit.training.synthesis.arrangement import Section, draw_sections, notes_in_sections
+from stemsplit.training.synthesis.bus import apply_accompaniment_bus
+from stemsplit.training.synthesis.figures import (
+    LOWEST,
+    arpeggio,
+    held_chords,
+    melody_line,
+    power_chords,
+    strums,
+)
 from stemsplit.training.synthesis.harmony import Chord, Pulse, find_chords, find_pulse
-from stemsplit.training.synthesis.layers import STYLES, draw_layers, read_score
+from stemsplit.training.synthesis.layers import ACCOMPANIMENT_STYLES, draw_layers, read_score
 from stemsplit.training.synthesis.midi import MidiPart, Note
-from stemsplit.training.synthesis.modulation import bent
-from stemsplit.training.synthesis.other import OtherMaker, at_loudness
+from stemsplit.training.synthesis.modulation import bend_notes
+from stemsplit.training.synthesis.other import OtherRenderer, normalise_loudness
 from stemsplit.training.synthesis.plucked import PluckedString, draw_string, pluck
 from stemsplit.types import FloatArray
 
@@ -80,7 +87,7 @@ def test_nothing_to_read_is_a_steady_beat_in_c() -> None:
 def test_strings_of_a_strum_follow_each_other_down_and_up() -> None:
     orders = set()
     for seed in range(8):
-        notes = strummed(CHORDS[:1], PULSE, np.random.default_rng(seed))
+        notes = strums(CHORDS[:1], PULSE, np.random.default_rng(seed))
         for first, second in pairwise(notes):
             lag_s = second.start_s - first.start_s
             if 0 < lag_s < 0.03:
@@ -91,7 +98,7 @@ def test_strings_of_a_strum_follow_each_other_down_and_up() -> None:
     assert orders == {True, False}
 
 
-@pytest.mark.parametrize("figure", [strummed, power_chords])
+@pytest.mark.parametrize("figure", [strums, power_chords])
 def test_guitars_leave_the_bass_alone(figure) -> None:
     for seed in range(10):
         assert min(note.pitch for note in figure(CHORDS, PULSE, np.random.default_rng(seed))) >= LOWEST
@@ -101,19 +108,19 @@ def test_figures_stay_in_the_chords() -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         for chord in CHORDS:
-            for notes in (sustained([chord], rng), arpeggio([chord], PULSE, rng, lowest=60)):
+            for notes in (held_chords([chord], rng), arpeggio([chord], PULSE, rng, lowest=60)):
                 assert {note.pitch % 12 for note in notes} <= set(chord.tones)
 
 
 def test_held_chords_have_a_left_hand_now_and_then() -> None:
     deepest = [
-        min(note.pitch for note in sustained(CHORDS, np.random.default_rng(seed))) for seed in range(60)
+        min(note.pitch for note in held_chords(CHORDS, np.random.default_rng(seed))) for seed in range(60)
     ]
     assert min(deepest) >= 28 and 0.1 < np.mean(np.array(deepest) < LOWEST) < 0.4
 
 
 def test_a_line_has_one_voice() -> None:
-    notes = line(CHORDS, PULSE, np.random.default_rng(1), lowest=60)
+    notes = melody_line(CHORDS, PULSE, np.random.default_rng(1), lowest=60)
     assert len(notes) > 4
     assert all(a.start_s + a.length_s <= b.start_s + 1e-6 for a, b in pairwise(notes))
 
@@ -123,15 +130,15 @@ def test_sections_fill_the_song_and_silence_layers() -> None:
     assert sections[0].start_s == 0 and sections[-1].end_s == 40.0
     assert all(a.end_s == b.start_s for a, b in pairwise(sections))
     for seed in range(20):
-        assert max(each.fullness for each in draw_sections(np.random.default_rng(seed), PULSE, 4.0)) >= 0.8
+        assert max(each.density for each in draw_sections(np.random.default_rng(seed), PULSE, 4.0)) >= 0.8
     thin, full = Section(0, 4, 0.2), Section(4, 8, 0.9)
     notes = [Note(start, 2.0, 60, 90) for start in (0.0, 3.0, 5.0, 7.0)]
-    assert [note.start_s for note in heard(notes, [thin, full], 0.5)] == [5.0, 7.0]
-    assert len(heard(notes, [thin, full], 0.1)) == 4
+    assert [note.start_s for note in notes_in_sections(notes, [thin, full], 0.5)] == [5.0, 7.0]
+    assert len(notes_in_sections(notes, [thin, full], 0.1)) == 4
 
 
 def test_every_style_draws_layers_that_sometimes_sound_like_a_voice() -> None:
-    for style in STYLES.values():
+    for style in ACCOMPANIMENT_STYLES.values():
         drawn = [draw_layers(style, np.random.default_rng(seed)) for seed in range(40)]
         assert all(2 <= len(layers) <= 7 for layers in drawn)
         assert any(kind in ("solo", "lead", "synth lead") for layers in drawn for kind, _ in layers)
@@ -139,13 +146,13 @@ def test_every_style_draws_layers_that_sometimes_sound_like_a_voice() -> None:
 
 def test_a_note_ends_with_its_layer() -> None:
     full, thin = Section(0, 4, 0.9), Section(4, 8, 0.2)
-    (note,) = heard([Note(3.0, 5.0, 60, 90)], [full, thin], 0.5)
+    (note,) = notes_in_sections([Note(3.0, 5.0, 60, 90)], [full, thin], 0.5)
     assert note.start_s + note.length_s == pytest.approx(4.0)
 
 
 def test_an_overdriven_amplifier_adds_even_and_odd_harmonics() -> None:
     clean = tone(220)
-    driven = amplified(Amplifier((24.0, 8.0), bias=0.2), clean)
+    driven = amplify(Amplifier((24.0, 8.0), bias=0.2), clean)
     assert driven.shape == clean.shape
     for harmonic in (2, 3):
         around = (220 * harmonic - 5, 220 * harmonic + 5)
@@ -154,7 +161,7 @@ def test_an_overdriven_amplifier_adds_even_and_odd_harmonics() -> None:
 
 
 def test_high_gain_does_not_fold_back() -> None:
-    driven = amplified(Amplifier((30.0,), bias=0.0, sag=0.0), tone(5000))
+    driven = amplify(Amplifier((30.0,), bias=0.0, sag=0.0), tone(5000))
     spectrum = np.square(np.abs(np.fft.rfft(driven[0] * np.hanning(driven.shape[1]))))
     frequency_hz = np.fft.rfftfreq(driven.shape[1], 1 / SAMPLE_RATE)
     near = np.abs(frequency_hz / 5000 - np.round(frequency_hz / 5000)) < 0.01
@@ -185,7 +192,7 @@ def test_amplifiers_are_finite_even_on_silence(kind: str) -> None:
         rng = np.random.default_rng(seed)
         for dry in (tone(110, 0.3), np.zeros((1, 4000), np.float32)):
             response = cabinet_response(draw_cabinet(rng), rng)
-            out = through_cabinet(amplified(draw_amplifier(rng, kind), dry), response)
+            out = apply_cabinet(amplify(draw_amplifier(rng, kind), dry), response)
             assert out.shape == dry.shape and np.isfinite(out).all()
 
 
@@ -211,7 +218,7 @@ def test_every_kind_of_string_is_finite(kind: str) -> None:
 def test_the_bus_cuts_what_belongs_to_the_bass() -> None:
     mixture, shares = (tone(45) + tone(1000)).repeat(2, 0), []
     for seed in range(60):
-        out = accompaniment_bus(np.random.default_rng(seed), mixture, [])
+        out = apply_accompaniment_bus(np.random.default_rng(seed), mixture, [])
         assert out.shape == mixture.shape and np.isfinite(out).all()
         shares.append(power_between(out, 40, 50) / power_between(out, 950, 1050))
     # Mostly, that is: an accompaniment whose lows are left alone belongs to the bass no less.
@@ -225,7 +232,7 @@ def test_buses_are_narrow_and_wide() -> None:
     mixture = np.stack([middle + side, middle - side]).astype(np.float32)
     sides_db = []
     for seed in range(40):
-        out = accompaniment_bus(np.random.default_rng(seed), mixture, [])
+        out = apply_accompaniment_bus(np.random.default_rng(seed), mixture, [])
         power = [np.square(out[0] + sign * out[1]).mean() for sign in (1, -1)]
         sides_db.append(10 * np.log10(power[1] / power[0]))
     assert np.mean(np.array(sides_db) < -11) > 0.1 and np.mean(np.array(sides_db) > -4) > 0.1
@@ -237,19 +244,19 @@ def test_a_bus_is_never_against_the_phase(wide_db: float) -> None:
     side *= 10 ** (wide_db / 20)
     mixture = np.stack([middle + side, middle - side]).astype(np.float32)
     for seed in range(20):
-        left, right = accompaniment_bus(np.random.default_rng(seed), mixture, [])
+        left, right = apply_accompaniment_bus(np.random.default_rng(seed), mixture, [])
         assert np.vdot(left, right) > -1e-3 * np.vdot(left, left)
 
 
 def test_loudness_is_that_of_what_sounds() -> None:
     waveform = np.concatenate([tone(500), np.zeros((1, 3 * SAMPLE_RATE), np.float32)], axis=1).repeat(2, 0)
-    out = at_loudness(waveform, -20)
+    out = normalise_loudness(waveform, -20)
     assert np.sqrt(np.square(out[:, :SAMPLE_RATE]).mean()) == pytest.approx(0.1, rel=0.05)
-    assert not at_loudness(np.zeros((2, 5000), np.float32), -20).any()
+    assert not normalise_loudness(np.zeros((2, 5000), np.float32), -20).any()
 
 
 @pytest.fixture
-def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OtherMaker:
+def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OtherRenderer:
     """A maker whose soundfont is one of sines, and whose library has nothing for it."""
     header = (
         "file,start_s,duration_s,channels,category,kind,instrument,piece,pitch,contains,split,name,source,"
@@ -267,14 +274,14 @@ def maker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OtherMaker:
 
     for module in ("ensemble", "guitars"):
         monkeypatch.setattr(f"stemsplit.training.synthesis.{module}.render_soundfont", sines)
-    return OtherMaker(Library(tmp_path, tmp_path), [], [])
+    return OtherRenderer(Library(tmp_path, tmp_path), [], [])
 
 
 def song(lowest: int = 48, n_notes: int = 16) -> list[MidiPart]:
     return [MidiPart(0, tuple(Note(0.25 * i, 0.24, lowest + (i * 4) % 12, 90) for i in range(n_notes)))]
 
 
-def test_the_same_seed_plays_the_same_accompaniment(maker: OtherMaker) -> None:
+def test_the_same_seed_plays_the_same_accompaniment(maker: OtherRenderer) -> None:
     for seed in range(6):
         first, second = (
             maker.render(song(), PULSE, length_s=4.0, rng=np.random.default_rng(seed)) for _ in range(2)
@@ -283,7 +290,7 @@ def test_the_same_seed_plays_the_same_accompaniment(maker: OtherMaker) -> None:
         assert np.array_equal(first.waveform, second.waveform) and first.ingredients == second.ingredients
 
 
-def test_lows_are_left_to_the_bass(maker: OtherMaker) -> None:
+def test_lows_are_left_to_the_bass(maker: OtherRenderer) -> None:
     shares = []
     for seed in range(8):
         take = maker.render(song(lowest=28), PULSE, length_s=4.0, rng=np.random.default_rng(seed))
@@ -295,10 +302,13 @@ def test_lows_are_left_to_the_bass(maker: OtherMaker) -> None:
     ("kind", "tags"), [("power", ("distortion",)), ("clean", ()), ("organ", ()), ("skank", ())]
 )
 def test_distortion_is_named_where_it_is(
-    maker: OtherMaker, monkeypatch: pytest.MonkeyPatch, kind: str, tags: tuple[str, ...]
+    maker: OtherRenderer, monkeypatch: pytest.MonkeyPatch, kind: str, tags: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr("stemsplit.training.synthesis.other.STYLES", {name: {kind: 1.0} for name in STYLES})
-    monkeypatch.setattr("stemsplit.training.synthesis.layers._CONFUSERS", ("solo",))
+    monkeypatch.setattr(
+        "stemsplit.training.synthesis.other.ACCOMPANIMENT_STYLES",
+        {name: {kind: 1.0} for name in ACCOMPANIMENT_STYLES},
+    )
+    monkeypatch.setattr("stemsplit.training.synthesis.layers._VOICE_LIKE", ("solo",))
     take = maker.render(song(), PULSE, length_s=4.0, rng=np.random.default_rng(0))
     assert take.ingredients == tags and np.abs(take.waveform).max() > 0.01
 
@@ -312,7 +322,7 @@ def test_distortion_is_named_where_it_is(
         [MidiPart(0, (Note(39.0, 30.0, 127, 127),))],
     ],
 )
-def test_odd_parts_are_finite(maker: OtherMaker, parts: list[MidiPart]) -> None:
+def test_odd_parts_are_finite(maker: OtherRenderer, parts: list[MidiPart]) -> None:
     for seed in range(4):
         for length_s in (0.3, 3.0):
             waveform = maker.render(parts, PULSE, length_s=length_s, rng=np.random.default_rng(seed)).waveform
@@ -335,7 +345,7 @@ def test_a_bent_note_is_in_tune_afterwards_and_the_next_one_in_time(monkeypatch:
     for note in (first, second):
         start = round(note.start_s * SAMPLE_RATE)
         dry[:, start : start + round(note.length_s * SAMPLE_RATE)] += tone(440, note.length_s)
-    bends = [bent(dry, [first, second], np.random.default_rng(seed)) for seed in range(12)]
+    bends = [bend_notes(dry, [first, second], np.random.default_rng(seed)) for seed in range(12)]
     assert any(np.abs(out[:, : 2 * SAMPLE_RATE] - dry[:, : 2 * SAMPLE_RATE]).max() > 0.1 for out in bends)
     for out in bends:
         after = np.angle(hilbert(out[0])[round(0.9 * SAMPLE_RATE) : round(1.7 * SAMPLE_RATE)])

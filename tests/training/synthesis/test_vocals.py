@@ -15,17 +15,30 @@ pytest.importorskip("pyworld")
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Library, to_int16
 from stemsplit.training.synthesis import vocals as vocals_module
-from stemsplit.training.synthesis.backing import Arrangement, Phrase, another_take, harmonised, with_refrains
+from stemsplit.training.synthesis.backing import (
+    BackingVocals,
+    Phrase,
+    add_refrains,
+    harmonise,
+    vary_performance,
+)
 from stemsplit.training.synthesis.harmony import Pulse
-from stemsplit.training.synthesis.melody import interval, one_voice, phrased, pitch_curve, quantised, scale_of
+from stemsplit.training.synthesis.melody import (
+    find_scale,
+    make_monophonic,
+    pitch_curve,
+    quantise_pitch,
+    scale_intervals,
+    split_phrases,
+)
 from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import Instrument
-from stemsplit.training.synthesis.singer import Singer, monotone, tuned
-from stemsplit.training.synthesis.singing import FRAME_S, N_FFT, Frames, analysed
-from stemsplit.training.synthesis.syllables import syllables
-from stemsplit.training.synthesis.vocal_bus import ping_pong, telephone, vocal_chain
-from stemsplit.training.synthesis.vocals import VocalMaker, steady_pitch, without_strays
-from stemsplit.training.synthesis.words import words_of
+from stemsplit.training.synthesis.singer import Singer, correct_pitch, flatten_pitch
+from stemsplit.training.synthesis.singing import FRAME_S, N_FFT, VoiceFrames, analyse_voice
+from stemsplit.training.synthesis.syllables import find_syllables
+from stemsplit.training.synthesis.vocal_bus import apply_telephone, apply_vocal_chain, ping_pong_echoes
+from stemsplit.training.synthesis.vocals import VocalRenderer, detect_steady_pitch, drop_rare_pitches
+from stemsplit.training.synthesis.words import cut_words
 
 _SINGER = Singer(60, 1.0, (5.5, 0.0, 0.3), 0.05, 3.0, 0.0, 0.0, 0.0)
 
@@ -52,11 +65,11 @@ def speech() -> np.ndarray:
 
 def pitch_of(waveform: np.ndarray, start_s: float, stop_s: float) -> float:
     """Median MIDI pitch, measured anew."""
-    pitch_hz = analysed(waveform[:, round(start_s * SAMPLE_RATE) : round(stop_s * SAMPLE_RATE)]).pitch_hz
+    pitch_hz = analyse_voice(waveform[:, round(start_s * SAMPLE_RATE) : round(stop_s * SAMPLE_RATE)]).pitch_hz
     return float(np.median(69 + 12 * np.log2(pitch_hz[pitch_hz > 0] / 440)))
 
 
-def formant_of(frames: Frames) -> float:
+def formant_of(frames: VoiceFrames) -> float:
     voiced = frames.log_power[frames.pitch_hz > 0].mean(0)
     return float(np.argmax(voiced[: round(4000 * N_FFT / SAMPLE_RATE)])) * SAMPLE_RATE / N_FFT
 
@@ -64,7 +77,7 @@ def formant_of(frames: Frames) -> float:
 @pytest.mark.parametrize("pitches", [(57, 60, 55), (69, 67, 72)])
 def test_what_is_sung_lands_on_its_notes(pitches: tuple[int, ...]) -> None:
     notes = [Note(0.5 + 0.6 * i, 0.6, pitch, 90) for i, pitch in enumerate(pitches)]
-    frames, start_s = _SINGER.sing(syllables(analysed(speech())), notes, np.random.default_rng(1))
+    frames, start_s = _SINGER.sing(find_syllables(analyse_voice(speech())), notes, np.random.default_rng(1))
     sound = frames.waveform()
     for note in notes:
         begin_s = note.start_s - start_s
@@ -72,7 +85,7 @@ def test_what_is_sung_lands_on_its_notes(pitches: tuple[int, ...]) -> None:
 
 
 def test_vowels_fill_the_notes_and_consonants_keep_their_length() -> None:
-    word = syllables(analysed(vowel(180, 0.15)))[:1]
+    word = find_syllables(analyse_voice(vowel(180, 0.15)))[:1]
     for length_s in (0.4, 1.6):
         frames, start_s = _SINGER.sing(word, [Note(1.0, length_s, 54, 90)], np.random.default_rng(0))
         voiced = np.flatnonzero(frames.pitch_hz > 0) * FRAME_S + start_s
@@ -81,7 +94,7 @@ def test_vowels_fill_the_notes_and_consonants_keep_their_length() -> None:
 
 
 def test_stretching_keeps_the_pitch() -> None:
-    frames = analysed(vowel(220, 0.4))
+    frames = analyse_voice(vowel(220, 0.4))
     slow = frames.at(np.linspace(0, frames.n_frames - 1, 3 * frames.n_frames)).waveform()
     assert slow.shape[1] == pytest.approx(3 * vowel(220, 0.4).shape[1], rel=0.02)
     assert pitch_of(slow, 0.5, 1.4) == pytest.approx(57, abs=0.3)
@@ -89,20 +102,20 @@ def test_stretching_keeps_the_pitch() -> None:
 
 @pytest.mark.parametrize("ratio", [0.8, 1.25])
 def test_formants_move_and_the_pitch_stays(ratio: float) -> None:
-    moved = analysed(analysed(vowel(150, 0.5, 1000)).with_formants(ratio).waveform())
+    moved = analyse_voice(analyse_voice(vowel(150, 0.5, 1000)).with_formants(ratio).waveform())
     assert formant_of(moved) == pytest.approx(1000 * ratio, rel=0.12)
     assert np.median(moved.pitch_hz[moved.pitch_hz > 0]) == pytest.approx(150, rel=0.02)
 
 
 def test_transposing_keeps_the_formants() -> None:
-    higher = analysed(analysed(vowel(150, 0.5, 1000)).transposed(5.0).waveform())
+    higher = analyse_voice(analyse_voice(vowel(150, 0.5, 1000)).transpose(5.0).waveform())
     assert formant_of(higher) == pytest.approx(1000, rel=0.15)
     assert np.median(higher.pitch_hz[higher.pitch_hz > 0]) == pytest.approx(150 * 2 ** (5 / 12), rel=0.02)
 
 
 def test_a_whisper_has_no_pitch_and_breath_is_noise() -> None:
-    frames = analysed(vowel(200, 0.5))
-    assert not (analysed(frames.whispered().waveform()).pitch_hz > 0).mean() > 0.1
+    frames = analyse_voice(vowel(200, 0.5))
+    assert not (analyse_voice(frames.whisper().waveform()).pitch_hz > 0).mean() > 0.1
     assert (frames.with_breath(0.7).aperiodicity >= frames.aperiodicity - 1e-6).all()
     assert frames.with_breath(0.7).aperiodicity.mean() > frames.aperiodicity.mean() + 0.05
 
@@ -111,10 +124,10 @@ def test_narrow_recordings_get_air_and_full_ones_are_left_alone() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (1, SAMPLE_RATE)).astype(np.float32)
     spectrum = np.fft.rfft(noise)
     spectrum[:, np.fft.rfftfreq(noise.shape[1], 1 / SAMPLE_RATE) > 7500] *= 1e-4
-    narrow = analysed(np.fft.irfft(spectrum).astype(np.float32))
+    narrow = analyse_voice(np.fft.irfft(spectrum).astype(np.float32))
     top = round(12_000 * N_FFT / SAMPLE_RATE)
     assert narrow.with_air().log_power[:, top].mean() > narrow.log_power[:, top].mean() + 5
-    full = analysed(noise)
+    full = analyse_voice(noise)
     assert full.with_air() is full
 
 
@@ -122,15 +135,15 @@ def test_narrow_recordings_get_air_and_full_ones_are_left_alone() -> None:
 def test_what_is_not_voiced_gives_no_syllables_and_no_nan(kind: str) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (1, 20_000)).astype(np.float32)
     waveform = {"silence": np.zeros((1, 20_000), np.float32), "noise": noise, "nothing": noise[:, :0]}[kind]
-    frames = analysed(waveform)
-    assert syllables(frames) == []
-    changed = harmonised(tuned(frames).with_air(), 2).with_formants(1.2).transposed(3.0)
-    assert np.isfinite(another_take(changed, np.random.default_rng(0)).waveform()).all()
-    assert all(np.isfinite(word.waveform).all() for word in words_of(waveform, 1.1))
+    frames = analyse_voice(waveform)
+    assert find_syllables(frames) == []
+    transform = harmonise(correct_pitch(frames).with_air(), 2).with_formants(1.2).transpose(3.0)
+    assert np.isfinite(vary_performance(transform, np.random.default_rng(0)).waveform()).all()
+    assert all(np.isfinite(word.waveform).all() for word in cut_words(waveform, 1.1))
 
 
 def test_syllables_are_found_with_their_vowels() -> None:
-    found = syllables(analysed(speech()))
+    found = find_syllables(analyse_voice(speech()))
     assert len(found) == 3
     for each in found:
         assert (each.frames.pitch_hz[each.vowel] > 0).all()
@@ -138,41 +151,41 @@ def test_syllables_are_found_with_their_vowels() -> None:
 
 
 def test_words_are_cut_in_order_and_faster_when_asked() -> None:
-    words = words_of(speech())
+    words = cut_words(speech())
     assert len(words) == 2 and all(0 <= word.attack_s < 0.3 for word in words)
-    quick = words_of(speech(), 1.3)
+    quick = cut_words(speech(), 1.3)
     assert sum(w.waveform.shape[1] for w in quick) < 0.9 * sum(w.waveform.shape[1] for w in words)
 
 
 def test_harmonies_stay_in_the_scale_and_differ_from_the_lead() -> None:
-    scale = scale_of(np.array([60, 62, 64, 65, 67, 69, 71.0]))
-    thirds = interval(np.repeat([60.0, 62, 64], 100), scale, 2)
+    scale = find_scale(np.array([60, 62, 64, 65, 67, 69, 71.0]))
+    thirds = scale_intervals(np.repeat([60.0, 62, 64], 100), scale, 2)
     assert thirds[[50, 150, 250]] == pytest.approx([4, 3, 3], abs=0.01)
-    lead = analysed(vowel(220, 0.8))
-    third = pitch_of(harmonised(lead, 2).waveform(), 0.2, 0.7) - pitch_of(lead.waveform(), 0.2, 0.7)
+    lead = analyse_voice(vowel(220, 0.8))
+    third = pitch_of(harmonise(lead, 2).waveform(), 0.2, 0.7) - pitch_of(lead.waveform(), 0.2, 0.7)
     assert third == pytest.approx(round(third), abs=0.1) and round(third) in (3, 4)
 
 
 def test_takes_differ_by_cents_and_by_milliseconds() -> None:
-    lead = analysed(vowel(220, 0.8))
-    takes = [another_take(lead, np.random.default_rng(seed)) for seed in range(8)]
+    lead = analyse_voice(vowel(220, 0.8))
+    takes = [vary_performance(lead, np.random.default_rng(seed)) for seed in range(8)]
     cents = [1200 * np.log2(np.median(t.pitch_hz[t.pitch_hz > 0]) / 220) for t in takes]
     assert 2 < np.std(cents) < 40 and max(np.abs(cents)) < 60
 
 
 def test_an_arrangement_spreads_voices_around_the_lead() -> None:
     phrases = [Phrase(i * SAMPLE_RATE, vowel(200 + 20 * i, 0.3)) for i in range(2)]
-    wide = [Arrangement(np.random.default_rng(seed)).voices(phrases, 4 * SAMPLE_RATE) for seed in range(8)]
+    wide = [BackingVocals(np.random.default_rng(seed)).voices(phrases, 4 * SAMPLE_RATE) for seed in range(8)]
     sung = [each for each in wide if each.any()]
     assert 2 <= len(sung) < 8
     assert any(np.abs(each[0] - each[1]).max() > 0.05 for each in sung)
 
 
 def test_tuning_forces_notes_and_a_robot_has_one() -> None:
-    off = analysed(vowel(440 * 2 ** (0.35 / 12), 0.6))
-    assert pitch_of(tuned(off).waveform(), 0.2, 0.6) == pytest.approx(69, abs=0.1)
-    assert np.ptp(monotone(analysed(speech()), 50).pitch_hz) == 0
-    assert quantised(np.array([60.4, 61.6]), frozenset({0, 2})).tolist() == [60, 62]
+    off = analyse_voice(vowel(440 * 2 ** (0.35 / 12), 0.6))
+    assert pitch_of(correct_pitch(off).waveform(), 0.2, 0.6) == pytest.approx(69, abs=0.1)
+    assert np.ptp(flatten_pitch(analyse_voice(speech()), 50).pitch_hz) == 0
+    assert quantise_pitch(np.array([60.4, 61.6]), frozenset({0, 2})).tolist() == [60, 62]
 
 
 def test_vibrato_begins_late_and_swings_as_asked() -> None:
@@ -186,18 +199,18 @@ def test_vibrato_begins_late_and_swings_as_asked() -> None:
 
 def test_melodies_fit_the_voice_and_rest() -> None:
     melody = [Note(0.3 * i, 0.3, 84 + (i * 5) % 12, 90) for i in range(120)]
-    notes = one_voice([*melody, replace(melody[0], pitch=60)], 57.0)
+    notes = make_monophonic([*melody, replace(melody[0], pitch=60)], 57.0)
     assert all(46 <= note.pitch <= 68 for note in notes)
     assert all(a.start_s + a.length_s <= b.start_s + 1e-6 for a, b in pairwise(notes))
-    phrases = phrased(notes, 0.6, np.random.default_rng(0))
+    phrases = split_phrases(notes, 0.6, np.random.default_rng(0))
     assert len(phrases) > 4 and all(0 < len(phrase) <= 16 for phrase in phrases)
     assert sum(map(len, phrases)) < len(notes)
-    assert phrased([], 0.6, np.random.default_rng(0)) == [] == one_voice([], 60.0)
+    assert split_phrases([], 0.6, np.random.default_rng(0)) == [] == make_monophonic([], 60.0)
 
 
 def test_long_rests_are_filled_without_overlap() -> None:
     phrases = [Phrase(0, vowel()), Phrase(60 * SAMPLE_RATE, vowel())]
-    filled = with_refrains(phrases, 61 * SAMPLE_RATE, 0.5, np.random.default_rng(0))
+    filled = add_refrains(phrases, 61 * SAMPLE_RATE, 0.5, np.random.default_rng(0))
     assert len(filled) > 2
     assert all(a.stop <= b.start for a, b in pairwise(filled))
     assert all(phrase.start % round(0.5 * SAMPLE_RATE) == 0 for phrase in filled)
@@ -206,26 +219,26 @@ def test_long_rests_are_filled_without_overlap() -> None:
 def test_echoes_alternate_sides_and_a_telephone_is_narrow() -> None:
     click = np.zeros((2, SAMPLE_RATE), np.float32)
     click[:, :50] = 1
-    left, right = np.abs(ping_pong(click, delay_s=0.2, feedback=0.5, roll_off_hz=8000))
+    left, right = np.abs(ping_pong_echoes(click, delay_s=0.2, feedback=0.5, roll_off_hz=8000))
     step = round(0.2 * SAMPLE_RATE)
     assert not left[:step].any() and left[step : 2 * step].max() > 0.1 and not right[: 2 * step].any()
     assert right[2 * step :].max() > 0.05
     noise = np.random.default_rng(0).normal(0, 0.1, (2, SAMPLE_RATE)).astype(np.float32)
-    power = np.abs(np.fft.rfft(telephone(np.random.default_rng(0), noise)[0])) ** 2
+    power = np.abs(np.fft.rfft(apply_telephone(np.random.default_rng(0), noise)[0])) ** 2
     assert power[15_000:].mean() < 0.03 * power[800:2000].mean()
 
 
 def test_a_steady_note_has_a_pitch_and_hiss_has_none() -> None:
-    assert steady_pitch(vowel(220, 1.0)) == pytest.approx(57, abs=0.3)
-    assert steady_pitch(np.random.default_rng(0).normal(size=(1, 30_000)).astype(np.float32)) is None
+    assert detect_steady_pitch(vowel(220, 1.0)) == pytest.approx(57, abs=0.3)
+    assert detect_steady_pitch(np.random.default_rng(0).normal(size=(1, 30_000)).astype(np.float32)) is None
 
 
 def test_a_voicebank_loses_its_rare_pitches_only_if_it_has_few(recorded: Library) -> None:
     item = recorded.items[0]
     bank = Instrument("bank", {60: [item] * 20, 72: [item] * 18, 79: [item]})
-    assert set(without_strays(bank).notes) == {60, 72}
+    assert set(drop_rare_pitches(bank).notes) == {60, 72}
     scale = Instrument("scale", {pitch: [item] for pitch in range(60, 72)})
-    assert without_strays(scale) is scale
+    assert drop_rare_pitches(scale) is scale
 
 
 @pytest.fixture
@@ -265,7 +278,7 @@ def test_every_kind_is_rendered_tagged_and_the_same_by_seed(
     recorded: Library, kind: str, ingredients: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vocals_module, "_SHARES", {kind: 1.0})
-    maker, again = (VocalMaker(recorded, recorded.items, []) for _ in range(2))
+    maker, again = (VocalRenderer(recorded, recorded.items, []) for _ in range(2))
     first, second, other = (
         each.render(_MELODY, Pulse(0.5), length_s=3.0, rng=np.random.default_rng(seed))
         for each, seed in ((maker, 3), (again, 3), (maker, 4))
@@ -280,14 +293,14 @@ def test_every_kind_is_rendered_tagged_and_the_same_by_seed(
 def test_a_maker_without_speech_sings_with_what_it_has(recorded: Library) -> None:
     items = [item for item in recorded.items if item.kind == "singing"]
     rng = np.random.default_rng(0)
-    take = VocalMaker(recorded, items, []).render(_MELODY, Pulse(0.5), length_s=4.0, rng=rng)
+    take = VocalRenderer(recorded, items, []).render(_MELODY, Pulse(0.5), length_s=4.0, rng=rng)
     assert take.ingredients == () and take.waveform.any()
 
 
 @pytest.mark.parametrize("spoken", [45.0, 52.0, 62.0])
 def test_singers_stay_where_songs_lie(spoken: float) -> None:
     rng = np.random.default_rng(0)
-    middles = [Singer.drawn(rng, spoken, is_sung=False).middle for _ in range(300)]
+    middles = [Singer.draw(rng, spoken, is_sung=False).middle for _ in range(300)]
     assert min(middles) >= 45 and max(middles) <= 70  # 466 Hz
     assert np.std(middles) > 2
 
@@ -300,5 +313,5 @@ def test_a_produced_voice_stays_around_zero() -> None:
     room = np.zeros((2, 2000), np.float32)
     room[:, 0] = 1
     for seed in range(25):
-        out = vocal_chain(np.random.default_rng(seed), voice, [room])
+        out = apply_vocal_chain(np.random.default_rng(seed), voice, [room])
         assert abs(out.mean()) < 0.01 * np.sqrt(np.square(out).mean()), seed

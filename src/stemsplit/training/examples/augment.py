@@ -37,13 +37,13 @@ class AugmentSettings:
     saturation: float = 0.05
 
 
-def augmented(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> FloatArray:
+def augment(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> FloatArray:
     """A stem ``(2, samples)`` after the treatments that chance gives it."""
     draws = rng.random(4)
     if draws[0] < settings.saturation:
         stem = saturated(stem, float(rng.uniform(3, 12)))
     if draws[1] < settings.width:
-        stem = at_width(stem, float(np.exp(rng.uniform(np.log(0.1), np.log(1.8)))))
+        stem = scale_width(stem, float(np.exp(rng.uniform(np.log(0.1), np.log(1.8)))))
     if draws[2] < settings.reverb:
         stem = reverberated(rng, stem)
     if draws[3] < settings.fade:
@@ -51,7 +51,7 @@ def augmented(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> Fl
     return stem
 
 
-def at_speed(sound: FloatArray, speed: float) -> FloatArray:
+def change_speed(sound: FloatArray, speed: float) -> FloatArray:
     """Play a sound faster, and higher by as much: ``(channels, samples) -> (channels, samples / speed)``.
 
     Less than a cent is no change: so near to one the resampler returns some samples too few.
@@ -79,7 +79,7 @@ def reverberated(rng: Generator, stem: FloatArray) -> FloatArray:
     return np.asarray(stem + wet, np.float32)
 
 
-def at_width(stem: FloatArray, width: float) -> FloatArray:
+def scale_width(stem: FloatArray, width: float) -> FloatArray:
     """Scale the sides of a stem by `width`, at the power it had; 0 would be mono."""
     # middle plus side is left, middle less side is right: (1 + width) / 2 of itself, the rest of the other
     turned = stem[::-1] * np.float32((1 - width) / 2)

@@ -13,7 +13,7 @@ from numpy.random import Generator
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.data.songs import TrainingSong, songs_of, targets_of
-from stemsplit.training.examples.augment import at_speed, augmented, mastered
+from stemsplit.training.examples.augment import augment, change_speed, mastered
 from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.types import FloatArray
@@ -137,7 +137,7 @@ class Remixer:
             if target in song.stems and rng.random() >= self.settings.silence / 2:
                 cut = song.read(target, start, self.settings.n_samples)
                 cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
-                cuts[target] = augmented(rng, cut, self.settings.augment)
+                cuts[target] = augment(rng, cut, self.settings.augment)
         return self._placed(rng, cuts, together=True)
 
     def _mixed(self, rng: Generator) -> Example:
@@ -185,10 +185,10 @@ class Remixer:
         speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
         # enough also where the speed is so near to one that nothing changes
         cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * max(speed, 1.0)) + 2)
-        cut = at_speed(cut, speed)[:, :n_samples]
+        cut = change_speed(cut, speed)[:, :n_samples]
         level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
         cut *= 10 ** (min(level_db - song.level_db(stem), MAX_GAIN_DB) / 20)
-        return augmented(rng, cut, self.settings.augment)
+        return augment(rng, cut, self.settings.augment)
 
     def _start(self, rng: Generator, song: TrainingSong) -> int:
         return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))

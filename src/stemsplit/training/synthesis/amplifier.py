@@ -12,7 +12,7 @@ from numpy.random import Generator
 from scipy.signal import oaconvolve
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.effects import apply, levelled
+from stemsplit.training.synthesis.effects import apply_plugins, normalise_peak
 from stemsplit.types import FloatArray
 
 _OVERSAMPLING = 4
@@ -85,23 +85,23 @@ def draw_cabinet(rng: Generator) -> Cabinet:
     )
 
 
-def amplified(amplifier: Amplifier, waveform: FloatArray) -> FloatArray:
-    """Mono through the gain stages, ``(1, samples)``, at the peak of `levelled`; no cabinet yet."""
+def amplify(amplifier: Amplifier, waveform: FloatArray) -> FloatArray:
+    """Mono through the gain stages, ``(1, samples)``, at the peak of `normalise_peak`; no cabinet yet."""
     tone = [
         pb.HighpassFilter(amplifier.tight_hz),
         pb.PeakFilter(amplifier.middle_hz, amplifier.middle_db, 0.7),
     ]
-    out = levelled(apply(waveform, tone))
+    out = normalise_peak(apply_plugins(waveform, tone))
     if amplifier.sag:
-        squeezed = levelled(apply(out, [pb.Compressor(-22, 4, 15, 180)]))
+        squeezed = normalise_peak(apply_plugins(out, [pb.Compressor(-22, 4, 15, 180)]))
         out = (1 - amplifier.sag) * out + amplifier.sag * squeezed
     out = soxr.resample(out[0], SAMPLE_RATE, _OVERSAMPLING * SAMPLE_RATE, quality="LQ")
     for gain_db in amplifier.gains_db:
-        out = _clipped(out, gain_db, amplifier.bias)
+        out = _clip_stage(out, gain_db, amplifier.bias)
     out = soxr.resample(out, _OVERSAMPLING * SAMPLE_RATE, SAMPLE_RATE, quality="LQ")
     n_samples = waveform.shape[1]
     padded = np.pad(out[:n_samples], (0, max(0, n_samples - out.size)))[None]
-    return levelled(apply(padded, [pb.HighpassFilter(30)]))
+    return normalise_peak(apply_plugins(padded, [pb.HighpassFilter(30)]))
 
 
 def cabinet_response(cabinet: Cabinet, rng: Generator) -> FloatArray:
@@ -123,13 +123,13 @@ def cabinet_response(cabinet: Cabinet, rng: Generator) -> FloatArray:
     return _minimum_phase(np.maximum(magnitude, 1e-5), n_fft)[:_CABINET_SAMPLES]
 
 
-def through_cabinet(waveform: FloatArray, response: FloatArray) -> FloatArray:
+def apply_cabinet(waveform: FloatArray, response: FloatArray) -> FloatArray:
     """Mono through an impulse response, as long as before."""
     out = oaconvolve(waveform[0], response)[: waveform.shape[1]]
-    return levelled(np.asarray(out, np.float32)[None])
+    return normalise_peak(np.asarray(out, np.float32)[None])
 
 
-def _clipped(samples: FloatArray, gain_db: float, bias: float) -> FloatArray:
+def _clip_stage(samples: FloatArray, gain_db: float, bias: float) -> FloatArray:
     """One stage: tanh off its centre, centred again, at the same peak whatever the gain."""
     driven = samples * np.float32(10 ** (gain_db / 20))
     driven += np.float32(bias)

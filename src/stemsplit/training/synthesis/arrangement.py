@@ -18,7 +18,7 @@ class Section:
 
     start_s: float
     end_s: float
-    fullness: float
+    density: float
 
 
 def draw_sections(rng: Generator, pulse: Pulse, length_s: float) -> list[Section]:
@@ -30,16 +30,16 @@ def draw_sections(rng: Generator, pulse: Pulse, length_s: float) -> list[Section
     while start_s < length_s:
         bars = int(rng.choice([2, 4, 8], p=[0.25, 0.55, 0.2]))
         end_s = start_s + 4 * bars * pulse.beat_s + (pulse.offset_s if not sections else 0.0)
-        fullness = 1 - contrast * (rng.uniform(0, 0.15) if full else rng.uniform(0.6, 1.0))
-        sections.append(Section(start_s, min(end_s, length_s), float(fullness)))
+        density = 1 - contrast * (rng.uniform(0, 0.15) if full else rng.uniform(0.6, 1.0))
+        sections.append(Section(start_s, min(end_s, length_s), float(density)))
         start_s, full = end_s, bool(rng.random() < (0.3 if full else 0.75))
-    if max(section.fullness for section in sections) < _FULL:
+    if max(section.density for section in sections) < _FULL:
         index = int(rng.integers(len(sections)))
-        sections[index] = replace(sections[index], fullness=1.0)
+        sections[index] = replace(sections[index], density=1.0)
     return sections
 
 
-def heard(notes: Iterable[Note], sections: Sequence[Section], entry: float) -> tuple[Note, ...]:
+def notes_in_sections(notes: Iterable[Note], sections: Sequence[Section], entry: float) -> tuple[Note, ...]:
     """The notes of a layer that enters where a section's fullness reaches `entry`.
 
     What still sounds when its section ends is cut there.
@@ -47,9 +47,9 @@ def heard(notes: Iterable[Note], sections: Sequence[Section], entry: float) -> t
     kept = []
     for note in notes:
         section = next((each for each in sections if each.start_s <= note.start_s < each.end_s), None)
-        if section is not None and section.fullness >= entry:
+        if section is not None and section.density >= entry:
             following = next((each for each in sections if each.start_s == section.end_s), None)
-            stays = following is not None and following.fullness >= entry
+            stays = following is not None and following.density >= entry
             room_s = np.inf if stays else section.end_s - note.start_s
             length_s = max(0.03, min(note.length_s, float(room_s)))
             kept.append(Note(note.start_s, length_s, note.pitch, note.velocity))

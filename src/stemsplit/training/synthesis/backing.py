@@ -9,11 +9,11 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.effects import panned
-from stemsplit.training.synthesis.melody import interval, scale_of
+from stemsplit.training.synthesis.effects import place_in_stereo
+from stemsplit.training.synthesis.melody import find_scale, scale_intervals
 from stemsplit.training.synthesis.sampler import add_at
 from stemsplit.training.synthesis.singer import midi_pitch
-from stemsplit.training.synthesis.singing import FRAME_S, Frames, analysed
+from stemsplit.training.synthesis.singing import FRAME_S, VoiceFrames, analyse_voice
 from stemsplit.types import FloatArray
 
 _BUDGET_PULSES = 12_000  # periods of voice to synthesise for one stem: some 30 s of a high voice
@@ -28,7 +28,7 @@ class Phrase:
 
     start: int
     waveform: FloatArray
-    known: Frames | None = None
+    known: VoiceFrames | None = None
 
     @property
     def stop(self) -> int:
@@ -41,12 +41,12 @@ class Phrase:
         return int(self.waveform.shape[1]) / SAMPLE_RATE
 
     @cached_property
-    def frames(self) -> Frames:
+    def frames(self) -> VoiceFrames:
         """The phrase to be sung again otherwise."""
-        return analysed(self.waveform) if self.known is None else self.known
+        return analyse_voice(self.waveform) if self.known is None else self.known
 
 
-def laid(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
+def place_phrases(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
     """The lead alone, in the middle, shape (2, samples)."""
     out = np.zeros((2, n_samples), np.float32)
     for phrase in phrases:
@@ -54,7 +54,7 @@ def laid(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
     return out
 
 
-def with_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng: Generator) -> list[Phrase]:
+def add_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng: Generator) -> list[Phrase]:
     """Phrases come again in most of the rests of more than eight seconds, beats later, as far as they fit."""
     if not phrases:
         return []
@@ -74,15 +74,15 @@ def with_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng:
     return sorted(out, key=lambda each: each.start)
 
 
-def harmonised(frames: Frames, steps: int) -> Frames:
+def harmonise(frames: VoiceFrames, steps: int) -> VoiceFrames:
     """Another voice `steps` of the scale away: 2 is a third above, -3 a fourth below, 7 an octave."""
     voiced = frames.pitch_hz > 0
     pitch = midi_pitch(frames)
-    scale = scale_of(pitch[voiced]) if voiced.any() else frozenset({0, 2, 4, 5, 7, 9, 11})
-    return frames.transposed(interval(pitch, scale, steps))
+    scale = find_scale(pitch[voiced]) if voiced.any() else frozenset({0, 2, 4, 5, 7, 9, 11})
+    return frames.transpose(scale_intervals(pitch, scale, steps))
 
 
-def another_take(frames: Frames, rng: Generator, *, looseness: float = 1.0) -> Frames:
+def vary_performance(frames: VoiceFrames, rng: Generator, *, looseness: float = 1.0) -> VoiceFrames:
     """The same sung once more: out of time by some 20 ms, out of tune by some cents, another throat.
 
     `looseness` scales how far apart the takes are: one for doubles, two for a choir of many people.
@@ -92,11 +92,11 @@ def another_take(frames: Frames, rng: Generator, *, looseness: float = 1.0) -> F
     late = rng.normal(0, 0.012 * looseness, knots.size) / FRAME_S
     places = np.arange(n) - np.interp(np.arange(n), knots, late)
     cents = np.interp(np.arange(n), knots, rng.normal(0, 9 * looseness, knots.size)) + rng.normal(0, 5)
-    taken = frames.at(places).transposed(cents / 100)
+    taken = frames.at(places).transpose(cents / 100)
     return taken.with_formants(float(np.exp(rng.normal(0, 0.02 * looseness))))
 
 
-class Arrangement:
+class BackingVocals:
     """The further voices of one stem.
 
     Parameters
@@ -129,22 +129,22 @@ class Arrangement:
 
     def _doubles(self, out: FloatArray, phrase: Phrase) -> None:
         for pan in (-self._width, self._width):
-            self._add(out, phrase, another_take(phrase.frames, self._rng), pan, 0.7)
+            self._add(out, phrase, vary_performance(phrase.frames, self._rng), pan, 0.7)
 
     def _harmonies(self, out: FloatArray, phrase: Phrase) -> None:
         for steps in self._intervals:
             for pan in (-self._width, self._width)[: int(self._rng.integers(1, 3))]:
-                higher = another_take(harmonised(phrase.frames, steps), self._rng)
+                higher = vary_performance(harmonise(phrase.frames, steps), self._rng)
                 self._add(out, phrase, higher, pan, float(self._rng.uniform(0.4, 0.9)))
 
     def _octave_down(self, out: FloatArray, phrase: Phrase) -> None:
-        self._add(out, phrase, phrase.frames.transposed(-12.0).with_formants(0.9), 0.0, 0.5)
+        self._add(out, phrase, phrase.frames.transpose(-12.0).with_formants(0.9), 0.0, 0.5)
 
     def _gang(self, out: FloatArray, phrase: Phrase) -> None:
         """Three to eight people across the stereo image."""
         n_people = int(self._rng.integers(3, 9))
         for pan in np.linspace(-0.9, 0.9, n_people):
-            one = another_take(phrase.frames, self._rng, looseness=2.0)
+            one = vary_performance(phrase.frames, self._rng, looseness=2.0)
             one = one.with_formants(float(np.exp(self._rng.normal(0, 0.07))))
             self._add(out, phrase, one, float(pan), 1.2 / np.sqrt(n_people))
 
@@ -156,21 +156,21 @@ class Arrangement:
                 continue
             said = phrases[int(self._rng.integers(len(phrases)))]
             if said.length_s < _LONGEST_S:
-                sung = said.frames.transposed(float(self._rng.choice([0, 0, 5, 7, 12])))
+                sung = said.frames.transpose(float(self._rng.choice([0, 0, 5, 7, 12])))
                 self._add(out, Phrase(before.stop, said.waveform), sung, self._width - 0.5, 0.7)
 
-    def _add(self, out: FloatArray, phrase: Phrase, frames: Frames, pan: float, gain: float) -> None:
+    def _add(self, out: FloatArray, phrase: Phrase, frames: VoiceFrames, pan: float, gain: float) -> None:
         """Synthesise and place a take, as long as the budget lasts."""
         pulses = float(np.where(frames.pitch_hz > 0, frames.pitch_hz, _UNVOICED_HZ).sum()) * FRAME_S
         if self._left < pulses:
             return
         self._left -= pulses
-        sound = as_loud_as(frames.waveform(), phrase.waveform)
+        sound = match_level(frames.waveform(), phrase.waveform)
         late = round(float(self._rng.uniform(0, 0.02)) * SAMPLE_RATE)
-        add_at(out, panned(sound * gain, pan), phrase.start + late)
+        add_at(out, place_in_stereo(sound * gain, pan), phrase.start + late)
 
 
-def as_loud_as(waveform: FloatArray, model: FloatArray) -> FloatArray:
+def match_level(waveform: FloatArray, model: FloatArray) -> FloatArray:
     """A waveform scaled to the power of another."""
     power, wanted = (float(np.square(each).mean()) if each.size else 0.0 for each in (waveform, model))
     return waveform * np.float32(np.sqrt(wanted / power)) if power > 1e-12 else waveform

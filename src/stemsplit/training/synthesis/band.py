@@ -13,18 +13,18 @@ from numpy.random import Generator
 
 from stemsplit.training.data.library import Library
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.synthesis.bass import BassMaker
-from stemsplit.training.synthesis.bass_lines import draw_line, harmony, locked
-from stemsplit.training.synthesis.clock import on_one_clock
-from stemsplit.training.synthesis.drums import KICKS, DrumMaker
-from stemsplit.training.synthesis.effects import levelled
-from stemsplit.training.synthesis.grooves import draw_groove, fitted_tempo, looped, with_breaks
+from stemsplit.training.synthesis.bass import BassRenderer
+from stemsplit.training.synthesis.bass_lines import draw_line, find_bass_chords, lock_to_kicks
+from stemsplit.training.synthesis.clock import conform_tempo
+from stemsplit.training.synthesis.drums import KICKS, DrumRenderer
+from stemsplit.training.synthesis.effects import normalise_peak
+from stemsplit.training.synthesis.grooves import add_breaks, draw_groove, fit_tempo, loop_part
 from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.layers import UNPITCHED
 from stemsplit.training.synthesis.midi import MidiPart, Pattern, pattern_names, read_pattern
-from stemsplit.training.synthesis.other import BASSES, VOICES, OtherMaker
+from stemsplit.training.synthesis.other import BASSES, VOICES, OtherRenderer
 from stemsplit.training.synthesis.soundfont import SOUNDFONT, check_soundfont
-from stemsplit.training.synthesis.vocals import VocalMaker
+from stemsplit.training.synthesis.vocals import VocalRenderer
 
 _MIN_NOTES = 12
 _OF_OTHER_STEMS = UNPITCHED.union(BASSES)
@@ -67,15 +67,15 @@ class Band:
         rooms = [library.audio(item) for item in library.select(split="train", category="rooms")]
         items = library.select(split=split)
         by_category = {c: [i for i in items if i.category == c] for c in ("drums", "bass", "other", "vocals")}
-        self._drums = DrumMaker(library, by_category["drums"], rooms)
-        self._bass = BassMaker(library, by_category["bass"])
-        self._other = OtherMaker(library, by_category["other"], rooms)
-        self._vocals = VocalMaker(library, by_category["vocals"], rooms)
+        self._drums = DrumRenderer(library, by_category["drums"], rooms)
+        self._bass = BassRenderer(library, by_category["bass"])
+        self._other = OtherRenderer(library, by_category["other"], rooms)
+        self._vocals = VocalRenderer(library, by_category["vocals"], rooms)
 
     def song(self, number: int) -> dict[str, RenderedStem]:
         """Render song `number`: its stems by name, of about one peak; `remix` gives them levels."""
         rng = np.random.default_rng((self._seed, number))
-        score = self._score(rng)
+        score = self._draw_score(rng)
         length_s = self._length_s
         takes = {
             "vocals": self._vocals.render(score.melody, score.pulse, length_s=length_s, rng=rng),
@@ -85,10 +85,11 @@ class Band:
         }
         peaks = {name: 0.45 * 10 ** (rng.normal(0, 2) / 20) for name in takes}
         return {
-            name: replace(take, waveform=levelled(take.waveform, peaks[name])) for name, take in takes.items()
+            name: replace(take, waveform=normalise_peak(take.waveform, peaks[name]))
+            for name, take in takes.items()
         }
 
-    def _score(self, rng: Generator) -> SongScore:
+    def _draw_score(self, rng: Generator) -> SongScore:
         """Draw patterns until one has enough notes in it."""
         while True:
             source = str(rng.choice(["freedoom", "tannerhelland", "pop909"], p=[0.5, 0.2, 0.3]))
@@ -99,17 +100,17 @@ class Band:
             latest_s = max(0.0, pattern.length_s - length_s)
             spare_s = 0.25 * length_s + 4
             pattern = pattern.window(float(rng.uniform(0, latest_s)), length_s + spare_s)
-            pattern, pulse = on_one_clock(pattern, length_s)
-            pattern = pattern.changed(semitones=int(rng.integers(-5, 7)), stretch=stretch)
+            pattern, pulse = conform_tempo(pattern, length_s)
+            pattern = pattern.transform(semitones=int(rng.integers(-5, 7)), stretch=stretch)
             others = [p for p in pattern.parts if not p.is_drums and p.program not in _OF_OTHER_STEMS]
             if sum(len(part.notes) for part in others) >= 3 * _MIN_NOTES:
-                return self._arranged(pattern, others, Pulse(pulse.beat_s * stretch), rng)
+                return self._arrange(pattern, others, Pulse(pulse.beat_s * stretch), rng)
 
-    def _arranged(self, pattern: Pattern, others: list[MidiPart], pulse: Pulse, rng: Generator) -> SongScore:
+    def _arrange(self, pattern: Pattern, others: list[MidiPart], pulse: Pulse, rng: Generator) -> SongScore:
         own_drums = [p for p in pattern.parts if p.is_drums and len(p.notes) > 4 * _MIN_NOTES]
         basses = [p for p in pattern.parts if p.program in BASSES and len(p.notes) > _MIN_NOTES]
         melodies = [part for part in others if part.name == "MELODY" or part.program in VOICES]
-        melody = melodies[0] if melodies else max(others, key=_height)
+        melody = melodies[0] if melodies else max(others, key=_mean_pitch)
         rest = [part for part in others if part not in melodies[:1]] or others
         drums = self._drum_part(own_drums, 60 / pulse.beat_s, rng)
         bass = self._bass_part(basses, others, drums, 60 / pulse.beat_s, rng)
@@ -120,9 +121,9 @@ class Band:
         draw = rng.random()
         if draw < 0.55:
             return draw_groove(rng, tempo=tempo, length_s=self._length_s)
-        part = own[0] if own and draw < 0.75 else self._performance(tempo, rng)
-        part = looped(part, self._length_s, bar_s=240 / tempo)
-        return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.5 else part
+        part = own[0] if own and draw < 0.75 else self._draw_performance(tempo, rng)
+        part = loop_part(part, self._length_s, bar_s=240 / tempo)
+        return add_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.5 else part
 
     def _bass_part(
         self, own: list[MidiPart], others: list[MidiPart], drums: MidiPart, tempo: float, rng: Generator
@@ -132,14 +133,14 @@ class Band:
         if own and rng.random() < 0.55:
             part = own[0]
         else:
-            beat_s = 60 / fitted_tempo(tempo, (70, 150))
-            chords = harmony([*own, *others], beat_s=beat_s, length_s=self._length_s)
+            beat_s = 60 / fit_tempo(tempo, (70, 150))
+            chords = find_bass_chords([*own, *others], beat_s=beat_s, length_s=self._length_s)
             part = draw_line(rng, chords, kicks, beat_s=beat_s, style=drums.name)
         if rng.random() < 0.6:
-            part = locked(part, kicks, rng, added=float(rng.uniform(0, 0.5)))
-        return with_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.35 else part
+            part = lock_to_kicks(part, kicks, rng, added=float(rng.uniform(0, 0.5)))
+        return add_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.35 else part
 
-    def _performance(self, tempo: float, rng: Generator) -> MidiPart:
+    def _draw_performance(self, tempo: float, rng: Generator) -> MidiPart:
         """A human drum performance, brought to the tempo where it is not too far."""
         names = [name for name in self._names["groove"] if name.endswith("_4-4.mid") and "_beat_" in name]
         name = names[int(rng.integers(len(names)))]
@@ -149,7 +150,7 @@ class Band:
             stretch /= 2
         while stretch < 0.71:
             stretch *= 2
-        played = read_pattern(self._archives["groove"], name).changed(stretch=stretch)
+        played = read_pattern(self._archives["groove"], name).transform(stretch=stretch)
         return max(played.parts, key=lambda part: len(part.notes))
 
 
@@ -158,5 +159,5 @@ def kick_times(drums: MidiPart) -> list[float]:
     return [note.start_s for note in drums.notes if note.pitch in KICKS]
 
 
-def _height(part: MidiPart) -> float:
+def _mean_pitch(part: MidiPart) -> float:
     return float(np.mean([note.pitch for note in part.notes])) if len(part.notes) > _MIN_NOTES else -1.0

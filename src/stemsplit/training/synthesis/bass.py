@@ -11,15 +11,15 @@ from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.synthesis.bass_lines import HIGHEST, LOWEST
 from stemsplit.training.synthesis.bass_player import draw_fingers, play_bass
-from stemsplit.training.synthesis.bass_synth import KINDS, synth_bass, widened
+from stemsplit.training.synthesis.bass_synth import KINDS, synth_bass, widen_highs
 from stemsplit.training.synthesis.effects import (
-    bass_amplifier,
-    compressed,
-    ducked,
-    equalised,
-    levelled,
-    limited,
-    without_infrasound,
+    apply_bass_amplifier,
+    compress,
+    duck,
+    equalise,
+    limit_peaks,
+    normalise_peak,
+    remove_infrasound,
 )
 from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import Instrument, collect_instruments
@@ -33,7 +33,7 @@ _SYNTHS = {"808": ("808", "808", "808", "sub"), "off-beat": ("pluck", "square", 
 _SELDOM = {"arco": 0.15, "upright": 0.6, "glitch": 0.1}
 
 
-class BassMaker:
+class BassRenderer:
     """Renders bass stems; `items` are the notes that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item]) -> None:
@@ -56,13 +56,13 @@ class BassMaker:
         kicks : sequence of float
             Times of the kick, under which a synthesiser may be ducked.
         """
-        notes = legato(part.notes, rng)
+        notes = articulate(part.notes, rng)
         draw = rng.random()
         if not notes:
             return RenderedStem(np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32))
         if draw < _SYNTHETIC.get(part.name, 0.22) or not self._instruments:
-            out = self._synthesised(part.name, notes, length_s, rng, kicks)
-            return RenderedStem(without_infrasound(rng, out))
+            out = self._synthesise(part.name, notes, length_s, rng, kicks)
+            return RenderedStem(remove_infrasound(rng, out))
         if draw > 0.95:
             program = int(rng.choice(_SOUNDFONT_BASSES))
             dry = render_soundfont([MidiPart(program, tuple(notes))], length_s=length_s, pans=[64])
@@ -75,7 +75,7 @@ class BassMaker:
                 length_s=length_s,
                 rng=rng,
             )
-        return RenderedStem(without_infrasound(rng, _centred(_blended(rng, dry), rng)))
+        return RenderedStem(remove_infrasound(rng, _narrow(_blend_amplifier(rng, dry), rng)))
 
     def _draw_instrument(self, rng: Generator) -> Instrument:
         shares = [
@@ -85,7 +85,7 @@ class BassMaker:
         place = rng.choice(len(shares), p=np.array(shares) / sum(shares))
         return self._instruments[int(place)]
 
-    def _synthesised(
+    def _synthesise(
         self, line: str, notes: Sequence[Note], length_s: float, rng: Generator, kicks: Sequence[float]
     ) -> FloatArray:
         kind = str(rng.choice(_SYNTHS.get(line, tuple(KINDS))))
@@ -95,33 +95,37 @@ class BassMaker:
             ]
         out = synth_bass(rng, notes, length_s=length_s, kind=kind)
         if rng.random() < 0.35:
-            out = compressed(rng, out)
+            out = compress(rng, out)
         if kicks and rng.random() < 0.35:
-            out = ducked(
+            out = duck(
                 out, kicks, depth=float(rng.uniform(0.4, 1.0)), release_s=float(rng.uniform(0.05, 0.2))
             )
-        return bass_amplifier(rng, out) if rng.random() < 0.25 else out
+        return apply_bass_amplifier(rng, out) if rng.random() < 0.25 else out
 
 
-def _blended(rng: Generator, dry: FloatArray) -> FloatArray:
+def _blend_amplifier(rng: Generator, dry: FloatArray) -> FloatArray:
     """Amplifier and direct sound in some proportion, as basses are mixed; now flattened, now left alone."""
     draw = rng.random()
     if draw < 0.35:  # hardly touched
-        plain = equalised(rng, dry, 2.5)
-        return compressed(rng, plain) if draw < 0.15 else levelled(plain)
-    amplified = levelled(bass_amplifier(rng, dry))
+        plain = equalise(rng, dry, 2.5)
+        return compress(rng, plain) if draw < 0.15 else normalise_peak(plain)
+    amplified = normalise_peak(apply_bass_amplifier(rng, dry))
     if rng.random() < 0.4:
-        direct = compressed(rng, dry, heavy=bool(rng.random() < 0.5))
+        direct = compress(rng, dry, heavy=bool(rng.random() < 0.5))
         amplified = amplified + float(rng.uniform(0.2, 1.0)) * direct
-    return limited(levelled(amplified, 0.7), float(rng.uniform(-12, -5))) if rng.random() < 0.3 else amplified
+    return (
+        limit_peaks(normalise_peak(amplified, 0.7), float(rng.uniform(-12, -5)))
+        if rng.random() < 0.3
+        else amplified
+    )
 
 
-def legato(notes: Sequence[Note], rng: Generator) -> list[Note]:
+def articulate(notes: Sequence[Note], rng: Generator) -> list[Note]:
     """One note at a time in the register of a bass, as forceful as written or as a hand is uneven.
 
     In some lines notes are held until the next, in some they are cut short.
     """
-    ordered = in_register(sorted(notes, key=lambda note: (note.start_s, note.pitch)), rng)
+    ordered = move_to_register(sorted(notes, key=lambda note: (note.start_s, note.pitch)), rng)
     held = rng.random() < 0.35
     shortened = float(rng.uniform(0.25, 0.95) if rng.random() < 0.6 else 1.0)
     written, uneven = float(rng.uniform(0, 1)), float(np.exp(rng.uniform(np.log(3), np.log(22))))
@@ -142,17 +146,17 @@ def legato(notes: Sequence[Note], rng: Generator) -> list[Note]:
     return out
 
 
-def in_register(notes: Sequence[Note], rng: Generator) -> list[Note]:
+def move_to_register(notes: Sequence[Note], rng: Generator) -> list[Note]:
     """A line moved by octaves so that it lies mostly from E1 to G2, and no note beyond D3."""
     if not notes:
         return []
     middle = float(np.median([note.pitch for note in notes]))
     wanted = float(rng.choice([33, 36, 42], p=[0.55, 0.35, 0.1]))
     shift = 12 * round((wanted - middle) / 12)
-    return [replace(note, pitch=_folded(note.pitch + shift)) for note in notes]
+    return [replace(note, pitch=_fold_octaves(note.pitch + shift)) for note in notes]
 
 
-def _folded(pitch: int) -> int:
+def _fold_octaves(pitch: int) -> int:
     while pitch > HIGHEST:
         pitch -= 12
     while pitch < LOWEST:
@@ -160,11 +164,11 @@ def _folded(pitch: int) -> int:
     return pitch
 
 
-def _centred(waveform: FloatArray, rng: Generator) -> FloatArray:
+def _narrow(waveform: FloatArray, rng: Generator) -> FloatArray:
     """In the middle of the image, almost always."""
     mono = np.repeat(waveform.mean(0, keepdims=True), 2, axis=0)
     draw = rng.random()
     if draw < 0.45:
-        return widened(rng, mono)
+        return widen_highs(rng, mono)
     width = rng.uniform(0, 1) if draw < 0.6 else 0.0
     return np.asarray(mono + width * (waveform - mono), np.float32)

@@ -14,7 +14,7 @@ _NEAR_S = 0.07  # what is closer than this to a kick is meant to be together wit
 
 
 @dataclass(frozen=True)
-class Chord:
+class BassChord:
     """A stretch of harmony: start and length in seconds, root as pitch of the bass, minor or major third."""
 
     start_s: float
@@ -23,26 +23,26 @@ class Chord:
     third: int
 
 
-def harmony(parts: Sequence[MidiPart], *, beat_s: float, length_s: float) -> list[Chord]:
+def find_bass_chords(parts: Sequence[MidiPart], *, beat_s: float, length_s: float) -> list[BassChord]:
     """The chord of every second beat, from all that sounds in it; the last one goes on through silence."""
     notes = [note for part in parts if not part.is_drums for note in part.notes]
     starts, lengths, pitches = (
         np.array([getattr(note, name) for note in notes], float) for name in ("start_s", "length_s", "pitch")
     )
     step_s = 2 * beat_s
-    chords: list[Chord] = []
+    chords: list[BassChord] = []
     root, third = 33, 3
     for index in range(max(1, int(np.ceil(length_s / step_s)))):
         start_s = index * step_s
         sounding = np.minimum(starts + lengths, start_s + step_s) - np.maximum(starts, start_s)
         inside = sounding > 0.02
         if inside.any():
-            root, third = _root(pitches[inside], sounding[inside])
-        chords.append(Chord(start_s, step_s, root, third))
+            root, third = _find_root(pitches[inside], sounding[inside])
+        chords.append(BassChord(start_s, step_s, root, third))
     return chords
 
 
-def _root(pitches: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[int, int]:
+def _find_root(pitches: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[int, int]:
     """The root, from the lowest E on, and its third: the triad that explains most of the sound."""
     classes = np.bincount(pitches.astype(int) % 12, weights, minlength=12)
     classes[int(pitches.min()) % 12] += 0.5 * weights.max()
@@ -53,7 +53,7 @@ def _root(pitches: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[i
 
 
 def draw_line(
-    rng: Generator, chords: Sequence[Chord], kicks: Sequence[float], *, beat_s: float, style: str
+    rng: Generator, chords: Sequence[BassChord], kicks: Sequence[float], *, beat_s: float, style: str
 ) -> MidiPart:
     """A bass line over chords.
 
@@ -62,7 +62,7 @@ def draw_line(
     rng : Generator
         Of all choices.
     chords : sequence of Chord
-        The harmony, as from `harmony`.
+        The harmony, as from `find_bass_chords`.
     kicks : sequence of float
         Times of the kick in seconds.
     beat_s : float
@@ -84,45 +84,45 @@ def draw_line(
     return MidiPart(33, tuple(sorted(notes, key=lambda note: note.start_s)), name)
 
 
-def _steps(chord: Chord, step_s: float) -> NDArray[np.float64]:
+def _step_times(chord: BassChord, step_s: float) -> NDArray[np.float64]:
     places = np.arange(round(chord.length_s / step_s), dtype=np.float64)
     return chord.start_s + step_s * places
 
 
-def _pump(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _pump(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """Eighths on the root, an approach before the next chord."""
     step_s = beat_s / 2
     length_s = step_s * float(rng.uniform(0.6, 1.0))
-    out = [Note(float(s), length_s, chord.root, 100) for chord in chords for s in _steps(chord, step_s)]
+    out = [Note(float(s), length_s, chord.root, 100) for chord in chords for s in _step_times(chord, step_s)]
     for index in range(3, len(out), 4):
         if rng.random() < 0.25:
             out[index] = replace(out[index], pitch=out[index].pitch + int(rng.choice([-2, 2, 7, 12, 5])))
     return out
 
 
-def _gallop(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _gallop(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     places = (0, 0.5, 0.75) if rng.random() < 0.6 else (0, 0.25, 0.5, 0.75)
     starts = [
         (beat + place * beat_s, chord)
         for chord in chords
-        for beat in _steps(chord, beat_s)
+        for beat in _step_times(chord, beat_s)
         for place in places
     ]
     return [Note(float(start_s), 0.22 * beat_s, chord.root, 105) for start_s, chord in starts]
 
 
-def _octaves(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _octaves(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """Disco: the root on the beat, its octave between."""
     step_s = beat_s / float(rng.choice([2, 2, 4]))
     length_s = step_s * float(rng.uniform(0.5, 0.95))
     return [
         Note(float(start_s), length_s, chord.root + 12 * (index % 2), 100)
         for chord in chords
-        for index, start_s in enumerate(_steps(chord, step_s))
+        for index, start_s in enumerate(_step_times(chord, step_s))
     ]
 
 
-def _walking(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _walking(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """A note a beat: the root, then a chord tone or a step towards the next root."""
     out = []
     for chord, following in zip(chords, [*chords[1:], chords[-1]], strict=True):
@@ -138,7 +138,7 @@ def _walking(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Not
     return out
 
 
-def _held(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _held(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """One note as long as its chord."""
     del beat_s
     out: list[Note] = []
@@ -150,7 +150,7 @@ def _held(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
     return out
 
 
-def _riff(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _riff(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """A figure of sixteenths that comes back over every chord."""
     places = [0, *(place for place in range(1, 8) if rng.random() < 0.42)]
     intervals = [0, *(int(rng.choice([0, 0, 0, 7, 12, 10, 5, 3])) for _ in places[1:])]
@@ -164,7 +164,7 @@ def _riff(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
     return out
 
 
-def _reggae(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _reggae(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """Round, late, with holes."""
     figure = [(0.0, 0), (0.75, 0), (1.0, 7), (1.5, 12), (1.75, 3)]
     chosen = [figure[i] for i in range(5) if rng.random() < 0.6] or figure[:1]
@@ -181,7 +181,7 @@ def _reggae(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note
     ]
 
 
-def _fifths(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _fifths(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """Root and fifth in quarters, or in dotted ones."""
     place = float(rng.choice([1.0, 1.5]))
     below = -5 if rng.random() < 0.4 else 7
@@ -189,7 +189,7 @@ def _fifths(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note
     return [Note(c.start_s + offset * beat_s, 0.9 * beat_s, c.root + step, 100) for c, offset, step in pairs]
 
 
-def _off_beat(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[Note]:
+def _off_beat(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
     """House: between the kicks."""
     extra = [0.25, 0.5, 0.75] if rng.random() < 0.4 else [0.5]
     return [
@@ -197,12 +197,14 @@ def _off_beat(rng: Generator, chords: Sequence[Chord], beat_s: float) -> list[No
             float(beat) + place * beat_s, 0.22 * beat_s if len(extra) > 1 else 0.42 * beat_s, chord.root, 105
         )
         for chord in chords
-        for beat in _steps(chord, beat_s)
+        for beat in _step_times(chord, beat_s)
         for place in extra
     ]
 
 
-def _on_kicks(rng: Generator, chords: Sequence[Chord], kicks: Sequence[float], *, long: bool) -> list[Note]:
+def _on_kicks(
+    rng: Generator, chords: Sequence[BassChord], kicks: Sequence[float], *, long: bool
+) -> list[Note]:
     """A note with every kick, held until the next one."""
     times = sorted(set(kicks)) or [chord.start_s for chord in chords]
     ends = [*times[1:], times[-1] + 1.0]
@@ -217,7 +219,7 @@ def _on_kicks(rng: Generator, chords: Sequence[Chord], kicks: Sequence[float], *
     return out
 
 
-_LINES: dict[str, Callable[[Generator, Sequence[Chord], float], list[Note]]] = {
+_LINES: dict[str, Callable[[Generator, Sequence[BassChord], float], list[Note]]] = {
     "pump": _pump,
     "gallop": _gallop,
     "octaves": _octaves,
@@ -247,7 +249,7 @@ _LINES_OF_STYLE = {
 }
 
 
-def locked(part: MidiPart, kicks: Sequence[float], rng: Generator, *, added: float) -> MidiPart:
+def lock_to_kicks(part: MidiPart, kicks: Sequence[float], rng: Generator, *, added: float) -> MidiPart:
     """A bass part played together with the kick.
 
     Parameters
@@ -269,7 +271,7 @@ def locked(part: MidiPart, kicks: Sequence[float], rng: Generator, *, added: flo
     if not kicks or not part.notes:
         return part
     times = np.sort(np.asarray(kicks, float))
-    out = [_moved(note, times, rng) for note in part.notes]
+    out = [_move_to_kick(note, times, rng) for note in part.notes]
     starts = np.array([note.start_s for note in out])
     for time_s in times:
         sounding = [n for n in part.notes if n.start_s + _NEAR_S < time_s < n.start_s + n.length_s - 0.05]
@@ -280,7 +282,7 @@ def locked(part: MidiPart, kicks: Sequence[float], rng: Generator, *, added: flo
     return replace(part, notes=tuple(sorted(out, key=lambda note: note.start_s)))
 
 
-def _moved(note: Note, times: NDArray[np.float64], rng: Generator) -> Note:
+def _move_to_kick(note: Note, times: NDArray[np.float64], rng: Generator) -> Note:
     nearest = float(times[int(np.argmin(np.abs(times - note.start_s)))])
     if abs(nearest - note.start_s) > _NEAR_S:
         return note

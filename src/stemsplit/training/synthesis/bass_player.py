@@ -13,7 +13,7 @@ from scipy.signal import butter, sosfilt
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Library
 from stemsplit.training.synthesis.midi import Note
-from stemsplit.training.synthesis.sampler import Instrument, add_at, trimmed
+from stemsplit.training.synthesis.sampler import Instrument, add_at, trim_onset
 from stemsplit.types import FloatArray
 
 _WIDEST_SLUR, _LONGEST_CHAIN = 7, 4
@@ -82,21 +82,21 @@ def play_bass(
     """
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     ringing: dict[tuple[int, int], tuple[FloatArray, float]] = {}
-    for chain in chains(notes, fingers, rng):
+    for chain in group_slurs(notes, fingers, rng):
         key = (chain[0].pitch, int(rng.integers(2)))
         if key not in ringing:
-            ringing[key] = _string(library, instrument, chain[0].pitch, fingers, rng)
-        curve = pitch_curve(chain, rng, slides=fingers.slides)
+            ringing[key] = _read_string(library, instrument, chain[0].pitch, fingers, rng)
+        curve = slide_curve(chain, rng, slides=fingers.slides)
         recorded, offset = ringing[key]
-        sound = _stopped(glided(recorded, curve, offset), chain, fingers, rng)
+        sound = _articulate(resample_along(recorded, curve, offset), chain, fingers, rng)
         level = (chain[0].velocity / 110) * 10 ** (rng.normal(0, 0.7) / 20)
         add_at(out, sound * level, round(chain[0].start_s * SAMPLE_RATE))
-    for time_s in _dead_places(notes, fingers, rng):
+    for time_s in _dead_note_times(notes, fingers, rng):
         add_at(out, _dead_note(rng), round(time_s * SAMPLE_RATE))
     return out
 
 
-def chains(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[list[Note]]:
+def group_slurs(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[list[Note]]:
     """Notes by stroke: the first of each list is struck, the others are slurred to it."""
     out: list[list[Note]] = []
     for note in notes:
@@ -110,7 +110,7 @@ def chains(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[list
     return out
 
 
-def pitch_curve(chain: Sequence[Note], rng: Generator, *, slides: float) -> NDArray[np.float64]:
+def slide_curve(chain: Sequence[Note], rng: Generator, *, slides: float) -> NDArray[np.float64]:
     """Semitones above the first note, per sample, through slides and hammer-ons; without a jump."""
     start_s = chain[0].start_s
     n_samples = max(1, round((chain[-1].start_s + chain[-1].length_s - start_s) * SAMPLE_RATE))
@@ -124,7 +124,7 @@ def pitch_curve(chain: Sequence[Note], rng: Generator, *, slides: float) -> NDAr
     return np.interp(np.arange(n_samples) / SAMPLE_RATE, times, steps)
 
 
-def glided(sound: FloatArray, semitones: NDArray[np.float64], offset: float = 0.0) -> FloatArray:
+def resample_along(sound: FloatArray, semitones: NDArray[np.float64], offset: float = 0.0) -> FloatArray:
     """A sound played at a speed that moves, so that its pitch follows `semitones` and `offset`."""
     places = np.cumsum(2 ** ((semitones + offset) / 12))
     places = places[places < sound.shape[1] - 1]
@@ -132,12 +132,12 @@ def glided(sound: FloatArray, semitones: NDArray[np.float64], offset: float = 0.
     return np.stack([np.interp(places, grid, row) for row in sound]).astype(np.float32)
 
 
-def _string(
+def _read_string(
     library: Library, instrument: Instrument, pitch: int, fingers: Fingers, rng: Generator
 ) -> tuple[FloatArray, float]:
     """The recording for a pitch at the common level, its decay evened out; and semitones up to the pitch."""
     item, found = instrument.nearest(rng, pitch)
-    sound = trimmed(library.audio(item))
+    sound = trim_onset(library.audio(item))
     if fingers.sustain:
         power = uniform_filter1d(np.square(sound).mean(0), 4410, mode="nearest")
         envelope = np.sqrt(power / max(1e-9, float(power[: SAMPLE_RATE // 2].max(initial=0.0))) + 1e-4)
@@ -147,7 +147,7 @@ def _string(
     return np.asarray(0.25 * sound / level, np.float32), pitch - found
 
 
-def _stopped(sound: FloatArray, chain: Sequence[Note], fingers: Fingers, rng: Generator) -> FloatArray:
+def _articulate(sound: FloatArray, chain: Sequence[Note], fingers: Fingers, rng: Generator) -> FloatArray:
     """The stroke as played: attack noise, damping, hammers, a quick end."""
     out = sound.copy()
     time_s = np.arange(out.shape[1]) / SAMPLE_RATE
@@ -170,7 +170,7 @@ def _stopped(sound: FloatArray, chain: Sequence[Note], fingers: Fingers, rng: Ge
     return out
 
 
-def _dead_places(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[float]:
+def _dead_note_times(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[float]:
     """A sixteenth or so before a note that comes after a rest or after a long note."""
     out = []
     for note, following in pairwise(notes):

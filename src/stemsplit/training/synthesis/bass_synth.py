@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.effects import apply, doubled, levelled, saturated
-from stemsplit.training.synthesis.ladder import swept
+from stemsplit.training.synthesis.effects import apply_plugins, double_sides, normalise_peak, saturate
+from stemsplit.training.synthesis.ladder import apply_ladder_filter
 from stemsplit.training.synthesis.midi import Note
 from stemsplit.types import FloatArray
 
@@ -21,7 +21,7 @@ _CORNER = 90  # samples over which the corners of a gate are rounded
 
 
 @dataclass(frozen=True)
-class Line:
+class ControlLine:
     """A melody as control signals, per sample.
 
     Parameters
@@ -51,7 +51,7 @@ class Line:
         return np.exp(-self.age_s / time_s)
 
 
-def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, release_s: float) -> Line:
+def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, release_s: float) -> ControlLine:
     """The control signals of notes that do not overlap."""
     n_samples = round(length_s * SAMPLE_RATE)
     pitch = np.full(n_samples, float(notes[0].pitch) if notes else 36.0)
@@ -74,7 +74,9 @@ def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, rele
         gate[first:last] *= note.velocity / 104
         age_s[first:last] = time_s
     # Without corners, that would click, and closed where the next note begins: there the envelope jumps.
-    return Line(pitch, uniform_filter1d(gate, _CORNER, origin=_CORNER // 2 - 1, mode="constant"), age_s)
+    return ControlLine(
+        pitch, uniform_filter1d(gate, _CORNER, origin=_CORNER // 2 - 1, mode="constant"), age_s
+    )
 
 
 def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: str) -> FloatArray:
@@ -104,19 +106,19 @@ def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: 
     line = control_line(notes, length_s=length_s, glide_s=glide_s, release_s=float(rng.uniform(0.02, 0.12)))
     falling = line.decay(float(np.exp(rng.uniform(np.log(0.12), np.log(1.2))))) if rng.random() < 0.4 else 1
     mono = np.asarray((KINDS[kind](rng, line) * falling)[None], np.float32)
-    out = saturated(levelled(mono, 0.8), float(rng.uniform(0, 14)))
+    out = saturate(normalise_peak(mono, 0.8), float(rng.uniform(0, 14)))
     out = np.repeat(out, 2, axis=0)
-    return widened(rng, out) if rng.random() < 0.45 else out
+    return widen_highs(rng, out) if rng.random() < 0.45 else out
 
 
-def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
+def widen_highs(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Doubled left and right above some 150 Hz, more or less; in the middle below."""
-    low = apply(waveform, [pb.LowpassFilter(float(rng.uniform(120, 250)))] * 2)
+    low = apply_plugins(waveform, [pb.LowpassFilter(float(rng.uniform(120, 250)))] * 2)
     share = float(np.exp(rng.uniform(np.log(0.02), 0)))
-    return np.asarray(waveform + share * (doubled(rng, waveform - low) - (waveform - low)), np.float32)
+    return np.asarray(waveform + share * (double_sides(rng, waveform - low) - (waveform - low)), np.float32)
 
 
-def _saw(line: Line, semitones: float, phase: float) -> Samples:
+def _saw(line: ControlLine, semitones: float, phase: float) -> Samples:
     """A saw whose corners are rounded against aliasing (PolyBLEP)."""
     step = line.steps(semitones)
     turn = (np.cumsum(step) + phase) % 1
@@ -129,41 +131,41 @@ def _saw(line: Line, semitones: float, phase: float) -> Samples:
     return wave
 
 
-def _square(line: Line, semitones: float, phase: float) -> Samples:
+def _square(line: ControlLine, semitones: float, phase: float) -> Samples:
     return np.asarray(0.7 * (_saw(line, semitones, phase) - _saw(line, semitones, phase + 0.5)))
 
 
-def _sine(line: Line, semitones: float = 0.0) -> Samples:
+def _sine(line: ControlLine, semitones: float = 0.0) -> Samples:
     return np.asarray(np.sin(2 * np.pi * line.turns(semitones)))
 
 
-def _filtered(wave: Samples, cutoff_hz: Samples, resonance: float) -> Samples:
+def _filter(wave: Samples, cutoff_hz: Samples, resonance: float) -> Samples:
     # four poles only begin to pass the fundamental at twice its frequency
-    out = swept(np.asarray(0.5 * wave[None], np.float32), cutoff_hz, resonance=resonance)
+    out = apply_ladder_filter(np.asarray(0.5 * wave[None], np.float32), cutoff_hz, resonance=resonance)
     return np.asarray(2 * out[0], np.float64)
 
 
-def _hz(line: Line) -> Samples:
+def _hz(line: ControlLine) -> Samples:
     return line.steps() * SAMPLE_RATE
 
 
-def _eight_oh_eight(rng: Generator, line: Line) -> Samples:
+def _eight_oh_eight(rng: Generator, line: ControlLine) -> Samples:
     drop = 1 + rng.uniform(0, 12) * np.exp(-line.age_s / 0.02) / 12
     tone = np.sin(2 * np.pi * np.cumsum(line.steps() * drop)) * line.decay(float(rng.uniform(0.5, 2.5)))
     drive = float(np.exp(rng.uniform(np.log(1.2), np.log(12))))
     return np.asarray(np.tanh(drive * tone + rng.uniform(0, 0.3)) * line.gate)
 
 
-def _reese(rng: Generator, line: Line) -> Samples:
+def _reese(rng: Generator, line: ControlLine) -> Samples:
     detune = float(rng.uniform(0.08, 0.35))
     saws = sum(_saw(line, place * detune, float(rng.random())) for place in (-1.0, 0.1, 1.0))
     slow_hz, depth = float(rng.uniform(0.1, 1.5)), float(rng.uniform(0.5, 1.5))
     wave = np.sin(2 * np.pi * slow_hz * np.arange(line.pitch.size) / SAMPLE_RATE)
     cutoff_hz = float(rng.uniform(300, 1200)) * 2 ** (depth * wave)
-    return np.asarray((_filtered(np.asarray(saws) / 2, cutoff_hz, 0.25) + 0.5 * _sine(line)) * line.gate)
+    return np.asarray((_filter(np.asarray(saws) / 2, cutoff_hz, 0.25) + 0.5 * _sine(line)) * line.gate)
 
 
-def _growl(rng: Generator, line: Line) -> Samples:
+def _growl(rng: Generator, line: ControlLine) -> Samples:
     # In whole numbers: with half a period of either, the note would lie an octave beneath what is written.
     carrier, modulator = _GROWLS[int(rng.integers(len(_GROWLS)))]
     depth = float(rng.uniform(1, 5)) * (0.3 + line.decay(float(rng.uniform(0.1, 0.6))))
@@ -174,38 +176,38 @@ def _growl(rng: Generator, line: Line) -> Samples:
     return np.asarray(np.sin(2 * np.pi * carrier * turns + swing) * line.gate)
 
 
-def _acid(rng: Generator, line: Line) -> Samples:
+def _acid(rng: Generator, line: ControlLine) -> Samples:
     wave = _saw(line, 0, 0) if rng.random() < 0.6 else _square(line, 0, 0)
     sweep = float(rng.uniform(2, 12)) * line.decay(float(rng.uniform(0.06, 0.4)))
     slow = 1 + 0.5 * np.sin(2 * np.pi * float(rng.uniform(0.03, 0.1)) * np.arange(wave.size) / SAMPLE_RATE)
     cutoff_hz = _hz(line) * (float(rng.uniform(1.5, 4)) + sweep * slow)
-    return _filtered(wave, cutoff_hz, float(rng.uniform(0.4, 0.85))) * line.gate
+    return _filter(wave, cutoff_hz, float(rng.uniform(0.4, 0.85))) * line.gate
 
 
-def _sub(rng: Generator, line: Line) -> Samples:
+def _sub(rng: Generator, line: ControlLine) -> Samples:
     overtones = sum(rng.uniform(0, 0.5) / k * _sine(line, 12 * float(np.log2(k))) for k in (2, 3, 4))
     return np.asarray((_sine(line) + overtones) * line.gate)
 
 
-def _square_sub(rng: Generator, line: Line) -> Samples:
+def _square_sub(rng: Generator, line: ControlLine) -> Samples:
     cutoff_hz = _hz(line) * float(rng.uniform(2, 9))
-    return _filtered(_square(line, 0, 0), cutoff_hz, 0.1) * line.gate
+    return _filter(_square(line, 0, 0), cutoff_hz, 0.1) * line.gate
 
 
-def _pluck(rng: Generator, line: Line) -> Samples:
+def _pluck(rng: Generator, line: ControlLine) -> Samples:
     wave = _square(line, 0, 0) if rng.random() < 0.5 else _saw(line, 0, 0) + 0.5 * _square(line, 0.08, 0.3)
     cutoff_hz = _hz(line) * (1.5 + float(rng.uniform(4, 16)) * line.decay(float(rng.uniform(0.04, 0.15))))
-    return _filtered(wave, cutoff_hz, 0.2) * line.gate * line.decay(float(rng.uniform(0.2, 0.8)))
+    return _filter(wave, cutoff_hz, 0.2) * line.gate * line.decay(float(rng.uniform(0.2, 0.8)))
 
 
-def _stack(rng: Generator, line: Line) -> Samples:
+def _stack(rng: Generator, line: ControlLine) -> Samples:
     """Saws an octave apart, as in synth pop."""
     saws = _saw(line, 0, 0) + rng.uniform(0.2, 0.8) * _saw(line, 12.05, 0.4) + 0.5 * _saw(line, -0.08, 0.2)
     cutoff_hz = _hz(line) * (float(rng.uniform(3, 10)) + 4 * line.decay(0.15))
-    return (_filtered(saws / 2, cutoff_hz, float(rng.uniform(0, 0.3))) + 0.4 * _sine(line)) * line.gate
+    return (_filter(saws / 2, cutoff_hz, float(rng.uniform(0, 0.3))) + 0.4 * _sine(line)) * line.gate
 
 
-KINDS: dict[str, Callable[[Generator, Line], Samples]] = {
+KINDS: dict[str, Callable[[Generator, ControlLine], Samples]] = {
     "808": _eight_oh_eight,
     "reese": _reese,
     "growl": _growl,

@@ -7,39 +7,48 @@ import pedalboard as pb
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.examples.augment import at_width
-from stemsplit.training.synthesis.effects import apply, compressed, equalised, in_room, levelled, saturated
-from stemsplit.training.synthesis.modulation import wow
+from stemsplit.training.examples.augment import scale_width
+from stemsplit.training.synthesis.effects import (
+    add_reverb,
+    apply_plugins,
+    compress,
+    equalise,
+    normalise_peak,
+    saturate,
+)
+from stemsplit.training.synthesis.modulation import apply_wow
 from stemsplit.types import FloatArray
 
 
-def accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+def apply_accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """Leave lows to the bass, mostly; tone, width, compression, saturation; seldom a hall, tape, few bits."""
-    lowest_hz, poles = _low_cut(rng)
-    out = apply(levelled(waveform), [pb.HighpassFilter(lowest_hz)] * poles)
-    out = equalised(rng, out, 2.0)
+    lowest_hz, poles = _draw_low_cut(rng)
+    out = apply_plugins(normalise_peak(waveform), [pb.HighpassFilter(lowest_hz)] * poles)
+    out = equalise(rng, out, 2.0)
     if rng.random() < 0.5:
-        out = apply(out, [pb.HighShelfFilter(float(rng.uniform(3000, 8000)), float(rng.uniform(0, 7)))])
+        out = apply_plugins(
+            out, [pb.HighShelfFilter(float(rng.uniform(3000, 8000)), float(rng.uniform(0, 7)))]
+        )
     draw = rng.random()
     if draw < 0.4:
-        out = widened(rng, out)
+        out = widen_image(rng, out)
     elif draw < 0.6:
-        out = at_width(out, float(rng.uniform(0.05, 0.6)))  # the middle of a record is not all voice
+        out = scale_width(out, float(rng.uniform(0.05, 0.6)))  # the middle of a record is not all voice
     if rng.random() < 0.12:
-        out = in_room(rng, out, rooms, float(rng.uniform(0.15, 0.5)))
+        out = add_reverb(rng, out, rooms, float(rng.uniform(0.15, 0.5)))
     if rng.random() < 0.45:
-        out = compressed(rng, out)
+        out = compress(rng, out)
     if rng.random() < 0.35:
-        out = saturated(levelled(out, 0.8), float(rng.uniform(0, 8)))
+        out = saturate(normalise_peak(out, 0.8), float(rng.uniform(0, 8)))
     if rng.random() < 0.1:
-        out = wow(rng, out)
+        out = apply_wow(rng, out)
     if rng.random() < 0.06:
-        out = crushed(rng, out)
-    out = apply(levelled(out), [pb.HighpassFilter(min(60.0, lowest_hz))])
-    return in_phase(out, float(rng.uniform(0.5, 1.0)))
+        out = crush_bits(rng, out)
+    out = apply_plugins(normalise_peak(out), [pb.HighpassFilter(min(60.0, lowest_hz))])
+    return limit_sides(out, float(rng.uniform(0.5, 1.0)))
 
 
-def _low_cut(rng: Generator) -> tuple[float, int]:
+def _draw_low_cut(rng: Generator) -> tuple[float, int]:
     """Where the lows end, and the poles of the filter: in one song of four nothing is cut on purpose."""
     if rng.random() < 0.27:
         return float(rng.uniform(18, 32)), 1
@@ -47,7 +56,7 @@ def _low_cut(rng: Generator) -> tuple[float, int]:
     return lowest_hz, int(rng.integers(1, 4))
 
 
-def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
+def widen_image(rng: Generator, waveform: FloatArray) -> FloatArray:
     """More stereo: louder sides, or one side late by a few milliseconds above the low notes."""
     middle, side = waveform.mean(0), (waveform[0] - waveform[1]) / 2
     if rng.random() < 0.5:
@@ -55,20 +64,20 @@ def widened(rng: Generator, waveform: FloatArray) -> FloatArray:
     else:
         lag = round(rng.uniform(0.008, 0.022) * SAMPLE_RATE)
         late = np.concatenate([np.zeros(lag), middle])[: middle.size].astype(np.float32)
-        side = side + rng.uniform(0.25, 0.7) * apply(late[None], [pb.HighpassFilter(300)])[0]
+        side = side + rng.uniform(0.25, 0.7) * apply_plugins(late[None], [pb.HighpassFilter(300)])[0]
     return np.stack([middle + side, middle - side]).astype(np.float32)
 
 
-def in_phase(waveform: FloatArray, most: float) -> FloatArray:
+def limit_sides(waveform: FloatArray, most: float) -> FloatArray:
     """Sides of at most `most` times the power of the middle: added up to mono, a mix must not go."""
     both = float(np.vdot(waveform, waveform)) / 2
     across = float(np.vdot(waveform[0], waveform[1]))
     middle, side = both + across, both - across
-    return at_width(waveform, float(np.sqrt(most * middle / side))) if side > most * middle else waveform
+    return scale_width(waveform, float(np.sqrt(most * middle / side))) if side > most * middle else waveform
 
 
-def crushed(rng: Generator, waveform: FloatArray) -> FloatArray:
+def crush_bits(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Low fidelity: few bits, dull."""
-    return apply(
+    return apply_plugins(
         waveform, [pb.Bitcrush(float(rng.uniform(7, 11))), pb.LowpassFilter(rng.uniform(3500, 8000))]
     )

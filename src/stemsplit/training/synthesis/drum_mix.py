@@ -9,14 +9,21 @@ from numpy.typing import NDArray
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.effects import apply, compressed, drum_bus, ducked, levelled, saturated
+from stemsplit.training.synthesis.effects import (
+    apply_drum_bus,
+    apply_plugins,
+    compress,
+    duck,
+    normalise_peak,
+    saturate,
+)
 from stemsplit.types import FloatArray
 
 # What the distant microphones hear of each bus.
 _DISTANT = {"kick": 0.6, "snare": 1.0, "toms": 1.0, "cymbals": 1.3, "percussion": 0.7}
 
 
-def mixed_drums(
+def mix_drums(
     rng: Generator, buses: Mapping[str, FloatArray], rooms: Sequence[FloatArray], kicks: Sequence[float]
 ) -> FloatArray:
     """Mix the buses of a kit.
@@ -36,34 +43,34 @@ def mixed_drums(
     -------
     FloatArray, shape (2, samples)
     """
-    close = _summed(buses.values())
+    close = _sum_buses(buses.values())
     peak = float(np.abs(close).max(initial=0.0))
     if peak < 1e-6:
         return close
     out = close
     if rng.random() < 0.75:
-        sent = _summed(_DISTANT[name] * bus for name, bus in buses.items())
-        distant = room_picture(rng, sent, rooms)
+        sent = _sum_buses(_DISTANT[name] * bus for name, bus in buses.items())
+        distant = render_room_microphones(rng, sent, rooms)
         if rng.random() < 0.2:
-            distant = ducked(distant, kicks, depth=float(rng.uniform(0.4, 0.9)), release_s=0.15)
+            distant = duck(distant, kicks, depth=float(rng.uniform(0.4, 0.9)), release_s=0.15)
         out = out + _balance(close, distant, float(rng.uniform(0.05, 0.4)))
     if rng.random() < 0.5:
-        wet = snare_reverb(rng, buses["snare"] + 0.5 * buses["toms"])
+        wet = reverberate_snare(rng, buses["snare"] + 0.5 * buses["toms"])
         out = out + _balance(buses["snare"], wet, float(rng.uniform(0.08, 0.4)))
-    out = drum_bus(rng, out, rooms)
-    return damaged(rng, out) if rng.random() < 0.12 else out
+    out = apply_drum_bus(rng, out, rooms)
+    return degrade(rng, out) if rng.random() < 0.12 else out
 
 
-def room_picture(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+def render_room_microphones(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """What overheads and room microphones give: late, wide, squeezed."""
-    echo = oaconvolve(waveform, room_impulse(rng, rooms), axes=1)[:, : waveform.shape[1]]
-    out = compressed(rng, np.asarray(echo, np.float32), heavy=True)
+    echo = oaconvolve(waveform, draw_room_impulse(rng, rooms), axes=1)[:, : waveform.shape[1]]
+    out = compress(rng, np.asarray(echo, np.float32), heavy=True)
     if rng.random() < 0.4:
-        out = saturated(out, float(rng.uniform(3, 15)))
-    return apply(out, [pb.HighpassFilter(float(rng.uniform(60, 300)))])
+        out = saturate(out, float(rng.uniform(3, 15)))
+    return apply_plugins(out, [pb.HighpassFilter(float(rng.uniform(60, 300)))])
 
 
-def room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
+def draw_room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
     """A short stereo impulse response ``(2, samples)`` of unit energy: a measured room, or noise."""
     decay_s = float(np.exp(rng.uniform(np.log(0.02), np.log(0.14))))
     n_samples = round(5 * decay_s * SAMPLE_RATE)
@@ -83,11 +90,11 @@ def room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
     return np.asarray(late / (np.sqrt(np.square(late).sum() / 2) + 1e-9), np.float32)
 
 
-def snare_reverb(rng: Generator, waveform: FloatArray) -> FloatArray:
+def reverberate_snare(rng: Generator, waveform: FloatArray) -> FloatArray:
     """A plate, or the gated reverb of the eighties."""
     if rng.random() < 0.65:
         plate = pb.Reverb(float(rng.uniform(0.2, 0.75)), float(rng.uniform(0.2, 0.7)), 1.0, 0.0, 1.0)
-        return apply(waveform, [pb.HighpassFilter(float(rng.uniform(150, 500))), plate])
+        return apply_plugins(waveform, [pb.HighpassFilter(float(rng.uniform(150, 500))), plate])
     n_samples = round(float(rng.uniform(0.12, 0.35)) * SAMPLE_RATE)
     gate: NDArray[np.float64] = rng.normal(size=(2, n_samples)) * np.linspace(1, 0.5, n_samples)
     gate[:, -400:] *= np.linspace(1, 0, 400)
@@ -97,18 +104,18 @@ def snare_reverb(rng: Generator, waveform: FloatArray) -> FloatArray:
     )
 
 
-def damaged(rng: Generator, waveform: FloatArray) -> FloatArray:
+def degrade(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Low fidelity: few bits, a low sampling rate, a dull tape."""
-    out = levelled(waveform, 0.9)
+    out = normalise_peak(waveform, 0.9)
     if rng.random() < 0.6:
-        out = apply(out, [pb.Bitcrush(float(rng.uniform(5, 10)))])
+        out = apply_plugins(out, [pb.Bitcrush(float(rng.uniform(5, 10)))])
     if rng.random() < 0.4:
         held = int(rng.integers(2, 7))
         out = np.repeat(out[:, ::held], held, axis=1)[:, : waveform.shape[1]]
-    return apply(out, [pb.LowpassFilter(float(rng.uniform(2500, 9000)))] * 2)
+    return apply_plugins(out, [pb.LowpassFilter(float(rng.uniform(2500, 9000)))] * 2)
 
 
-def _summed(buses: Iterable[FloatArray]) -> FloatArray:
+def _sum_buses(buses: Iterable[FloatArray]) -> FloatArray:
     return np.asarray(np.sum(list(buses), axis=0), np.float32)
 
 

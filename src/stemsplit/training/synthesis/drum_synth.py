@@ -16,7 +16,7 @@ from stemsplit.types import FloatArray
 Samples = NDArray[np.float64]
 
 
-def synthesised_hit(piece: str, rng: Generator) -> FloatArray:
+def synthesise_hit(piece: str, rng: Generator) -> FloatArray:
     """One hit of a drum named as in `kits.PIECE_OF_PITCH`; what is not known is a short knock."""
     sound = _RECIPES.get(piece, _knock)(rng)
     return np.asarray(sound[None] / (np.abs(sound).max() + 1e-9), np.float32)

@@ -9,12 +9,17 @@ from numpy.random import Generator
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.examples.augment import at_speed
-from stemsplit.training.synthesis.drum_mix import mixed_drums
-from stemsplit.training.synthesis.effects import drum_bus, levelled, panned, without_infrasound
-from stemsplit.training.synthesis.groove_styles import STYLES
+from stemsplit.training.examples.augment import change_speed
+from stemsplit.training.synthesis.drum_mix import mix_drums
+from stemsplit.training.synthesis.effects import (
+    apply_drum_bus,
+    normalise_peak,
+    place_in_stereo,
+    remove_infrasound,
+)
+from stemsplit.training.synthesis.groove_styles import GROOVE_STYLES
 from stemsplit.training.synthesis.kits import PIECE_OF_PITCH, Drum, Kits
-from stemsplit.training.synthesis.ladder import swept
+from stemsplit.training.synthesis.ladder import apply_ladder_filter
 from stemsplit.training.synthesis.loops import loop_items, play_loop
 from stemsplit.training.synthesis.midi import MidiPart, Note
 from stemsplit.training.synthesis.sampler import add_at
@@ -42,7 +47,7 @@ class Touch:
         return float(np.clip(self.width * _PLACES.get(pitch, _PLACES.get(pitch - 1, 0.0)), -0.9, 0.9))
 
 
-class DrumMaker:
+class DrumRenderer:
     """Renders drum stems.
 
     Parameters
@@ -65,55 +70,61 @@ class DrumMaker:
         draw = rng.random()
         alone = self._loops and draw < 0.04
         if not alone and draw < 0.92:
-            out += levelled(self._kit_take(part, rng, length_s))
+            out += normalise_peak(self._render_kit(part, rng, length_s))
         if draw > 0.84:  # now the soundfont beneath the kit, now by itself
             gain = 1.0 if draw >= 0.92 else float(rng.uniform(0.3, 1.0))
             kit = int(rng.choice(_SOUNDFONT_KITS))
             dry = render_soundfont([part], length_s=length_s, pans=[64], drum_kit=kit)
-            out += gain * levelled(drum_bus(rng, dry, self._rooms))
+            out += gain * normalise_peak(apply_drum_bus(rng, dry, self._rooms))
         if self._loops and (alone or rng.random() < 0.1):
             loop = self._loops[int(rng.integers(len(self._loops)))]
             played = play_loop(self._library, loop, part, length_s=length_s, rng=rng)
-            out += float(rng.uniform(0.2, 0.9)) * levelled(drum_bus(rng, played, self._rooms))
-        out = _filtered(rng, out) if rng.random() < 0.06 else out
-        return RenderedStem(without_infrasound(rng, out))
+            out += float(rng.uniform(0.2, 0.9)) * normalise_peak(apply_drum_bus(rng, played, self._rooms))
+        out = _sweep_open(rng, out) if rng.random() < 0.06 else out
+        return RenderedStem(remove_infrasound(rng, out))
 
-    def _kit_take(self, part: MidiPart, rng: Generator, length_s: float) -> FloatArray:
-        machine = bool(rng.random() < (STYLES[part.name].machine if part.name in STYLES else 0.25))
-        kit = self._kits.draw(rng, {_piece(note.pitch) for note in part.notes}, machine=machine)
+    def _render_kit(self, part: MidiPart, rng: Generator, length_s: float) -> FloatArray:
+        machine = bool(
+            rng.random() < (GROOVE_STYLES[part.name].machine if part.name in GROOVE_STYLES else 0.25)
+        )
+        kit = self._kits.draw(rng, {_piece_of(note.pitch) for note in part.notes}, machine=machine)
         width = float(rng.choice([1.0, -1.0], p=[0.7, 0.3]) * rng.choice([0.0, 0.5, 0.8, 1.2]))
         touch = Touch(width * (0.5 if machine else 1.0), float(rng.uniform(0.7, 1.8)))
-        buses = _play(kit, part, touch, rng, length_s)
+        buses = _play_kit(kit, part, touch, rng, length_s)
         kicks = [note.start_s for note in part.notes if note.pitch in KICKS]
-        return mixed_drums(rng, buses, self._rooms, kicks)
+        return mix_drums(rng, buses, self._rooms, kicks)
 
 
-def _play(
+def _play_kit(
     kit: dict[str, Drum], part: MidiPart, touch: Touch, rng: Generator, length_s: float
 ) -> dict[str, FloatArray]:
     """The close sound of a kit, by bus."""
     names = ("kick", "snare", "toms", "cymbals", "percussion")
     buses = {name: np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32) for name in names}
-    closing = [n.start_s for n in part.notes if _piece(n.pitch) == "hihat_closed"]
+    closing = [n.start_s for n in part.notes if _piece_of(n.pitch) == "hihat_closed"]
     tuned: dict[tuple[int, int], FloatArray] = {}
     for note in part.notes:
-        piece = _piece(note.pitch)
+        piece = _piece_of(note.pitch)
         drum = kit[piece]
         sound = drum.hit(note.velocity / 127, rng)
         if piece in ("tom", "conga"):
             key = (note.pitch, id(sound))
             if key not in tuned:
-                tuned[key] = at_speed(sound, 2 ** ((note.pitch - (46 if piece == "tom" else 63)) / 18))
+                tuned[key] = change_speed(sound, 2 ** ((note.pitch - (46 if piece == "tom" else 63)) / 18))
             sound = tuned[key]
         if piece == "hihat_open":
-            sound = choked(sound, note, closing)
+            sound = choke(sound, note, closing)
         gain = 10 ** ((drum.level_db + rng.normal(0, 0.6)) / 20) * (note.velocity / 110) ** touch.exponent
         bus = "cymbals" if piece in _CYMBALS else _BUSES.get(piece, "percussion")
-        add_at(buses[bus], panned(sound * gain, touch.pan(note.pitch)), round(note.start_s * SAMPLE_RATE))
+        add_at(
+            buses[bus],
+            place_in_stereo(sound * gain, touch.pan(note.pitch)),
+            round(note.start_s * SAMPLE_RATE),
+        )
     return buses
 
 
-def choked(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray:
+def choke(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray:
     """An open hi-hat cut where the hi-hat is closed; another open stroke lets it ring."""
     following = [start_s for start_s in closing if start_s > note.start_s + 0.03]
     if not following:
@@ -126,16 +137,18 @@ def choked(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArra
     return cut
 
 
-def _filtered(rng: Generator, waveform: FloatArray) -> FloatArray:
+def _sweep_open(rng: Generator, waveform: FloatArray) -> FloatArray:
     """A filter that opens over some seconds, as before a drop."""
     n_samples = waveform.shape[1]
     start = int(rng.uniform(0, 0.7) * n_samples)
     n_sweep = min(n_samples - start, round(float(rng.uniform(4, 10)) * SAMPLE_RATE))
     cutoff_hz = np.geomspace(float(rng.uniform(150, 500)), 16000, max(1, n_sweep))
     out = waveform.copy()
-    out[:, start : start + n_sweep] = swept(out[:, start : start + n_sweep], cutoff_hz, resonance=0.2)
+    out[:, start : start + n_sweep] = apply_ladder_filter(
+        out[:, start : start + n_sweep], cutoff_hz, resonance=0.2
+    )
     return out
 
 
-def _piece(pitch: int) -> str:
+def _piece_of(pitch: int) -> str:
     return PIECE_OF_PITCH.get(pitch, "percussion")

@@ -8,11 +8,11 @@ from numpy.random import Generator
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.examples.augment import at_width
+from stemsplit.training.examples.augment import scale_width
 from stemsplit.types import FloatArray
 
 
-def apply(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatArray:
+def apply_plugins(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatArray:
     """Run a chain of pedalboard effects."""
     samples = np.ascontiguousarray(waveform, np.float32)
     for effect in effects:
@@ -20,19 +20,19 @@ def apply(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatArray:
     return samples
 
 
-def levelled(waveform: FloatArray, peak: float = 0.5) -> FloatArray:
+def normalise_peak(waveform: FloatArray, peak: float = 0.5) -> FloatArray:
     """Scaled so that all but the rarest peaks stay under `peak`: what a chain's thresholds refer to."""
     loud = float(np.quantile(np.abs(waveform[:, ::7]), 0.999)) if waveform.size else 0.0
     return waveform * (peak / loud) if loud > 1e-6 else waveform
 
 
-def saturated(waveform: FloatArray, drive_db: float) -> FloatArray:
+def saturate(waveform: FloatArray, drive_db: float) -> FloatArray:
     """Soft clipping that keeps the level of quiet sounds."""
     gain = 10 ** (drive_db / 20)
     return np.asarray(np.tanh(waveform * gain) / gain, np.float32)
 
 
-def equalised(rng: Generator, waveform: FloatArray, spread_db: float = 5.0) -> FloatArray:
+def equalise(rng: Generator, waveform: FloatArray, spread_db: float = 5.0) -> FloatArray:
     """A random tone control: two shelves and two bells."""
     low_hz, high_hz = float(rng.uniform(80, 300)), float(rng.uniform(3000, 9000))
     bells = [
@@ -45,10 +45,10 @@ def equalised(rng: Generator, waveform: FloatArray, spread_db: float = 5.0) -> F
         pb.LowShelfFilter(low_hz, float(rng.normal(0, spread_db))),
         pb.HighShelfFilter(high_hz, float(rng.normal(0, spread_db))),
     ]
-    return apply(waveform, [*shelves, *bells])
+    return apply_plugins(waveform, [*shelves, *bells])
 
 
-def in_room(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], wet: float) -> FloatArray:
+def add_reverb(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], wet: float) -> FloatArray:
     """Reverberation: now a measured room, now an algorithm. `wet` is its level against the dry sound."""
     if rooms and rng.random() < 0.35:
         room = rooms[int(rng.integers(len(rooms)))][:, : 2 * SAMPLE_RATE]
@@ -57,10 +57,12 @@ def in_room(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], w
         return np.asarray(waveform + wet * echo[:, : waveform.shape[1]], np.float32)
     size = float(rng.uniform(0.1, 0.9))
     reverb = pb.Reverb(size, float(rng.uniform(0.2, 0.8)), wet, 1.0 - 0.5 * wet, float(rng.uniform(0.6, 1)))
-    return apply(waveform, [reverb])
+    return apply_plugins(waveform, [reverb])
 
 
-def squeezed(waveform: FloatArray, curve: tuple[float, float], times_ms: tuple[float, float]) -> FloatArray:
+def compress_linked(
+    waveform: FloatArray, curve: tuple[float, float], times_ms: tuple[float, float]
+) -> FloatArray:
     """One compressor on both sides, led by the louder of them, so that nothing moves in the image.
 
     Parameters
@@ -74,31 +76,33 @@ def squeezed(waveform: FloatArray, curve: tuple[float, float], times_ms: tuple[f
     """
     # The key never is 0, so that what the compressor makes of it, divided by it, is the gain.
     key = np.maximum(np.abs(waveform).max(0, keepdims=True), 1e-5)
-    return np.asarray(waveform * (apply(key, [pb.Compressor(*curve, *times_ms)]) / key), np.float32)
+    return np.asarray(waveform * (apply_plugins(key, [pb.Compressor(*curve, *times_ms)]) / key), np.float32)
 
 
-def compressed(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> FloatArray:
+def compress(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> FloatArray:
     """A compressor at a random, musical setting."""
     threshold_db = float(rng.uniform(-32, -18) if heavy else rng.uniform(-22, -10))
     ratio = float(rng.uniform(4, 10) if heavy else rng.uniform(1.8, 4))
     attack_ms, release_ms = float(rng.uniform(1, 25)), float(rng.uniform(50, 250))
-    return levelled(squeezed(levelled(waveform), (threshold_db, ratio), (attack_ms, release_ms)))
+    return normalise_peak(
+        compress_linked(normalise_peak(waveform), (threshold_db, ratio), (attack_ms, release_ms))
+    )
 
 
-def limited(waveform: FloatArray, threshold_db: float) -> FloatArray:
+def limit_peaks(waveform: FloatArray, threshold_db: float) -> FloatArray:
     """Held near a threshold by a fast compressor; what its attack lets through is rounded, not clipped."""
-    return saturated(levelled(squeezed(waveform, (threshold_db, 20.0), (1.0, 100.0)), 0.7), 0.0)
+    return saturate(normalise_peak(compress_linked(waveform, (threshold_db, 20.0), (1.0, 100.0)), 0.7), 0.0)
 
 
-def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
+def apply_bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Compression, heavy or light or none, some grit, a cabinet: a bass as it sits in a record."""
     draw = rng.random()
-    out = compressed(rng, waveform, heavy=bool(draw < 0.45)) if draw < 0.8 else levelled(waveform)
+    out = compress(rng, waveform, heavy=bool(draw < 0.45)) if draw < 0.8 else normalise_peak(waveform)
     if rng.random() < 0.6:
-        grit = apply(out, [pb.HighpassFilter(150), pb.Distortion(float(rng.uniform(5, 30)))])
-        grit = apply(grit, [pb.LowpassFilter(float(rng.uniform(1500, 5000)))])
-        out = out + float(rng.uniform(0.05, 0.5)) * levelled(grit)
-    out = saturated(levelled(out, 0.7), float(min(10, rng.exponential(4))))
+        grit = apply_plugins(out, [pb.HighpassFilter(150), pb.Distortion(float(rng.uniform(5, 30)))])
+        grit = apply_plugins(grit, [pb.LowpassFilter(float(rng.uniform(1500, 5000)))])
+        out = out + float(rng.uniform(0.05, 0.5)) * normalise_peak(grit)
+    out = saturate(normalise_peak(out, 0.7), float(min(10, rng.exponential(4))))
     tone = [
         pb.HighpassFilter(float(rng.uniform(25, 45))),
         pb.LowShelfFilter(float(rng.uniform(70, 140)), float(rng.uniform(-1, 7))),
@@ -107,36 +111,36 @@ def bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
         pb.LowpassFilter(float(np.exp(rng.uniform(np.log(900), np.log(8000))))),
         pb.LowpassFilter(float(rng.uniform(3000, 12000))),
     ]
-    return apply(out, tone)
+    return apply_plugins(out, tone)
 
 
-def without_infrasound(rng: Generator, waveform: FloatArray) -> FloatArray:
+def remove_infrasound(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Four poles at 24 to 32 Hz: what lies beneath is room that a record gives to what can be heard."""
     sos = butter(4, float(rng.uniform(24, 32)), "highpass", fs=SAMPLE_RATE, output="sos")
     return np.asarray(sosfilt(sos, waveform, axis=1), np.float32)
 
 
-def drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+def apply_drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """Parallel compression, clipping and tone of a whole kit, now and then in a room; narrow, mostly."""
-    out = levelled(waveform, 0.7)
+    out = normalise_peak(waveform, 0.7)
     if rng.random() < 0.3:
-        out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.15)))
+        out = add_reverb(rng, out, rooms, float(rng.uniform(0.02, 0.15)))
     draw = rng.random()
     if draw < 0.45:
-        out = out + float(rng.uniform(0.1, 0.6)) * compressed(rng, out, heavy=True)
+        out = out + float(rng.uniform(0.1, 0.6)) * compress(rng, out, heavy=True)
     elif draw < 0.65:
-        out = compressed(rng, out)
+        out = compress(rng, out)
     if rng.random() < 0.35:
-        out = saturated(levelled(out, 0.8), float(rng.uniform(0, 7)))
+        out = saturate(normalise_peak(out, 0.8), float(rng.uniform(0, 7)))
     elif rng.random() < 0.2:
-        out = apply(levelled(out, 1.0), [pb.Clipping(float(rng.uniform(-9, -1)))])
-    out = at_width(out, float(np.exp(rng.uniform(np.log(0.35), np.log(1.4)))))
+        out = apply_plugins(normalise_peak(out, 1.0), [pb.Clipping(float(rng.uniform(-9, -1)))])
+    out = scale_width(out, float(np.exp(rng.uniform(np.log(0.35), np.log(1.4)))))
     # Single hits are recorded closer, and so are brighter, than kits on records.
     corner_hz = float(np.exp(rng.uniform(np.log(1500), np.log(7000))))
-    return equalised(rng, apply(out, [pb.HighShelfFilter(corner_hz, float(rng.uniform(-13, 2)))]), 2.5)
+    return equalise(rng, apply_plugins(out, [pb.HighShelfFilter(corner_hz, float(rng.uniform(-13, 2)))]), 2.5)
 
 
-def ducked(waveform: FloatArray, times_s: Sequence[float], *, depth: float, release_s: float) -> FloatArray:
+def duck(waveform: FloatArray, times_s: Sequence[float], *, depth: float, release_s: float) -> FloatArray:
     """Pushed down at each of the times, as by a compressor that listens to the kick; `depth` from 0 to 1."""
     n_samples = waveform.shape[1]
     gain = np.ones(n_samples, np.float32)
@@ -150,19 +154,23 @@ def ducked(waveform: FloatArray, times_s: Sequence[float], *, depth: float, rele
     return np.asarray(waveform * gain, np.float32)
 
 
-def instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+def apply_instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """Tone, modulation, delay and room of one accompanying instrument; its lows are often cut."""
     low_cut = pb.HighpassFilter(float(np.exp(rng.uniform(np.log(35), np.log(200)))))
-    out = equalised(rng, apply(levelled(waveform), [low_cut] * int(rng.integers(0, 3))), 3.0)
+    out = equalise(rng, apply_plugins(normalise_peak(waveform), [low_cut] * int(rng.integers(0, 3))), 3.0)
     if rng.random() < 0.25:
-        out = apply(out, [pb.Chorus(float(rng.uniform(0.3, 2)), float(rng.uniform(0.1, 0.4)), mix=0.4)])
+        out = apply_plugins(
+            out, [pb.Chorus(float(rng.uniform(0.3, 2)), float(rng.uniform(0.1, 0.4)), mix=0.4)]
+        )
     if rng.random() < 0.2:
-        out = apply(out, [pb.Delay(float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.1, 0.4)), 0.25)])
-    out = in_room(rng, out, rooms, float(rng.uniform(0.02, 0.35)))
-    return compressed(rng, out) if rng.random() < 0.5 else out
+        out = apply_plugins(
+            out, [pb.Delay(float(rng.uniform(0.15, 0.5)), float(rng.uniform(0.1, 0.4)), 0.25)]
+        )
+    out = add_reverb(rng, out, rooms, float(rng.uniform(0.02, 0.35)))
+    return compress(rng, out) if rng.random() < 0.5 else out
 
 
-def doubled(rng: Generator, waveform: FloatArray) -> FloatArray:
+def double_sides(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Two late, slightly wandering copies, left and right."""
     out = waveform.copy()
     time = np.arange(waveform.shape[1])
@@ -175,7 +183,7 @@ def doubled(rng: Generator, waveform: FloatArray) -> FloatArray:
     return out
 
 
-def panned(waveform: FloatArray, pan: float) -> FloatArray:
+def place_in_stereo(waveform: FloatArray, pan: float) -> FloatArray:
     """Place in the stereo image, `pan` from -1 (left) to 1 (right), constant power; mono is widened."""
     angle = np.pi / 4 * (1 + pan)
     gains = np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]])

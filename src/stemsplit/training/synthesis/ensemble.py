@@ -12,14 +12,21 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.examples.augment import at_speed
-from stemsplit.training.synthesis.effects import apply, compressed, in_room, instrument_bus, levelled, panned
+from stemsplit.training.examples.augment import change_speed
+from stemsplit.training.synthesis.effects import (
+    add_reverb,
+    apply_instrument_bus,
+    apply_plugins,
+    compress,
+    normalise_peak,
+    place_in_stereo,
+)
 from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.midi import MidiPart, Note
-from stemsplit.training.synthesis.modulation import bent, rotary, tremolo
+from stemsplit.training.synthesis.modulation import apply_rotary, apply_tremolo, bend_notes
 from stemsplit.training.synthesis.sampler import Instrument, add_at, collect_instruments, play
 from stemsplit.training.synthesis.soundfont import render_soundfont
-from stemsplit.training.synthesis.synth import LAYERS, play_voice
+from stemsplit.training.synthesis.synth import SYNTH_ROLES, play_synth
 from stemsplit.types import FloatArray
 
 # General-MIDI programs of each kind of layer.
@@ -42,7 +49,7 @@ _NAMES = {
 _ROLES = {"supersaw": "supersaw", "arpeggio": "pluck", "synth lead": "lead", "chip": "chip"}
 
 
-class Ensemble:
+class EnsembleRenderer:
     """Plays layers; `items` are the sounds that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
@@ -53,15 +60,15 @@ class Ensemble:
     def render(self, kind: str, notes: Sequence[Note], *, length_s: float, rng: Generator) -> FloatArray:
         """Play one layer of a kind, with its own effects, ``(2, samples)``."""
         if kind in _ROLES:
-            return self._synthesised(_ROLES[kind], notes, length_s, rng)
+            return self._synthesise(_ROLES[kind], notes, length_s, rng)
         if kind in ("pad", "bell") and rng.random() < 0.5:
-            return self._synthesised(kind, notes, length_s, rng)
-        dry = self._played(kind, notes, length_s, rng)
+            return self._synthesise(kind, notes, length_s, rng)
+        dry = self._play_dry(kind, notes, length_s, rng)
         if kind == "solo":
             # The nearest thing to a voice: in the middle, with vibrato and slides.
-            moved = bent(dry, notes, rng) if rng.random() < 0.7 else dry
-            dry = panned(moved.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.3), -1, 1)))
-        return _FINISHES.get(kind, instrument_bus)(rng, dry, self._rooms)
+            moved = bend_notes(dry, notes, rng) if rng.random() < 0.7 else dry
+            dry = place_in_stereo(moved.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.3), -1, 1)))
+        return _FINISHES.get(kind, apply_instrument_bus)(rng, dry, self._rooms)
 
     def parts(self, parts: Sequence[MidiPart], *, length_s: float, rng: Generator) -> FloatArray:
         """MIDI parts as they are: some on sampled instruments or synthesisers, the rest by the soundfont."""
@@ -71,16 +78,16 @@ class Ensemble:
             draw = rng.random()
             if draw < 0.25 and self._instruments:
                 instrument = self._instruments[int(rng.integers(len(self._instruments)))]
-                out += self._placed(self._sampled(instrument, part.notes, length_s, rng), rng)
+                out += self._place(self._play_sampled(instrument, part.notes, length_s, rng), rng)
             elif draw < 0.45:
                 role = str(rng.choice(["pad", "lead", "pluck"]))
-                out += self._synthesised(role, part.notes, length_s, rng)
+                out += self._synthesise(role, part.notes, length_s, rng)
             else:
                 soft.append(part)
         if soft:
             pans = [int(np.clip(64 + rng.normal(0, 36), 0, 127)) for _ in soft[:15]]
             dry = render_soundfont(soft[:15], length_s=length_s, pans=pans)
-            out += instrument_bus(rng, dry, self._rooms) * len(pans) ** 0.4
+            out += apply_instrument_bus(rng, dry, self._rooms) * len(pans) ** 0.4
         return out
 
     def texture(self, pulse: Pulse, *, length_s: float, rng: Generator) -> FloatArray:
@@ -89,41 +96,41 @@ class Ensemble:
         if not self._textures or draw < 0.15:
             noise = rng.normal(0, 0.1, (2, round(length_s * SAMPLE_RATE))).astype(np.float32)
             lowest_hz, highest_hz = float(rng.uniform(200, 3000)), float(rng.uniform(3000, 12000))
-            return 0.4 * apply(noise, [pb.HighpassFilter(lowest_hz), pb.LowpassFilter(highest_hz)])
+            return 0.4 * apply_plugins(noise, [pb.HighpassFilter(lowest_hz), pb.LowpassFilter(highest_hz)])
         item = self._textures[int(rng.integers(len(self._textures)))]
         speed = float(rng.choice([0.5, 0.75, 0.9, 1.0, 1.1, 1.5]))
-        sound = at_speed(self._library.audio(item)[:, : 20 * SAMPLE_RATE], speed)
+        sound = change_speed(self._library.audio(item)[:, : 20 * SAMPLE_RATE], speed)
         if rng.random() < 0.2:
             sound = sound[:, ::-1]
         step_s = pulse.beat_s * float(rng.choice([0.5, 1, 2]))
         step = round(step_s * SAMPLE_RATE) if draw < 0.6 else max(SAMPLE_RATE // 2, sound.shape[1])
-        return self._placed(chopped(sound, rng, step=step, length_s=length_s), rng)
+        return self._place(chop(sound, rng, step=step, length_s=length_s), rng)
 
-    def _played(self, kind: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
+    def _play_dry(self, kind: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
         named = [i for i in self._instruments if any(name in i.name for name in _NAMES.get(kind, ()))]
         if named and rng.random() < 0.6:
-            return self._sampled(named[int(rng.integers(len(named)))], notes, length_s, rng)
+            return self._play_sampled(named[int(rng.integers(len(named)))], notes, length_s, rng)
         program = int(rng.choice(PROGRAMS[kind]))
         return render_soundfont([MidiPart(program, tuple(notes))], length_s=length_s, pans=[64])
 
-    def _sampled(
+    def _play_sampled(
         self, instrument: Instrument, notes: Sequence[Note], length_s: float, rng: Generator
     ) -> FloatArray:
         moved = [replace(note, pitch=nearest_octave(note.pitch, instrument)) for note in notes]
         release_s = float(rng.uniform(0.05, 0.4))
         return play(self._library, instrument, moved, length_s=length_s, rng=rng, release_s=release_s)
 
-    def _synthesised(self, role: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
-        dry = play_voice(LAYERS[role](rng), notes, length_s=length_s, rng=rng)
-        return instrument_bus(rng, dry, self._rooms)
+    def _synthesise(self, role: str, notes: Sequence[Note], length_s: float, rng: Generator) -> FloatArray:
+        dry = play_synth(SYNTH_ROLES[role](rng), notes, length_s=length_s, rng=rng)
+        return apply_instrument_bus(rng, dry, self._rooms)
 
-    def _placed(self, dry: FloatArray, rng: Generator) -> FloatArray:
+    def _place(self, dry: FloatArray, rng: Generator) -> FloatArray:
         if rng.random() < 0.6:
-            dry = panned(dry.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.6), -1, 1)))
-        return instrument_bus(rng, dry, self._rooms)
+            dry = place_in_stereo(dry.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.6), -1, 1)))
+        return apply_instrument_bus(rng, dry, self._rooms)
 
 
-def chopped(sound: FloatArray, rng: Generator, *, step: int, length_s: float) -> FloatArray:
+def chop(sound: FloatArray, rng: Generator, *, step: int, length_s: float) -> FloatArray:
     """Pieces of `step` samples in a new order of eight, over and over, as a sampler plays them; stereo."""
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     n_pieces = max(1, sound.shape[1] // step)
@@ -169,25 +176,33 @@ def _recast(part: MidiPart, rng: Generator) -> MidiPart:
     return replace(part, program=int(rng.choice(programs)))
 
 
-def _piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+def _finish_piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
     """Bright and compressed, as in pop."""
-    out = apply(
-        levelled(dry), [pb.HighShelfFilter(float(rng.uniform(2000, 6000)), float(rng.uniform(-3, 8)))]
+    out = apply_plugins(
+        normalise_peak(dry), [pb.HighShelfFilter(float(rng.uniform(2000, 6000)), float(rng.uniform(-3, 8)))]
     )
-    return in_room(rng, compressed(rng, out, heavy=bool(rng.random() < 0.6)), rooms, rng.uniform(0.02, 0.3))
+    return add_reverb(rng, compress(rng, out, heavy=bool(rng.random() < 0.6)), rooms, rng.uniform(0.02, 0.3))
 
 
-def _electric_piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    out = tremolo(rng, dry) if rng.random() < 0.5 else dry
+def _finish_electric_piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    out = apply_tremolo(rng, dry) if rng.random() < 0.5 else dry
     if rng.random() < 0.3:
-        out = apply(out, [pb.Phaser(float(rng.uniform(0.2, 1.2)), mix=0.5)])
-    return instrument_bus(rng, out, rooms)
+        out = apply_plugins(out, [pb.Phaser(float(rng.uniform(0.2, 1.2)), mix=0.5)])
+    return apply_instrument_bus(rng, out, rooms)
 
 
-def _organ(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    driven = apply(levelled(dry), [pb.Distortion(float(rng.uniform(0, 12)))]) if rng.random() < 0.5 else dry
-    return in_room(rng, rotary(rng, levelled(driven)), rooms, float(rng.uniform(0.02, 0.2)))
+def _finish_organ(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
+    driven = (
+        apply_plugins(normalise_peak(dry), [pb.Distortion(float(rng.uniform(0, 12)))])
+        if rng.random() < 0.5
+        else dry
+    )
+    return add_reverb(rng, apply_rotary(rng, normalise_peak(driven)), rooms, float(rng.uniform(0.02, 0.2)))
 
 
 _Finish = Callable[[Generator, FloatArray, Sequence[FloatArray]], FloatArray]
-_FINISHES: dict[str, _Finish] = {"piano": _piano, "e-piano": _electric_piano, "organ": _organ}
+_FINISHES: dict[str, _Finish] = {
+    "piano": _finish_piano,
+    "e-piano": _finish_electric_piano,
+    "organ": _finish_organ,
+}

@@ -30,7 +30,7 @@ _STRUMS = (
 _STABS = ("3000000000000000", "0030000000300000", "3000003000000000", "3003003000000000", "0000300000003000")
 
 
-def raised(notes: Sequence[Note], lowest: int = LOWEST) -> tuple[Note, ...]:
+def raise_octaves(notes: Sequence[Note], lowest: int = LOWEST) -> tuple[Note, ...]:
     """The same notes, those under `lowest` moved up by octaves."""
     return tuple(
         note if note.pitch >= lowest else replace(note, pitch=lowest + (note.pitch - lowest) % 12)
@@ -38,7 +38,7 @@ def raised(notes: Sequence[Note], lowest: int = LOWEST) -> tuple[Note, ...]:
     )
 
 
-def humanised(notes: Sequence[Note], rng: Generator, spread_s: float = 0.008) -> tuple[Note, ...]:
+def humanise(notes: Sequence[Note], rng: Generator, spread_s: float = 0.008) -> tuple[Note, ...]:
     """Another take: nobody plays twice at the same time and with the same force."""
     shifts, forces = rng.normal(0, spread_s, len(notes)), rng.normal(0, 6, len(notes))
     return tuple(
@@ -47,28 +47,28 @@ def humanised(notes: Sequence[Note], rng: Generator, spread_s: float = 0.008) ->
     )
 
 
-def sustained(chords: Sequence[Chord], rng: Generator) -> tuple[Note, ...]:
+def held_chords(chords: Sequence[Chord], rng: Generator) -> tuple[Note, ...]:
     """Chords held from one to the next, in three to five parts; now and then over their deep roots."""
     lowest, n_notes = int(rng.integers(52, 61)), int(rng.integers(3, 6))
     deepest, is_deep = int(rng.integers(28, LOWEST)), rng.random() < 0.25
     return tuple(
         Note(chord.start_s, chord.length_s * 0.99, pitch, 90)
         for chord in chords
-        for pitch in [deepest + (chord.root - deepest) % 12] * is_deep + [*chord.voiced(lowest, n_notes)]
+        for pitch in [deepest + (chord.root - deepest) % 12] * is_deep + [*chord.voicing(lowest, n_notes)]
     )
 
 
-def strummed(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, ...]:
+def strums(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, ...]:
     """Chords on a guitar's strings, down and up: 8 to 25 ms from the first string to the last.
 
     Muted scratches are notes of less than 50 ms.
     """
-    pattern, n_strings = _drawn(_STRUMS, rng), int(rng.integers(3, 7))
+    pattern, n_strings = _draw_pattern(_STRUMS, rng), int(rng.integers(3, 7))
     spread_s, lowest = float(rng.uniform(0.008, 0.025)), int(rng.integers(LOWEST, 53))
     step_s, ring = pulse.beat_s / 4, float(rng.choice([0.5, 0.95, 2.0]))
     notes: list[Note] = []
     for chord in chords:
-        strings = chord.voiced(lowest, n_strings)
+        strings = chord.voicing(lowest, n_strings)
         for index in range(round(chord.length_s / step_s)):
             stroke = int(pattern[index % 16])
             if stroke:
@@ -96,7 +96,7 @@ def power_chords(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple
             start_s = chord.start_s + index * step_s
             strings, velocity = [pitch + up for up in ups], 85 if is_mute else 115
             notes += _stroke(strings, start_s, length_s, rng, spread_s=0.006, velocity=velocity)
-    return raised(notes)
+    return raise_octaves(notes)
 
 
 def arpeggio(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: int) -> tuple[Note, ...]:
@@ -108,7 +108,7 @@ def arpeggio(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: i
     order = [order, order[::-1], order + order[-2:0:-1], list(rng.permutation(n_tones))][kind]
     notes: list[Note] = []
     for chord in chords:
-        tones = chord.voiced(lowest, n_tones)
+        tones = chord.voicing(lowest, n_tones)
         for index in range(round(chord.length_s / step_s)):
             velocity = _velocity(95 + 15 * (index % 4 == 0) + rng.normal(0, 5))
             pitch = tones[order[index % len(order)]]
@@ -118,18 +118,18 @@ def arpeggio(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: i
 
 def stabs(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, ...]:
     """Short chords on a few places of the bar, as brass, strings or reggae guitars play them."""
-    pattern, lowest = _drawn(_STABS, rng), int(rng.integers(52, 62))
+    pattern, lowest = _draw_pattern(_STABS, rng), int(rng.integers(52, 62))
     length_s, step_s = float(rng.uniform(0.08, 0.35)), pulse.beat_s / 4
     return tuple(
         Note(chord.start_s + index * step_s, length_s, pitch, 110)
         for chord in chords
         for index in range(round(chord.length_s / step_s))
         if pattern[index % 16] != "0"
-        for pitch in chord.voiced(lowest, 4)
+        for pitch in chord.voicing(lowest, 4)
     )
 
 
-def line(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: int) -> tuple[Note, ...]:
+def melody_line(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: int) -> tuple[Note, ...]:
     """A melody of one voice: chord tones on the beats, steps between them, rests to breathe."""
     pitch, notes = lowest + 7, []
     rhythm = [(0.5, 0.5, 1), (1, 1), (0.5, 0.25, 0.25, 1), (2,), (1.5, 0.5), (4,)]
@@ -148,7 +148,7 @@ def line(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: int) 
     return tuple(notes)
 
 
-def riff(notes: Sequence[Note], chords: Sequence[Chord]) -> tuple[Note, ...]:
+def repeat_riff(notes: Sequence[Note], chords: Sequence[Chord]) -> tuple[Note, ...]:
     """The first chord's notes repeated over every other: a hook that does not change."""
     if not chords:
         return ()
@@ -161,7 +161,7 @@ def riff(notes: Sequence[Note], chords: Sequence[Chord]) -> tuple[Note, ...]:
     )
 
 
-def octaves(notes: Sequence[Note]) -> tuple[Note, ...]:
+def add_octaves(notes: Sequence[Note]) -> tuple[Note, ...]:
     """Every note with its octave above."""
     return tuple(replace(note, pitch=note.pitch + up) for note in notes for up in (0, 12))
 
@@ -195,7 +195,7 @@ def _until_next(pattern: str, index: int) -> int:
     return 1 + next((n for n, stroke in enumerate(turned) if stroke != "0"), 15)
 
 
-def _drawn(patterns: Sequence[str], rng: Generator) -> str:
+def _draw_pattern(patterns: Sequence[str], rng: Generator) -> str:
     return patterns[int(rng.integers(len(patterns)))]
 
 

@@ -19,7 +19,7 @@ SHAKER, TAMBOURINE, CONGAS, COWBELL = 70, 54, (62, 63, 64), 56
 
 
 @dataclass(frozen=True)
-class Style:
+class GrooveStyle:
     """How one style is played.
 
     Parameters
@@ -189,27 +189,27 @@ def _latin(rng: Generator, loud: bool) -> list[Stroke]:
     return out + _hats(rng, SHAKER, 1, 70) + _row(_some(rng, (0, 4, 8, 12), 0.3), COWBELL, 85)
 
 
-STYLES = {
-    "rock": Style(_rock),
-    "hard rock": Style(lambda rng, _: _rock(rng, True), (80, 170)),
-    "house": Style(_four_floor, (90, 185), machine=0.95),
-    "disco": Style(_disco, (85, 170), machine=0.3),
-    "trap": Style(_trap, (90, 185), (0, 0), machine=1.0),
-    "boom bap": Style(_boom_bap, (60, 125), (0.1, 0.34), machine=0.5),
-    "breakbeat": Style(_breakbeat, (80, 165), (0.0, 0.2), machine=0.3),
-    "drum and bass": Style(_drum_and_bass, (110, 225), machine=0.6),
-    "reggae": Style(_one_drop, (60, 125), (0.0, 0.3), machine=0.15),
-    "metal": Style(_metal, (80, 165), (0, 0)),
-    "blast": Style(_blast, (85, 175), (0, 0)),
-    "punk": Style(_punk, (100, 205)),
-    "half time": Style(_half_time, (70, 145), (0.0, 0.15), machine=0.3),
-    "ballad": Style(_ballad, (50, 105), (0.0, 0.2)),
-    "brushes": Style(_brushes, (60, 125), (0.2, 0.36), 2),
-    "shuffle": Style(_rock, (70, 145), (0.2, 0.36), 2),
-    "funk": Style(_funk, (65, 135), (0.0, 0.2), machine=0.15),
-    "soul": Style(_backbeat_tambourine, (70, 145), (0.0, 0.2)),
-    "toms": Style(_toms, (70, 150)),
-    "latin": Style(_latin, (65, 135), machine=0.2),
+GROOVE_STYLES = {
+    "rock": GrooveStyle(_rock),
+    "hard rock": GrooveStyle(lambda rng, _: _rock(rng, True), (80, 170)),
+    "house": GrooveStyle(_four_floor, (90, 185), machine=0.95),
+    "disco": GrooveStyle(_disco, (85, 170), machine=0.3),
+    "trap": GrooveStyle(_trap, (90, 185), (0, 0), machine=1.0),
+    "boom bap": GrooveStyle(_boom_bap, (60, 125), (0.1, 0.34), machine=0.5),
+    "breakbeat": GrooveStyle(_breakbeat, (80, 165), (0.0, 0.2), machine=0.3),
+    "drum and bass": GrooveStyle(_drum_and_bass, (110, 225), machine=0.6),
+    "reggae": GrooveStyle(_one_drop, (60, 125), (0.0, 0.3), machine=0.15),
+    "metal": GrooveStyle(_metal, (80, 165), (0, 0)),
+    "blast": GrooveStyle(_blast, (85, 175), (0, 0)),
+    "punk": GrooveStyle(_punk, (100, 205)),
+    "half time": GrooveStyle(_half_time, (70, 145), (0.0, 0.15), machine=0.3),
+    "ballad": GrooveStyle(_ballad, (50, 105), (0.0, 0.2)),
+    "brushes": GrooveStyle(_brushes, (60, 125), (0.2, 0.36), 2),
+    "shuffle": GrooveStyle(_rock, (70, 145), (0.2, 0.36), 2),
+    "funk": GrooveStyle(_funk, (65, 135), (0.0, 0.2), machine=0.15),
+    "soul": GrooveStyle(_backbeat_tambourine, (70, 145), (0.0, 0.2)),
+    "toms": GrooveStyle(_toms, (70, 150)),
+    "latin": GrooveStyle(_latin, (65, 135), machine=0.2),
 }
 _SHARES = {
     "rock": 4,
@@ -223,8 +223,8 @@ _SHARES = {
 }
 
 
-def draw_style(rng: Generator) -> str:
+def draw_groove_style(rng: Generator) -> str:
     """Name of a style, the common ones more often."""
-    names = sorted(STYLES)
+    names = sorted(GROOVE_STYLES)
     shares = np.array([_SHARES.get(name, 1.0) for name in names])
     return str(rng.choice(names, p=shares / shares.sum()))

@@ -9,16 +9,16 @@ from stemsplit.training.synthesis.groove_styles import (
     CLOSED,
     CONGAS,
     CRASHES,
+    GROOVE_STYLES,
     KICK,
     OPEN,
     SHAKER,
     SNARE,
-    STYLES,
     TAMBOURINE,
     TOMS,
+    GrooveStyle,
     Stroke,
-    Style,
-    draw_style,
+    draw_groove_style,
 )
 from stemsplit.training.synthesis.midi import MidiPart, Note
 
@@ -37,21 +37,21 @@ def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "
     length_s : float
         Seconds to fill.
     style : str
-        One of `STYLES`; drawn where it is empty.
+        One of `GROOVE_STYLES`; drawn where it is empty.
 
     Returns
     -------
     MidiPart
         Strokes in order of time, named after the style.
     """
-    style = style or draw_style(rng)
-    manner = STYLES[style]
-    sixteenth_s = 15 / fitted_tempo(tempo, manner.tempos)
+    style = style or draw_groove_style(rng)
+    manner = GROOVE_STYLES[style]
+    sixteenth_s = 15 / fit_tempo(tempo, manner.tempos)
     n_bars = int(np.ceil(length_s / (16 * sixteenth_s)))
     swing = float(rng.uniform(*manner.swing))
     jitter_s = 0.0 if rng.random() < manner.machine else float(rng.uniform(0.002, 0.009))
     notes: list[Note] = []
-    for index, bar in enumerate(_song(rng, manner, n_bars)):
+    for index, bar in enumerate(_draw_bars(rng, manner, n_bars)):
         for place, pitch, velocity in bar:
             late = swing if int(place / manner.swung) % 2 and place % manner.swung == 0 else 0.0
             start_s = (16 * index + place + late * manner.swung) * sixteenth_s
@@ -62,7 +62,7 @@ def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "
     return MidiPart(-1, tuple(ordered), style)
 
 
-def fitted_tempo(tempo: float, tempos: tuple[float, float]) -> float:
+def fit_tempo(tempo: float, tempos: tuple[float, float]) -> float:
     """A tempo doubled or halved until it suits."""
     lowest, highest = tempos
     tempo = float(np.clip(tempo, 20, 500))
@@ -73,28 +73,30 @@ def fitted_tempo(tempo: float, tempos: tuple[float, float]) -> float:
     return tempo
 
 
-def _song(rng: Generator, manner: Style, n_bars: int) -> list[list[Stroke]]:
+def _draw_bars(rng: Generator, manner: GrooveStyle, n_bars: int) -> list[list[Stroke]]:
     """Bars of a song: sections of 4 or 8 bars, each with its pattern, a fill or a break at its end."""
     bars: list[list[Stroke]] = []
     loud = bool(rng.random() < 0.4)
-    layer = _layer(rng) if rng.random() < 0.3 else []
+    layer = _draw_percussion(rng) if rng.random() < 0.3 else []
     while len(bars) < n_bars:
-        bars += _section(rng, manner, layer if loud or rng.random() < 0.5 else [], loud=loud)
+        bars += _draw_section(rng, manner, layer if loud or rng.random() < 0.5 else [], loud=loud)
         loud = not loud if rng.random() < 0.7 else loud
     silent = int(rng.integers(1, 5)) if rng.random() < 0.1 else 0
     return [[] if index < silent and n_bars > 8 else bar for index, bar in enumerate(bars[:n_bars])]
 
 
-def _section(rng: Generator, manner: Style, layer: list[Stroke], *, loud: bool) -> list[list[Stroke]]:
+def _draw_section(
+    rng: Generator, manner: GrooveStyle, layer: list[Stroke], *, loud: bool
+) -> list[list[Stroke]]:
     n_bars = int(rng.choice([4, 8]))
     first = manner.bar(rng, loud) + layer
-    second = varied(first, rng)
+    second = vary_bar(first, rng)
     bars = [list(second if index % 2 else first) for index in range(n_bars)]
     if rng.random() < (0.8 if loud else 0.45):
         bars[0] = [(0.0, int(rng.choice(CRASHES)), 115), *bars[0]]
     draw = rng.random()
     if draw < 0.55:
-        bars[-1] = filled(bars[-1], rng)
+        bars[-1] = add_fill(bars[-1], rng)
     elif draw < 0.68:
         start = float(rng.choice([0, 4, 8, 12]))
         bars[-1] = [stroke for stroke in bars[-1] if stroke[0] < start]
@@ -107,7 +109,7 @@ def _section(rng: Generator, manner: Style, layer: list[Stroke], *, loud: bool) 
     return bars
 
 
-def varied(bar: list[Stroke], rng: Generator) -> list[Stroke]:
+def vary_bar(bar: list[Stroke], rng: Generator) -> list[Stroke]:
     """The same bar with a kick or two moved, and a ghost note more."""
     out = [s for s in bar if s[1] != KICK or s[0] == 0 or rng.random() < 0.8]
     if any(stroke[1] == KICK for stroke in bar) and rng.random() < 0.6:
@@ -115,7 +117,7 @@ def varied(bar: list[Stroke], rng: Generator) -> list[Stroke]:
     return out
 
 
-def filled(bar: list[Stroke], rng: Generator) -> list[Stroke]:
+def add_fill(bar: list[Stroke], rng: Generator) -> list[Stroke]:
     """A bar that ends in a fill: down the toms, a snare roll, or a build of strokes."""
     start = float(rng.choice([8, 8, 12, 12, 14, 0], p=[0.2, 0.2, 0.25, 0.2, 0.1, 0.05]))
     step = float(rng.choice([1, 1, 0.5, 2 / 3, 2]))
@@ -134,7 +136,7 @@ def filled(bar: list[Stroke], rng: Generator) -> list[Stroke]:
     return out
 
 
-def _layer(rng: Generator) -> list[Stroke]:
+def _draw_percussion(rng: Generator) -> list[Stroke]:
     """Percussion that goes through a whole section."""
     kind = int(rng.integers(4))
     if kind == 0:
@@ -148,7 +150,7 @@ def _layer(rng: Generator) -> list[Stroke]:
     return [(float(place), pitch, 90 if place % 4 == 0 else 62) for place in range(0, 16, step)]
 
 
-def looped(part: MidiPart, length_s: float, *, bar_s: float) -> MidiPart:
+def loop_part(part: MidiPart, length_s: float, *, bar_s: float) -> MidiPart:
     """A part of whole bars repeated until it fills `length_s`; one without notes stays so."""
     if not part.notes:
         return part
@@ -163,7 +165,7 @@ def looped(part: MidiPart, length_s: float, *, bar_s: float) -> MidiPart:
     return replace(part, notes=tuple(note for note in notes if note.start_s < length_s))
 
 
-def with_breaks(part: MidiPart, rng: Generator, *, bar_s: float) -> MidiPart:
+def add_breaks(part: MidiPart, rng: Generator, *, bar_s: float) -> MidiPart:
     """A part that drops out for a bar or two now and then, as songs do."""
     if not part.notes:
         return part

@@ -10,30 +10,37 @@ from numpy.random import Generator
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.synthesis.amplifier import (
-    amplified,
+    amplify,
+    apply_cabinet,
     cabinet_response,
     draw_amplifier,
     draw_cabinet,
-    through_cabinet,
 )
-from stemsplit.training.synthesis.effects import apply, compressed, equalised, in_room, levelled, panned
-from stemsplit.training.synthesis.figures import humanised
+from stemsplit.training.synthesis.effects import (
+    add_reverb,
+    apply_plugins,
+    compress,
+    equalise,
+    normalise_peak,
+    place_in_stereo,
+)
+from stemsplit.training.synthesis.figures import humanise
 from stemsplit.training.synthesis.midi import MidiPart, Note
-from stemsplit.training.synthesis.modulation import bent, tremolo, wah
+from stemsplit.training.synthesis.modulation import apply_tremolo, apply_wah, bend_notes
 from stemsplit.training.synthesis.plucked import draw_string, play_plucked
-from stemsplit.training.synthesis.sampler import add_at, collect_instruments, play, trimmed
+from stemsplit.training.synthesis.sampler import add_at, collect_instruments, play, trim_onset
 from stemsplit.training.synthesis.soundfont import render_soundfont
 from stemsplit.types import FloatArray
 
 _SCRATCH_S = 0.05
 _PROGRAMS = {"acoustic": (24, 25), "clean": (26, 27), "crunch": (27, 28), "high gain": (27, 28, 29)}
 
-Source = Callable[[Sequence[Note], float], FloatArray]
-Chain = Callable[[FloatArray], FloatArray]
+NotePlayer = Callable[[Sequence[Note], float], FloatArray]
+EffectChain = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
-class Tone:
+class GuitarTone:
     """How a guitar is set up: its `sound` is "clean", "crunch", "high gain" or "acoustic"."""
 
     sound: str
@@ -41,7 +48,7 @@ class Tone:
     is_lead: bool = False
 
 
-class Guitarist:
+class GuitarRenderer:
     """Plays guitar parts; `items` are the notes that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
@@ -51,25 +58,29 @@ class Guitarist:
         self._electric = [each for each in named if "acoustic" not in each.name]
         self._scratches = [item for item in items if "muted str" in item.instrument]
 
-    def render(self, notes: Sequence[Note], tone: Tone, *, length_s: float, rng: Generator) -> FloatArray:
+    def render(
+        self, notes: Sequence[Note], tone: GuitarTone, *, length_s: float, rng: Generator
+    ) -> FloatArray:
         """Play the notes, once or in two takes left and right; through amplifier and room."""
         sides = (-1.0, 1.0) if tone.is_doubled else (float(np.clip(rng.normal(0, 0.35), -0.9, 0.9)),)
         width = float(rng.uniform(0.65, 1.0)) if tone.is_doubled else 1.0
-        source = self._draw_source(tone, rng)
+        source = self._draw_player(tone, rng)
         finish = self._acoustic_chain(rng) if tone.sound == "acoustic" else self._electric_chain(tone, rng)
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         for side in sides:
-            taken = humanised(notes, rng) if tone.is_doubled else tuple(notes)
-            dry = self._played(taken, source, tone, length_s, rng)
+            taken = humanise(notes, rng) if tone.is_doubled else tuple(notes)
+            dry = self._play_dry(taken, source, tone, length_s, rng)
             if tone.is_lead:
-                dry = bent(dry, taken, rng)
-            out += panned(finish(dry), side * width)
+                dry = bend_notes(dry, taken, rng)
+            out += place_in_stereo(finish(dry), side * width)
         if tone.is_lead and rng.random() < 0.5:
-            out = apply(out, [pb.Delay(float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.1, 0.4)), 0.25)])
-        return in_room(rng, out, self._rooms, float(rng.uniform(0.02, 0.35 if tone.is_lead else 0.15)))
+            out = apply_plugins(
+                out, [pb.Delay(float(rng.uniform(0.2, 0.6)), float(rng.uniform(0.1, 0.4)), 0.25)]
+            )
+        return add_reverb(rng, out, self._rooms, float(rng.uniform(0.02, 0.35 if tone.is_lead else 0.15)))
 
-    def _played(
-        self, notes: Sequence[Note], source: Source, tone: Tone, length_s: float, rng: Generator
+    def _play_dry(
+        self, notes: Sequence[Note], source: NotePlayer, tone: GuitarTone, length_s: float, rng: Generator
     ) -> FloatArray:
         """One dry take, mono; muted strokes are recorded ones where there are any."""
         if not self._scratches or tone.is_lead:
@@ -80,12 +91,12 @@ class Guitarist:
         for note in notes:
             if note.length_s < _SCRATCH_S and note.start_s - last_s > 0.06:
                 item = self._scratches[int(rng.integers(len(self._scratches)))]
-                sound = trimmed(self._library.audio(item)).mean(0, keepdims=True)[:, : SAMPLE_RATE // 8]
+                sound = trim_onset(self._library.audio(item)).mean(0, keepdims=True)[:, : SAMPLE_RATE // 8]
                 add_at(out, sound * level, round(note.start_s * SAMPLE_RATE))
                 last_s = note.start_s
         return out
 
-    def _draw_source(self, tone: Tone, rng: Generator) -> Source:
+    def _draw_player(self, tone: GuitarTone, rng: Generator) -> NotePlayer:
         """Strings by synthesis, recorded notes, or the soundfont's."""
         sampled = self._acoustic if tone.sound == "acoustic" else self._electric
         draw = rng.random()
@@ -103,18 +114,18 @@ class Guitarist:
         string, muted = draw_string(rng, kind), draw_string(rng, "muted")
         return lambda notes, length_s: play_plucked(string, notes, length_s=length_s, rng=rng, muted=muted)
 
-    def _electric_chain(self, tone: Tone, rng: Generator) -> Chain:
+    def _electric_chain(self, tone: GuitarTone, rng: Generator) -> EffectChain:
         """Pedals, one amplifier for every take, a place of the microphone for each."""
         amplifier, cabinet = draw_amplifier(rng, tone.sound), draw_cabinet(rng)
         pedal = _draw_pedal(rng, tone)
 
         def finish(dry: FloatArray) -> FloatArray:
-            driven = amplified(amplifier, pedal(dry))
-            return through_cabinet(driven, cabinet_response(cabinet, rng))
+            driven = amplify(amplifier, pedal(dry))
+            return apply_cabinet(driven, cabinet_response(cabinet, rng))
 
         return finish
 
-    def _acoustic_chain(self, rng: Generator) -> Chain:
+    def _acoustic_chain(self, rng: Generator) -> EffectChain:
         """The wood of the body, then the bright and compressed sound of a record."""
         body = [
             pb.HighpassFilter(float(rng.uniform(80, 180))),
@@ -123,22 +134,22 @@ class Guitarist:
             pb.PeakFilter(float(rng.uniform(350, 800)), float(rng.uniform(-6, 0)), 0.8),
             pb.HighShelfFilter(float(rng.uniform(3000, 7000)), float(rng.uniform(0, 9))),
         ]
-        return lambda dry: compressed(rng, equalised(rng, apply(levelled(dry), body), 1.5))
+        return lambda dry: compress(rng, equalise(rng, apply_plugins(normalise_peak(dry), body), 1.5))
 
 
-def _draw_pedal(rng: Generator, tone: Tone) -> Chain:
+def _draw_pedal(rng: Generator, tone: GuitarTone) -> EffectChain:
     """What stands between guitar and amplifier: often nothing."""
     draw, rate_hz = rng.random(), float(rng.uniform(0.2, 2))
     if tone.sound == "clean" and draw < 0.2:
-        return lambda dry: apply(dry, [pb.Chorus(rate_hz, 0.3, mix=0.5)])
+        return lambda dry: apply_plugins(dry, [pb.Chorus(rate_hz, 0.3, mix=0.5)])
     if draw < 0.3:
-        return lambda dry: apply(dry, [pb.Phaser(rate_hz, 0.6, 900.0, 0.3, 0.5)])
+        return lambda dry: apply_plugins(dry, [pb.Phaser(rate_hz, 0.6, 900.0, 0.3, 0.5)])
     if draw < 0.4:
-        return lambda dry: wah(dry, rate_hz)
+        return lambda dry: apply_wah(dry, rate_hz)
     if tone.sound == "clean" and draw < 0.5:
-        return lambda dry: tremolo(rng, dry)
+        return lambda dry: apply_tremolo(rng, dry)
     if draw > 0.7:
-        return lambda dry: compressed(rng, dry, heavy=True)
+        return lambda dry: compress(rng, dry, heavy=True)
     return lambda dry: dry
 
 

@@ -44,7 +44,7 @@ class Chord:
         """Pitch class of the root."""
         return self.tones[0]
 
-    def voiced(self, lowest: int, n_notes: int) -> list[int]:
+    def voicing(self, lowest: int, n_notes: int) -> list[int]:
         """Its tones as MIDI pitches, going up from the first one at or above `lowest`."""
         found = [pitch for pitch in range(lowest, lowest + 12 * n_notes) if pitch % 12 in self.tones]
         return found[:n_notes]
@@ -55,17 +55,17 @@ def find_pulse(parts: Sequence[MidiPart]) -> Pulse:
 
     Of beats that explain the notes alike, the one whose eighths and quarters carry more of them.
     """
-    starts = onsets(parts)
+    starts = onset_times(parts)
     if not starts.size:
         return Pulse(0.5)
     # Steps so fine that the last note of a piece is off by less than an eighth of a sixteenth between two.
     step_hz = 1 / (32 * max(2.0, float(np.ptp(starts))))
     coarse_hz = _best_rate(starts, np.arange(1 / _LONGEST_S, 1 / _SHORTEST_S, step_hz))
     rate_hz = _best_rate(starts, coarse_hz + step_hz * np.linspace(-1, 1, 41))
-    return Pulse(1 / rate_hz, bar_line(parts, 1 / rate_hz))
+    return Pulse(1 / rate_hz, find_bar_line(parts, 1 / rate_hz))
 
 
-def onsets(parts: Sequence[MidiPart]) -> NDArray[np.float64]:
+def onset_times(parts: Sequence[MidiPart]) -> NDArray[np.float64]:
     """When something starts, evenly thinned out to some hundred times in order."""
     starts = np.unique([round(note.start_s, 3) for part in parts for note in part.notes])
     return starts[:: max(1, starts.size // _MOST_ONSETS)]
@@ -76,7 +76,7 @@ def coherence(starts: NDArray[np.float64], step_s: float) -> float:
     return float(np.abs(np.exp(2j * np.pi * starts / step_s).mean())) if starts.size else 0.0
 
 
-def bar_line(parts: Sequence[MidiPart], beat_s: float) -> float:
+def find_bar_line(parts: Sequence[MidiPart], beat_s: float) -> float:
     """The first bar of four beats: of its sixteenths, the one on which most and the longest notes start."""
     pitched = [note for part in parts if not part.is_drums for note in part.notes]
     notes = pitched or [note for part in parts for note in part.notes]

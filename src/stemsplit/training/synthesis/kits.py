@@ -11,10 +11,10 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.examples.augment import at_speed
-from stemsplit.training.synthesis.drum_synth import synthesised_hit
-from stemsplit.training.synthesis.effects import apply
-from stemsplit.training.synthesis.sampler import trimmed
+from stemsplit.training.examples.augment import change_speed
+from stemsplit.training.synthesis.drum_synth import synthesise_hit
+from stemsplit.training.synthesis.effects import apply_plugins
+from stemsplit.training.synthesis.sampler import trim_onset
 from stemsplit.types import FloatArray
 
 BRUSH = 31
@@ -87,7 +87,7 @@ class Drum:
         return self.sounds[int(place * len(self.sounds))]
 
 
-def true_piece(item: Item) -> str:
+def classify_piece(item: Item) -> str:
     """The piece of a kit that a hit is, whatever drawer the index keeps it in."""
     if re.search(_RIDE_BELL, item.instrument, re.IGNORECASE):
         return "ride_bell"
@@ -119,7 +119,7 @@ class Kits:
         for item in items:
             if item.kind == "hit" and item.piece:
                 label = re.sub(r"[\d_ ]+$", "", item.instrument)
-                self._families[true_piece(item)][(item.source, label)].append(item)
+                self._families[classify_piece(item)][(item.source, label)].append(item)
 
     def draw(self, rng: Generator, pieces: Iterable[str], *, machine: bool) -> dict[str, Drum]:
         """A kit of the pieces asked for, mostly from one maker.
@@ -135,38 +135,42 @@ class Kits:
         """
         sources = {s for families in self._families.values() for s, _ in families}
         favourite = str(rng.choice(sorted(sources))) if sources else ""
-        return {piece: self._drum(piece, favourite, rng, machine=machine) for piece in sorted(set(pieces))}
+        return {
+            piece: self._draw_drum(piece, favourite, rng, machine=machine) for piece in sorted(set(pieces))
+        }
 
-    def _drum(self, piece: str, favourite: str, rng: Generator, *, machine: bool) -> Drum:
-        sounds = self._strengths(piece, favourite, rng, machine=machine)
+    def _draw_drum(self, piece: str, favourite: str, rng: Generator, *, machine: bool) -> Drum:
+        sounds = self._draw_sounds(piece, favourite, rng, machine=machine)
         layers = {"snare": (0, 0, 1, 1, 2), "kick": (0, 0, 1), "clap": (0, 1)}.get(piece, (0,))
         for _ in range(int(rng.choice(layers))):
             second = "clap" if piece == "snare" and rng.random() < 0.25 else piece
-            others = self._strengths(second, "", rng, machine=bool(rng.random() < 0.5))
+            others = self._draw_sounds(second, "", rng, machine=bool(rng.random() < 0.5))
             gain = float(rng.uniform(0.25, 0.9))
-            sounds = [_sum(s, gain * others[i * len(others) // len(sounds)]) for i, s in enumerate(sounds)]
-        tone = _tone(piece, rng)
+            sounds = [
+                _add_padded(s, gain * others[i * len(others) // len(sounds)]) for i, s in enumerate(sounds)
+            ]
+        tone = _draw_tone(piece, rng)
         if piece == "hihat_closed" and rng.random() < 0.75:
-            sounds = _damped(sounds, float(np.exp(rng.uniform(np.log(0.02), np.log(0.12)))))
-        shaped = [_normalised(_faded(apply(sound, tone))) for sound in sounds]
+            sounds = _damp(sounds, float(np.exp(rng.uniform(np.log(0.02), np.log(0.12)))))
+        shaped = [_normalise(_fade_out(apply_plugins(sound, tone))) for sound in sounds]
         middle_db, spread_db = _LEVELS_DB.get(piece, _LEVELS_DB["percussion"])
         return Drum(tuple(shaped), float(middle_db + np.clip(rng.normal(0, spread_db), -8, 8)))
 
-    def _strengths(self, piece: str, favourite: str, rng: Generator, *, machine: bool) -> list[FloatArray]:
+    def _draw_sounds(self, piece: str, favourite: str, rng: Generator, *, machine: bool) -> list[FloatArray]:
         """Sounds of one piece from soft to loud."""
         keys = self._candidates(piece, favourite, rng, machine=machine)
         if not keys or (machine and rng.random() < 0.2):
-            sounds = [synthesised_hit(piece, rng)]
+            sounds = [synthesise_hit(piece, rng)]
         else:
             items = self._families[piece][keys[int(rng.integers(len(keys)))]]
             chosen = [items[i] for i in rng.permutation(len(items))[:_N_STRENGTHS]]
             recorded = [self._library.audio(item) for item in chosen]
-            sounds = [trimmed(x) for x in sorted(recorded, key=lambda x: float(np.abs(x).max(initial=0)))]
+            sounds = [trim_onset(x) for x in sorted(recorded, key=lambda x: float(np.abs(x).max(initial=0)))]
         speed = float(np.exp(np.clip(rng.normal(0, 0.07), -0.2, 0.2)))
-        sounds = [np.repeat(at_speed(s, speed), 3 - s.shape[0], axis=0)[:2] for s in sounds]
+        sounds = [np.repeat(change_speed(s, speed), 3 - s.shape[0], axis=0)[:2] for s in sounds]
         if len(sounds) == 1:  # a soft stroke is duller
             soft = pb.LowpassFilter(float(rng.uniform(2500, 7000)))
-            sounds = [_normalised(apply(sounds[0], [soft])), *sounds]
+            sounds = [_normalise(apply_plugins(sounds[0], [soft])), *sounds]
         return sounds
 
     def _candidates(
@@ -182,7 +186,7 @@ class Kits:
         return alike if alike and rng.random() < 0.85 else keys
 
 
-def _tone(piece: str, rng: Generator) -> list[pb.Plugin]:
+def _draw_tone(piece: str, rng: Generator) -> list[pb.Plugin]:
     """Equaliser of one microphone."""
     if piece == "kick":
         return [
@@ -205,24 +209,24 @@ def _tone(piece: str, rng: Generator) -> list[pb.Plugin]:
     ]
 
 
-def _sum(one: FloatArray, other: FloatArray) -> FloatArray:
+def _add_padded(one: FloatArray, other: FloatArray) -> FloatArray:
     n_samples = max(one.shape[1], other.shape[1])
     padded = [np.pad(each, ((0, 0), (0, n_samples - each.shape[1]))) for each in (one, other)]
     return np.asarray(padded[0] + padded[1], np.float32)
 
 
-def _normalised(sound: FloatArray) -> FloatArray:
+def _normalise(sound: FloatArray) -> FloatArray:
     return np.asarray(sound / max(1e-5, float(np.abs(sound).max(initial=0.0))), np.float32)
 
 
-def _damped(sounds: Sequence[FloatArray], time_s: float) -> list[FloatArray]:
+def _damp(sounds: Sequence[FloatArray], time_s: float) -> list[FloatArray]:
     """Dying away within some `time_s`, as cymbals pressed together do."""
     return [
         np.asarray(s * np.exp(-np.arange(s.shape[1]) / (time_s * SAMPLE_RATE)), np.float32) for s in sounds
     ]
 
 
-def _faded(sound: FloatArray) -> FloatArray:
+def _fade_out(sound: FloatArray) -> FloatArray:
     """With a soft end: recordings of cymbals stop before they have rung out."""
     n_fade = min(sound.shape[1] // 4, SAMPLE_RATE)
     out = sound.copy()

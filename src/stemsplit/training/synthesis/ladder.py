@@ -18,7 +18,7 @@ _BLOCK = 64  # e^(2 x 64 x 2.6), the most that the poles decay in one, is still 
 _PIECE = 128 * _BLOCK  # what is worked on at a time, small enough for a processor's cache
 
 
-def swept(waveform: FloatArray, cutoff_hz: Samples, *, resonance: float) -> FloatArray:
+def apply_ladder_filter(waveform: FloatArray, cutoff_hz: Samples, *, resonance: float) -> FloatArray:
     """A ladder filter that moves.
 
     Parameters
@@ -85,7 +85,9 @@ def _two_poles(sound: Samples, angles: _Angles, real: float, state: NDArray[np.c
     for channel, samples in enumerate(sound):
         fed = gain * np.pad(samples, (0, gain.size - samples.size)).reshape(gain.shape)
         reals, imags = np.cumsum(fed * angles.cosines, axis=1), np.cumsum(-fed * angles.sines, axis=1)
-        before, state[channel] = _carried(last, last * (reals[:, -1] + 1j * imags[:, -1]), state[channel])
+        before, state[channel] = _carry_states(
+            last, last * (reals[:, -1] + 1j * imags[:, -1]), state[channel]
+        )
         reals += before.real[:, None]
         imags += before.imag[:, None]
         heard = decay * (angles.cosines * imags + angles.sines * reals)
@@ -93,7 +95,7 @@ def _two_poles(sound: Samples, angles: _Angles, real: float, state: NDArray[np.c
     return out
 
 
-def _carried(
+def _carry_states(
     decays: NDArray[np.complex128], ends: NDArray[np.complex128], state: complex
 ) -> tuple[NDArray[np.complex128], complex]:
     """The state before every block, and after the last."""

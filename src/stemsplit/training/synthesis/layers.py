@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
-from stemsplit.training.synthesis.arrangement import Section, draw_sections, heard
+from stemsplit.training.synthesis.arrangement import Section, draw_sections, notes_in_sections
 from stemsplit.training.synthesis.figures import (
+    add_octaves,
     arpeggio,
-    line,
-    octaves,
+    held_chords,
+    melody_line,
     power_chords,
-    raised,
-    riff,
+    raise_octaves,
+    repeat_riff,
     stabs,
-    strummed,
-    sustained,
+    strums,
 )
 from stemsplit.training.synthesis.harmony import Chord, Pulse, find_chords
 from stemsplit.training.synthesis.midi import MidiPart, Note
@@ -27,7 +27,7 @@ VOICES = frozenset({52, 53, 54, 85, 91})
 UNPITCHED = frozenset({47, *range(112, 128)})
 
 # How often each kind of layer is drawn in a style; "parts" are MIDI parts as they are.
-STYLES: dict[str, dict[str, float]] = {
+ACCOMPANIMENT_STYLES: dict[str, dict[str, float]] = {
     "rock": {
         "power": 2,
         "crunch": 3,
@@ -110,7 +110,7 @@ _FAMILIES |= {
     "synth lead": range(80, 88),
     "pad": range(88, 96),
 }
-_CONFUSERS = ("solo", "solo", "lead", "synth lead")  # what a voice may be taken for
+_VOICE_LIKE = ("solo", "solo", "lead", "synth lead")  # what a voice may be taken for
 
 
 @dataclass(frozen=True)
@@ -128,15 +128,17 @@ def read_score(parts: Sequence[MidiPart], pulse: Pulse, length_s: float, rng: Ge
     """Chords of the parts over a beat, and sections drawn for them; bass notes go up by octaves."""
     pitched = [part for part in parts if part.program not in UNPITCHED]
     usable = [part for part in pitched if part.program not in VOICES]
-    chosen = [replace(part, notes=raised(part.notes)) for part in usable or pitched if part.notes]
+    chosen = [replace(part, notes=raise_octaves(part.notes)) for part in usable or pitched if part.notes]
     chords = find_chords(chosen, pulse, length_s=length_s, beats=int(rng.choice([2, 4, 4])))
     sections = draw_sections(rng, pulse, length_s)
     return LayerScore(tuple(chosen), pulse, tuple(chords), tuple(sections), length_s)
 
 
-def draw_style(rng: Generator) -> str:
-    """One of `STYLES`."""
-    return list(STYLES)[int(rng.choice(len(STYLES), p=np.array(_STYLE_WEIGHTS) / sum(_STYLE_WEIGHTS)))]
+def draw_accompaniment_style(rng: Generator) -> str:
+    """One of `ACCOMPANIMENT_STYLES`."""
+    return list(ACCOMPANIMENT_STYLES)[
+        int(rng.choice(len(ACCOMPANIMENT_STYLES), p=np.array(_STYLE_WEIGHTS) / sum(_STYLE_WEIGHTS)))
+    ]
 
 
 def draw_layers(style: dict[str, float], rng: Generator) -> list[tuple[str, float]]:
@@ -149,7 +151,7 @@ def draw_layers(style: dict[str, float], rng: Generator) -> list[tuple[str, floa
     entries = [float(rng.choice([0.0, 0.35], p=[0.7, 0.3])), *rng.uniform(0.1, 0.9, n_layers - 1)]
     layers = [(str(kind), float(entry)) for kind, entry in zip(drawn, entries, strict=True)]
     if rng.random() < 0.3:
-        layers.append((str(rng.choice(_CONFUSERS)), float(rng.uniform(0, 0.7))))
+        layers.append((str(rng.choice(_VOICE_LIKE)), float(rng.uniform(0, 0.7))))
     return layers
 
 
@@ -158,38 +160,40 @@ def layer_notes(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ...
     written = [part for part in score.parts if part.program in _FAMILIES.get(kind, ())]
     if written and rng.random() < 0.5:
         return written[int(rng.integers(len(written)))].notes
-    return _figure(kind, score, rng)
+    return _draw_figure(kind, score, rng)
 
 
-def _figure(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ...]:
+def _draw_figure(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ...]:
     chords, pulse, draw = score.chords, score.pulse, rng.random()
     if kind == "power":
         return power_chords(chords, pulse, rng)
     if kind in ("lead", "solo", "synth lead"):
         notes = (
-            _melody(score, rng) if draw < 0.4 else line(chords, pulse, rng, lowest=int(rng.integers(55, 68)))
+            _top_melody(score, rng)
+            if draw < 0.4
+            else melody_line(chords, pulse, rng, lowest=int(rng.integers(55, 68)))
         )
-        notes = riff(notes, chords) if rng.random() < 0.25 else notes
-        return octaves(notes) if kind == "lead" and rng.random() < 0.2 else notes
+        notes = repeat_riff(notes, chords) if rng.random() < 0.25 else notes
+        return add_octaves(notes) if kind == "lead" and rng.random() < 0.2 else notes
     if kind in ("skank", "brass") or (kind == "supersaw" and draw < 0.4):
         return stabs(chords, pulse, rng)
     if kind in ("arpeggio", "chip", "bell") or (kind in ("clean", "acoustic", "piano") and draw < 0.35):
         return arpeggio(chords, pulse, rng, lowest=int(rng.integers(52, 72)))
     if kind in ("pad", "strings", "organ", "supersaw"):
-        return sustained(chords, rng) if draw < 0.8 else stabs(chords, pulse, rng)
-    return strummed(chords, pulse, rng)
+        return held_chords(chords, rng) if draw < 0.8 else stabs(chords, pulse, rng)
+    return strums(chords, pulse, rng)
 
 
-def heard_parts(score: LayerScore, entry: float, rng: Generator) -> list[MidiPart]:
+def parts_in_sections(score: LayerScore, entry: float, rng: Generator) -> list[MidiPart]:
     """One to four of the fullest parts, where the layer enters."""
     ordered = sorted(score.parts, key=lambda part: -len(part.notes))[: int(rng.integers(1, 5))]
-    parts = [replace(part, notes=heard(part.notes, score.sections, entry)) for part in ordered]
+    parts = [replace(part, notes=notes_in_sections(part.notes, score.sections, entry)) for part in ordered]
     # An overdriven guitar of the soundfont would go unmarked: a clean one plays it.
     plain = [replace(part, program=27) if part.program in DRIVEN else part for part in parts]
     return [part for part in plain if part.notes]
 
 
-def _melody(score: LayerScore, rng: Generator) -> tuple[Note, ...]:
+def _top_melody(score: LayerScore, rng: Generator) -> tuple[Note, ...]:
     """The highest notes of one of the parts, one at a time."""
     if not score.parts:
         return ()

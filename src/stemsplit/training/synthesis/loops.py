@@ -7,8 +7,8 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.examples.augment import at_speed
-from stemsplit.training.synthesis.harmony import coherence, onsets
+from stemsplit.training.examples.augment import change_speed
+from stemsplit.training.synthesis.harmony import coherence, onset_times
 from stemsplit.training.synthesis.midi import MidiPart
 from stemsplit.training.synthesis.sampler import add_at
 from stemsplit.types import FloatArray
@@ -21,7 +21,7 @@ def loop_items(items: Sequence[Item]) -> list[Item]:
     return [item for item in items if item.kind in _KINDS and item.duration_s > 0.5]
 
 
-def pulse_s(part: MidiPart) -> float:
+def half_bar_s(part: MidiPart) -> float:
     """Two beats of a drum part: the usual distance of its backbeats, 0.5 to 2 s."""
     snares = [note.start_s for note in part.notes if note.pitch in (37, 38, 39, 40) and note.velocity > 80]
     gaps = np.diff(np.array(snares))
@@ -32,7 +32,7 @@ def pulse_s(part: MidiPart) -> float:
     while pulse > 1.6:
         pulse /= 2
     # A hand that is 5 ms off would have the loop off by half a sixteenth at the end of a song.
-    starts = onsets([part])
+    starts = onset_times([part])
     near = pulse * np.linspace(0.98, 1.02, 161)
     return float(max(near, key=lambda each: coherence(starts, each / 8))) if starts.size else pulse
 
@@ -48,20 +48,22 @@ def play_loop(library: Library, item: Item, part: MidiPart, *, length_s: float, 
     recorded = library.audio(item)
     sound = np.repeat(recorded, 3 - recorded.shape[0], axis=0)[:2]
     duration_s = sound.shape[1] / SAMPLE_RATE
-    pulse = pulse_s(part)
+    pulse = half_bar_s(part)
     n_pulses = max(1, round(duration_s / pulse))
     speed = duration_s / (n_pulses * pulse)
-    sound = at_speed(sound, float(np.clip(speed, 0.6, 1.6)))
+    sound = change_speed(sound, float(np.clip(speed, 0.6, 1.6)))
     turn = round(n_pulses * pulse * SAMPLE_RATE)
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     sliced = rng.random() < 0.4
     for start in range(0, out.shape[1], turn):
         piece = sound[:, :turn]
-        add_at(out, _sliced(piece, 4 * n_pulses, rng) if sliced and rng.random() < 0.7 else piece, start)
+        add_at(
+            out, _shuffle_slices(piece, 4 * n_pulses, rng) if sliced and rng.random() < 0.7 else piece, start
+        )
     return out
 
 
-def _sliced(sound: FloatArray, n_slices: int, rng: Generator) -> FloatArray:
+def _shuffle_slices(sound: FloatArray, n_slices: int, rng: Generator) -> FloatArray:
     """The loop's eighths in an order that keeps most of them in place."""
     size = sound.shape[1] // max(1, n_slices)
     if size < 1000:

@@ -14,7 +14,7 @@ _SHORTEST_S = 0.09
 _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 
 
-def one_voice(notes: Sequence[Note], middle: float) -> list[Note]:
+def make_monophonic(notes: Sequence[Note], middle: float) -> list[Note]:
     """A melody for one voice: one note at a time, moved by octaves to the middle of its range.
 
     Notes are held to the next where it is near. What lies a tenth or more from the middle is folded back.
@@ -37,7 +37,7 @@ def one_voice(notes: Sequence[Note], middle: float) -> list[Note]:
     return out
 
 
-def phrased(notes: Sequence[Note], beat_s: float, rng: Generator) -> list[list[Note]]:
+def split_phrases(notes: Sequence[Note], beat_s: float, rng: Generator) -> list[list[Note]]:
     """Phrases of 4 to 16 notes with rests between, now a breath, now some bars.
 
     A rest eats the notes that it covers; it is a musical length, in beats of the song.
@@ -102,20 +102,20 @@ def pitch_curve(
     return np.asarray(pitch, np.float32)
 
 
-def scale_of(pitches: FloatArray, weights: FloatArray | None = None) -> frozenset[int]:
+def find_scale(pitches: FloatArray, weights: FloatArray | None = None) -> frozenset[int]:
     """The major scale, as pitch classes, that most of these MIDI pitches lie in."""
     counts = np.bincount(np.rint(pitches).astype(int) % 12, weights, minlength=12)
     best = max(range(12), key=lambda root: sum(counts[(root + step) % 12] for step in _MAJOR))
     return frozenset((best + step) % 12 for step in _MAJOR)
 
 
-def quantised(pitch: FloatArray, scale: frozenset[int]) -> FloatArray:
+def quantise_pitch(pitch: FloatArray, scale: frozenset[int]) -> FloatArray:
     """The nearest note of a scale for each pitch."""
     notes = np.array([each for each in range(128) if each % 12 in scale])
     return np.asarray(notes[np.abs(pitch[:, None] - notes).argmin(1)], np.float32)
 
 
-def interval(pitch: FloatArray, scale: frozenset[int], steps: int) -> FloatArray:
+def scale_intervals(pitch: FloatArray, scale: frozenset[int], steps: int) -> FloatArray:
     """Semitones from each pitch to the note `steps` further in the scale; an octave is 7 steps."""
     notes = np.array([each for each in range(-24, 152) if each % 12 in scale])
     nearest = np.abs(pitch[:, None] - notes).argmin(1)

@@ -51,7 +51,7 @@ class MidiPart:
         ]
         return replace(self, notes=tuple(notes))
 
-    def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "MidiPart":
+    def transform(self, *, semitones: int = 0, stretch: float = 1.0) -> "MidiPart":
         """Transposed (not drums) and stretched in time."""
         shift = 0 if self.is_drums else semitones
         notes = [
@@ -81,13 +81,13 @@ class Pattern:
         beats_s = tuple(beat_s - start_s for beat_s in self.beats_s)
         return replace(self, parts=tuple(part for part in parts if part.notes), beats_s=beats_s)
 
-    def changed(self, *, semitones: int = 0, stretch: float = 1.0) -> "Pattern":
+    def transform(self, *, semitones: int = 0, stretch: float = 1.0) -> "Pattern":
         """Transposed and stretched."""
-        parts = tuple(part.changed(semitones=semitones, stretch=stretch) for part in self.parts)
+        parts = tuple(part.transform(semitones=semitones, stretch=stretch) for part in self.parts)
         beats_s = tuple(beat_s * stretch for beat_s in self.beats_s)
         return replace(self, parts=parts, tempo=self.tempo / stretch, beats_s=beats_s)
 
-    def steadied(self) -> "Pattern":
+    def with_constant_tempo(self) -> "Pattern":
         """At one tempo, as to a click: the one that is usual among its notes; zero stays where it is."""
         starts = np.array([note.start_s for part in self.parts for note in part.notes])
         beats = np.array(self.beats_s)
@@ -133,14 +133,14 @@ def read_pattern(archive: Path, name: str) -> Pattern:
     """Read one MIDI file out of a zip archive."""
     with zipfile.ZipFile(archive) as file:
         midi = mido.MidiFile(file=io.BytesIO(file.read(name)), clip=True)
-    tracks = [(track.name, list(_timed(track))) for track in midi.tracks]
-    clock = _Clock(midi.ticks_per_beat, (event for _, events in tracks for event in events))
+    tracks = [(track.name, list(_with_ticks(track))) for track in midi.tracks]
+    clock = _TempoMap(midi.ticks_per_beat, (event for _, events in tracks for event in events))
     parts = [part for title, events in tracks for part in _parts(title, events, clock)]
     last = max((tick for _, events in tracks for tick, _ in events), default=0)
     return Pattern(name, tuple(parts), clock.tempo, clock.beats(last))
 
 
-class _Clock:
+class _TempoMap:
     """Ticks to seconds, through every change of tempo."""
 
     def __init__(self, ticks_per_beat: int, events: Iterable[tuple[int, mido.Message]]) -> None:
@@ -163,14 +163,14 @@ class _Clock:
         return tuple(self.seconds(tick) for tick in range(0, last + 2 * step, step))
 
 
-def _timed(track: Iterable[mido.Message]) -> Iterable[tuple[int, mido.Message]]:
+def _with_ticks(track: Iterable[mido.Message]) -> Iterable[tuple[int, mido.Message]]:
     tick = 0
     for event in track:
         tick += event.time
         yield tick, event
 
 
-def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _Clock) -> list[MidiPart]:
+def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _TempoMap) -> list[MidiPart]:
     """One part per channel and program of a track."""
     notes: dict[int, list[Note]] = defaultdict(list)
     programs: dict[int, int] = defaultdict(int)

@@ -16,14 +16,14 @@ _RETURN_S = 0.004
 _BLOCK_SAMPLES = 256
 
 
-def delayed(waveform: FloatArray, delay_samples: NDArray[np.float64]) -> FloatArray:
+def apply_delay_curve(waveform: FloatArray, delay_samples: NDArray[np.float64]) -> FloatArray:
     """Each sample as it was `delay_samples` before: what changes the delay changes the pitch."""
     places = np.arange(waveform.shape[1]) - delay_samples
     known = np.arange(waveform.shape[1])
     return np.stack([np.interp(places, known, row) for row in waveform]).astype(np.float32)
 
 
-def at_pitch_curve(waveform: FloatArray, semitones: NDArray[np.float64], notes: Sequence[Note]) -> FloatArray:
+def bend_to_curve(waveform: FloatArray, semitones: NDArray[np.float64], notes: Sequence[Note]) -> FloatArray:
     """Bend by a curve of semitones around zero.
 
     Time that a bend loses stays lost until the next note, whose beginning is in time again: the two are
@@ -36,7 +36,7 @@ def at_pitch_curve(waveform: FloatArray, semitones: NDArray[np.float64], notes: 
     lag = lost - np.repeat(lost[starts], np.diff(starts, append=n_samples))
     to_next = np.repeat(np.append(starts[1:], 2 * n_samples), np.diff(starts, append=n_samples))
     share = np.minimum(1, (to_next - np.arange(n_samples)) / (_RETURN_S * SAMPLE_RATE))
-    return np.asarray(share * delayed(waveform, lag) + (1 - share) * waveform, np.float32)
+    return np.asarray(share * apply_delay_curve(waveform, lag) + (1 - share) * waveform, np.float32)
 
 
 def vibrato_curve(
@@ -55,7 +55,7 @@ def vibrato_curve(
     return curve
 
 
-def bent(waveform: FloatArray, notes: Sequence[Note], rng: Generator) -> FloatArray:
+def bend_notes(waveform: FloatArray, notes: Sequence[Note], rng: Generator) -> FloatArray:
     """Vibrato on long notes; some notes are bent up to from one or two semitones below."""
     curve = vibrato_curve(notes, waveform.shape[1], rng, depth=float(rng.uniform(0.2, 0.6)))
     for note in notes:
@@ -65,10 +65,10 @@ def bent(waveform: FloatArray, notes: Sequence[Note], rng: Generator) -> FloatAr
             rise = -rng.choice([1.0, 2.0]) * np.cos(np.linspace(0, np.pi / 2, n_bend)) ** 2
             stop = min(curve.size, start + n_bend)
             curve[start:stop] += rise[: max(0, stop - start)]
-    return at_pitch_curve(waveform, curve, notes)
+    return bend_to_curve(waveform, curve, notes)
 
 
-def tremolo(rng: Generator, waveform: FloatArray) -> FloatArray:
+def apply_tremolo(rng: Generator, waveform: FloatArray) -> FloatArray:
     """The level swings four to eight times a second; now and then from left to right."""
     time_s = np.arange(waveform.shape[1]) / SAMPLE_RATE
     depth, rate_hz = rng.uniform(0.2, 0.8), rng.uniform(3.5, 8)
@@ -78,7 +78,7 @@ def tremolo(rng: Generator, waveform: FloatArray) -> FloatArray:
     return np.asarray(waveform * np.stack(gains), np.float32)
 
 
-def wah(
+def apply_wah(
     waveform: FloatArray, rate_hz: float, *, low_hz: float = 400.0, high_hz: float = 2200.0
 ) -> FloatArray:
     """A resonant band that goes up and down: a wah pedal played evenly."""
@@ -92,7 +92,7 @@ def wah(
     return out + 0.3 * waveform
 
 
-def rotary(rng: Generator, waveform: FloatArray) -> FloatArray:
+def apply_rotary(rng: Generator, waveform: FloatArray) -> FloatArray:
     """A rotary loudspeaker: level, pitch and place of the horn go round, slowly or fast, in stereo."""
     n_samples = waveform.shape[1]
     slow_hz, fast_hz = rng.uniform(0.6, 1.0), rng.uniform(5.5, 7.2)
@@ -104,15 +104,15 @@ def rotary(rng: Generator, waveform: FloatArray) -> FloatArray:
     mono = waveform.mean(0, keepdims=True)
     depth, swing = rng.uniform(8, 22), rng.uniform(0.15, 0.4)
     sides = [
-        delayed(mono, 30 + depth * np.sin(turn + angle)) * (1 + swing * np.cos(turn + angle))
+        apply_delay_curve(mono, 30 + depth * np.sin(turn + angle)) * (1 + swing * np.cos(turn + angle))
         for angle in (0.0, rng.uniform(1.2, 2.4))
     ]
     return np.concatenate(sides).astype(np.float32)
 
 
-def wow(rng: Generator, waveform: FloatArray) -> FloatArray:
+def apply_wow(rng: Generator, waveform: FloatArray) -> FloatArray:
     """A tape or a record that runs unevenly."""
     time_s = np.arange(waveform.shape[1]) / SAMPLE_RATE
     slow = rng.uniform(20, 120) * np.sin(2 * np.pi * (rng.uniform(0.3, 1.2) * time_s + rng.random()))
     flutter = rng.uniform(0.5, 4) * np.sin(2 * np.pi * (rng.uniform(5, 10) * time_s + rng.random()))
-    return delayed(waveform, 130 + slow + flutter)
+    return apply_delay_curve(waveform, 130 + slow + flutter)

@@ -9,26 +9,26 @@ from scipy.ndimage import uniform_filter1d
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.synthesis.arrangement import Section, heard
-from stemsplit.training.synthesis.bus import accompaniment_bus
-from stemsplit.training.synthesis.effects import ducked
-from stemsplit.training.synthesis.ensemble import Ensemble, riser
-from stemsplit.training.synthesis.guitars import Guitarist, Tone
+from stemsplit.training.synthesis.arrangement import Section, notes_in_sections
+from stemsplit.training.synthesis.bus import apply_accompaniment_bus
+from stemsplit.training.synthesis.effects import duck
+from stemsplit.training.synthesis.ensemble import EnsembleRenderer, riser
+from stemsplit.training.synthesis.guitars import GuitarRenderer, GuitarTone
 from stemsplit.training.synthesis.harmony import Pulse
 from stemsplit.training.synthesis.layers import (
-    STYLES,
+    ACCOMPANIMENT_STYLES,
     VOICES,
     LayerScore,
+    draw_accompaniment_style,
     draw_layers,
-    draw_style,
-    heard_parts,
     layer_notes,
+    parts_in_sections,
     read_score,
 )
 from stemsplit.training.synthesis.midi import MidiPart
 from stemsplit.types import FloatArray
 
-__all__ = ["BASSES", "VOICES", "OtherMaker", "at_loudness"]
+__all__ = ["BASSES", "VOICES", "OtherRenderer", "normalise_loudness"]
 
 BASSES = range(32, 40)
 # Loudness of a kind of layer, dB.
@@ -45,58 +45,61 @@ _LEVELS_DB |= {
 _DISTORTED = frozenset({"crunch", "high gain"})
 
 
-class OtherMaker:
+class OtherRenderer:
     """Renders accompaniment stems; `items` are the notes that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
         self._rooms = rooms
-        self._guitarist = Guitarist(library, items, rooms)
-        self._ensemble = Ensemble(library, items, rooms)
+        self._guitarist = GuitarRenderer(library, items, rooms)
+        self._ensemble = EnsembleRenderer(library, items, rooms)
 
     def render(
         self, parts: Sequence[MidiPart], pulse: Pulse, *, length_s: float, rng: Generator
     ) -> RenderedStem:
         """Arrange and play the parts to the beat of the song, as they leave the accompaniment's bus."""
         score = read_score(parts, pulse, length_s, rng)
-        style = draw_style(rng)
+        style = draw_accompaniment_style(rng)
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         ingredients: set[str] = set()
-        for kind, entry in draw_layers(STYLES[style], rng):
-            layer, tone = self._layer(kind, entry, score, rng)
+        for kind, entry in draw_layers(ACCOMPANIMENT_STYLES[style], rng):
+            layer, tone = self._render_layer(kind, entry, score, rng)
             if tone is not None and tone.sound in _DISTORTED and layer.any():
                 ingredients.add("distortion")
             level_db = _LEVELS_DB.get(kind, 0) + rng.normal(0, 2.5)
-            out += at_loudness(layer, level_db - 20)
-        out *= _dynamics(score.sections, out.shape[1], rng)
+            out += normalise_loudness(layer, level_db - 20)
+        out *= _draw_dynamics(score.sections, out.shape[1], rng)
         if style == "electronic" and rng.random() < 0.6:
             beats_s = score.pulse.grid(1, length_s)
             depth, release_s = (
                 float(rng.uniform(0.3, 0.95)),
                 score.pulse.beat_s * float(rng.uniform(0.1, 0.4)),
             )
-            out = ducked(out, beats_s, depth=depth, release_s=release_s)
-        return RenderedStem(accompaniment_bus(rng, out, self._rooms), tuple(sorted(ingredients)))
+            out = duck(out, beats_s, depth=depth, release_s=release_s)
+        return RenderedStem(apply_accompaniment_bus(rng, out, self._rooms), tuple(sorted(ingredients)))
 
-    def _layer(
+    def _render_layer(
         self, kind: str, entry: float, score: LayerScore, rng: Generator
-    ) -> tuple[FloatArray, Tone | None]:
+    ) -> tuple[FloatArray, GuitarTone | None]:
         """One layer, silent where it does not enter; and the tone of a guitar."""
         if kind == "riser":
-            return self._risers(score, rng), None
+            return self._render_risers(score, rng), None
         if kind == "texture":
             sound = self._ensemble.texture(score.pulse, length_s=score.length_s, rng=rng)
-            return _gated(sound, score.sections, entry), None
+            return _gate(sound, score.sections, entry), None
         if kind == "parts":
-            parts = heard_parts(score, entry, rng)
+            parts = parts_in_sections(score, entry, rng)
             return self._ensemble.parts(parts, length_s=score.length_s, rng=rng), None
-        notes, tone = heard(layer_notes(kind, score, rng), score.sections, entry), _draw_tone(kind, rng)
+        notes, tone = (
+            notes_in_sections(layer_notes(kind, score, rng), score.sections, entry),
+            _draw_tone(kind, rng),
+        )
         if not notes:
             return np.zeros((2, round(score.length_s * SAMPLE_RATE)), np.float32), None
         if tone is not None:
             return self._guitarist.render(notes, tone, length_s=score.length_s, rng=rng), tone
         return self._ensemble.render(kind, notes, length_s=score.length_s, rng=rng), None
 
-    def _risers(self, score: LayerScore, rng: Generator) -> FloatArray:
+    def _render_risers(self, score: LayerScore, rng: Generator) -> FloatArray:
         out = np.zeros((2, round(score.length_s * SAMPLE_RATE)), np.float32)
         for section in score.sections[1:]:
             start_s = max(0.0, section.start_s - score.pulse.beat_s * float(rng.choice([4, 8])))
@@ -104,7 +107,7 @@ class OtherMaker:
         return out
 
 
-def at_loudness(waveform: FloatArray, level_db: float) -> FloatArray:
+def normalise_loudness(waveform: FloatArray, level_db: float) -> FloatArray:
     """Scaled to a root mean square of `level_db` over what sounds, pauses left out."""
     n_blocks = waveform.shape[1] // 2048
     if not n_blocks:
@@ -116,35 +119,35 @@ def at_loudness(waveform: FloatArray, level_db: float) -> FloatArray:
     return waveform * np.float32(10 ** (level_db / 20) / np.sqrt(sounding.mean()))
 
 
-def _draw_tone(kind: str, rng: Generator) -> Tone | None:
+def _draw_tone(kind: str, rng: Generator) -> GuitarTone | None:
     """How a guitar layer sounds; none for what is no guitar."""
     is_doubled = bool(rng.random() < 0.7)
     tones = {
-        "power": Tone("high gain", is_doubled=True),
-        "crunch": Tone("crunch", is_doubled=is_doubled),
-        "clean": Tone("clean", is_doubled=bool(rng.random() < 0.3)),
-        "skank": Tone("clean"),
-        "acoustic": Tone("acoustic", is_doubled=is_doubled),
-        "lead": Tone("high gain" if rng.random() < 0.6 else "crunch", is_lead=True),
+        "power": GuitarTone("high gain", is_doubled=True),
+        "crunch": GuitarTone("crunch", is_doubled=is_doubled),
+        "clean": GuitarTone("clean", is_doubled=bool(rng.random() < 0.3)),
+        "skank": GuitarTone("clean"),
+        "acoustic": GuitarTone("acoustic", is_doubled=is_doubled),
+        "lead": GuitarTone("high gain" if rng.random() < 0.6 else "crunch", is_lead=True),
     }
     return tones.get(kind)
 
 
-def _dynamics(sections: Sequence[Section], n_samples: int, rng: Generator) -> FloatArray:
+def _draw_dynamics(sections: Sequence[Section], n_samples: int, rng: Generator) -> FloatArray:
     """Quiet sections are played and mixed more quietly: a gain per sample."""
     range_db = float(rng.uniform(0, 14))
     gain_db = np.zeros(n_samples)
     for section in sections:
         piece = slice(round(section.start_s * SAMPLE_RATE), round(section.end_s * SAMPLE_RATE))
-        gain_db[piece] = range_db * (section.fullness - 1)
+        gain_db[piece] = range_db * (section.density - 1)
     smooth = uniform_filter1d(gain_db, SAMPLE_RATE // 4, mode="nearest")
     return np.asarray(10 ** (smooth / 20), np.float32)
 
 
-def _gated(waveform: FloatArray, sections: Sequence[Section], entry: float) -> FloatArray:
+def _gate(waveform: FloatArray, sections: Sequence[Section], entry: float) -> FloatArray:
     """Only the sections that are full enough, faded in and out."""
     gain = np.zeros(waveform.shape[1], np.float32)
     for section in sections:
-        if section.fullness >= entry:
+        if section.density >= entry:
             gain[round(section.start_s * SAMPLE_RATE) : round(section.end_s * SAMPLE_RATE)] = 1
     return np.asarray(waveform * uniform_filter1d(gain, 1024, mode="nearest"), np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.examples.augment import at_speed
+from stemsplit.training.examples.augment import change_speed
 from stemsplit.training.synthesis.midi import Note
 from stemsplit.training.synthesis.sampler import add_at
 from stemsplit.types import FloatArray
@@ -66,7 +66,7 @@ def pluck(string: PluckedString, pitch: int, *, length_s: float, rng: Generator)
         burst = keep * ((1 - string.damping) * burst + string.damping * np.roll(burst, 1))
     # A damped loop is longer by `damping` samples; both are put right by the speed of playing.
     speed = _OVERSAMPLING * (n_period + string.damping) / period
-    sound = at_speed(rounds.reshape(1, -1).astype(np.float32), speed)[:, : round(length_s * SAMPLE_RATE)]
+    sound = change_speed(rounds.reshape(1, -1).astype(np.float32), speed)[:, : round(length_s * SAMPLE_RATE)]
     return sound / max(1e-6, float(np.abs(sound).max(initial=0.0)))
 
 

@@ -9,7 +9,7 @@ from numpy.random import Generator
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.examples.augment import at_speed
+from stemsplit.training.examples.augment import change_speed
 from stemsplit.training.synthesis.midi import Note
 from stemsplit.types import FloatArray
 
@@ -35,7 +35,7 @@ class Instrument:
         """A note at the nearest pitch there is, and the pitch at which it really sounds."""
         choices = self.notes[min(self.notes, key=lambda each: (abs(each - pitch), each))]
         item = choices[int(rng.integers(len(choices)))]
-        return item, true_pitch(item)
+        return item, sounding_pitch(item)
 
     @property
     def n_pitches(self) -> int:
@@ -43,7 +43,7 @@ class Instrument:
         return len(self.notes)
 
 
-def true_pitch(item: Item) -> float:
+def sounding_pitch(item: Item) -> float:
     """The pitch of a note as measured, where the index knows no better than its key."""
     assert item.pitch is not None
     return item.pitch + _SHARP_CENTS.get(item.instrument, 0.0) / 100
@@ -54,7 +54,7 @@ def collect_instruments(items: Sequence[Item], *, min_pitches: int = 5) -> list[
     grouped: dict[str, dict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if item.pitch is not None:
-            grouped[f"{item.source} {item.instrument}"][round(true_pitch(item))].append(item)
+            grouped[f"{item.source} {item.instrument}"][round(sounding_pitch(item))].append(item)
     instruments = [Instrument(name, dict(notes)) for name, notes in sorted(grouped.items())]
     return [each for each in instruments if each.n_pitches >= min_pitches]
 
@@ -80,7 +80,7 @@ def play(
     for note in notes:
         key = (note.pitch, int(rng.integers(2)))
         if key not in sounds:
-            sounds[key] = _pitched(library, instrument, note.pitch, rng)
+            sounds[key] = _resample_to(library, instrument, note.pitch, rng)
         sound = sounds[key][:, : round((note.length_s + release_s) * SAMPLE_RATE)].copy()
         _fade_out(sound, round(release_s * SAMPLE_RATE))
         add_at(out, sound * (note.velocity / 127) ** 1.5, round(note.start_s * SAMPLE_RATE))
@@ -95,7 +95,7 @@ def add_at(out: FloatArray, sound: FloatArray, start: int) -> None:
         out[:, start:stop] += sound[:, : stop - start]
 
 
-def trimmed(sound: FloatArray) -> FloatArray:
+def trim_onset(sound: FloatArray) -> FloatArray:
     """Without what stands before the attack, at peak one."""
     peak = float(np.abs(sound).max(initial=0.0))
     if peak < 1e-5:
@@ -104,9 +104,9 @@ def trimmed(sound: FloatArray) -> FloatArray:
     return sound[:, max(0, first - 64) :] / peak
 
 
-def _pitched(library: Library, instrument: Instrument, pitch: int, rng: Generator) -> FloatArray:
+def _resample_to(library: Library, instrument: Instrument, pitch: int, rng: Generator) -> FloatArray:
     item, found = instrument.nearest(rng, pitch)
-    return trimmed(at_speed(library.audio(item), 2 ** ((pitch - found) / 12)))
+    return trim_onset(change_speed(library.audio(item), 2 ** ((pitch - found) / 12)))
 
 
 def _fade_out(sound: FloatArray, n_samples: int) -> None:

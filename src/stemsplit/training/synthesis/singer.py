@@ -7,9 +7,9 @@ import numpy as np
 from numpy.random import Generator
 from scipy.ndimage import gaussian_filter1d
 
-from stemsplit.training.synthesis.melody import pitch_curve, quantised, scale_of
+from stemsplit.training.synthesis.melody import find_scale, pitch_curve, quantise_pitch
 from stemsplit.training.synthesis.midi import Note
-from stemsplit.training.synthesis.singing import FRAME_S, SILENCE, Frames
+from stemsplit.training.synthesis.singing import FRAME_S, SILENCE, VoiceFrames
 from stemsplit.training.synthesis.syllables import Syllable
 from stemsplit.types import FloatArray
 
@@ -55,7 +55,7 @@ class Singer:
     is_tuned: bool = False
 
     @classmethod
-    def drawn(cls, rng: Generator, spoken: float, *, is_sung: bool) -> "Singer":
+    def draw(cls, rng: Generator, spoken: float, *, is_sung: bool) -> "Singer":
         """A singer out of a voice whose own pitch is `spoken`; people sing higher than they speak."""
         formants = float(np.clip(np.exp(rng.normal(0, 0.1)), 0.8, 1.25))
         # a light voice has less room above it: few songs lie where its highest notes are
@@ -80,7 +80,7 @@ class Singer:
 
     def sing(
         self, syllables: Sequence[Syllable], notes: Sequence[Note], rng: Generator
-    ) -> tuple[Frames, float]:
+    ) -> tuple[VoiceFrames, float]:
         """Sing one phrase.
 
         Vowels begin on the notes and fill them; consonants keep their length and come before.
@@ -102,35 +102,35 @@ class Singer:
         starts_s = notes[0].start_s - _LEAD_IN * FRAME_S
         origin = [Note(n.start_s - starts_s, n.length_s, n.pitch, n.velocity) for n in notes]
         lyrics = _set_to_notes(syllables, origin, self.melisma, rng)
-        frames, levels_db = _laid_out(lyrics, _frame(origin[-1].start_s + origin[-1].length_s) + _TAIL)
+        frames, levels_db = _lay_out(lyrics, _frame(origin[-1].start_s + origin[-1].length_s) + _TAIL)
         pitch = pitch_curve(
             origin, frames.n_frames, glide_s=self.glide_s, drift_cents=self.drift_cents, vibrato=self.vibrato,
             scoop=0.0 if self.is_tuned or rng.random() < 0.5 else float(rng.uniform(0.3, 2)), rng=rng,
         )  # fmt: skip
         frames = frames.with_pitch(440 * 2 ** ((pitch - 69) / 12)).with_formants(self.formants)
-        frames = frames.with_breath(self.breath).tilted(self.brightness_db)
+        frames = frames.with_breath(self.breath).tilt(self.brightness_db)
         swell_db = gaussian_filter1d(rng.normal(0, 1, frames.n_frames), 30) * 9 + levels_db
         louder = (swell_db * np.log(10) / 10).astype(np.float32)[:, None]
-        return Frames(frames.pitch_hz, frames.log_power + louder, frames.aperiodicity), starts_s
+        return VoiceFrames(frames.pitch_hz, frames.log_power + louder, frames.aperiodicity), starts_s
 
 
-def tuned(frames: Frames) -> Frames:
+def correct_pitch(frames: VoiceFrames) -> VoiceFrames:
     """The pitch of a voice forced onto the notes of its scale, as an effect."""
     voiced = frames.pitch_hz > 0
     if not voiced.any():
         return frames
     pitch = midi_pitch(frames)
-    notes = quantised(pitch, scale_of(pitch[voiced]))
+    notes = quantise_pitch(pitch, find_scale(pitch[voiced]))
     return frames.with_pitch(440 * 2 ** ((gaussian_filter1d(notes, 1.5) - 69) / 12))
 
 
-def monotone(frames: Frames, pitch: float) -> Frames:
+def flatten_pitch(frames: VoiceFrames, pitch: float) -> VoiceFrames:
     """A robot: one pitch throughout, consonants too, and hardly any air, as from a vocoder."""
     held = np.full(frames.n_frames, 440 * 2 ** ((pitch - 69) / 12), np.float32)
-    return Frames(held, frames.log_power, np.asarray(frames.aperiodicity * 0.3, np.float32))
+    return VoiceFrames(held, frames.log_power, np.asarray(frames.aperiodicity * 0.3, np.float32))
 
 
-def midi_pitch(frames: Frames) -> FloatArray:
+def midi_pitch(frames: VoiceFrames) -> FloatArray:
     """MIDI pitch of each frame; what is unvoiced continues its neighbours."""
     voiced = np.flatnonzero(frames.pitch_hz > 0)
     if not voiced.size:
@@ -140,7 +140,7 @@ def midi_pitch(frames: Frames) -> FloatArray:
 
 
 @dataclass(frozen=True)
-class _Sung:
+class _SungSyllable:
     """A syllable and the frames of its notes; `level_db` against the others."""
 
     syllable: Syllable
@@ -155,25 +155,25 @@ def _frame(time_s: float) -> int:
 
 def _set_to_notes(
     syllables: Sequence[Syllable], notes: Sequence[Note], melisma: float, rng: Generator
-) -> list[_Sung]:
+) -> list[_SungSyllable]:
     """A syllable for each note, but for those that stay on the vowel before."""
-    out: list[_Sung] = []
+    out: list[_SungSyllable] = []
     for number, note in enumerate(notes):
         start, stop = _frame(note.start_s), _frame(note.start_s + note.length_s)
         if out and start - out[-1].stop < 8 and rng.random() < melisma:
             last = out.pop()
-            out.append(_Sung(last.syllable, last.start, stop, last.level_db))
+            out.append(_SungSyllable(last.syllable, last.start, stop, last.level_db))
             continue
         level_db = (note.velocity - 90) / 15 + float(rng.normal(0, 0.8))
-        out.append(_Sung(syllables[number % len(syllables)], start, stop, level_db))
+        out.append(_SungSyllable(syllables[number % len(syllables)], start, stop, level_db))
     return out
 
 
-def _laid_out(lyrics: Sequence[_Sung], n_frames: int) -> tuple[Frames, FloatArray]:
+def _lay_out(lyrics: Sequence[_SungSyllable], n_frames: int) -> tuple[VoiceFrames, FloatArray]:
     """The syllables on the time line, and the level of each frame in decibels."""
     unique = {id(sung.syllable): sung.syllable for sung in lyrics}
     firsts = dict(zip(unique, np.cumsum([0, *(s.frames.n_frames for s in unique.values())]), strict=False))
-    source = Frames(
+    source = VoiceFrames(
         *(np.concatenate([getattr(s.frames, part) for s in unique.values()])
           for part in ("pitch_hz", "log_power", "aperiodicity"))
     )  # fmt: skip
@@ -186,10 +186,12 @@ def _laid_out(lyrics: Sequence[_Sung], n_frames: int) -> tuple[Frames, FloatArra
         places[begin:stop] = firsts[id(sung.syllable)] + local
         levels_db[begin:stop] = sung.level_db
         cuts.append(begin)
-    return _joined(source.at(places), levels_db, cuts), gaussian_filter1d(_faded(levels_db), 1.5)
+    return _cross_fade_envelopes(source.at(places), levels_db, cuts), gaussian_filter1d(
+        _fade_levels(levels_db), 1.5
+    )
 
 
-def _spread(sung: _Sung, following: _Sung | None, n_frames: int) -> tuple[int, FloatArray]:
+def _spread(sung: _SungSyllable, following: _SungSyllable | None, n_frames: int) -> tuple[int, FloatArray]:
     """First frame of a syllable on the time line, and the frames of it that are played from there on."""
     vowel, length = sung.syllable.vowel, sung.syllable.frames.n_frames
     begin = max(0, sung.start - vowel.start)
@@ -213,7 +215,7 @@ def _spread(sung: _Sung, following: _Sung | None, n_frames: int) -> tuple[int, F
     return begin, np.concatenate(parts)[: n_frames - begin]
 
 
-def _joined(frames: Frames, levels_db: FloatArray, cuts: Sequence[int]) -> Frames:
+def _cross_fade_envelopes(frames: VoiceFrames, levels_db: FloatArray, cuts: Sequence[int]) -> VoiceFrames:
     """Envelopes led over from one syllable to the next where one follows the other at once."""
     log_power = frames.log_power.copy()
     for cut in cuts:
@@ -224,10 +226,12 @@ def _joined(frames: Frames, levels_db: FloatArray, cuts: Sequence[int]) -> Frame
         log_power[low : high + 1] = log_power[low] * (1 - weight) + log_power[high] * weight
     silent = levels_db <= -100
     log_power[silent] = SILENCE
-    return Frames(np.where(silent, 0, frames.pitch_hz).astype(np.float32), log_power, frames.aperiodicity)
+    return VoiceFrames(
+        np.where(silent, 0, frames.pitch_hz).astype(np.float32), log_power, frames.aperiodicity
+    )
 
 
-def _faded(levels_db: FloatArray) -> FloatArray:
+def _fade_levels(levels_db: FloatArray) -> FloatArray:
     """Levels with soft ends in place of cuts into silence: 30 ms at the beginning, 60 ms at the end."""
     sounding = np.concatenate([[False], levels_db > -100, [False]]).astype(np.int8)
     out = np.where(levels_db > -100, levels_db, 0.0)

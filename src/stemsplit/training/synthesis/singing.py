@@ -29,7 +29,7 @@ _MIN_SAMPLES = 4 * N_FFT
 
 
 @dataclass(frozen=True)
-class Frames:
+class VoiceFrames:
     """A voice, frame by frame.
 
     Parameters
@@ -51,7 +51,7 @@ class Frames:
         """Number of frames."""
         return int(self.pitch_hz.size)
 
-    def at(self, places: NDArray[Any]) -> "Frames":
+    def at(self, places: NDArray[Any]) -> "VoiceFrames":
         """The voice at fractional frame numbers: stretched, cut, or in another order.
 
         Between two frames the envelope is interpolated, so that a vowel may be held for long.
@@ -60,13 +60,13 @@ class Frames:
         low = np.minimum(places.astype(np.intp), max(0, self.n_frames - 2))
         high = np.minimum(low + 1, self.n_frames - 1)
         weight = (places - low).astype(np.float32)[:, None]
-        return Frames(
+        return VoiceFrames(
             self.pitch_hz[np.rint(places).astype(np.intp)],
             self.log_power[low] * (1 - weight) + self.log_power[high] * weight,
             self.aperiodicity[low] * (1 - weight) + self.aperiodicity[high] * weight,
         )
 
-    def with_formants(self, ratio: float) -> "Frames":
+    def with_formants(self, ratio: float) -> "VoiceFrames":
         """Formants moved by a ratio: above one a smaller head, below one a larger one."""
         if abs(ratio - 1) < 1e-3:
             return self
@@ -76,23 +76,23 @@ class Frames:
         moved = self.log_power[:, low] * (1 - weight) + self.log_power[:, low + 1] * weight
         return replace(self, log_power=np.asarray(moved, np.float32))
 
-    def with_pitch(self, pitch_hz: NDArray[Any]) -> "Frames":
+    def with_pitch(self, pitch_hz: NDArray[Any]) -> "VoiceFrames":
         """Another pitch, where there is one; unvoiced frames stay unvoiced."""
         limited = np.clip(pitch_hz, 40, 2 * HIGHEST_HZ)
         return replace(self, pitch_hz=np.where(self.pitch_hz > 0, limited, 0).astype(np.float32))
 
-    def transposed(self, semitones: float | NDArray[Any]) -> "Frames":
+    def transpose(self, semitones: float | NDArray[Any]) -> "VoiceFrames":
         """Another pitch by an interval, constant or frame by frame, with the formants in their place."""
         return self.with_pitch(np.asarray(self.pitch_hz * 2 ** (np.asarray(semitones) / 12)))
 
-    def with_breath(self, amount: float) -> "Frames":
+    def with_breath(self, amount: float) -> "VoiceFrames":
         """More air, `amount` 0 to 1, from about 1 kHz up, where breath is heard."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
         share = amount / (1 + (1500 / np.maximum(frequency_hz, 1)) ** 2)
         airy = 1 - (1 - self.aperiodicity) * (1 - share)
         return replace(self, aperiodicity=np.asarray(airy, np.float32))
 
-    def with_air(self) -> "Frames":
+    def with_air(self) -> "VoiceFrames":
         """The highest octave made up where a recording has none: speech is often recorded at 16 kHz.
 
         What lies above the cut continues the level below it, a little lower, as noise.
@@ -110,17 +110,17 @@ class Frames:
         aperiodicity[:, cut:] = np.maximum(aperiodicity[:, cut:], 0.9)
         return replace(self, log_power=log_power, aperiodicity=aperiodicity)
 
-    def whispered(self) -> "Frames":
+    def whisper(self) -> "VoiceFrames":
         """Noise instead of a pitch, with less of the lowest octaves."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
         thinner = -np.log1p((500 / np.maximum(frequency_hz, 20)) ** 2)
-        return Frames(
+        return VoiceFrames(
             np.zeros_like(self.pitch_hz),
             np.asarray(self.log_power + thinner, np.float32),
             np.ones_like(self.aperiodicity),
         )
 
-    def tilted(self, high_db: float) -> "Frames":
+    def tilt(self, high_db: float) -> "VoiceFrames":
         """Brighter or darker by `high_db` above some 2 kHz: the louder a voice, the brighter."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
         shelf = high_db * np.log(10) / 10 / (1 + (1800 / np.maximum(frequency_hz, 1)) ** 2)
@@ -141,14 +141,14 @@ class Frames:
         return np.asarray(sound[None] / max(1.0, peak), np.float32)
 
 
-def analysed(waveform: FloatArray) -> Frames:
+def analyse_voice(waveform: FloatArray) -> VoiceFrames:
     """Frames of a voice, ``(channels, samples)``; silence gives unvoiced frames."""
     mono = waveform.mean(0).astype(np.float64) if waveform.size else np.zeros(0)
     mono = np.pad(mono, (0, max(0, _MIN_SAMPLES - mono.size)))
     pitch_hz, times = pyworld.dio(
         mono, SAMPLE_RATE, f0_floor=LOWEST_HZ, f0_ceil=HIGHEST_HZ, frame_period=1000 * FRAME_S
     )
-    pitch_hz = _without_slips(pyworld.stonemask(mono, pitch_hz, times, SAMPLE_RATE))
+    pitch_hz = _remove_octave_errors(pyworld.stonemask(mono, pitch_hz, times, SAMPLE_RATE))
     power = pyworld.cheaptrick(mono, pitch_hz, times, SAMPLE_RATE, fft_size=N_FFT)
     coarse = slice(None, None, _COARSE)
     noise = pyworld.d4c(
@@ -157,14 +157,14 @@ def analysed(waveform: FloatArray) -> Frames:
     )  # fmt: skip
     noise = np.repeat(noise, _COARSE, axis=0)[: pitch_hz.size]
     log_power = np.log(np.maximum(power, np.exp(SILENCE)))
-    return Frames(*(np.asarray(each, np.float32) for each in (pitch_hz, log_power, noise)))
+    return VoiceFrames(*(np.asarray(each, np.float32) for each in (pitch_hz, log_power, noise)))
 
 
 def _bin(frequency_hz: float) -> int:
     return round(frequency_hz * N_FFT / SAMPLE_RATE)
 
 
-def _without_slips(pitch_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+def _remove_octave_errors(pitch_hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pitch without single frames an octave off, and without voiced stretches too short to be a voice."""
     steady = median_filter(pitch_hz, 5)
     off = (

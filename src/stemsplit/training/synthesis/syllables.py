@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter1d
 from scipy.signal import find_peaks
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.singing import FRAME_S, N_FFT, Frames
+from stemsplit.training.synthesis.singing import FRAME_S, N_FFT, VoiceFrames
 from stemsplit.types import FloatArray
 
 _ONSET, _CODA = 40, 24  # frames at most
@@ -30,18 +30,18 @@ class Syllable:
         The frames of the vowel, all voiced.
     """
 
-    frames: Frames
+    frames: VoiceFrames
     vowel: slice
 
 
-def loudness_db(frames: Frames) -> FloatArray:
+def loudness_db(frames: VoiceFrames) -> FloatArray:
     """Level per frame between 200 and 4000 Hz, where vowels stand out, smoothed over 45 ms."""
     bins = slice(round(200 * N_FFT / SAMPLE_RATE), round(4000 * N_FFT / SAMPLE_RATE))
     power = np.exp(frames.log_power[:, bins]).mean(1)
     return np.asarray(10 * np.log10(uniform_filter1d(power, 9) + 1e-12), np.float32)
 
 
-def nuclei(level_db: FloatArray) -> list[tuple[int, int, int]]:
+def find_nuclei(level_db: FloatArray) -> list[tuple[int, int, int]]:
     """Peaks of loudness as (start, peak, stop) in frames; two neighbours meet at the dip between."""
     padded = np.concatenate([[-130.0], level_db, [-130.0]])
     peaks = find_peaks(padded, height=float(level_db.max(initial=-130)) + _QUIETEST_DB,
@@ -51,32 +51,32 @@ def nuclei(level_db: FloatArray) -> list[tuple[int, int, int]]:
     return [(edges[i], int(peak), edges[i + 1]) for i, peak in enumerate(peaks)]
 
 
-def syllables(frames: Frames) -> list[Syllable]:
+def find_syllables(frames: VoiceFrames) -> list[Syllable]:
     """The syllables of a voice; none where nothing is voiced."""
     level_db = loudness_db(frames)
     found = []
-    for start, peak, stop in nuclei(level_db):
+    for start, peak, stop in find_nuclei(level_db):
         held = (frames.pitch_hz > 0) & (level_db > level_db[peak] - _EDGE_DB)
         if not held[peak]:
             continue
-        first = peak - _run(held[start : peak + 1][::-1]) + 1
-        last = min(peak + _run(held[peak:stop]), first + _MAX_VOWEL)
+        first = peak - _leading_run(held[start : peak + 1][::-1]) + 1
+        last = min(peak + _leading_run(held[peak:stop]), first + _MAX_VOWEL)
         if last - first < _MIN_VOWEL:
             continue
         begin, end = max(start, first - _ONSET), min(stop, last + _CODA)
         vowel = slice(first - begin, last - begin)
-        found.append(Syllable(_at_common_level(frames.at(np.arange(begin, end)), vowel), vowel))
+        found.append(Syllable(_normalise_level(frames.at(np.arange(begin, end)), vowel), vowel))
     return found
 
 
-def _at_common_level(frames: Frames, vowel: slice) -> Frames:
+def _normalise_level(frames: VoiceFrames, vowel: slice) -> VoiceFrames:
     level = np.log(np.exp(frames.log_power[vowel]).mean())
-    return Frames(frames.pitch_hz, frames.log_power - level + _COMMON_LOG_POWER, frames.aperiodicity)
+    return VoiceFrames(frames.pitch_hz, frames.log_power - level + _COMMON_LOG_POWER, frames.aperiodicity)
 
 
 _COMMON_LOG_POWER = np.float32(-9.0)
 
 
-def _run(flags: NDArray[np.bool_]) -> int:
+def _leading_run(flags: NDArray[np.bool_]) -> int:
     """How many flags are set from the beginning on."""
     return int(np.argmin(flags)) if not flags.all() else int(flags.size)

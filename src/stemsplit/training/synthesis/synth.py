@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.synthesis.ladder import swept
+from stemsplit.training.synthesis.ladder import apply_ladder_filter
 from stemsplit.training.synthesis.midi import Note
 from stemsplit.training.synthesis.sampler import add_at
 from stemsplit.types import FloatArray
@@ -18,7 +18,7 @@ SHAPES = ("saw", "square", "sine", "fm", "triangle", "bell")
 
 
 @dataclass(frozen=True)
-class Voice:
+class SynthVoice:
     """One synthesiser sound.
 
     Parameters
@@ -56,39 +56,39 @@ class Voice:
     vibrato: float = 0.0
 
 
-def _pad(rng: Generator) -> Voice:
+def _pad(rng: Generator) -> SynthVoice:
     shape, n_voices = str(rng.choice(["saw", "square", "triangle"])), int(rng.integers(3, 6))
-    return Voice(shape, n_voices, 0.3, rng.uniform(0.05, 0.6), 0.0, 0.5, rng.uniform(2, 10))
+    return SynthVoice(shape, n_voices, 0.3, rng.uniform(0.05, 0.6), 0.0, 0.5, rng.uniform(2, 10))
 
 
-def _lead(rng: Generator) -> Voice:
+def _lead(rng: Generator) -> SynthVoice:
     shape = str(rng.choice(["saw", "square", "fm", "triangle"]))
     glide_s, vibrato = float(rng.choice([0.0, 0.05, 0.12])), float(rng.choice([0.0, 0.15, 0.35, 0.6]))
     n_voices, cutoff = int(rng.integers(1, 5)), rng.uniform(5, 25)
-    return Voice(shape, n_voices, 0.2, 0.01, 0.0, 0.1, cutoff, glide_s, vibrato=vibrato)
+    return SynthVoice(shape, n_voices, 0.2, 0.01, 0.0, 0.1, cutoff, glide_s, vibrato=vibrato)
 
 
-def _supersaw(rng: Generator) -> Voice:
+def _supersaw(rng: Generator) -> SynthVoice:
     n_voices, detune, release_s = int(rng.integers(5, 8)), rng.uniform(0.2, 0.6), rng.uniform(0.05, 0.3)
-    return Voice("saw", n_voices, detune, 0.004, 0.0, release_s, rng.uniform(8, 40))
+    return SynthVoice("saw", n_voices, detune, 0.004, 0.0, release_s, rng.uniform(8, 40))
 
 
-def _pluck(rng: Generator) -> Voice:
+def _pluck(rng: Generator) -> SynthVoice:
     shape, n_voices = str(rng.choice(["saw", "saw", "square", "fm"])), int(rng.integers(1, 5))
     decay_s, cutoff = rng.uniform(0.08, 0.5), rng.uniform(1.5, 10)
     resonance, sweep = rng.uniform(0, 0.8), rng.uniform(0.5, 4)
-    return Voice(shape, n_voices, 0.2, 0.002, decay_s, 0.1, cutoff, resonance=resonance, sweep=sweep)
+    return SynthVoice(shape, n_voices, 0.2, 0.002, decay_s, 0.1, cutoff, resonance=resonance, sweep=sweep)
 
 
-def _chip(rng: Generator) -> Voice:
-    return Voice("square", 1, 0.0, 0.002, rng.choice([0.0, 0.1, 0.3]), 0.02, 60)
+def _chip(rng: Generator) -> SynthVoice:
+    return SynthVoice("square", 1, 0.0, 0.002, rng.choice([0.0, 0.1, 0.3]), 0.02, 60)
 
 
-def _bell(rng: Generator) -> Voice:
-    return Voice("bell", 1, 0.0, 0.001, rng.uniform(0.3, 1.5), 0.5, 40)
+def _bell(rng: Generator) -> SynthVoice:
+    return SynthVoice("bell", 1, 0.0, 0.001, rng.uniform(0.3, 1.5), 0.5, 40)
 
 
-LAYERS: dict[str, Callable[[Generator], Voice]] = {
+SYNTH_ROLES: dict[str, Callable[[Generator], SynthVoice]] = {
     "pad": _pad,
     "lead": _lead,
     "supersaw": _supersaw,
@@ -98,7 +98,7 @@ LAYERS: dict[str, Callable[[Generator], Voice]] = {
 }
 
 
-def play_voice(voice: Voice, notes: Sequence[Note], *, length_s: float, rng: Generator) -> FloatArray:
+def play_synth(voice: SynthVoice, notes: Sequence[Note], *, length_s: float, rng: Generator) -> FloatArray:
     """Play notes on a synthesiser, dry, ``(2, samples)``."""
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     previous = notes[0].pitch if notes else 60
@@ -107,13 +107,13 @@ def play_voice(voice: Voice, notes: Sequence[Note], *, length_s: float, rng: Gen
         come_from = previous if voice.glide_s else note.pitch
         key = (note.pitch, round(note.length_s, 2), come_from)
         if key not in tones:
-            tones[key] = _tone(voice, note, come_from, rng)
+            tones[key] = _synthesise_tone(voice, note, come_from, rng)
         add_at(out, tones[key] * (note.velocity / 127) ** 1.2, round(note.start_s * SAMPLE_RATE))
         previous = note.pitch
     return out
 
 
-def _tone(voice: Voice, note: Note, previous: int, rng: Generator) -> FloatArray:
+def _synthesise_tone(voice: SynthVoice, note: Note, previous: int, rng: Generator) -> FloatArray:
     n_samples = round((note.length_s + voice.release_s) * SAMPLE_RATE)
     pitch = np.full(n_samples, float(note.pitch))
     n_glide = min(n_samples, round(voice.glide_s * SAMPLE_RATE))
@@ -132,10 +132,10 @@ def _tone(voice: Voice, note: Note, previous: int, rng: Generator) -> FloatArray
         pan = np.pi / 4 * (1 + 1.4 * place)
         sound += np.outer([np.cos(pan), np.sin(pan)], wave)
     sound *= _envelope(voice, note.length_s, n_samples) / voice.n_voices**0.5
-    return _filtered(voice, sound, 440 * 2 ** ((note.pitch - 69) / 12))
+    return _filter(voice, sound, 440 * 2 ** ((note.pitch - 69) / 12))
 
 
-def _filtered(voice: Voice, sound: NDArray[np.float64], pitch_hz: float) -> FloatArray:
+def _filter(voice: SynthVoice, sound: NDArray[np.float64], pitch_hz: float) -> FloatArray:
     """The low-pass filter: still and gentle, or a resonant ladder that closes after the attack."""
     cutoff_hz = min(0.45 * SAMPLE_RATE, voice.cutoff * pitch_hz)
     if not voice.sweep and not voice.resonance:
@@ -143,7 +143,7 @@ def _filtered(voice: Voice, sound: NDArray[np.float64], pitch_hz: float) -> Floa
         filtered = lfilter([1 - keep], [1, -keep], sound, axis=1)
         return np.asarray(lfilter([1 - keep], [1, -keep], filtered, axis=1), np.float32)
     opened = voice.sweep * np.exp(-np.arange(sound.shape[1]) / SAMPLE_RATE / (voice.decay_s or 0.5))
-    return swept(sound.astype(np.float32), cutoff_hz * 2**opened, resonance=voice.resonance)
+    return apply_ladder_filter(sound.astype(np.float32), cutoff_hz * 2**opened, resonance=voice.resonance)
 
 
 def _wave(shape: str, phase: NDArray[np.float64], step: NDArray[np.float64]) -> FloatArray:
@@ -172,7 +172,7 @@ def _saw(turn: NDArray[np.float64], step: NDArray[np.float64]) -> FloatArray:
     return np.asarray(wave - correction, np.float32)
 
 
-def _envelope(voice: Voice, length_s: float, n_samples: int) -> FloatArray:
+def _envelope(voice: SynthVoice, length_s: float, n_samples: int) -> FloatArray:
     time_s = np.arange(n_samples) / SAMPLE_RATE
     level = np.minimum(1.0, time_s / max(1e-3, voice.attack_s))
     if voice.decay_s:

@@ -9,19 +9,19 @@ from scipy.ndimage import uniform_filter1d
 
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.synthesis.effects import (
-    apply,
-    compressed,
-    doubled,
-    in_room,
-    levelled,
-    saturated,
-    squeezed,
-    without_infrasound,
+    add_reverb,
+    apply_plugins,
+    compress,
+    compress_linked,
+    double_sides,
+    normalise_peak,
+    remove_infrasound,
+    saturate,
 )
 from stemsplit.types import FloatArray
 
 
-def vocal_chain(
+def apply_vocal_chain(
     rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], *, distance: float = 1.0
 ) -> FloatArray:
     """Tone, compressors, de-esser, saturation, now and then a telephone; echoes, reverberation, width.
@@ -37,42 +37,48 @@ def vocal_chain(
     distance : float
         How much more of the room is heard than of the room around a lead voice.
     """
-    out = _toned(rng, waveform)
-    out = compressed(rng, out, heavy=bool(rng.random() < 0.7))
+    out = _equalise_voice(rng, waveform)
+    out = compress(rng, out, heavy=bool(rng.random() < 0.7))
     if rng.random() < 0.5:
-        out = compressed(rng, out)
+        out = compress(rng, out)
     if rng.random() < 0.6:
-        out = de_essed(rng, out)
+        out = de_ess(rng, out)
     if rng.random() < 0.3:
-        out = saturated(levelled(out, 0.8), float(rng.uniform(2, 12)))
+        out = saturate(normalise_peak(out, 0.8), float(rng.uniform(2, 12)))
     if rng.random() < 0.08:
-        out = _in_places(rng, out, telephone(rng, out))
+        out = _apply_in_places(rng, out, apply_telephone(rng, out))
     if rng.random() < 0.2:
-        out = doubled(rng, out)
-    out = _echoed(rng, out)
+        out = double_sides(rng, out)
+    out = _add_echoes(rng, out)
     wet = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.07 else float(min(0.5, rng.exponential(0.13)))
     # a voice is not symmetric: what rounds or holds down its peaks shifts it off zero
-    return without_infrasound(rng, in_room(rng, out, rooms, min(1.0, wet * distance)))
+    return remove_infrasound(rng, add_reverb(rng, out, rooms, min(1.0, wet * distance)))
 
 
-def de_essed(rng: Generator, waveform: FloatArray) -> FloatArray:
+def de_ess(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Sibilants held down: a fast compressor on what lies above some 6 kHz."""
-    out = levelled(waveform)
-    high = apply(out, [pb.HighpassFilter(float(rng.uniform(4500, 7500)))])
+    out = normalise_peak(waveform)
+    high = apply_plugins(out, [pb.HighpassFilter(float(rng.uniform(4500, 7500)))])
     threshold_db = float(rng.uniform(-40, -26))
-    return out - high + squeezed(high, (threshold_db, float(rng.uniform(2, 6))), (0.5, 40))
+    return out - high + compress_linked(high, (threshold_db, float(rng.uniform(2, 6))), (0.5, 40))
 
 
-def telephone(rng: Generator, waveform: FloatArray) -> FloatArray:
+def apply_telephone(rng: Generator, waveform: FloatArray) -> FloatArray:
     """A voice through something small and overdriven: telephone, radio, megaphone."""
     low_hz, high_hz = float(rng.uniform(250, 700)), float(rng.uniform(2200, 5000))
     narrow = [pb.HighpassFilter(low_hz), pb.HighpassFilter(low_hz), pb.LowpassFilter(high_hz)]
-    return levelled(apply(waveform, [*narrow, pb.Distortion(float(rng.uniform(0, 26))), *narrow]))
+    return normalise_peak(
+        apply_plugins(waveform, [*narrow, pb.Distortion(float(rng.uniform(0, 26))), *narrow])
+    )
 
 
-def ping_pong(waveform: FloatArray, *, delay_s: float, feedback: float, roll_off_hz: float) -> FloatArray:
+def ping_pong_echoes(
+    waveform: FloatArray, *, delay_s: float, feedback: float, roll_off_hz: float
+) -> FloatArray:
     """Echoes alone, left and right in turn, each `feedback` times as loud as the one before."""
-    echo = apply(waveform.mean(0, keepdims=True), [pb.LowpassFilter(roll_off_hz), pb.HighpassFilter(200)])[0]
+    echo = apply_plugins(
+        waveform.mean(0, keepdims=True), [pb.LowpassFilter(roll_off_hz), pb.HighpassFilter(200)]
+    )[0]
     out = np.zeros_like(waveform)
     step = round(delay_s * SAMPLE_RATE)
     for number in range(1, 9):
@@ -82,7 +88,7 @@ def ping_pong(waveform: FloatArray, *, delay_s: float, feedback: float, roll_off
     return out
 
 
-def _toned(rng: Generator, waveform: FloatArray) -> FloatArray:
+def _equalise_voice(rng: Generator, waveform: FloatArray) -> FloatArray:
     """High-pass, less mud, presence, air."""
     low_cut_hz = float(rng.uniform(60, 160))
     tone = [
@@ -92,22 +98,22 @@ def _toned(rng: Generator, waveform: FloatArray) -> FloatArray:
         pb.PeakFilter(float(rng.uniform(2500, 6000)), float(rng.uniform(-2, 6)), 0.7),
         pb.HighShelfFilter(float(rng.uniform(7000, 12000)), float(rng.uniform(-3, 8))),
     ]
-    return apply(waveform, tone)
+    return apply_plugins(waveform, tone)
 
 
-def _echoed(rng: Generator, waveform: FloatArray) -> FloatArray:
+def _add_echoes(rng: Generator, waveform: FloatArray) -> FloatArray:
     """A slap, a ping-pong, a throw on single words, or none."""
     draw = rng.random()
     roll_off_hz = float(rng.uniform(1500, 8000))
     if draw < 0.2:
         slap = pb.Delay(float(rng.uniform(0.06, 0.15)), 0.0, 1.0)
-        return waveform + float(rng.uniform(0.08, 0.4)) * apply(
+        return waveform + float(rng.uniform(0.08, 0.4)) * apply_plugins(
             waveform, [slap, pb.LowpassFilter(roll_off_hz)]
         )
     if draw < 0.6:
         is_throw = draw > 0.4
-        sent = waveform * _windows(rng, waveform.shape[1], share=0.08) if is_throw else waveform
-        echoes = ping_pong(
+        sent = waveform * _draw_gate(rng, waveform.shape[1], share=0.08) if is_throw else waveform
+        echoes = ping_pong_echoes(
             sent, delay_s=float(rng.uniform(0.15, 0.6)), feedback=float(rng.uniform(0.2, 0.6)),
             roll_off_hz=roll_off_hz,
         )  # fmt: skip
@@ -115,15 +121,15 @@ def _echoed(rng: Generator, waveform: FloatArray) -> FloatArray:
     return waveform
 
 
-def _in_places(rng: Generator, waveform: FloatArray, changed: FloatArray) -> FloatArray:
+def _apply_in_places(rng: Generator, waveform: FloatArray, transform: FloatArray) -> FloatArray:
     """An effect on all of a stem, or on parts of it only."""
     if rng.random() < 0.5:
-        return changed
-    where = _windows(rng, waveform.shape[1], share=0.4, length_s=6.0)
-    return waveform * (1 - where) + changed * where
+        return transform
+    where = _draw_gate(rng, waveform.shape[1], share=0.4, length_s=6.0)
+    return waveform * (1 - where) + transform * where
 
 
-def _windows(rng: Generator, n_samples: int, *, share: float, length_s: float = 0.8) -> FloatArray:
+def _draw_gate(rng: Generator, n_samples: int, *, share: float, length_s: float = 0.8) -> FloatArray:
     """Ones in some stretches of about `length_s`, zero elsewhere, with edges of 30 ms."""
     step = round(length_s * SAMPLE_RATE)
     chosen = rng.random(n_samples // step + 1) < share

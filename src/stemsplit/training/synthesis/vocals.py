@@ -12,17 +12,17 @@ from numpy.random import Generator
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.synthesis.backing import Arrangement, Phrase, laid, with_refrains
-from stemsplit.training.synthesis.effects import levelled
+from stemsplit.training.synthesis.backing import BackingVocals, Phrase, add_refrains, place_phrases
+from stemsplit.training.synthesis.effects import normalise_peak
 from stemsplit.training.synthesis.harmony import Pulse
-from stemsplit.training.synthesis.melody import one_voice, phrased
+from stemsplit.training.synthesis.melody import make_monophonic, split_phrases
 from stemsplit.training.synthesis.midi import MidiPart
-from stemsplit.training.synthesis.sampler import Instrument, collect_instruments, play, trimmed
-from stemsplit.training.synthesis.singer import Singer, midi_pitch, monotone, tuned
-from stemsplit.training.synthesis.singing import Frames, analysed
-from stemsplit.training.synthesis.syllables import Syllable, syllables
-from stemsplit.training.synthesis.vocal_bus import vocal_chain
-from stemsplit.training.synthesis.words import words_of
+from stemsplit.training.synthesis.sampler import Instrument, collect_instruments, play, trim_onset
+from stemsplit.training.synthesis.singer import Singer, correct_pitch, flatten_pitch, midi_pitch
+from stemsplit.training.synthesis.singing import VoiceFrames, analyse_voice
+from stemsplit.training.synthesis.syllables import Syllable, find_syllables
+from stemsplit.training.synthesis.vocal_bus import apply_vocal_chain
+from stemsplit.training.synthesis.words import cut_words
 from stemsplit.types import FloatArray
 
 # How often a stem is made of what.
@@ -35,7 +35,7 @@ _CUT_S = 4.0
 _SYLLABLES = 48
 
 
-class VocalMaker:
+class VocalRenderer:
     """Renders vocal stems; `items` are the recordings that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
@@ -46,7 +46,7 @@ class VocalMaker:
             self._packs[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
         self._sampled = {kind: self._voices(kind) for kind in ("syllable", "choir")}
         # the analysis costs more than all else; a second holds 2 MB
-        self._frames = lru_cache(maxsize=24)(self._analysed)
+        self._frames = lru_cache(maxsize=24)(self._analyse)
 
     def render(self, melody: MidiPart, pulse: Pulse, *, length_s: float, rng: Generator) -> RenderedStem:
         """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it.
@@ -59,15 +59,15 @@ class VocalMaker:
         n_samples = round(length_s * SAMPLE_RATE)
         ingredients = ("sung-speech",) if kind in ("sung", "whisper") else ()
         if kind in ("syllable", "choir"):
-            played = self._played(kind, melody, pulse, length_s, rng)
-            return RenderedStem(vocal_chain(rng, levelled(played), self._rooms))
+            played = self._play_sampler(kind, melody, pulse, length_s, rng)
+            return RenderedStem(apply_vocal_chain(rng, normalise_peak(played), self._rooms))
         phrases = self._phrases(kind, melody, pulse, length_s, rng)
-        lead = laid(phrases, n_samples)
-        out = vocal_chain(rng, levelled(lead), self._rooms)
-        backing = Arrangement(rng).voices(phrases, n_samples)
+        lead = place_phrases(phrases, n_samples)
+        out = apply_vocal_chain(rng, normalise_peak(lead), self._rooms)
+        backing = BackingVocals(rng).voices(phrases, n_samples)
         if backing.any():
-            out = out + float(rng.uniform(0.25, 0.8)) * vocal_chain(
-                rng, levelled(backing), self._rooms, distance=1.8
+            out = out + float(rng.uniform(0.25, 0.8)) * apply_vocal_chain(
+                rng, normalise_peak(backing), self._rooms, distance=1.8
             )
         return RenderedStem(np.asarray(out, np.float32), ingredients)
 
@@ -79,28 +79,28 @@ class VocalMaker:
     def _voices(self, kind: str) -> list[Instrument]:
         """Voicebanks or choirs for the sampler."""
         items = [self._with_pitch(item) for pack in self._packs[kind].values() for item in pack]
-        return [without_strays(voice) for voice in collect_instruments(items, min_pitches=1)]
+        return [drop_rare_pitches(voice) for voice in collect_instruments(items, min_pitches=1)]
 
     def _with_pitch(self, item: Item) -> Item:
         """The item with the pitch it is sung at; without one where none is heard."""
         if item.pitch is not None:
             return item
-        return replace(item, pitch=steady_pitch(self._library.audio(item)))
+        return replace(item, pitch=detect_steady_pitch(self._library.audio(item)))
 
     def _phrases(
         self, kind: str, melody: MidiPart, pulse: Pulse, length_s: float, rng: Generator
     ) -> list[Phrase]:
         """The lead as phrases at an even level, one after another."""
         if kind == "sung":
-            phrases = self._sung(melody, pulse, rng)
+            phrases = self._sing_melody(melody, pulse, rng)
         elif kind == "rap":
-            phrases = self._rapped(pulse, length_s, rng)
+            phrases = self._rap(pulse, length_s, rng)
         else:
-            phrases = self._recorded(kind, pulse, length_s, rng)
-        even = [replace(phrase, waveform=_even(phrase.waveform, rng)) for phrase in phrases]
-        return with_refrains(even, round(length_s * SAMPLE_RATE), pulse.beat_s, rng)
+            phrases = self._place_recordings(kind, pulse, length_s, rng)
+        even = [replace(phrase, waveform=_even_out(phrase.waveform, rng)) for phrase in phrases]
+        return add_refrains(even, round(length_s * SAMPLE_RATE), pulse.beat_s, rng)
 
-    def _pack(self, kinds: Sequence[str], rng: Generator) -> list[Item]:
+    def _draw_pack(self, kinds: Sequence[str], rng: Generator) -> list[Item]:
         """The recordings of one voice."""
         packs = {name: pack for kind in kinds for name, pack in self._packs[kind].items()}
         names = sorted(packs)
@@ -108,15 +108,18 @@ class VocalMaker:
         weights = np.array([sum(item.duration_s for item in packs[name]) ** 0.5 for name in names])
         return packs[str(rng.choice(names, p=weights / weights.sum()))]
 
-    def _recorded(self, kind: str, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
+    def _place_recordings(self, kind: str, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
         """Phrases of one singer or speaker, one after another; some come again, as in a song."""
-        pack = self._pack(["speech" if kind == "whisper" else kind], rng)
-        change = _drawn_change(kind, rng)
+        pack = self._draw_pack(["speech" if kind == "whisper" else kind], rng)
+        change = _draw_change(kind, rng)
         chosen = [pack[i] for i in rng.permutation(len(pack))[: int(rng.integers(2, 4 if change else 13))]]
         sounds = {}
         for item in chosen:
             frames = change(self._frames(item)) if change else None
-            sounds[item] = (trimmed(self._mono(item)) if frames is None else frames.waveform(), frames)
+            sounds[item] = (
+                trim_onset(self._read_mono(item)) if frames is None else frames.waveform(),
+                frames,
+            )
         out: list[Phrase] = []
         step_s = pulse.beat_s / 2
         at_s = length_s * float(rng.uniform(0, 0.07) if rng.random() < 0.8 else rng.uniform(0.1, 0.3))
@@ -128,20 +131,20 @@ class VocalMaker:
             at_s = out[-1].stop / SAMPLE_RATE + pulse.beat_s * float(rest * rng.uniform(0.8, 1.2))
         return out
 
-    def _mono(self, item: Item) -> FloatArray:
+    def _read_mono(self, item: Item) -> FloatArray:
         return np.asarray(self._library.audio(item).mean(0, keepdims=True), np.float32)
 
-    def _sung(self, melody: MidiPart, pulse: Pulse, rng: Generator) -> list[Phrase]:
+    def _sing_melody(self, melody: MidiPart, pulse: Pulse, rng: Generator) -> list[Phrase]:
         """The melody, sung with the syllables of a voice that spoke or sang something else."""
         kinds = self._sources("sung")
         kind = str(rng.choice(kinds))
-        words, spoken = self._syllables(self._pack([kind], rng), rng)
+        words, spoken = self._syllables(self._draw_pack([kind], rng), rng)
         if not words:
             return []
-        singer = Singer.drawn(rng, spoken, is_sung=kind == "syllable")
+        singer = Singer.draw(rng, spoken, is_sung=kind == "syllable")
         out: list[Phrase] = []
         first = 0
-        for notes in phrased(one_voice(melody.notes, singer.middle), pulse.beat_s, rng):
+        for notes in split_phrases(make_monophonic(melody.notes, singer.middle), pulse.beat_s, rng):
             # the next words, or the first ones again as in a refrain
             first = 0 if rng.random() < 0.2 else (first + len(notes)) % len(words)
             frames, start_s = singer.sing(words[first:] + words[:first], notes, rng)
@@ -150,8 +153,8 @@ class VocalMaker:
             out.append(Phrase(max(0, round(start_s * SAMPLE_RATE)), sound[:, cut:], None if cut else frames))
         return out
 
-    def _analysed(self, item: Item) -> Frames:
-        return analysed(self._library.audio(item)[:, : round(_CUT_S * SAMPLE_RATE)]).with_air()
+    def _analyse(self, item: Item) -> VoiceFrames:
+        return analyse_voice(self._library.audio(item)[:, : round(_CUT_S * SAMPLE_RATE)]).with_air()
 
     def _syllables(self, pack: Sequence[Item], rng: Generator) -> tuple[list[Syllable], float]:
         """Syllables of some recordings of a voice, and the MIDI pitch of that voice."""
@@ -161,7 +164,7 @@ class VocalMaker:
         for index in rng.permutation(len(pack)):
             item = pack[index]
             frames = self._frames(item)
-            words += syllables(frames)
+            words += find_syllables(frames)
             pitches.append(midi_pitch(frames)[frames.pitch_hz > 0])
             used_s += min(_CUT_S, item.duration_s)
             if used_s > _MATERIAL_S or len(words) > _SYLLABLES:
@@ -169,31 +172,31 @@ class VocalMaker:
         heard = np.concatenate(pitches)
         return words, float(np.median(heard)) if heard.size else 60.0
 
-    def _rapped(self, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
+    def _rap(self, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
         """Speech, a little faster, its words on the grid of the beat, with a bar of rest now and then."""
-        pack = self._pack(["speech"], rng)
+        pack = self._draw_pack(["speech"], rng)
         step_s = pulse.beat_s / float(rng.choice([2, 4]))
         speed = float(rng.uniform(1.0, 1.3))
         out: list[Phrase] = []
         at_s = length_s * float(rng.uniform(0, 0.1))
         while at_s < length_s:
-            for word in words_of(self._mono(pack[int(rng.integers(len(pack)))]), speed):
+            for word in cut_words(self._read_mono(pack[int(rng.integers(len(pack)))]), speed):
                 start_s = np.ceil((at_s + word.attack_s) / step_s) * step_s - word.attack_s
                 out.append(Phrase(max(0, round(start_s * SAMPLE_RATE)), word.waveform))
                 at_s = out[-1].stop / SAMPLE_RATE - 0.02
             at_s += step_s * float(rng.choice([0, 2, 4, 8, 16, 32], p=[0.3, 0.25, 0.2, 0.15, 0.06, 0.04]))
         return out
 
-    def _played(
+    def _play_sampler(
         self, kind: str, melody: MidiPart, pulse: Pulse, length_s: float, rng: Generator
     ) -> FloatArray:
         """The melody on a voicebank or a choir, as a sampler plays it, alone or with thirds and octaves."""
         voices = self._sampled[kind]
         voice = voices[int(rng.integers(len(voices)))]
-        line = one_voice(melody.notes, float(np.median(sorted(voice.notes))))
+        line = make_monophonic(melody.notes, float(np.median(sorted(voice.notes))))
         notes = [
             replace(note, velocity=int(rng.integers(95, 121)))
-            for phrase in phrased(line, pulse.beat_s, rng)
+            for phrase in split_phrases(line, pulse.beat_s, rng)
             for note in phrase
         ]
         draw = rng.random()
@@ -207,11 +210,11 @@ class VocalMaker:
         return out
 
 
-def detected_pitch(waveform: FloatArray) -> float | None:
+def detect_pitch(waveform: FloatArray) -> float | None:
     """MIDI pitch in the loudest tenth of a second, from the autocorrelation; None if it is not periodic.
 
     >>> time = np.arange(8820) / SAMPLE_RATE
-    >>> round(detected_pitch(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32)))
+    >>> round(detect_pitch(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32)))
     57
     """
     n_samples = 4410
@@ -235,7 +238,7 @@ def detected_pitch(waveform: FloatArray) -> float | None:
     return float(69 + 12 * np.log2(SAMPLE_RATE / lag / 440))
 
 
-def without_strays(voice: Instrument) -> Instrument:
+def drop_rare_pitches(voice: Instrument) -> Instrument:
     """A voicebank without its rare pitches: one sung at few pitches has the others by mistake, from hiss."""
     total = sum(map(len, voice.notes.values()))
     if max(map(len, voice.notes.values())) < 0.2 * total:
@@ -245,9 +248,9 @@ def without_strays(voice: Instrument) -> Instrument:
     )
 
 
-def steady_pitch(waveform: FloatArray) -> float | None:
+def detect_steady_pitch(waveform: FloatArray) -> float | None:
     """The detected pitch where most loud parts of its first second agree on it; None for hiss and speech."""
-    pitch = detected_pitch(waveform)
+    pitch = detect_pitch(waveform)
     if pitch is None:
         return None
     n = round(0.3 * SAMPLE_RATE)
@@ -256,28 +259,28 @@ def steady_pitch(waveform: FloatArray) -> float | None:
     ]
     powers = [float(np.square(part).mean()) for part in parts]
     heard = [
-        detected_pitch(part) for part, power in zip(parts, powers, strict=True) if power > 0.1 * max(powers)
+        detect_pitch(part) for part, power in zip(parts, powers, strict=True) if power > 0.1 * max(powers)
     ]
     agreeing = [each for each in heard if each is not None and abs(each - pitch) < 1]
     return pitch if 2 * len(agreeing) > len(heard) else None
 
 
-def _drawn_change(kind: str, rng: Generator) -> Callable[[Frames], Frames] | None:
+def _draw_change(kind: str, rng: Generator) -> Callable[[VoiceFrames], VoiceFrames] | None:
     """What is done to recorded voices before they are mixed: mostly nothing."""
     if kind == "whisper":
-        return Frames.whispered
+        return VoiceFrames.whisper
     if kind != "singing" or rng.random() < 0.65:
         return None
     semitones, formants = float(rng.normal(0, 3)), float(np.clip(np.exp(rng.normal(0, 0.08)), 0.8, 1.25))
     draw = rng.random()
     if draw < 0.25:
-        return lambda frames: tuned(frames.transposed(semitones))
+        return lambda frames: correct_pitch(frames.transpose(semitones))
     if draw < 0.3:
-        return lambda frames: monotone(frames, 45 + round(semitones) + 12 * (semitones > 0))
-    return lambda frames: frames.transposed(semitones).with_formants(formants)
+        return lambda frames: flatten_pitch(frames, 45 + round(semitones) + 12 * (semitones > 0))
+    return lambda frames: frames.transpose(semitones).with_formants(formants)
 
 
-def _even(waveform: FloatArray, rng: Generator) -> FloatArray:
+def _even_out(waveform: FloatArray, rng: Generator) -> FloatArray:
     """A phrase at the level of all others, give or take a little: as performed for a record."""
     squares = np.square(waveform)
     loud = squares[squares > 1e-3 * squares.max(initial=0)]
