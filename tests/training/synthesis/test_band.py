@@ -150,7 +150,7 @@ def test_an_instrument_plays_the_pitch_asked_for(sampled: Library) -> None:
 def test_samples_are_in_tune_to_the_cent(
     tmp_path: Path, sampled: Library, instrument: str, sharp: float, listed: float
 ) -> None:
-    """Fractions of a listed pitch count, and instruments known to be sharp of it are corrected."""
+    """Fractions of a listed pitch count, and instruments known to be sharp are corrected."""
     sound = tone(440 * 2 ** ((listed + sharp - 69) / 12), 2.0)
     np.save(tmp_path / "cache" / "x.wav.npy", to_int16(sound))
     item = replace(
@@ -188,10 +188,12 @@ def test_the_same_seed_plays_the_same_bass(sampled: Library, monkeypatch: pytest
     monkeypatch.setattr(
         "stemsplit.training.synthesis.bass.render_soundfont", lambda _, **__: tone(100, 2.0).repeat(2, 0)
     )
-    maker = BassRenderer(sampled, sampled.items)
+    renderer = BassRenderer(sampled, sampled.items)
     part = MidiPart(33, tuple(Note(0.25 * i, 0.2, 36 + i, 90) for i in range(8)))
     for seed in range(4):
-        first, second = (maker.render(part, length_s=2.0, rng=np.random.default_rng(seed)) for _ in range(2))
+        first, second = (
+            renderer.render(part, length_s=2.0, rng=np.random.default_rng(seed)) for _ in range(2)
+        )
         assert first.waveform.shape == (2, 2 * SAMPLE_RATE)
         assert np.array_equal(first.waveform, second.waveform) and np.isfinite(first.waveform).all()
 
@@ -248,13 +250,13 @@ def test_a_short_drum_part_is_repeated_in_whole_bars() -> None:
 
 
 def placed(parts: Sequence[MidiPart], step_s: float) -> complex:
-    """Mean place of the notes within a step: near 1 where they stand on a grid that begins at zero."""
+    """Return the mean phase of the notes in a step: near 1 if they lie on a grid that starts at zero."""
     starts = np.array([note.start_s for part in parts for note in part.notes])
     return complex(np.exp(2j * np.pi * starts / step_s).mean())
 
 
 def piece(beat_s: float, late_s: float, *, beats_s: Sequence[float] = ()) -> Pattern:
-    """Eighths for 200 beats, a chord on every fourth: a bar."""
+    """Return eighths over 200 beats, with a chord on every fourth beat."""
     rng = np.random.default_rng(0)
     eighths = [Note(late_s + beat_s * i / 2, 0.1, 72, 90) for i in range(400) if rng.random() < 0.8]
     chords = [Note(late_s + beat_s * i, 4 * beat_s, 48, 90) for i in range(0, 200, 4)]
@@ -265,7 +267,7 @@ def piece(beat_s: float, late_s: float, *, beats_s: Sequence[float] = ()) -> Pat
 
 @pytest.mark.parametrize("late_s", [0.0, 0.21])
 def test_a_piece_begins_with_a_bar_at_an_even_tempo(late_s: float) -> None:
-    """As written where it is sequenced, by its notes where it was played late, to a click or without."""
+    """Sequenced pieces follow their written beat, others the beat of their notes."""
     for beats_s in (0.53 * np.arange(201), [2.0 * i for i in range(60)], []):
         pattern, pulse = conform_tempo(piece(0.53, late_s, beats_s=list(beats_s)).window(31.3, 60), 40.0)
         assert pulse.beat_s == pytest.approx(0.53, rel=1e-3) and pulse.offset_s == 0
@@ -290,7 +292,7 @@ def test_changes_of_tempo_are_evened_out() -> None:
 
 @pytest.fixture
 def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
-    """A band whose makers play clicks at what they are given; its pieces begin off the beat."""
+    """A band whose renderers play a click per note; its pieces begin off the beat."""
     clip = mido.MidiTrack([mido.MetaMessage("set_tempo", tempo=571_000, time=0)])
     clip.append(mido.Message("program_change", channel=0, program=5, time=37))
     for step in range(600):
@@ -325,7 +327,7 @@ def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
     return Band(Library(tmp_path, tmp_path), split="train", seed=0, length_s=20.0)
 
 
-def test_all_of_a_song_goes_by_one_clock(musicians: Band, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_parts_of_a_song_share_one_beat(musicians: Band, monkeypatch: pytest.MonkeyPatch) -> None:
     tempos: list[float] = []
 
     def groove(rng: np.random.Generator, *, tempo: float, length_s: float) -> MidiPart:

@@ -1,4 +1,4 @@
-"""Bass of the virtual band: lines locked to the kick, hands and synthesisers that play them."""
+"""Bass of the virtual band: lines locked to the kick, sampled and synthesised basses that play them."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def _no_soundfont(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def pitch_of(waveform: np.ndarray) -> float:
-    """Of the strongest partial, as MIDI number."""
+    """Return the MIDI pitch of the strongest partial."""
     spectrum = np.abs(np.fft.rfft(waveform.mean(0) * np.hanning(waveform.shape[1]), 1 << 18))
     return float(69 + 12 * np.log2(np.argmax(spectrum) * SAMPLE_RATE / (1 << 18) / 440))
 
@@ -209,23 +209,23 @@ def test_a_gate_is_closed_where_the_envelope_jumps() -> None:
     "notes", [(), (Note(0.0, 0.02, 90, 1),), (Note(9.0, 3.0, 5, 127), Note(9.0, 1, 5, 1))]
 )
 @pytest.mark.parametrize("name", ["", "808", "walking"])
-def test_odd_bass_parts_are_played_without_a_fault(bass: Library, notes: tuple[Note, ...], name: str) -> None:
+def test_unusual_bass_parts_are_rendered(bass: Library, notes: tuple[Note, ...], name: str) -> None:
     for seed in range(6):
         for items in (bass.items, []):
             rng = np.random.default_rng(seed)
-            take = BassRenderer(bass, items).render(
+            stem = BassRenderer(bass, items).render(
                 MidiPart(33, notes, name), length_s=1.0, rng=rng, kicks=[0.2, 0.7]
             )
-            assert take.waveform.shape == (2, SAMPLE_RATE) and np.isfinite(take.waveform).all()
+            assert stem.waveform.shape == (2, SAMPLE_RATE) and np.isfinite(stem.waveform).all()
 
 
 def test_the_same_seed_plays_the_same_line(bass: Library) -> None:
     chords = [BassChord(float(index), 1.0, 30 + index % 5, 3) for index in range(4)]
     for seed, style in enumerate(sorted(GROOVE_STYLES)):
-        takes = []
+        stems = []
         for _ in range(2):
             rng = np.random.default_rng(seed)
             part = draw_line(rng, chords, [0.0, 1.0, 2.5], beat_s=0.5, style=style)
-            takes.append(BassRenderer(bass, bass.items).render(part, length_s=4.0, rng=rng, kicks=[0.0, 1.0]))
-        assert np.array_equal(takes[0].waveform, takes[1].waveform)
-        assert np.abs(takes[0].waveform).max() > 0.01
+            stems.append(BassRenderer(bass, bass.items).render(part, length_s=4.0, rng=rng, kicks=[0.0, 1.0]))
+        assert np.array_equal(stems[0].waveform, stems[1].waveform)
+        assert np.abs(stems[0].waveform).max() > 0.01

@@ -98,29 +98,29 @@ def test_an_open_hat_rings_through_open_ones_and_stops_at_a_closed_one() -> None
 def test_cymbals_ring_past_the_next_hit(kit: Library) -> None:
     crash = MidiPart(-1, (Note(0.0, 0.1, 49, 120),))
     then_kick = MidiPart(-1, (*crash.notes, Note(0.5, 0.1, 36, 5), Note(0.75, 0.1, 49, 5)))
-    maker = DrumRenderer(kit, [item for item in kit.items if item.kind == "hit"], [])
+    renderer = DrumRenderer(kit, [item for item in kit.items if item.kind == "hit"], [])
     for part in (crash, then_kick):
-        out = maker.render(part, length_s=3.0, rng=np.random.default_rng(3)).waveform
+        out = renderer.render(part, length_s=3.0, rng=np.random.default_rng(3)).waveform
         late = out[:, round(1.2 * SAMPLE_RATE) : round(1.4 * SAMPLE_RATE)]
         assert np.abs(late).max() > 0.02 * np.abs(out).max()
 
 
 def test_the_same_seed_plays_the_same_drums(kit: Library) -> None:
-    maker = DrumRenderer(kit, kit.items, [np.ones((1, 500), np.float32)])
+    renderer = DrumRenderer(kit, kit.items, [np.ones((1, 500), np.float32)])
     for seed in range(6):
         rngs = [np.random.default_rng(seed) for _ in range(2)]
         part = draw_groove(np.random.default_rng(seed), tempo=100, length_s=4)
-        first, second = (maker.render(part, length_s=4.0, rng=rng).waveform for rng in rngs)
+        first, second = (renderer.render(part, length_s=4.0, rng=rng).waveform for rng in rngs)
         assert first.shape == (2, 4 * SAMPLE_RATE) and np.array_equal(first, second)
         assert np.isfinite(first).all() and np.abs(first).max() > 0.01
 
 
 @pytest.mark.parametrize("notes", [(), (Note(0.0, 0.1, 3, 127),), (Note(9.0, 0.1, 49, 1),)])
-def test_odd_drum_parts_are_played_without_a_fault(kit: Library, notes: tuple[Note, ...]) -> None:
+def test_unusual_drum_parts_are_rendered(kit: Library, notes: tuple[Note, ...]) -> None:
     for seed in range(8):
         for items in (kit.items, []):
-            maker = DrumRenderer(kit, items, [])
-            out = maker.render(MidiPart(-1, notes), length_s=1.0, rng=np.random.default_rng(seed)).waveform
+            renderer = DrumRenderer(kit, items, [])
+            out = renderer.render(MidiPart(-1, notes), length_s=1.0, rng=np.random.default_rng(seed)).waveform
             assert out.shape == (2, SAMPLE_RATE) and np.isfinite(out).all()
 
 
@@ -160,25 +160,23 @@ def test_a_silent_kit_is_mixed_to_silence() -> None:
         ("drum machine CR-78 hihat-metal", "hihat_closed", "hihat_closed"),
     ],
 )
-def test_hits_are_known_by_what_they_are(instrument: str, listed: str, expected: str, kit: Library) -> None:
+def test_hits_are_classified_by_their_name(instrument: str, listed: str, expected: str, kit: Library) -> None:
     row = {key: str(value) for key, value in vars(kit.items[0]).items()}
     row |= {"pitch": "", "instrument": instrument, "piece": listed}
     assert classify_piece(Item.from_row(row)) == expected
 
 
-def test_drums_and_basses_have_nothing_that_cannot_be_heard(
-    kit: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_drums_and_basses_have_no_infrasound(kit: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     time_s = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
     rumble = (0.5 * np.sin(28 * np.pi * time_s) + 0.2 * np.sin(500 * np.pi * time_s))[None].repeat(2, 0)
-    maker, basses = DrumRenderer(kit, kit.items, []), BassRenderer(kit, [])
+    renderer, basses = DrumRenderer(kit, kit.items, []), BassRenderer(kit, [])
     monkeypatch.setattr("stemsplit.training.synthesis.drums.mix_drums", lambda *_: rumble.astype(np.float32))
     monkeypatch.setattr(
         "stemsplit.training.synthesis.bass.synth_bass", lambda *_, **__: rumble.astype(np.float32)
     )
     for seed in range(4):
         part, rng = MidiPart(33, (Note(0.0, 1.0, 36, 100),)), np.random.default_rng(seed)
-        for each in (maker, basses):
+        for each in (renderer, basses):
             assert share_below(each.render(part, length_s=3.0, rng=rng).waveform, 20) < 0.5
 
 

@@ -1,4 +1,4 @@
-"""Effects of the virtual band: compressors, limiters, buses and filters that are swept."""
+"""Effects of the virtual band: compressors, limiters, buses and filters with a moving cutoff."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Voices: what is sung again lands on its notes; stems are made of many kinds of voice."""
+"""Vocals: sung phrases follow their notes; stems are made from many kinds of recordings."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -64,7 +64,7 @@ def speech() -> np.ndarray:
 
 
 def pitch_of(waveform: np.ndarray, start_s: float, stop_s: float) -> float:
-    """Median MIDI pitch, measured anew."""
+    """Return the median MIDI pitch, measured in the waveform."""
     pitch_hz = analyse_voice(waveform[:, round(start_s * SAMPLE_RATE) : round(stop_s * SAMPLE_RATE)]).pitch_hz
     return float(np.median(69 + 12 * np.log2(pitch_hz[pitch_hz > 0] / 440)))
 
@@ -75,7 +75,7 @@ def formant_of(frames: VoiceFrames) -> float:
 
 
 @pytest.mark.parametrize("pitches", [(57, 60, 55), (69, 67, 72)])
-def test_what_is_sung_lands_on_its_notes(pitches: tuple[int, ...]) -> None:
+def test_sung_phrases_follow_their_notes(pitches: tuple[int, ...]) -> None:
     notes = [Note(0.5 + 0.6 * i, 0.6, pitch, 90) for i, pitch in enumerate(pitches)]
     frames, start_s = _SINGER.sing(find_syllables(analyse_voice(speech())), notes, np.random.default_rng(1))
     sound = frames.waveform()
@@ -120,7 +120,7 @@ def test_a_whisper_has_no_pitch_and_breath_is_noise() -> None:
     assert frames.with_breath(0.7).aperiodicity.mean() > frames.aperiodicity.mean() + 0.05
 
 
-def test_narrow_recordings_get_air_and_full_ones_are_left_alone() -> None:
+def test_only_band_limited_recordings_get_an_upper_octave() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (1, SAMPLE_RATE)).astype(np.float32)
     spectrum = np.fft.rfft(noise)
     spectrum[:, np.fft.rfftfreq(noise.shape[1], 1 / SAMPLE_RATE) > 7500] *= 1e-4
@@ -132,7 +132,7 @@ def test_narrow_recordings_get_air_and_full_ones_are_left_alone() -> None:
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "nothing"])
-def test_what_is_not_voiced_gives_no_syllables_and_no_nan(kind: str) -> None:
+def test_unvoiced_sound_has_no_syllables_and_stays_finite(kind: str) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, (1, 20_000)).astype(np.float32)
     waveform = {"silence": np.zeros((1, 20_000), np.float32), "noise": noise, "nothing": noise[:, :0]}[kind]
     frames = analyse_voice(waveform)
@@ -166,10 +166,10 @@ def test_harmonies_stay_in_the_scale_and_differ_from_the_lead() -> None:
     assert third == pytest.approx(round(third), abs=0.1) and round(third) in (3, 4)
 
 
-def test_takes_differ_by_cents_and_by_milliseconds() -> None:
+def test_performances_differ_by_cents_and_by_milliseconds() -> None:
     lead = analyse_voice(vowel(220, 0.8))
-    takes = [vary_performance(lead, np.random.default_rng(seed)) for seed in range(8)]
-    cents = [1200 * np.log2(np.median(t.pitch_hz[t.pitch_hz > 0]) / 220) for t in takes]
+    performances = [vary_performance(lead, np.random.default_rng(seed)) for seed in range(8)]
+    cents = [1200 * np.log2(np.median(f.pitch_hz[f.pitch_hz > 0]) / 220) for f in performances]
     assert 2 < np.std(cents) < 40 and max(np.abs(cents)) < 60
 
 
@@ -278,10 +278,10 @@ def test_every_kind_is_rendered_tagged_and_the_same_by_seed(
     recorded: Library, kind: str, ingredients: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vocals_module, "_SHARES", {kind: 1.0})
-    maker, again = (VocalRenderer(recorded, recorded.items, []) for _ in range(2))
+    renderer, again = (VocalRenderer(recorded, recorded.items, []) for _ in range(2))
     first, second, other = (
         each.render(_MELODY, Pulse(0.5), length_s=3.0, rng=np.random.default_rng(seed))
-        for each, seed in ((maker, 3), (again, 3), (maker, 4))
+        for each, seed in ((renderer, 3), (again, 3), (renderer, 4))
     )
     assert first.waveform.shape == (2, 3 * SAMPLE_RATE) and first.waveform.dtype == np.float32
     assert first.ingredients == ingredients
@@ -290,15 +290,15 @@ def test_every_kind_is_rendered_tagged_and_the_same_by_seed(
     assert not np.array_equal(first.waveform, other.waveform)
 
 
-def test_a_maker_without_speech_sings_with_what_it_has(recorded: Library) -> None:
+def test_a_renderer_without_speech_uses_other_recordings(recorded: Library) -> None:
     items = [item for item in recorded.items if item.kind == "singing"]
     rng = np.random.default_rng(0)
-    take = VocalRenderer(recorded, items, []).render(_MELODY, Pulse(0.5), length_s=4.0, rng=rng)
-    assert take.ingredients == () and take.waveform.any()
+    stem = VocalRenderer(recorded, items, []).render(_MELODY, Pulse(0.5), length_s=4.0, rng=rng)
+    assert stem.ingredients == () and stem.waveform.any()
 
 
 @pytest.mark.parametrize("spoken", [45.0, 52.0, 62.0])
-def test_singers_stay_where_songs_lie(spoken: float) -> None:
+def test_singers_stay_in_the_range_of_songs(spoken: float) -> None:
     rng = np.random.default_rng(0)
     middles = [Singer.draw(rng, spoken, is_sung=False).middle for _ in range(300)]
     assert min(middles) >= 45 and max(middles) <= 70  # 466 Hz
@@ -306,7 +306,7 @@ def test_singers_stay_where_songs_lie(spoken: float) -> None:
 
 
 def test_a_produced_voice_stays_around_zero() -> None:
-    """A voice is not symmetric, so what rounds or holds down its peaks would shift it."""
+    """Voices are asymmetric, so that saturation and compression would shift their mean."""
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     pulses = sum(np.cos(2 * np.pi * 150 * k * time) / k for k in range(1, 30))
     voice = np.stack([pulses, pulses]).astype(np.float32) / 8

@@ -1,6 +1,6 @@
-"""The virtual band's studio: players, singers, instruments, effects and arrangers that make stems.
+"""Synthesis of training songs: the players, instruments, effects and arrangers of the virtual band.
 
-`band` is its door: a `Band` plays songs of four stems, each a function of a seed and a number. The makers
-of the stems are `vocals`, `drums`, `bass` and `other`; what they share is beneath them, from notes (`midi`,
-`harmony`, `grooves`) over sounds (`sampler`, `synth`, `soundfont`, `singing`) to `effects`.
+`band` is the entry point: a `Band` renders songs of four stems, each a function of a seed and a number. The
+renderers of the stems are `vocals`, `drums`, `bass` and `other`; they share notes (`midi`, `harmony`,
+`grooves`), sounds (`sampler`, `synth`, `soundfont`, `singing`) and `effects`.
 """

@@ -1,6 +1,6 @@
-"""A guitar amplifier: gain stages that clip, a supply that sags, a cabinet before a microphone.
+"""Guitar amplifiers: clipping gain stages, a sagging power supply, a cabinet in front of a microphone.
 
-One `Amplifier` may be played by several takes; every take draws its own microphone position.
+Several performances may share one `Amplifier`; each of them draws its own microphone position.
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Amplifier:
 
 @dataclass(frozen=True)
 class Cabinet:
-    """A loudspeaker in its box, seen by a microphone; frequencies in Hz, levels in dB."""
+    """A loudspeaker cabinet as a microphone picks it up; frequencies in Hz, levels in dB."""
 
     resonance_hz: float
     resonance_db: float
@@ -59,7 +59,7 @@ class Cabinet:
 
 
 def draw_amplifier(rng: Generator, kind: str) -> Amplifier:
-    """Random settings of a kind: "clean", "crunch" or "high gain"."""
+    """Draw random settings of a kind: "clean", "crunch" or "high gain"."""
     gains_db = {
         "clean": (float(rng.uniform(-6, 6)),),
         "crunch": (float(rng.uniform(12, 24)), float(rng.uniform(0, 8))),
@@ -73,7 +73,7 @@ def draw_amplifier(rng: Generator, kind: str) -> Amplifier:
 
 
 def draw_cabinet(rng: Generator) -> Cabinet:
-    """A random guitar cabinet."""
+    """Draw a random guitar cabinet."""
     return Cabinet(
         resonance_hz=float(rng.uniform(90, 125)),
         resonance_db=float(rng.uniform(1, 7)),
@@ -86,7 +86,10 @@ def draw_cabinet(rng: Generator) -> Cabinet:
 
 
 def amplify(amplifier: Amplifier, waveform: FloatArray) -> FloatArray:
-    """Mono through the gain stages, ``(1, samples)``, at the peak of `normalise_peak`; no cabinet yet."""
+    """Pass a mono waveform through the gain stages, without a cabinet; shape ``(1, samples)``.
+
+    The peak is that of `normalise_peak`.
+    """
     tone = [
         pb.HighpassFilter(amplifier.tight_hz),
         pb.PeakFilter(amplifier.middle_hz, amplifier.middle_db, 0.7),
@@ -105,9 +108,9 @@ def amplify(amplifier: Amplifier, waveform: FloatArray) -> FloatArray:
 
 
 def cabinet_response(cabinet: Cabinet, rng: Generator) -> FloatArray:
-    """Impulse response of a cabinet at a random place of the microphone, ``(samples,)``.
+    """Return the impulse response of a cabinet at a random microphone position, shape ``(samples,)``.
 
-    Minimum phase; the place makes a comb (sound that arrives twice) and uneven peaks of its own.
+    It is of minimum phase; the position adds a comb (sound that arrives twice) and a ripple of its own.
     """
     n_fft = 4 * _CABINET_SAMPLES
     frequency_hz = np.maximum(10.0, np.fft.rfftfreq(n_fft, 1 / SAMPLE_RATE))
@@ -124,13 +127,13 @@ def cabinet_response(cabinet: Cabinet, rng: Generator) -> FloatArray:
 
 
 def apply_cabinet(waveform: FloatArray, response: FloatArray) -> FloatArray:
-    """Mono through an impulse response, as long as before."""
+    """Convolve a mono waveform with an impulse response; the length stays the same."""
     out = oaconvolve(waveform[0], response)[: waveform.shape[1]]
     return normalise_peak(np.asarray(out, np.float32)[None])
 
 
 def _clip_stage(samples: FloatArray, gain_db: float, bias: float) -> FloatArray:
-    """One stage: tanh off its centre, centred again, at the same peak whatever the gain."""
+    """Apply one gain stage: biased tanh, without an offset, at the same peak whatever the gain."""
     driven = samples * np.float32(10 ** (gain_db / 20))
     driven += np.float32(bias)
     np.tanh(driven, out=driven)
@@ -140,7 +143,7 @@ def _clip_stage(samples: FloatArray, gain_db: float, bias: float) -> FloatArray:
 
 
 def _curve_db(cabinet: Cabinet, frequency_hz: FloatArray) -> FloatArray:
-    """The smooth part of a cabinet's magnitude."""
+    """Return the smooth part of a cabinet's magnitude response in dB."""
     octaves = np.log2(frequency_hz)
 
     def bell(centre_hz: float, width: float) -> FloatArray:
@@ -156,7 +159,7 @@ def _curve_db(cabinet: Cabinet, frequency_hz: FloatArray) -> FloatArray:
 
 
 def _minimum_phase(magnitude: FloatArray, n_fft: int) -> FloatArray:
-    """Impulse response of a magnitude, by folding its cepstrum."""
+    """Return the minimum-phase impulse response of a magnitude, by folding its cepstrum."""
     cepstrum = np.fft.irfft(np.log(magnitude), n_fft)
     folded = np.zeros(n_fft)
     folded[0], folded[n_fft // 2] = cepstrum[0], cepstrum[n_fft // 2]

@@ -1,4 +1,4 @@
-"""How full a song is, and when: verses with few layers, choruses with all of them."""
+"""Sections of a song: how dense the arrangement is in each of them, and which notes of a layer they keep."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ _FULL = 0.8
 
 @dataclass(frozen=True)
 class Section:
-    """A stretch of a song and how full it is: 0 for almost nothing, 1 for everything."""
+    """A section of a song and its density: 0 where almost nothing plays, 1 where everything plays."""
 
     start_s: float
     end_s: float
@@ -22,7 +22,10 @@ class Section:
 
 
 def draw_sections(rng: Generator, pulse: Pulse, length_s: float) -> list[Section]:
-    """Sections of two, four or eight bars, contrasting, up to `length_s`; one at least is full."""
+    """Draw sections of two, four or eight bars that fill `length_s` seconds.
+
+    Dense and sparse sections alternate more or less strongly; at least one section is dense.
+    """
     contrast = float(rng.uniform(0.3, 1.0))
     full = bool(rng.random() < 0.5)
     sections: list[Section] = []
@@ -40,9 +43,9 @@ def draw_sections(rng: Generator, pulse: Pulse, length_s: float) -> list[Section
 
 
 def notes_in_sections(notes: Iterable[Note], sections: Sequence[Section], entry: float) -> tuple[Note, ...]:
-    """The notes of a layer that enters where a section's fullness reaches `entry`.
+    """Return the notes of a layer that plays where the density of a section reaches `entry`, 0 to 1.
 
-    What still sounds when its section ends is cut there.
+    A note that is still sounding when its section ends is cut there, unless the layer plays on.
     """
     kept = []
     for note in notes:

@@ -1,4 +1,4 @@
-"""What is sung beside the lead: doubles, harmonies, choirs, ad libs, each a take of its own."""
+"""Backing vocals: doubles, harmonies, group vocals and ad libs, each a performance of its own."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,23 +16,27 @@ from stemsplit.training.synthesis.singer import midi_pitch
 from stemsplit.training.synthesis.singing import FRAME_S, VoiceFrames, analyse_voice
 from stemsplit.types import FloatArray
 
-_BUDGET_PULSES = 12_000  # periods of voice to synthesise for one stem: some 30 s of a high voice
-_UNVOICED_HZ = 500.0  # WORLD's frames where there is no pitch
-_LONGEST_S = 6.0  # a longer phrase is not analysed, for the cost too
-_HARMONIES = ((2,), (2,), (-2,), (-3,), (4,), (2, 4), (2, -3), (-7,), (7,), (2, 7))  # steps of the scale
+_BUDGET_PULSES = 12_000  # periods to synthesise per stem at most: some 30 s of a high voice
+_UNVOICED_HZ = 500.0  # rate of WORLD's pulses in unvoiced frames
+_LONGEST_S = 6.0  # longer phrases are not varied: the analysis would cost too much
+_HARMONIES = ((2,), (2,), (-2,), (-3,), (4,), (2, 4), (2, -3), (-7,), (7,), (2, 7))  # in steps of the scale
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """One phrase of the lead: the sample at which it starts, and its waveform, ``(1, samples)``."""
+    """One phrase of the lead.
+
+    `start` is its first sample in the song and `waveform` has the shape ``(1, samples)``. `known_frames`
+    saves the analysis where the phrase was synthesised from frames.
+    """
 
     start: int
     waveform: FloatArray
-    known: VoiceFrames | None = None
+    known_frames: VoiceFrames | None = None
 
     @property
     def stop(self) -> int:
-        """The sample after the last."""
+        """Sample after the last one of the phrase."""
         return self.start + int(self.waveform.shape[1])
 
     @property
@@ -42,12 +46,12 @@ class Phrase:
 
     @cached_property
     def frames(self) -> VoiceFrames:
-        """The phrase to be sung again otherwise."""
-        return analyse_voice(self.waveform) if self.known is None else self.known
+        """Frames of the phrase, from which other performances are derived."""
+        return analyse_voice(self.waveform) if self.known_frames is None else self.known_frames
 
 
 def place_phrases(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
-    """The lead alone, in the middle, shape (2, samples)."""
+    """Place the phrases of the lead on the time line, in the middle, shape (2, samples)."""
     out = np.zeros((2, n_samples), np.float32)
     for phrase in phrases:
         add_at(out, np.broadcast_to(phrase.waveform, (2, phrase.waveform.shape[1])), phrase.start)
@@ -55,7 +59,10 @@ def place_phrases(phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
 
 
 def add_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng: Generator) -> list[Phrase]:
-    """Phrases come again in most of the rests of more than eight seconds, beats later, as far as they fit."""
+    """Repeat phrases in most of the rests that are longer than eight seconds.
+
+    A repetition starts a whole number of beats after its original and never overlaps the next phrase.
+    """
     if not phrases:
         return []
     out = list(phrases)
@@ -75,7 +82,7 @@ def add_refrains(phrases: Sequence[Phrase], n_samples: int, beat_s: float, rng: 
 
 
 def harmonise(frames: VoiceFrames, steps: int) -> VoiceFrames:
-    """Another voice `steps` of the scale away: 2 is a third above, -3 a fourth below, 7 an octave."""
+    """Transpose a voice by `steps` of its scale: 2 is a third above, -3 a fourth below, 7 an octave above."""
     voiced = frames.pitch_hz > 0
     pitch = midi_pitch(frames)
     scale = find_scale(pitch[voiced]) if voiced.any() else frozenset({0, 2, 4, 5, 7, 9, 11})
@@ -83,34 +90,34 @@ def harmonise(frames: VoiceFrames, steps: int) -> VoiceFrames:
 
 
 def vary_performance(frames: VoiceFrames, rng: Generator, *, looseness: float = 1.0) -> VoiceFrames:
-    """The same sung once more: out of time by some 20 ms, out of tune by some cents, another throat.
+    """Derive a second performance: some 20 ms off in time, some cents off in pitch, slightly other formants.
 
-    `looseness` scales how far apart the takes are: one for doubles, two for a choir of many people.
+    `looseness` scales the deviations: 1 suits doubles, 2 a choir of many people.
     """
     n = frames.n_frames
     knots = np.linspace(0, n - 1, max(3, round(n * FRAME_S / 0.5)))
     late = rng.normal(0, 0.012 * looseness, knots.size) / FRAME_S
     places = np.arange(n) - np.interp(np.arange(n), knots, late)
     cents = np.interp(np.arange(n), knots, rng.normal(0, 9 * looseness, knots.size)) + rng.normal(0, 5)
-    taken = frames.at(places).transpose(cents / 100)
-    return taken.with_formants(float(np.exp(rng.normal(0, 0.02 * looseness))))
+    varied = frames.at(places).transpose(cents / 100)
+    return varied.with_formants(float(np.exp(rng.normal(0, 0.02 * looseness))))
 
 
 class BackingVocals:
-    """The further voices of one stem.
+    """Renders the backing vocals of one stem.
 
     Parameters
     ----------
     rng : Generator
-        Source of all choices.
+        Random generator of all choices.
     """
 
     def __init__(self, rng: Generator) -> None:
         self._rng = rng
-        self._left = float(_BUDGET_PULSES)
+        self._budget = float(_BUDGET_PULSES)
 
     def voices(self, phrases: Sequence[Phrase], n_samples: int) -> FloatArray:
-        """What is sung beside these phrases, shape (2, samples); often nothing."""
+        """Render the voices that accompany these phrases, shape (2, samples); often there are none."""
         out = np.zeros((2, n_samples), np.float32)
         parts: list[tuple[Callable[[FloatArray, Phrase], None], float, float]] = [
             (self._doubles, 0.3, 0.7), (self._harmonies, 0.35, 0.5), (self._gang, 0.12, 0.3),
@@ -141,7 +148,7 @@ class BackingVocals:
         self._add(out, phrase, phrase.frames.transpose(-12.0).with_formants(0.9), 0.0, 0.5)
 
     def _gang(self, out: FloatArray, phrase: Phrase) -> None:
-        """Three to eight people across the stereo image."""
+        """Add three to eight people, spread across the stereo image."""
         n_people = int(self._rng.integers(3, 9))
         for pan in np.linspace(-0.9, 0.9, n_people):
             one = vary_performance(phrase.frames, self._rng, looseness=2.0)
@@ -149,28 +156,28 @@ class BackingVocals:
             self._add(out, phrase, one, float(pan), 1.2 / np.sqrt(n_people))
 
     def _ad_libs(self, out: FloatArray, phrases: Sequence[Phrase]) -> None:
-        """Something sung before, higher, in the rests."""
+        """Repeat a phrase, mostly transposed up, in some of the rests between phrases."""
         for before, after in pairwise(phrases):
             rest_s = (after.start - before.stop) / SAMPLE_RATE
             if rest_s < 0.7 or self._rng.random() < 0.4:
                 continue
-            said = phrases[int(self._rng.integers(len(phrases)))]
-            if said.length_s < _LONGEST_S:
-                sung = said.frames.transpose(float(self._rng.choice([0, 0, 5, 7, 12])))
-                self._add(out, Phrase(before.stop, said.waveform), sung, self._width - 0.5, 0.7)
+            repeated = phrases[int(self._rng.integers(len(phrases)))]
+            if repeated.length_s < _LONGEST_S:
+                transposed = repeated.frames.transpose(float(self._rng.choice([0, 0, 5, 7, 12])))
+                self._add(out, Phrase(before.stop, repeated.waveform), transposed, self._width - 0.5, 0.7)
 
     def _add(self, out: FloatArray, phrase: Phrase, frames: VoiceFrames, pan: float, gain: float) -> None:
-        """Synthesise and place a take, as long as the budget lasts."""
+        """Synthesise a performance and place it in the mix, unless the budget of the stem is spent."""
         pulses = float(np.where(frames.pitch_hz > 0, frames.pitch_hz, _UNVOICED_HZ).sum()) * FRAME_S
-        if self._left < pulses:
+        if self._budget < pulses:
             return
-        self._left -= pulses
+        self._budget -= pulses
         sound = match_level(frames.waveform(), phrase.waveform)
         late = round(float(self._rng.uniform(0, 0.02)) * SAMPLE_RATE)
         add_at(out, place_in_stereo(sound * gain, pan), phrase.start + late)
 
 
 def match_level(waveform: FloatArray, model: FloatArray) -> FloatArray:
-    """A waveform scaled to the power of another."""
+    """Scale a waveform to the power of `model`."""
     power, wanted = (float(np.square(each).mean()) if each.size else 0.0 for each in (waveform, model))
     return waveform * np.float32(np.sqrt(wanted / power)) if power > 1e-12 else waveform

@@ -1,7 +1,7 @@
-"""The virtual band: songs of four stems, played from MIDI by the makers of each stem.
+"""The virtual band: renders songs of four stems from MIDI.
 
-A song is a function of (seed, number). Drums, bass, accompaniment and melody share one beat, bars and key:
-the piece is brought to an even tempo and begins with a bar, and all that is drawn for it goes by its clock.
+A song is a function of (seed, number). Drums, bass, accompaniment and melody share beat, bars and key: the
+piece is brought to an even tempo and starts with a bar, and all generated parts follow its beat.
 """
 
 import re
@@ -32,7 +32,7 @@ _OF_OTHER_STEMS = UNPITCHED.union(BASSES)
 
 @dataclass(frozen=True)
 class SongScore:
-    """Who plays what in one song, and the beat they share."""
+    """The parts of one song and their common beat."""
 
     drums: MidiPart
     bass: MidiPart
@@ -47,13 +47,13 @@ class Band:
     Parameters
     ----------
     library : Library
-        Sounds and MIDI.
+        Source of sounds and MIDI.
     split : str
         "train", or "valid" for held-out instruments and MIDI.
     seed : int
-        With the number of a song, all that it depends on.
+        Seed of all songs; a song depends on it and on its number only.
     length_s : float
-        Length of a song.
+        Length of a song in seconds.
     """
 
     def __init__(self, library: Library, *, split: str, seed: int, length_s: float = 40.0) -> None:
@@ -73,24 +73,24 @@ class Band:
         self._vocals = VocalRenderer(library, by_category["vocals"], rooms)
 
     def song(self, number: int) -> dict[str, RenderedStem]:
-        """Render song `number`: its stems by name, of about one peak; `remix` gives them levels."""
+        """Render song `number`: its stems by name, with peaks of about 0.45; `remix` sets their levels."""
         rng = np.random.default_rng((self._seed, number))
         score = self._draw_score(rng)
         length_s = self._length_s
-        takes = {
+        stems = {
             "vocals": self._vocals.render(score.melody, score.pulse, length_s=length_s, rng=rng),
             "drums": self._drums.render(score.drums, length_s=length_s, rng=rng),
             "bass": self._bass.render(score.bass, length_s=length_s, rng=rng, kicks=kick_times(score.drums)),
             "other": self._other.render(score.others, score.pulse, length_s=length_s, rng=rng),
         }
-        peaks = {name: 0.45 * 10 ** (rng.normal(0, 2) / 20) for name in takes}
+        peaks = {name: 0.45 * 10 ** (rng.normal(0, 2) / 20) for name in stems}
         return {
-            name: replace(take, waveform=normalise_peak(take.waveform, peaks[name]))
-            for name, take in takes.items()
+            name: replace(stem, waveform=normalise_peak(stem.waveform, peaks[name]))
+            for name, stem in stems.items()
         }
 
     def _draw_score(self, rng: Generator) -> SongScore:
-        """Draw patterns until one has enough notes in it."""
+        """Draw patterns until one of them has enough notes."""
         while True:
             source = str(rng.choice(["freedoom", "tannerhelland", "pop909"], p=[0.5, 0.2, 0.3]))
             name = str(rng.choice(self._names[source]))
@@ -117,7 +117,7 @@ class Band:
         return SongScore(drums, bass, tuple(rest), melody, pulse)
 
     def _drum_part(self, own: list[MidiPart], tempo: float, rng: Generator) -> MidiPart:
-        """The song's own drums, a human performance, or a groove in one of the styles."""
+        """Return the drums of the piece, a human performance, or a generated groove."""
         draw = rng.random()
         if draw < 0.55:
             return draw_groove(rng, tempo=tempo, length_s=self._length_s)
@@ -128,7 +128,7 @@ class Band:
     def _bass_part(
         self, own: list[MidiPart], others: list[MidiPart], drums: MidiPart, tempo: float, rng: Generator
     ) -> MidiPart:
-        """The song's own bass or a line over its harmony, played with the kick."""
+        """Return the bass of the piece or a generated line over its harmony, mostly locked to the kick."""
         kicks = kick_times(drums)
         if own and rng.random() < 0.55:
             part = own[0]
@@ -141,7 +141,7 @@ class Band:
         return add_breaks(part, rng, bar_s=240 / tempo) if rng.random() < 0.35 else part
 
     def _draw_performance(self, tempo: float, rng: Generator) -> MidiPart:
-        """A human drum performance, brought to the tempo where it is not too far."""
+        """Draw a human drum performance and bring it to the tempo, or to half or twice the tempo."""
         names = [name for name in self._names["groove"] if name.endswith("_4-4.mid") and "_beat_" in name]
         name = names[int(rng.integers(len(names)))]
         found = re.search(r"_(\d+)_beat", Path(name).name)
@@ -155,7 +155,7 @@ class Band:
 
 
 def kick_times(drums: MidiPart) -> list[float]:
-    """When the kick sounds, in seconds."""
+    """Return the times of the kick drum in seconds."""
     return [note.start_s for note in drums.notes if note.pitch in KICKS]
 
 

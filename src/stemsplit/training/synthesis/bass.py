@@ -1,4 +1,4 @@
-"""Bass stems: real and synthesised basses, legato, through an amplifier."""
+"""Bass stems: recorded and synthesised basses, played one note at a time, through an amplifier."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,7 +27,7 @@ from stemsplit.training.synthesis.soundfont import render_soundfont
 from stemsplit.types import FloatArray
 
 _SOUNDFONT_BASSES = range(32, 40)
-# Share of synthesisers by the name of the line, and which of them play it.
+# Share of synthesised basses by the name of the line, and the kinds that may play it.
 _SYNTHETIC = {"808": 0.9, "off-beat": 0.85, "held": 0.35, "octaves": 0.45, "walking": 0.03, "gallop": 0.08}
 _SYNTHS = {"808": ("808", "808", "808", "sub"), "off-beat": ("pluck", "square", "stack", "acid")}
 _SELDOM = {"arco": 0.15, "upright": 0.6, "glitch": 0.1}
@@ -43,18 +43,18 @@ class BassRenderer:
     def render(
         self, part: MidiPart, *, length_s: float, rng: Generator, kicks: Sequence[float] = ()
     ) -> RenderedStem:
-        """Play a bass part, as it leaves the amplifier.
+        """Render a bass part, processed as on a record.
 
         Parameters
         ----------
         part : MidiPart
-            The line; its name, where it is one of `bass_lines.LINES`, bears on the sound.
+            The line; a name out of `bass_lines.LINES` influences the sound.
         length_s : float
-            Seconds to return.
+            Length in seconds.
         rng : Generator
-            Of all choices.
+            Random generator of all choices.
         kicks : sequence of float
-            Times of the kick, under which a synthesiser may be ducked.
+            Times of the kick in seconds, at which a synthesiser may be ducked.
         """
         notes = articulate(part.notes, rng)
         draw = rng.random()
@@ -104,9 +104,9 @@ class BassRenderer:
 
 
 def _blend_amplifier(rng: Generator, dry: FloatArray) -> FloatArray:
-    """Amplifier and direct sound in some proportion, as basses are mixed; now flattened, now left alone."""
+    """Blend the amplified and the direct sound in a random proportion; some basses are left almost dry."""
     draw = rng.random()
-    if draw < 0.35:  # hardly touched
+    if draw < 0.35:  # almost dry
         plain = equalise(rng, dry, 2.5)
         return compress(rng, plain) if draw < 0.15 else normalise_peak(plain)
     amplified = normalise_peak(apply_bass_amplifier(rng, dry))
@@ -121,9 +121,10 @@ def _blend_amplifier(rng: Generator, dry: FloatArray) -> FloatArray:
 
 
 def articulate(notes: Sequence[Note], rng: Generator) -> list[Note]:
-    """One note at a time in the register of a bass, as forceful as written or as a hand is uneven.
+    """Reduce a line to one note at a time in the register of a bass, with random articulation.
 
-    In some lines notes are held until the next, in some they are cut short.
+    Notes of some lines are held until the next one, those of others are cut short. Velocities follow the
+    written ones more or less, and vary.
     """
     ordered = move_to_register(sorted(notes, key=lambda note: (note.start_s, note.pitch)), rng)
     held = rng.random() < 0.35
@@ -133,7 +134,7 @@ def articulate(notes: Sequence[Note], rng: Generator) -> list[Note]:
     out: list[Note] = []
     for index, note in enumerate(ordered):
         if out and note.start_s - out[-1].start_s < 0.04:
-            continue  # an upper note of a chord
+            continue  # skip upper notes of a chord
         later = [
             each.start_s for each in ordered[index + 1 : index + 8] if each.start_s > note.start_s + 0.04
         ]
@@ -147,7 +148,7 @@ def articulate(notes: Sequence[Note], rng: Generator) -> list[Note]:
 
 
 def move_to_register(notes: Sequence[Note], rng: Generator) -> list[Note]:
-    """A line moved by octaves so that it lies mostly from E1 to G2, and no note beyond D3."""
+    """Transpose a line by octaves so that it lies mostly between E1 and G2, with no note above D3."""
     if not notes:
         return []
     middle = float(np.median([note.pitch for note in notes]))
@@ -165,7 +166,7 @@ def _fold_octaves(pitch: int) -> int:
 
 
 def _narrow(waveform: FloatArray, rng: Generator) -> FloatArray:
-    """In the middle of the image, almost always."""
+    """Centre a bass in the stereo image, almost always."""
     mono = np.repeat(waveform.mean(0, keepdims=True), 2, axis=0)
     draw = rng.random()
     if draw < 0.45:

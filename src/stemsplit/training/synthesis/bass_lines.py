@@ -1,4 +1,4 @@
-"""Bass lines: written to the harmony of the other parts, and locked to the kick."""
+"""Generated bass lines over the harmony of the other parts, locked to the kick."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from stemsplit.training.synthesis.midi import MidiPart, Note
 
 LOWEST, HIGHEST = 28, 50
-_NEAR_S = 0.07  # what is closer than this to a kick is meant to be together with it
+_NEAR_S = 0.07  # onsets this close to a kick are moved onto it
 
 
 @dataclass(frozen=True)
 class BassChord:
-    """A stretch of harmony: start and length in seconds, root as pitch of the bass, minor or major third."""
+    """A chord for a bass: start and length in seconds, root as MIDI pitch, minor (3) or major (4) third."""
 
     start_s: float
     length_s: float
@@ -24,7 +24,10 @@ class BassChord:
 
 
 def find_bass_chords(parts: Sequence[MidiPart], *, beat_s: float, length_s: float) -> list[BassChord]:
-    """The chord of every second beat, from all that sounds in it; the last one goes on through silence."""
+    """Estimate the chord of every second beat from the notes that sound then.
+
+    Silence keeps the last chord.
+    """
     notes = [note for part in parts if not part.is_drums for note in part.notes]
     starts, lengths, pitches = (
         np.array([getattr(note, name) for note in notes], float) for name in ("start_s", "length_s", "pitch")
@@ -43,7 +46,7 @@ def find_bass_chords(parts: Sequence[MidiPart], *, beat_s: float, length_s: floa
 
 
 def _find_root(pitches: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[int, int]:
-    """The root, from the lowest E on, and its third: the triad that explains most of the sound."""
+    """Return root, from the lowest E upwards, and third of the triad that explains most of the sound."""
     classes = np.bincount(pitches.astype(int) % 12, weights, minlength=12)
     classes[int(pitches.min()) % 12] += 0.5 * weights.max()
     minor, major = np.roll(classes, -3), np.roll(classes, -4)
@@ -55,25 +58,25 @@ def _find_root(pitches: NDArray[np.float64], weights: NDArray[np.float64]) -> tu
 def draw_line(
     rng: Generator, chords: Sequence[BassChord], kicks: Sequence[float], *, beat_s: float, style: str
 ) -> MidiPart:
-    """A bass line over chords.
+    """Generate a bass line over chords.
 
     Parameters
     ----------
     rng : Generator
-        Of all choices.
-    chords : sequence of Chord
-        The harmony, as from `find_bass_chords`.
+        Random generator of all choices.
+    chords : sequence of BassChord
+        Harmony as returned by `find_bass_chords`.
     kicks : sequence of float
         Times of the kick in seconds.
     beat_s : float
         Length of a beat in seconds.
     style : str
-        Name of the style of the drums; it chooses what the bass may play.
+        Style of the drums, which determines the kinds of lines.
 
     Returns
     -------
     MidiPart
-        One note at a time, named after the way of playing.
+        One note at a time; its name is the kind of line.
     """
     names = _LINES_OF_STYLE.get(style, ("pump", "held", "riff", "kicks", "fifths"))
     name = str(rng.choice(names))
@@ -90,7 +93,7 @@ def _step_times(chord: BassChord, step_s: float) -> NDArray[np.float64]:
 
 
 def _pump(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """Eighths on the root, an approach before the next chord."""
+    """Play eighths on the root, sometimes with an approach to the next chord."""
     step_s = beat_s / 2
     length_s = step_s * float(rng.uniform(0.6, 1.0))
     out = [Note(float(s), length_s, chord.root, 100) for chord in chords for s in _step_times(chord, step_s)]
@@ -112,7 +115,7 @@ def _gallop(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[
 
 
 def _octaves(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """Disco: the root on the beat, its octave between."""
+    """Play the root on the beat and its octave in between, as in disco."""
     step_s = beat_s / float(rng.choice([2, 2, 4]))
     length_s = step_s * float(rng.uniform(0.5, 0.95))
     return [
@@ -123,7 +126,7 @@ def _octaves(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list
 
 
 def _walking(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """A note a beat: the root, then a chord tone or a step towards the next root."""
+    """Play a note per beat: the root, then a chord tone or a step towards the next root."""
     out = []
     for chord, following in zip(chords, [*chords[1:], chords[-1]], strict=True):
         second = int(
@@ -139,7 +142,7 @@ def _walking(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list
 
 
 def _held(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """One note as long as its chord."""
+    """Hold one note as long as its chord."""
     del beat_s
     out: list[Note] = []
     for chord in chords:
@@ -151,7 +154,7 @@ def _held(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[No
 
 
 def _riff(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """A figure of sixteenths that comes back over every chord."""
+    """Repeat a figure of sixteenths over every chord."""
     places = [0, *(place for place in range(1, 8) if rng.random() < 0.42)]
     intervals = [0, *(int(rng.choice([0, 0, 0, 7, 12, 10, 5, 3])) for _ in places[1:])]
     staccato = float(rng.choice([0.5, 0.9, 1.0]))
@@ -165,7 +168,7 @@ def _riff(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[No
 
 
 def _reggae(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """Round, late, with holes."""
+    """Play a short figure with rests."""
     figure = [(0.0, 0), (0.75, 0), (1.0, 7), (1.5, 12), (1.75, 3)]
     chosen = [figure[i] for i in range(5) if rng.random() < 0.6] or figure[:1]
     return [
@@ -182,7 +185,7 @@ def _reggae(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[
 
 
 def _fifths(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """Root and fifth in quarters, or in dotted ones."""
+    """Play root and fifth in quarters or dotted quarters."""
     place = float(rng.choice([1.0, 1.5]))
     below = -5 if rng.random() < 0.4 else 7
     pairs = [(chord, offset, step) for chord in chords for offset, step in ((0.0, 0), (place, below))]
@@ -190,7 +193,7 @@ def _fifths(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[
 
 
 def _off_beat(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> list[Note]:
-    """House: between the kicks."""
+    """Play between the kicks, as in house."""
     extra = [0.25, 0.5, 0.75] if rng.random() < 0.4 else [0.5]
     return [
         Note(
@@ -205,7 +208,7 @@ def _off_beat(rng: Generator, chords: Sequence[BassChord], beat_s: float) -> lis
 def _on_kicks(
     rng: Generator, chords: Sequence[BassChord], kicks: Sequence[float], *, long: bool
 ) -> list[Note]:
-    """A note with every kick, held until the next one."""
+    """Play a note with every kick and hold it until the next one."""
     times = sorted(set(kicks)) or [chord.start_s for chord in chords]
     ends = [*times[1:], times[-1] + 1.0]
     out = []
@@ -250,7 +253,7 @@ _LINES_OF_STYLE = {
 
 
 def lock_to_kicks(part: MidiPart, kicks: Sequence[float], rng: Generator, *, added: float) -> MidiPart:
-    """A bass part played together with the kick.
+    """Move a bass part onto the kicks of the drums.
 
     Parameters
     ----------
@@ -259,14 +262,14 @@ def lock_to_kicks(part: MidiPart, kicks: Sequence[float], rng: Generator, *, add
     kicks : sequence of float
         Times of the kick in seconds.
     rng : Generator
-        Of what is added, and of the last milliseconds.
+        Random generator of added notes and of deviations.
     added : float
-        Share of the kicks without a note that get one: what sounds there is struck again.
+        Share of the kicks without a note at which the sounding note is repeated.
 
     Returns
     -------
     MidiPart
-        Onsets near a kick stand within some milliseconds of it.
+        The part, in which onsets near a kick are within some milliseconds of it.
     """
     if not kicks or not part.notes:
         return part

@@ -1,4 +1,4 @@
-"""A bass guitar under fingers: slides, hammer-ons, dead notes, the noise of pick and frets."""
+"""Performance of a sampled bass guitar: slides, hammer-ons, dead notes, pick and fret noise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ _WIDEST_SLUR, _LONGEST_CHAIN = 7, 4
 
 @dataclass(frozen=True)
 class Fingers:
-    """How a player plays.
+    """A bass player's technique.
 
     Parameters
     ----------
     slurred : float
-        Share of the notes without a gap before them that are not struck but slurred.
+        Share of the notes without a gap before them that are slurred instead of plucked.
     slides : float
-        Share of those that slide; the others are hammered on.
+        Share of the slurred notes that slide; the others are hammered on.
     dead : float
-        Share of the gaps with a dead note.
+        Share of the gaps that contain a dead note.
     attack : float
-        Level of the noise of pick or thumb, against the note.
+        Level of pick or thumb noise relative to the note.
     muted_s : float
-        Time in which a damped string dies away; 0 lets it ring.
+        Decay time of a damped string in seconds; 0 lets it ring.
     sustain : float
-        0 leaves the decay of the string, 1 flattens it.
+        How much the decay of the string is flattened, 0 to 1.
     release_s : float
-        Time in which a note ends.
+        Fade-out time of a note in seconds.
     """
 
     slurred: float = 0.3
@@ -51,7 +51,7 @@ class Fingers:
 
 
 def draw_fingers(rng: Generator, line: str) -> Fingers:
-    """A way of playing that suits a line named as in `bass_lines.LINES`."""
+    """Draw a technique that suits a line named as in `bass_lines.LINES`."""
     attack = float(rng.choice([0.0, rng.uniform(0.05, 0.3), rng.uniform(0.3, 0.9)], p=[0.5, 0.3, 0.2]))
     muted = rng.random() < (0.3 if line in ("pump", "gallop", "reggae") else 0.08)
     return Fingers(
@@ -74,7 +74,7 @@ def play_bass(
     length_s: float,
     rng: Generator,
 ) -> FloatArray:
-    """Play a line on the notes of an instrument, dry, every note about as loud.
+    """Play a line on the notes of an instrument, dry, with all notes at about the same level.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def play_bass(
 
 
 def group_slurs(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[list[Note]]:
-    """Notes by stroke: the first of each list is struck, the others are slurred to it."""
+    """Group notes by stroke: the first of each group is plucked, the others are slurred to it."""
     out: list[list[Note]] = []
     for note in notes:
         last = out[-1][-1] if out else None
@@ -111,7 +111,7 @@ def group_slurs(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list
 
 
 def slide_curve(chain: Sequence[Note], rng: Generator, *, slides: float) -> NDArray[np.float64]:
-    """Semitones above the first note, per sample, through slides and hammer-ons; without a jump."""
+    """Return the semitones above the first note per sample, continuous through slides and hammer-ons."""
     start_s = chain[0].start_s
     n_samples = max(1, round((chain[-1].start_s + chain[-1].length_s - start_s) * SAMPLE_RATE))
     times, steps = [0.0], [0.0]
@@ -125,7 +125,7 @@ def slide_curve(chain: Sequence[Note], rng: Generator, *, slides: float) -> NDAr
 
 
 def resample_along(sound: FloatArray, semitones: NDArray[np.float64], offset: float = 0.0) -> FloatArray:
-    """A sound played at a speed that moves, so that its pitch follows `semitones` and `offset`."""
+    """Play a sound at a varying speed, so that its pitch follows `semitones` plus `offset`."""
     places = np.cumsum(2 ** ((semitones + offset) / 12))
     places = places[places < sound.shape[1] - 1]
     grid = np.arange(sound.shape[1])
@@ -135,7 +135,7 @@ def resample_along(sound: FloatArray, semitones: NDArray[np.float64], offset: fl
 def _read_string(
     library: Library, instrument: Instrument, pitch: int, fingers: Fingers, rng: Generator
 ) -> tuple[FloatArray, float]:
-    """The recording for a pitch at the common level, its decay evened out; and semitones up to the pitch."""
+    """Return the recording for a pitch at the common level, and the semitones from it up to the pitch."""
     item, found = instrument.nearest(rng, pitch)
     sound = trim_onset(library.audio(item))
     if fingers.sustain:
@@ -148,7 +148,7 @@ def _read_string(
 
 
 def _articulate(sound: FloatArray, chain: Sequence[Note], fingers: Fingers, rng: Generator) -> FloatArray:
-    """The stroke as played: attack noise, damping, hammers, a quick end."""
+    """Add attack noise, damping and hammer-ons to a stroke and fade its end."""
     out = sound.copy()
     time_s = np.arange(out.shape[1]) / SAMPLE_RATE
     for note in chain[1:]:
@@ -171,7 +171,7 @@ def _articulate(sound: FloatArray, chain: Sequence[Note], fingers: Fingers, rng:
 
 
 def _dead_note_times(notes: Sequence[Note], fingers: Fingers, rng: Generator) -> list[float]:
-    """A sixteenth or so before a note that comes after a rest or after a long note."""
+    """Return times about a sixteenth before some notes that follow a rest or a long note."""
     out = []
     for note, following in pairwise(notes):
         before_s = following.start_s - float(rng.uniform(0.1, 0.16))
@@ -181,14 +181,14 @@ def _dead_note_times(notes: Sequence[Note], fingers: Fingers, rng: Generator) ->
 
 
 def _dead_note(rng: Generator) -> FloatArray:
-    """A stroke on a damped string: a thud and a click."""
+    """Synthesise a stroke on a damped string: a thud and a click."""
     time_s = np.arange(round(0.07 * SAMPLE_RATE)) / SAMPLE_RATE
     thud = np.sin(2 * np.pi * float(rng.uniform(60, 130)) * time_s) * np.exp(-time_s / 0.02)
     return np.asarray(0.2 * thud + 0.12 * _noise(rng, 0.07, 300, 3000), np.float32)
 
 
 def _noise(rng: Generator, length_s: float, low_hz: float, high_hz: float) -> FloatArray:
-    """A burst that falls, ``(1, samples)``."""
+    """Return a decaying burst of band-limited noise, ``(1, samples)``."""
     n_samples = round(length_s * SAMPLE_RATE)
     sos = butter(1, [low_hz, high_hz], "bandpass", fs=SAMPLE_RATE, output="sos")
     burst = sosfilt(sos, rng.normal(size=n_samples)) * np.exp(-np.arange(n_samples) / (0.25 * n_samples))

@@ -1,4 +1,4 @@
-"""Synthesised basses: one voice that glides, its filter moving, saturated to be heard."""
+"""Synthesised basses: one voice with glides, a moving filter and saturation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ _CORNER = 90  # samples over which the corners of a gate are rounded
 
 @dataclass(frozen=True)
 class ControlLine:
-    """A melody as control signals, per sample.
+    """A melody as control signals, one value per sample.
 
     Parameters
     ----------
     pitch : array
-        MIDI pitch, through its glides.
+        MIDI pitch, glides included.
     gate : array
-        Loudness, that of the velocity while a note is held and 0 between notes.
+        Level by velocity while a note is held, 0 between notes.
     age_s : array
-        Time since the note began.
+        Seconds since the start of the note.
     """
 
     pitch: Samples
@@ -39,20 +39,20 @@ class ControlLine:
     age_s: Samples
 
     def turns(self, semitones: float = 0.0) -> Samples:
-        """Periods since the beginning, of a copy detuned by some semitones."""
+        """Return the phase in periods since the beginning, detuned by some semitones."""
         return np.cumsum(self.steps(semitones))
 
     def steps(self, semitones: float = 0.0) -> Samples:
-        """Periods per sample."""
+        """Return the periods per sample."""
         return np.asarray(440 * 2 ** ((self.pitch + semitones - 69) / 12) / SAMPLE_RATE)
 
     def decay(self, time_s: float) -> Samples:
-        """Envelope that begins anew with every note."""
+        """Return an exponential envelope that restarts with every note."""
         return np.exp(-self.age_s / time_s)
 
 
 def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, release_s: float) -> ControlLine:
-    """The control signals of notes that do not overlap."""
+    """Return the control signals of notes that do not overlap."""
     n_samples = round(length_s * SAMPLE_RATE)
     pitch = np.full(n_samples, float(notes[0].pitch) if notes else 36.0)
     gate, age_s = np.zeros(n_samples), np.full(n_samples, 60.0)
@@ -73,7 +73,7 @@ def control_line(notes: Sequence[Note], *, length_s: float, glide_s: float, rele
         gate[end:last] = 0
         gate[first:last] *= note.velocity / 104
         age_s[first:last] = time_s
-    # Without corners, that would click, and closed where the next note begins: there the envelope jumps.
+    # Rounded corners do not click; the gate is closed where the next note starts and the envelope jumps.
     return ControlLine(
         pitch, uniform_filter1d(gate, _CORNER, origin=_CORNER // 2 - 1, mode="constant"), age_s
     )
@@ -85,18 +85,18 @@ def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: 
     Parameters
     ----------
     rng : Generator
-        Of the settings.
+        Random generator of the settings.
     notes : sequence of Note
-        One at a time, in order.
+        Notes that do not overlap, in order.
     length_s : float
-        Seconds to return.
+        Length in seconds.
     kind : str
         One of `KINDS`.
 
     Returns
     -------
     FloatArray, shape (2, samples)
-        The same on both sides below 150 Hz or so.
+        Both channels are the same below about 150 Hz.
     """
     glide_s = (
         float(rng.choice([0.004, rng.uniform(0.03, 0.15)]))
@@ -112,14 +112,14 @@ def synth_bass(rng: Generator, notes: Sequence[Note], *, length_s: float, kind: 
 
 
 def widen_highs(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Doubled left and right above some 150 Hz, more or less; in the middle below."""
+    """Double the waveform left and right above some 150 Hz; the lows stay in the middle."""
     low = apply_plugins(waveform, [pb.LowpassFilter(float(rng.uniform(120, 250)))] * 2)
     share = float(np.exp(rng.uniform(np.log(0.02), 0)))
     return np.asarray(waveform + share * (double_sides(rng, waveform - low) - (waveform - low)), np.float32)
 
 
 def _saw(line: ControlLine, semitones: float, phase: float) -> Samples:
-    """A saw whose corners are rounded against aliasing (PolyBLEP)."""
+    """Return a sawtooth whose corners are rounded against aliasing (PolyBLEP)."""
     step = line.steps(semitones)
     turn = (np.cumsum(step) + phase) % 1
     wave: Samples = 2 * turn - 1
@@ -140,7 +140,7 @@ def _sine(line: ControlLine, semitones: float = 0.0) -> Samples:
 
 
 def _filter(wave: Samples, cutoff_hz: Samples, resonance: float) -> Samples:
-    # four poles only begin to pass the fundamental at twice its frequency
+    # a four-pole filter attenuates the fundamental unless its cutoff is at about twice the frequency
     out = apply_ladder_filter(np.asarray(0.5 * wave[None], np.float32), cutoff_hz, resonance=resonance)
     return np.asarray(2 * out[0], np.float64)
 
@@ -166,10 +166,10 @@ def _reese(rng: Generator, line: ControlLine) -> Samples:
 
 
 def _growl(rng: Generator, line: ControlLine) -> Samples:
-    # In whole numbers: with half a period of either, the note would lie an octave beneath what is written.
+    # Whole ratios: a half would lower the note by an octave.
     carrier, modulator = _GROWLS[int(rng.integers(len(_GROWLS)))]
     depth = float(rng.uniform(1, 5)) * (0.3 + line.decay(float(rng.uniform(0.1, 0.6))))
-    if rng.random() < 0.5:  # a wobble in steps of a rate, as in dubstep
+    if rng.random() < 0.5:  # a wobble, as in dubstep
         depth = depth * (1 + np.sin(2 * np.pi * float(rng.uniform(2, 8)) * line.age_s))
     turns = line.turns()
     swing = depth * np.sin(2 * np.pi * modulator * turns)
@@ -201,7 +201,7 @@ def _pluck(rng: Generator, line: ControlLine) -> Samples:
 
 
 def _stack(rng: Generator, line: ControlLine) -> Samples:
-    """Saws an octave apart, as in synth pop."""
+    """Stack sawtooths an octave apart, as in synth pop."""
     saws = _saw(line, 0, 0) + rng.uniform(0.2, 0.8) * _saw(line, 12.05, 0.4) + 0.5 * _saw(line, -0.08, 0.2)
     cutoff_hz = _hz(line) * (float(rng.uniform(3, 10)) + 4 * line.decay(0.15))
     return (_filter(saws / 2, cutoff_hz, float(rng.uniform(0, 0.3))) + 0.4 * _sine(line)) * line.gate

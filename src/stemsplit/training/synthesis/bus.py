@@ -1,4 +1,4 @@
-"""The bus of the accompaniment: what a whole mix of layers goes through on a record."""
+"""The bus of the accompaniment: the effects that a whole mix of layers passes through on a record."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,10 @@ from stemsplit.types import FloatArray
 
 
 def apply_accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Leave lows to the bass, mostly; tone, width, compression, saturation; seldom a hall, tape, few bits."""
+    """Mix the accompaniment as on a record: low cut, tone, width, compression, saturation.
+
+    The lows are mostly left to the bass. Halls, tape and low bit depths are rare.
+    """
     lowest_hz, poles = _draw_low_cut(rng)
     out = apply_plugins(normalise_peak(waveform), [pb.HighpassFilter(lowest_hz)] * poles)
     out = equalise(rng, out, 2.0)
@@ -33,7 +36,8 @@ def apply_accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequenc
     if draw < 0.4:
         out = widen_image(rng, out)
     elif draw < 0.6:
-        out = scale_width(out, float(rng.uniform(0.05, 0.6)))  # the middle of a record is not all voice
+        # Not all that is centred in a record is vocals.
+        out = scale_width(out, float(rng.uniform(0.05, 0.6)))
     if rng.random() < 0.12:
         out = add_reverb(rng, out, rooms, float(rng.uniform(0.15, 0.5)))
     if rng.random() < 0.45:
@@ -49,7 +53,10 @@ def apply_accompaniment_bus(rng: Generator, waveform: FloatArray, rooms: Sequenc
 
 
 def _draw_low_cut(rng: Generator) -> tuple[float, int]:
-    """Where the lows end, and the poles of the filter: in one song of four nothing is cut on purpose."""
+    """Draw the cutoff of the high-pass filter in Hz and its number of poles.
+
+    One song in four keeps its lows.
+    """
     if rng.random() < 0.27:
         return float(rng.uniform(18, 32)), 1
     lowest_hz = float(rng.uniform(35, 60) if rng.random() < 0.45 else rng.uniform(60, 140))
@@ -57,7 +64,7 @@ def _draw_low_cut(rng: Generator) -> tuple[float, int]:
 
 
 def widen_image(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """More stereo: louder sides, or one side late by a few milliseconds above the low notes."""
+    """Widen the stereo image by louder sides, or by delaying one side by 8 to 22 ms above the low notes."""
     middle, side = waveform.mean(0), (waveform[0] - waveform[1]) / 2
     if rng.random() < 0.5:
         side = side * rng.uniform(1.1, 2.2)
@@ -69,7 +76,7 @@ def widen_image(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def limit_sides(waveform: FloatArray, most: float) -> FloatArray:
-    """Sides of at most `most` times the power of the middle: added up to mono, a mix must not go."""
+    """Limit the power of the sides to `most` times that of the middle, so that the mix survives in mono."""
     both = float(np.vdot(waveform, waveform)) / 2
     across = float(np.vdot(waveform[0], waveform[1]))
     middle, side = both + across, both - across
@@ -77,7 +84,7 @@ def limit_sides(waveform: FloatArray, most: float) -> FloatArray:
 
 
 def crush_bits(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Low fidelity: few bits, dull."""
+    """Reduce the bit depth and the bandwidth."""
     return apply_plugins(
         waveform, [pb.Bitcrush(float(rng.uniform(7, 11))), pb.LowpassFilter(rng.uniform(3500, 8000))]
     )

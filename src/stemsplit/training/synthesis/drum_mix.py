@@ -1,4 +1,4 @@
-"""A drum kit as it is mixed: close microphones, the picture of the room, reverb on the snare, damage."""
+"""The mix of a drum kit: close microphones, room microphones, snare reverb, lo-fi effects."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -19,7 +19,7 @@ from stemsplit.training.synthesis.effects import (
 )
 from stemsplit.types import FloatArray
 
-# What the distant microphones hear of each bus.
+# Gain of each bus in the room microphones.
 _DISTANT = {"kick": 0.6, "snare": 1.0, "toms": 1.0, "cymbals": 1.3, "percussion": 0.7}
 
 
@@ -31,13 +31,13 @@ def mix_drums(
     Parameters
     ----------
     rng : Generator
-        Of all settings.
+        Random generator of all settings.
     buses : mapping of str to FloatArray, shape (2, samples)
         "kick", "snare", "toms", "cymbals", "percussion".
     rooms : sequence of FloatArray
-        Impulse responses; without any, bursts of noise serve.
+        Impulse responses; without any, decaying noise is used.
     kicks : sequence of float
-        Times of the kick in seconds, under which the room may duck.
+        Times of the kick in seconds, at which the room may be ducked.
 
     Returns
     -------
@@ -50,10 +50,10 @@ def mix_drums(
     out = close
     if rng.random() < 0.75:
         sent = _sum_buses(_DISTANT[name] * bus for name, bus in buses.items())
-        distant = render_room_microphones(rng, sent, rooms)
+        room = render_room_microphones(rng, sent, rooms)
         if rng.random() < 0.2:
-            distant = duck(distant, kicks, depth=float(rng.uniform(0.4, 0.9)), release_s=0.15)
-        out = out + _balance(close, distant, float(rng.uniform(0.05, 0.4)))
+            room = duck(room, kicks, depth=float(rng.uniform(0.4, 0.9)), release_s=0.15)
+        out = out + _balance(close, room, float(rng.uniform(0.05, 0.4)))
     if rng.random() < 0.5:
         wet = reverberate_snare(rng, buses["snare"] + 0.5 * buses["toms"])
         out = out + _balance(buses["snare"], wet, float(rng.uniform(0.08, 0.4)))
@@ -62,7 +62,7 @@ def mix_drums(
 
 
 def render_room_microphones(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """What overheads and room microphones give: late, wide, squeezed."""
+    """Render what overheads and room microphones pick up: late, wide and compressed."""
     echo = oaconvolve(waveform, draw_room_impulse(rng, rooms), axes=1)[:, : waveform.shape[1]]
     out = compress(rng, np.asarray(echo, np.float32), heavy=True)
     if rng.random() < 0.4:
@@ -71,7 +71,7 @@ def render_room_microphones(rng: Generator, waveform: FloatArray, rooms: Sequenc
 
 
 def draw_room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray:
-    """A short stereo impulse response ``(2, samples)`` of unit energy: a measured room, or noise."""
+    """Draw a short stereo impulse response ``(2, samples)`` of unit energy: a measured room, or noise."""
     decay_s = float(np.exp(rng.uniform(np.log(0.02), np.log(0.14))))
     n_samples = round(5 * decay_s * SAMPLE_RATE)
     time_s = np.arange(n_samples) / SAMPLE_RATE
@@ -91,7 +91,7 @@ def draw_room_impulse(rng: Generator, rooms: Sequence[FloatArray]) -> FloatArray
 
 
 def reverberate_snare(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """A plate, or the gated reverb of the eighties."""
+    """Return only the reverberation of a plate, or of the gated reverb of the eighties."""
     if rng.random() < 0.65:
         plate = pb.Reverb(float(rng.uniform(0.2, 0.75)), float(rng.uniform(0.2, 0.7)), 1.0, 0.0, 1.0)
         return apply_plugins(waveform, [pb.HighpassFilter(float(rng.uniform(150, 500))), plate])
@@ -105,7 +105,7 @@ def reverberate_snare(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def degrade(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Low fidelity: few bits, a low sampling rate, a dull tape."""
+    """Reduce bit depth, sample rate and bandwidth, as lo-fi productions do."""
     out = normalise_peak(waveform, 0.9)
     if rng.random() < 0.6:
         out = apply_plugins(out, [pb.Bitcrush(float(rng.uniform(5, 10)))])
@@ -120,6 +120,6 @@ def _sum_buses(buses: Iterable[FloatArray]) -> FloatArray:
 
 
 def _balance(dry: FloatArray, wet: FloatArray, share: float) -> FloatArray:
-    """`wet` at the level that makes it `share` of the whole."""
+    """Scale `wet` so that it is `share` of the whole."""
     dry_rms, wet_rms = (float(np.sqrt(np.square(each).mean())) for each in (dry, wet))
     return wet * (share / (1 - share) * dry_rms / max(1e-9, wet_rms))

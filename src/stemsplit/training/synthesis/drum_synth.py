@@ -1,6 +1,6 @@
-"""Drums out of oscillators and noise: what machines make, and what stands in for a sound that is missing.
+"""Drums made of oscillators and noise, for drum machines and for pieces that the library lacks.
 
-Every sound is mono, ``(1, samples)``, at peak one, and begins at once.
+Every sound is mono, ``(1, samples)``, has a peak of one and starts immediately.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Samples = NDArray[np.float64]
 
 
 def synthesise_hit(piece: str, rng: Generator) -> FloatArray:
-    """One hit of a drum named as in `kits.PIECE_OF_PITCH`; what is not known is a short knock."""
+    """Synthesise one hit of a piece named as in `kits.PIECE_OF_PITCH`; an unknown piece is a short knock."""
     sound = _RECIPES.get(piece, _knock)(rng)
     return np.asarray(sound[None] / (np.abs(sound).max() + 1e-9), np.float32)
 
@@ -33,7 +33,7 @@ def _noise(rng: Generator, length_s: float, low_hz: float, high_hz: float) -> Sa
 
 
 def _sweep(low_hz: float, high_hz: float, fall_s: float, time_s: Samples) -> Samples:
-    """A sine that falls from `high_hz` to `low_hz`."""
+    """Return a sine that falls from `high_hz` to `low_hz`."""
     frequency_hz = low_hz + (high_hz - low_hz) * np.exp(-time_s / fall_s)
     swept: Samples = np.sin(2 * np.pi * np.cumsum(frequency_hz) / SAMPLE_RATE)
     return swept
@@ -69,7 +69,7 @@ def _clap(rng: Generator) -> Samples:
 
 
 def _metal(rng: Generator, length_s: float, decay_s: float) -> Samples:
-    """Six squares at unrelated pitches, and noise, as in analogue cymbals."""
+    """Mix six squares at inharmonic pitches with noise, as analogue cymbals do."""
     time_s = _time(length_s)
     partials = rng.uniform(200, 900, 6) * rng.uniform(0.9, 1.6)
     squares = np.sign(np.sin(2 * np.pi * np.outer(partials, time_s) + rng.uniform(0, 6, (6, 1)))).sum(0)
@@ -87,7 +87,7 @@ def _tom(rng: Generator) -> Samples:
 
 
 def _grains(rng: Generator, length_s: float, low_hz: float, high_hz: float) -> Samples:
-    """Noise that swells and falls, as beans in a shaker or brushes on a skin."""
+    """Return noise that swells and falls, as beans in a shaker or brushes on a drumhead."""
     time_s = _time(length_s)
     rise_s = length_s * float(rng.uniform(0.1, 0.35))
     level = np.minimum(1, time_s / rise_s) * np.exp(-np.clip(time_s - rise_s, 0, None) / (0.25 * length_s))

@@ -1,4 +1,4 @@
-"""Drum stems: parts played on kits of the library's hits, mixed as on a record."""
+"""Drum stems: parts played on kits of the library's hits and mixed as on a record."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,20 +30,20 @@ KICKS = (35, 36)
 _SOUNDFONT_KITS = (0, 8, 16, 24, 25, 32, 40)
 _BUSES = {"kick": "kick", "snare": "snare", "rim": "snare", "clap": "snare", "brush": "snare", "tom": "toms"}
 _CYMBALS = ("hihat_closed", "hihat_open", "crash", "ride", "ride_bell")
-# Places of the pieces as the audience sees them, -1 left to 1 right.
+# Positions of the pieces from the audience's perspective, -1 left to 1 right.
 _PLACES = {42: 0.45, 46: 0.45, 49: 0.55, 57: -0.6, 52: -0.35, 51: -0.5, 53: -0.5, 55: 0.1}
 _PLACES |= {50: 0.4, 48: 0.25, 47: 0.05, 45: -0.15, 43: -0.4, 41: -0.55, 54: 0.6, 56: -0.3, 70: -0.6, 62: 0.5}
 
 
 @dataclass(frozen=True)
 class Touch:
-    """How one drummer plays: width of the image, and how steeply force becomes level."""
+    """A drummer's playing style: width of the stereo image, and exponent from velocity to level."""
 
     width: float
     exponent: float
 
     def pan(self, pitch: int) -> float:
-        """Place of a pitch in the image."""
+        """Return the position of a MIDI pitch in the stereo image, -1 to 1."""
         return float(np.clip(self.width * _PLACES.get(pitch, _PLACES.get(pitch - 1, 0.0)), -0.9, 0.9))
 
 
@@ -53,7 +53,7 @@ class DrumRenderer:
     Parameters
     ----------
     library : Library
-        Where hits come from.
+        Source of the hits.
     items : sequence of Item
         Hits and loops that may be used.
     rooms : sequence of FloatArray
@@ -65,13 +65,13 @@ class DrumRenderer:
         self._kits, self._loops = Kits(library, items), loop_items(items)
 
     def render(self, part: MidiPart, *, length_s: float, rng: Generator) -> RenderedStem:
-        """Play a drum part, as it leaves the drum bus."""
+        """Render a drum part, processed by the drum bus."""
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         draw = rng.random()
         alone = self._loops and draw < 0.04
         if not alone and draw < 0.92:
             out += normalise_peak(self._render_kit(part, rng, length_s))
-        if draw > 0.84:  # now the soundfont beneath the kit, now by itself
+        if draw > 0.84:  # the soundfont, layered with the kit or alone
             gain = 1.0 if draw >= 0.92 else float(rng.uniform(0.3, 1.0))
             kit = int(rng.choice(_SOUNDFONT_KITS))
             dry = render_soundfont([part], length_s=length_s, pans=[64], drum_kit=kit)
@@ -98,7 +98,7 @@ class DrumRenderer:
 def _play_kit(
     kit: dict[str, Drum], part: MidiPart, touch: Touch, rng: Generator, length_s: float
 ) -> dict[str, FloatArray]:
-    """The close sound of a kit, by bus."""
+    """Return the close-microphone sound of a kit, by bus."""
     names = ("kick", "snare", "toms", "cymbals", "percussion")
     buses = {name: np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32) for name in names}
     closing = [n.start_s for n in part.notes if _piece_of(n.pitch) == "hihat_closed"]
@@ -125,7 +125,7 @@ def _play_kit(
 
 
 def choke(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray:
-    """An open hi-hat cut where the hi-hat is closed; another open stroke lets it ring."""
+    """Cut an open hi-hat where the hi-hat is closed next; other open strokes let it ring."""
     following = [start_s for start_s in closing if start_s > note.start_s + 0.03]
     if not following:
         return sound
@@ -138,7 +138,7 @@ def choke(sound: FloatArray, note: Note, closing: Sequence[float]) -> FloatArray
 
 
 def _sweep_open(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """A filter that opens over some seconds, as before a drop."""
+    """Open a low-pass filter over some seconds, as before a drop."""
     n_samples = waveform.shape[1]
     start = int(rng.uniform(0, 0.7) * n_samples)
     n_sweep = min(n_samples - start, round(float(rng.uniform(4, 10)) * SAMPLE_RATE))

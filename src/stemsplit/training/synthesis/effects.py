@@ -1,4 +1,4 @@
-"""Chains of effects as in a mix: amplifiers, compressors, rooms, buses. All return ``(2, samples)``."""
+"""Effects of a mix: amplifiers, compressors, reverberation, buses. All of them return ``(2, samples)``."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from stemsplit.types import FloatArray
 
 
 def apply_plugins(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatArray:
-    """Run a chain of pedalboard effects."""
+    """Run a chain of pedalboard plugins."""
     samples = np.ascontiguousarray(waveform, np.float32)
     for effect in effects:
         samples = effect(samples, SAMPLE_RATE)
@@ -21,19 +21,19 @@ def apply_plugins(waveform: FloatArray, effects: Sequence[pb.Plugin]) -> FloatAr
 
 
 def normalise_peak(waveform: FloatArray, peak: float = 0.5) -> FloatArray:
-    """Scaled so that all but the rarest peaks stay under `peak`: what a chain's thresholds refer to."""
+    """Scale so that all but the rarest peaks stay below `peak`, the level that thresholds refer to."""
     loud = float(np.quantile(np.abs(waveform[:, ::7]), 0.999)) if waveform.size else 0.0
     return waveform * (peak / loud) if loud > 1e-6 else waveform
 
 
 def saturate(waveform: FloatArray, drive_db: float) -> FloatArray:
-    """Soft clipping that keeps the level of quiet sounds."""
+    """Clip softly and keep the level of quiet sounds."""
     gain = 10 ** (drive_db / 20)
     return np.asarray(np.tanh(waveform * gain) / gain, np.float32)
 
 
 def equalise(rng: Generator, waveform: FloatArray, spread_db: float = 5.0) -> FloatArray:
-    """A random tone control: two shelves and two bells."""
+    """Apply a random equaliser of two shelves and two bells."""
     low_hz, high_hz = float(rng.uniform(80, 300)), float(rng.uniform(3000, 9000))
     bells = [
         pb.PeakFilter(
@@ -49,7 +49,7 @@ def equalise(rng: Generator, waveform: FloatArray, spread_db: float = 5.0) -> Fl
 
 
 def add_reverb(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], wet: float) -> FloatArray:
-    """Reverberation: now a measured room, now an algorithm. `wet` is its level against the dry sound."""
+    """Add reverberation by a measured room or an algorithm; `wet` is its level relative to the dry sound."""
     if rooms and rng.random() < 0.35:
         room = rooms[int(rng.integers(len(rooms)))][:, : 2 * SAMPLE_RATE]
         room = room / (np.sqrt(np.square(room).sum(1).mean()) + 1e-9)
@@ -63,24 +63,24 @@ def add_reverb(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]
 def compress_linked(
     waveform: FloatArray, curve: tuple[float, float], times_ms: tuple[float, float]
 ) -> FloatArray:
-    """One compressor on both sides, led by the louder of them, so that nothing moves in the image.
+    """Compress both channels by one gain, derived from the louder one, so that the stereo image is stable.
 
     Parameters
     ----------
     waveform : FloatArray, shape (channels, samples)
-        Any sound.
+        The sound.
     curve : tuple of float
-        Threshold in dB, and ratio.
+        Threshold in dB and ratio.
     times_ms : tuple of float
         Attack and release in milliseconds.
     """
-    # The key never is 0, so that what the compressor makes of it, divided by it, is the gain.
+    # The key is never 0, so that the gain is the compressor's output divided by its input.
     key = np.maximum(np.abs(waveform).max(0, keepdims=True), 1e-5)
     return np.asarray(waveform * (apply_plugins(key, [pb.Compressor(*curve, *times_ms)]) / key), np.float32)
 
 
 def compress(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> FloatArray:
-    """A compressor at a random, musical setting."""
+    """Apply a compressor with random, musically plausible settings."""
     threshold_db = float(rng.uniform(-32, -18) if heavy else rng.uniform(-22, -10))
     ratio = float(rng.uniform(4, 10) if heavy else rng.uniform(1.8, 4))
     attack_ms, release_ms = float(rng.uniform(1, 25)), float(rng.uniform(50, 250))
@@ -90,12 +90,12 @@ def compress(rng: Generator, waveform: FloatArray, *, heavy: bool = False) -> Fl
 
 
 def limit_peaks(waveform: FloatArray, threshold_db: float) -> FloatArray:
-    """Held near a threshold by a fast compressor; what its attack lets through is rounded, not clipped."""
+    """Limit near a threshold by a fast compressor; peaks that pass its attack are saturated."""
     return saturate(normalise_peak(compress_linked(waveform, (threshold_db, 20.0), (1.0, 100.0)), 0.7), 0.0)
 
 
 def apply_bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Compression, heavy or light or none, some grit, a cabinet: a bass as it sits in a record."""
+    """Apply random compression, distortion and cabinet equalisation of a bass amplifier."""
     draw = rng.random()
     out = compress(rng, waveform, heavy=bool(draw < 0.45)) if draw < 0.8 else normalise_peak(waveform)
     if rng.random() < 0.6:
@@ -115,13 +115,19 @@ def apply_bass_amplifier(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def remove_infrasound(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Four poles at 24 to 32 Hz: what lies beneath is room that a record gives to what can be heard."""
+    """Apply a fourth-order high-pass filter at 24 to 32 Hz.
+
+    Records reserve their headroom for audible sound.
+    """
     sos = butter(4, float(rng.uniform(24, 32)), "highpass", fs=SAMPLE_RATE, output="sos")
     return np.asarray(sosfilt(sos, waveform, axis=1), np.float32)
 
 
 def apply_drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Parallel compression, clipping and tone of a whole kit, now and then in a room; narrow, mostly."""
+    """Apply parallel compression, clipping and tone to a whole kit, sometimes a room.
+
+    The image is mostly narrow.
+    """
     out = normalise_peak(waveform, 0.7)
     if rng.random() < 0.3:
         out = add_reverb(rng, out, rooms, float(rng.uniform(0.02, 0.15)))
@@ -135,13 +141,13 @@ def apply_drum_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatAr
     elif rng.random() < 0.2:
         out = apply_plugins(normalise_peak(out, 1.0), [pb.Clipping(float(rng.uniform(-9, -1)))])
     out = scale_width(out, float(np.exp(rng.uniform(np.log(0.35), np.log(1.4)))))
-    # Single hits are recorded closer, and so are brighter, than kits on records.
+    # Single hits are recorded closer than kits on records and are therefore brighter.
     corner_hz = float(np.exp(rng.uniform(np.log(1500), np.log(7000))))
     return equalise(rng, apply_plugins(out, [pb.HighShelfFilter(corner_hz, float(rng.uniform(-13, 2)))]), 2.5)
 
 
 def duck(waveform: FloatArray, times_s: Sequence[float], *, depth: float, release_s: float) -> FloatArray:
-    """Pushed down at each of the times, as by a compressor that listens to the kick; `depth` from 0 to 1."""
+    """Lower the level at each of the times, as sidechain compression by the kick; `depth` is from 0 to 1."""
     n_samples = waveform.shape[1]
     gain = np.ones(n_samples, np.float32)
     n_attack, n_fall = round(0.004 * SAMPLE_RATE), round(4 * release_s * SAMPLE_RATE)
@@ -155,7 +161,7 @@ def duck(waveform: FloatArray, times_s: Sequence[float], *, depth: float, releas
 
 
 def apply_instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Tone, modulation, delay and room of one accompanying instrument; its lows are often cut."""
+    """Apply tone, modulation, delay and room to one accompanying instrument; its lows are often cut."""
     low_cut = pb.HighpassFilter(float(np.exp(rng.uniform(np.log(35), np.log(200)))))
     out = equalise(rng, apply_plugins(normalise_peak(waveform), [low_cut] * int(rng.integers(0, 3))), 3.0)
     if rng.random() < 0.25:
@@ -171,7 +177,7 @@ def apply_instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[F
 
 
 def double_sides(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Two late, slightly wandering copies, left and right."""
+    """Add two delayed copies with slightly varying delay, one left and one right."""
     out = waveform.copy()
     time = np.arange(waveform.shape[1])
     for side in range(2):
@@ -184,7 +190,7 @@ def double_sides(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def place_in_stereo(waveform: FloatArray, pan: float) -> FloatArray:
-    """Place in the stereo image, `pan` from -1 (left) to 1 (right), constant power; mono is widened."""
+    """Pan with constant power, `pan` from -1 (left) to 1 (right); mono becomes stereo."""
     angle = np.pi / 4 * (1 + pan)
     gains = np.sqrt(2) * np.array([[np.cos(angle)], [np.sin(angle)]])
     return np.asarray(np.broadcast_to(waveform, (2, waveform.shape[1])) * gains, np.float32)

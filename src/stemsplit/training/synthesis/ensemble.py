@@ -1,7 +1,4 @@
-"""Everything but guitars that accompanies: keys, strings, winds, synthesisers, textures, MIDI parts.
-
-Each kind of layer is a pair: the notes it plays, and the sound it makes of them.
-"""
+"""Accompanying instruments except guitars: keys, strings, winds, synthesisers, textures, MIDI parts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -29,7 +26,7 @@ from stemsplit.training.synthesis.soundfont import render_soundfont
 from stemsplit.training.synthesis.synth import SYNTH_ROLES, play_synth
 from stemsplit.types import FloatArray
 
-# General-MIDI programs of each kind of layer.
+# General MIDI programs of each kind of layer.
 PROGRAMS: dict[str, tuple[int, ...]] = {
     "piano": (0, 1, 2, 3),
     "e-piano": (4, 5, 7),
@@ -50,7 +47,7 @@ _ROLES = {"supersaw": "supersaw", "arpeggio": "pluck", "synth lead": "lead", "ch
 
 
 class EnsembleRenderer:
-    """Plays layers; `items` are the sounds that may be used."""
+    """Renders layers; `items` are the sounds that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
         self._library, self._rooms = library, rooms
@@ -58,20 +55,20 @@ class EnsembleRenderer:
         self._textures = [item for item in items if item.kind in ("loop", "phrase", "performance")]
 
     def render(self, kind: str, notes: Sequence[Note], *, length_s: float, rng: Generator) -> FloatArray:
-        """Play one layer of a kind, with its own effects, ``(2, samples)``."""
+        """Render one layer of a kind with its own effects, ``(2, samples)``."""
         if kind in _ROLES:
             return self._synthesise(_ROLES[kind], notes, length_s, rng)
         if kind in ("pad", "bell") and rng.random() < 0.5:
             return self._synthesise(kind, notes, length_s, rng)
         dry = self._play_dry(kind, notes, length_s, rng)
         if kind == "solo":
-            # The nearest thing to a voice: in the middle, with vibrato and slides.
+            # A solo instrument resembles a voice most: in the middle, with vibrato and slides.
             moved = bend_notes(dry, notes, rng) if rng.random() < 0.7 else dry
             dry = place_in_stereo(moved.mean(0, keepdims=True), float(np.clip(rng.normal(0, 0.3), -1, 1)))
         return _FINISHES.get(kind, apply_instrument_bus)(rng, dry, self._rooms)
 
     def parts(self, parts: Sequence[MidiPart], *, length_s: float, rng: Generator) -> FloatArray:
-        """MIDI parts as they are: some on sampled instruments or synthesisers, the rest by the soundfont."""
+        """Render MIDI parts: some on sampled instruments or synthesisers, the rest by the soundfont."""
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         soft: list[MidiPart] = []
         for part in (_recast(part, rng) for part in parts):
@@ -91,7 +88,7 @@ class EnsembleRenderer:
         return out
 
     def texture(self, pulse: Pulse, *, length_s: float, rng: Generator) -> FloatArray:
-        """Recorded music cut up on the beat, a loop at another speed, or a bed of coloured noise."""
+        """Render recorded music cut up on the beat, a loop at another speed, or a bed of coloured noise."""
         draw = rng.random()
         if not self._textures or draw < 0.15:
             noise = rng.normal(0, 0.1, (2, round(length_s * SAMPLE_RATE))).astype(np.float32)
@@ -131,7 +128,7 @@ class EnsembleRenderer:
 
 
 def chop(sound: FloatArray, rng: Generator, *, step: int, length_s: float) -> FloatArray:
-    """Pieces of `step` samples in a new order of eight, over and over, as a sampler plays them; stereo."""
+    """Repeat pieces of `step` samples in a random order of eight, as a sampler does; stereo."""
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     n_pieces = max(1, sound.shape[1] // step)
     order = rng.integers(n_pieces, size=8)
@@ -144,7 +141,7 @@ def chop(sound: FloatArray, rng: Generator, *, step: int, length_s: float) -> Fl
 
 
 def riser(rng: Generator, *, start_s: float, end_s: float, length_s: float) -> FloatArray:
-    """Filtered noise that rises from `start_s` to `end_s`, where something new begins."""
+    """Return filtered noise that rises from `start_s` to `end_s`, where a new section starts."""
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     n_samples = max(1, round((end_s - start_s) * SAMPLE_RATE))
     noise = rng.normal(0, 0.3, (2, n_samples)).astype(np.float32)
@@ -159,7 +156,7 @@ def riser(rng: Generator, *, start_s: float, end_s: float, length_s: float) -> F
 
 
 def nearest_octave(pitch: int, instrument: Instrument) -> int:
-    """The pitch moved by octaves to where the instrument has notes."""
+    """Transpose a pitch by octaves into the range of an instrument."""
     low, high = min(instrument.notes) - 3, max(instrument.notes) + 3
     while pitch > high and pitch - 12 >= low:
         pitch -= 12
@@ -169,7 +166,7 @@ def nearest_octave(pitch: int, instrument: Instrument) -> int:
 
 
 def _recast(part: MidiPart, rng: Generator) -> MidiPart:
-    """Now and then another instrument."""
+    """Replace the instrument of a part, or leave it."""
     if rng.random() < 0.5:
         return part
     programs = PROGRAMS[str(rng.choice(list(PROGRAMS)))]
@@ -177,7 +174,7 @@ def _recast(part: MidiPart, rng: Generator) -> MidiPart:
 
 
 def _finish_piano(rng: Generator, dry: FloatArray, rooms: Sequence[FloatArray]) -> FloatArray:
-    """Bright and compressed, as in pop."""
+    """Make a piano bright and compressed, as in pop."""
     out = apply_plugins(
         normalise_peak(dry), [pb.HighShelfFilter(float(rng.uniform(2000, 6000)), float(rng.uniform(-3, 8)))]
     )

@@ -1,7 +1,7 @@
-"""What an accompanying instrument plays over the chords of a piece: strums, riffs, arpeggios, pads.
+"""Figures that accompanying instruments play over chords: strums, riffs, arpeggios, pads.
 
-Every figure takes chords and returns notes in the order of their starts. No figure goes below `LOWEST`,
-since what is lower belongs to the bass, but for the left hand under held chords, now and then.
+Every figure takes chords and returns notes in the order of their starts. No figure goes below `LOWEST`, the
+register of the bass, except for an occasional left hand under held chords.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ _STABS = ("3000000000000000", "0030000000300000", "3000003000000000", "300300300
 
 
 def raise_octaves(notes: Sequence[Note], lowest: int = LOWEST) -> tuple[Note, ...]:
-    """The same notes, those under `lowest` moved up by octaves."""
+    """Raise the notes below `lowest` by octaves."""
     return tuple(
         note if note.pitch >= lowest else replace(note, pitch=lowest + (note.pitch - lowest) % 12)
         for note in notes
@@ -39,7 +39,7 @@ def raise_octaves(notes: Sequence[Note], lowest: int = LOWEST) -> tuple[Note, ..
 
 
 def humanise(notes: Sequence[Note], rng: Generator, spread_s: float = 0.008) -> tuple[Note, ...]:
-    """Another take: nobody plays twice at the same time and with the same force."""
+    """Vary starts and velocities of notes, as a second performance would."""
     shifts, forces = rng.normal(0, spread_s, len(notes)), rng.normal(0, 6, len(notes))
     return tuple(
         replace(note, start_s=max(0.0, note.start_s + shift), velocity=_velocity(note.velocity + force))
@@ -48,7 +48,7 @@ def humanise(notes: Sequence[Note], rng: Generator, spread_s: float = 0.008) -> 
 
 
 def held_chords(chords: Sequence[Chord], rng: Generator) -> tuple[Note, ...]:
-    """Chords held from one to the next, in three to five parts; now and then over their deep roots."""
+    """Return chords held until the next one, in three to five voices, sometimes over their deep roots."""
     lowest, n_notes = int(rng.integers(52, 61)), int(rng.integers(3, 6))
     deepest, is_deep = int(rng.integers(28, LOWEST)), rng.random() < 0.25
     return tuple(
@@ -59,9 +59,9 @@ def held_chords(chords: Sequence[Chord], rng: Generator) -> tuple[Note, ...]:
 
 
 def strums(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, ...]:
-    """Chords on a guitar's strings, down and up: 8 to 25 ms from the first string to the last.
+    """Return strummed guitar chords, down and up, with 8 to 25 ms between the first and the last string.
 
-    Muted scratches are notes of less than 50 ms.
+    Muted scratches are notes shorter than 50 ms.
     """
     pattern, n_strings = _draw_pattern(_STRUMS, rng), int(rng.integers(3, 7))
     spread_s, lowest = float(rng.uniform(0.008, 0.025)), int(rng.integers(LOWEST, 53))
@@ -80,7 +80,7 @@ def strums(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note,
 
 
 def power_chords(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, ...]:
-    """Root, fifth and octave: held, in eighths or sixteenths, palm-muted between the accents."""
+    """Return roots, fifths and octaves: held, in eighths or in sixteenths, palm-muted between accents."""
     step_s = pulse.beat_s * float(rng.choice([0.25, 0.5, 0.5, 1.0, 4.0]))
     accent, muted = int(rng.choice([2, 3, 4, 8])), bool(rng.random() < 0.6) and step_s < 0.6
     steps = rng.choice([0, 0, 0, 0, 3, 5, -2], 8) if rng.random() < 0.3 else np.zeros(8, int)
@@ -100,7 +100,7 @@ def power_chords(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple
 
 
 def arpeggio(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: int) -> tuple[Note, ...]:
-    """Broken chords in eighths or sixteenths: up, down, both, or in a fixed random order."""
+    """Return broken chords in eighths or sixteenths: up, down, both, or in a fixed random order."""
     step_s = pulse.beat_s * float(rng.choice([0.25, 0.25, 0.5]))
     n_tones, ring = int(rng.integers(3, 7)), float(rng.choice([0.5, 0.95, 3.0]))
     order = list(range(n_tones))
@@ -117,7 +117,7 @@ def arpeggio(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: i
 
 
 def stabs(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, ...]:
-    """Short chords on a few places of the bar, as brass, strings or reggae guitars play them."""
+    """Return short chords in a few places of the bar, as played by brass, strings or reggae guitars."""
     pattern, lowest = _draw_pattern(_STABS, rng), int(rng.integers(52, 62))
     length_s, step_s = float(rng.uniform(0.08, 0.35)), pulse.beat_s / 4
     return tuple(
@@ -130,7 +130,7 @@ def stabs(chords: Sequence[Chord], pulse: Pulse, rng: Generator) -> tuple[Note, 
 
 
 def melody_line(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest: int) -> tuple[Note, ...]:
-    """A melody of one voice: chord tones on the beats, steps between them, rests to breathe."""
+    """Return a monophonic melody: chord tones on the beats, scale steps between them, rests."""
     pitch, notes = lowest + 7, []
     rhythm = [(0.5, 0.5, 1), (1, 1), (0.5, 0.25, 0.25, 1), (2,), (1.5, 0.5), (4,)]
     for chord in chords:
@@ -149,7 +149,7 @@ def melody_line(chords: Sequence[Chord], pulse: Pulse, rng: Generator, *, lowest
 
 
 def repeat_riff(notes: Sequence[Note], chords: Sequence[Chord]) -> tuple[Note, ...]:
-    """The first chord's notes repeated over every other: a hook that does not change."""
+    """Repeat the notes of the first chord over every other chord."""
     if not chords:
         return ()
     first = chords[0]
@@ -162,12 +162,12 @@ def repeat_riff(notes: Sequence[Note], chords: Sequence[Chord]) -> tuple[Note, .
 
 
 def add_octaves(notes: Sequence[Note]) -> tuple[Note, ...]:
-    """Every note with its octave above."""
+    """Double every note at the octave above."""
     return tuple(replace(note, pitch=note.pitch + up) for note in notes for up in (0, 12))
 
 
 def _next_pitch(chord: Chord, pitch: int, lowest: int, on_beat: bool, rng: Generator) -> int:
-    """The nearest few tones, chord tones only on the beat."""
+    """Draw one of the nearest scale tones; on the beat, one of the chord tones."""
     scale = sorted({(chord.root + up) % 12 for up in (0, 2, 5, 7, 9)} | set(chord.tones))
     allowed = chord.tones if on_beat else scale
     near = [p for p in range(max(lowest, pitch - 5), min(lowest + 22, pitch + 6)) if p % 12 in allowed]
@@ -190,7 +190,7 @@ def _stroke(
 
 
 def _until_next(pattern: str, index: int) -> int:
-    """Sixteenths from a stroke to the next one."""
+    """Return the sixteenths from a stroke to the next one."""
     turned = pattern[(index % 16) + 1 :] + pattern
     return 1 + next((n for n, stroke in enumerate(turned) if stroke != "0"), 15)
 

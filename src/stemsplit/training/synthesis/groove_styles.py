@@ -1,7 +1,7 @@
 """One bar of drums in each of the styles of popular music.
 
-A bar is sixteen sixteenths in 4/4. A stroke is (place in sixteenths, General-MIDI pitch, velocity);
-places between the sixteenths are rolls and flams.
+A bar has sixteen sixteenths in 4/4. A stroke is (place in sixteenths, General MIDI pitch, velocity); places
+between the sixteenths belong to rolls and flams.
 """
 
 from collections.abc import Callable, Iterable
@@ -20,20 +20,20 @@ SHAKER, TAMBOURINE, CONGAS, COWBELL = 70, 54, (62, 63, 64), 56
 
 @dataclass(frozen=True)
 class GrooveStyle:
-    """How one style is played.
+    """How a style is played.
 
     Parameters
     ----------
     bar : callable
-        Gives a bar; asked for a loud one in choruses.
+        Draws a bar; its second argument asks for a loud one, as in choruses.
     tempos : tuple of float
-        Beats per minute that suit it, an octave of tempo at least.
+        Lowest and highest tempo in beats per minute, at least a factor of two apart.
     swing : tuple of float
-        Range of the delay of every other step, in steps; a third makes triplets.
+        Range of the delay of every other step, in steps; a third gives triplets.
     swung : int
-        Sixteenths in a step: 1 or 2.
+        Sixteenths per step: 1 or 2.
     machine : float
-        Share of machine kits, which play exactly in time.
+        Share of electronic kits, which play exactly in time.
     """
 
     bar: Callable[[Generator, bool], list[Stroke]]
@@ -52,7 +52,7 @@ def _some(rng: Generator, places: Iterable[float], share: float) -> list[float]:
 
 
 def _hats(rng: Generator, pitch: int, step: float, velocity: int, accent: int = 18) -> list[Stroke]:
-    """Steady strokes, those on the beat louder."""
+    """Return steady strokes with accents on the beat."""
     lift = accent if rng.random() < 0.7 else 0
     return [
         (place, pitch, min(127, velocity + (lift if place % 4 == 0 else 0)))
@@ -224,7 +224,7 @@ _SHARES = {
 
 
 def draw_groove_style(rng: Generator) -> str:
-    """Name of a style, the common ones more often."""
+    """Draw the name of a style; the common ones are more frequent."""
     names = sorted(GROOVE_STYLES)
     shares = np.array([_SHARES.get(name, 1.0) for name in names])
     return str(rng.choice(names, p=shares / shares.sum()))

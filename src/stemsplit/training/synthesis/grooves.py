@@ -1,4 +1,4 @@
-"""Drum parts as songs have them: sections, variations, fills, breaks, played by hand or by a machine."""
+"""Drum parts of songs: sections, variations, fills and breaks, in human or in machine timing."""
 
 from dataclasses import replace
 
@@ -31,18 +31,18 @@ def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "
     Parameters
     ----------
     rng : Generator
-        Of all choices.
+        Random generator of all choices.
     tempo : float
         Beats per minute; doubled or halved into the range of the style.
     length_s : float
-        Seconds to fill.
+        Length in seconds.
     style : str
-        One of `GROOVE_STYLES`; drawn where it is empty.
+        One of `GROOVE_STYLES`; drawn at random if empty.
 
     Returns
     -------
     MidiPart
-        Strokes in order of time, named after the style.
+        Strokes in order of time; the name of the part is its style.
     """
     style = style or draw_groove_style(rng)
     manner = GROOVE_STYLES[style]
@@ -63,7 +63,7 @@ def draw_groove(rng: Generator, *, tempo: float, length_s: float, style: str = "
 
 
 def fit_tempo(tempo: float, tempos: tuple[float, float]) -> float:
-    """A tempo doubled or halved until it suits."""
+    """Double or halve a tempo until it lies within `tempos`, the slowest and the fastest."""
     lowest, highest = tempos
     tempo = float(np.clip(tempo, 20, 500))
     while tempo < lowest:
@@ -74,7 +74,10 @@ def fit_tempo(tempo: float, tempos: tuple[float, float]) -> float:
 
 
 def _draw_bars(rng: Generator, manner: GrooveStyle, n_bars: int) -> list[list[Stroke]]:
-    """Bars of a song: sections of 4 or 8 bars, each with its pattern, a fill or a break at its end."""
+    """Draw the bars of a song.
+
+    Sections of 4 or 8 bars, each with its pattern and a fill or a break at its end.
+    """
     bars: list[list[Stroke]] = []
     loud = bool(rng.random() < 0.4)
     layer = _draw_percussion(rng) if rng.random() < 0.3 else []
@@ -110,7 +113,7 @@ def _draw_section(
 
 
 def vary_bar(bar: list[Stroke], rng: Generator) -> list[Stroke]:
-    """The same bar with a kick or two moved, and a ghost note more."""
+    """Move some kicks of a bar."""
     out = [s for s in bar if s[1] != KICK or s[0] == 0 or rng.random() < 0.8]
     if any(stroke[1] == KICK for stroke in bar) and rng.random() < 0.6:
         out.append((float(rng.choice([6, 7, 10, 11, 14])), KICK, 104))
@@ -118,7 +121,7 @@ def vary_bar(bar: list[Stroke], rng: Generator) -> list[Stroke]:
 
 
 def add_fill(bar: list[Stroke], rng: Generator) -> list[Stroke]:
-    """A bar that ends in a fill: down the toms, a snare roll, or a build of strokes."""
+    """End a bar in a fill: down the toms, a snare roll, or a build-up."""
     start = float(rng.choice([8, 8, 12, 12, 14, 0], p=[0.2, 0.2, 0.25, 0.2, 0.1, 0.05]))
     step = float(rng.choice([1, 1, 0.5, 2 / 3, 2]))
     places = np.arange(start, 16, step)
@@ -137,7 +140,7 @@ def add_fill(bar: list[Stroke], rng: Generator) -> list[Stroke]:
 
 
 def _draw_percussion(rng: Generator) -> list[Stroke]:
-    """Percussion that goes through a whole section."""
+    """Draw percussion that runs through a whole section."""
     kind = int(rng.integers(4))
     if kind == 0:
         return [
@@ -151,22 +154,22 @@ def _draw_percussion(rng: Generator) -> list[Stroke]:
 
 
 def loop_part(part: MidiPart, length_s: float, *, bar_s: float) -> MidiPart:
-    """A part of whole bars repeated until it fills `length_s`; one without notes stays so."""
+    """Repeat a part of whole bars until it fills `length_s`; a part without notes is returned as it is."""
     if not part.notes:
         return part
-    # A stroke that ends the part on a bar's line is the first of the next turn.
-    turn_s = bar_s * max(1, np.ceil(part.notes[-1].start_s / bar_s - 0.05))
-    once = [note for note in part.notes if note.start_s < turn_s - 0.02 * bar_s]
+    # A stroke on the final bar line is the first of the next repetition.
+    period_s = bar_s * max(1, np.ceil(part.notes[-1].start_s / bar_s - 0.05))
+    once = [note for note in part.notes if note.start_s < period_s - 0.02 * bar_s]
     notes = [
-        replace(note, start_s=note.start_s + turn * turn_s)
-        for turn in range(int(length_s / turn_s) + 1)
+        replace(note, start_s=note.start_s + repetition * period_s)
+        for repetition in range(int(length_s / period_s) + 1)
         for note in once
     ]
     return replace(part, notes=tuple(note for note in notes if note.start_s < length_s))
 
 
 def add_breaks(part: MidiPart, rng: Generator, *, bar_s: float) -> MidiPart:
-    """A part that drops out for a bar or two now and then, as songs do."""
+    """Remove the notes of a bar or two in some places, as breaks in songs do."""
     if not part.notes:
         return part
     gaps = []

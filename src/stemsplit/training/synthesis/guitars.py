@@ -1,4 +1,4 @@
-"""Guitars as they are recorded: strings or sampled notes, amplifiers, doubled takes left and right."""
+"""Recorded guitars: synthesised or sampled strings, amplifiers, double-tracking left and right."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ EffectChain = Callable[[FloatArray], FloatArray]
 
 @dataclass(frozen=True)
 class GuitarTone:
-    """How a guitar is set up: its `sound` is "clean", "crunch", "high gain" or "acoustic"."""
+    """Setup of a guitar: its `sound` is "clean", "crunch", "high gain" or "acoustic"."""
 
     sound: str
     is_doubled: bool = False
@@ -49,7 +49,7 @@ class GuitarTone:
 
 
 class GuitarRenderer:
-    """Plays guitar parts; `items` are the notes that may be used."""
+    """Renders guitar parts; `items` are the notes that may be used."""
 
     def __init__(self, library: Library, items: Sequence[Item], rooms: Sequence[FloatArray]) -> None:
         self._library, self._rooms = library, rooms
@@ -61,17 +61,17 @@ class GuitarRenderer:
     def render(
         self, notes: Sequence[Note], tone: GuitarTone, *, length_s: float, rng: Generator
     ) -> FloatArray:
-        """Play the notes, once or in two takes left and right; through amplifier and room."""
+        """Render notes through amplifier and room, once or double-tracked left and right."""
         sides = (-1.0, 1.0) if tone.is_doubled else (float(np.clip(rng.normal(0, 0.35), -0.9, 0.9)),)
         width = float(rng.uniform(0.65, 1.0)) if tone.is_doubled else 1.0
-        source = self._draw_player(tone, rng)
+        player = self._draw_player(tone, rng)
         finish = self._acoustic_chain(rng) if tone.sound == "acoustic" else self._electric_chain(tone, rng)
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
         for side in sides:
-            taken = humanise(notes, rng) if tone.is_doubled else tuple(notes)
-            dry = self._play_dry(taken, source, tone, length_s, rng)
+            performance = humanise(notes, rng) if tone.is_doubled else tuple(notes)
+            dry = self._play_dry(performance, player, tone, length_s, rng)
             if tone.is_lead:
-                dry = bend_notes(dry, taken, rng)
+                dry = bend_notes(dry, performance, rng)
             out += place_in_stereo(finish(dry), side * width)
         if tone.is_lead and rng.random() < 0.5:
             out = apply_plugins(
@@ -80,13 +80,13 @@ class GuitarRenderer:
         return add_reverb(rng, out, self._rooms, float(rng.uniform(0.02, 0.35 if tone.is_lead else 0.15)))
 
     def _play_dry(
-        self, notes: Sequence[Note], source: NotePlayer, tone: GuitarTone, length_s: float, rng: Generator
+        self, notes: Sequence[Note], player: NotePlayer, tone: GuitarTone, length_s: float, rng: Generator
     ) -> FloatArray:
-        """One dry take, mono; muted strokes are recorded ones where there are any."""
+        """Play the notes once, dry and mono; muted strokes are recordings where the library has them."""
         if not self._scratches or tone.is_lead:
-            return source(notes, length_s)
+            return player(notes, length_s)
         ringing = [note for note in notes if note.length_s >= _SCRATCH_S]
-        out = source(ringing, length_s) if ringing else _silence(length_s)
+        out = player(ringing, length_s) if ringing else _silence(length_s)
         level, last_s = 0.5 * float(np.abs(out).max(initial=0.0)), -1.0
         for note in notes:
             if note.length_s < _SCRATCH_S and note.start_s - last_s > 0.06:
@@ -97,7 +97,7 @@ class GuitarRenderer:
         return out
 
     def _draw_player(self, tone: GuitarTone, rng: Generator) -> NotePlayer:
-        """Strings by synthesis, recorded notes, or the soundfont's."""
+        """Draw what plays the notes: synthesised strings, recorded notes, or the soundfont."""
         sampled = self._acoustic if tone.sound == "acoustic" else self._electric
         draw = rng.random()
         if draw < 0.4 and sampled:
@@ -115,7 +115,7 @@ class GuitarRenderer:
         return lambda notes, length_s: play_plucked(string, notes, length_s=length_s, rng=rng, muted=muted)
 
     def _electric_chain(self, tone: GuitarTone, rng: Generator) -> EffectChain:
-        """Pedals, one amplifier for every take, a place of the microphone for each."""
+        """Return pedal, amplifier and cabinet; each performance has its own microphone position."""
         amplifier, cabinet = draw_amplifier(rng, tone.sound), draw_cabinet(rng)
         pedal = _draw_pedal(rng, tone)
 
@@ -126,7 +126,7 @@ class GuitarRenderer:
         return finish
 
     def _acoustic_chain(self, rng: Generator) -> EffectChain:
-        """The wood of the body, then the bright and compressed sound of a record."""
+        """Return body resonances followed by the bright and compressed sound of a record."""
         body = [
             pb.HighpassFilter(float(rng.uniform(80, 180))),
             pb.PeakFilter(float(rng.uniform(95, 125)), float(rng.uniform(0, 5)), 2.0),
@@ -138,7 +138,7 @@ class GuitarRenderer:
 
 
 def _draw_pedal(rng: Generator, tone: GuitarTone) -> EffectChain:
-    """What stands between guitar and amplifier: often nothing."""
+    """Draw the effect between guitar and amplifier; often there is none."""
     draw, rate_hz = rng.random(), float(rng.uniform(0.2, 2))
     if tone.sound == "clean" and draw < 0.2:
         return lambda dry: apply_plugins(dry, [pb.Chorus(rate_hz, 0.3, mix=0.5)])

@@ -1,6 +1,6 @@
-"""What the accompaniment agrees on: the beat and the chords, read off the notes of a piece.
+"""Beat and chords of a piece, estimated from its notes and shared by all of its layers.
 
-Chords are pitch classes (0 for C to 11 for B); a layer chooses its own octave for them.
+Chords are pitch classes (0 for C to 11 for B); every layer chooses its own octave for them.
 """
 
 from collections.abc import Sequence
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 from stemsplit.training.synthesis.midi import MidiPart, Note
 
 _SHAPES = {"major": (0, 4, 7), "minor": (0, 3, 7), "suspended": (0, 5, 7), "minor seventh": (0, 3, 7, 10)}
-_SHORTEST_S, _LONGEST_S = 0.36, 0.76  # of a beat
-_LEVELS = (0.25, 0.5, 1.0, 2.0, 4.0)  # of a bar's grid, in beats
+_SHORTEST_S, _LONGEST_S = 0.36, 0.76  # shortest and longest beat
+_LEVELS = (0.25, 0.5, 1.0, 2.0, 4.0)  # levels of the metrical grid, in beats
 _MOST_ONSETS = 500
 
 
 @dataclass(frozen=True)
 class Pulse:
-    """A steady beat: its length and the time of a bar's first beat, in seconds."""
+    """A steady beat: its length and the time of the first bar line, in seconds."""
 
     beat_s: float
     offset_s: float = 0.0
 
     def grid(self, step: float, length_s: float) -> list[float]:
-        """Times from zero to `length_s`, `step` beats apart."""
+        """Return times from zero to `length_s`, `step` beats apart."""
         step_s = self.beat_s * step
         first_s = self.offset_s % step_s
         return [first_s + index * step_s for index in range(max(0, int((length_s - first_s) / step_s) + 1))]
@@ -33,7 +33,7 @@ class Pulse:
 
 @dataclass(frozen=True)
 class Chord:
-    """A harmony that holds for a while: its tones as pitch classes, the root first."""
+    """A chord with its start and length; `tones` are pitch classes, the root first."""
 
     start_s: float
     length_s: float
@@ -45,20 +45,20 @@ class Chord:
         return self.tones[0]
 
     def voicing(self, lowest: int, n_notes: int) -> list[int]:
-        """Its tones as MIDI pitches, going up from the first one at or above `lowest`."""
+        """Return `n_notes` of its tones as ascending MIDI pitches, all of them at or above `lowest`."""
         found = [pitch for pitch in range(lowest, lowest + 12 * n_notes) if pitch % 12 in self.tones]
         return found[:n_notes]
 
 
 def find_pulse(parts: Sequence[MidiPart]) -> Pulse:
-    """The beat on whose sixteenths most notes start; two beats a second where there are no notes.
+    """Estimate the beat whose sixteenths most notes start on; without notes it is two beats per second.
 
-    Of beats that explain the notes alike, the one whose eighths and quarters carry more of them.
+    Of beats that fit equally well, the one with more notes on its eighths and quarters wins.
     """
     starts = onset_times(parts)
     if not starts.size:
         return Pulse(0.5)
-    # Steps so fine that the last note of a piece is off by less than an eighth of a sixteenth between two.
+    # Steps are so fine that the last note is off by less than an eighth of a sixteenth.
     step_hz = 1 / (32 * max(2.0, float(np.ptp(starts))))
     coarse_hz = _best_rate(starts, np.arange(1 / _LONGEST_S, 1 / _SHORTEST_S, step_hz))
     rate_hz = _best_rate(starts, coarse_hz + step_hz * np.linspace(-1, 1, 41))
@@ -66,18 +66,24 @@ def find_pulse(parts: Sequence[MidiPart]) -> Pulse:
 
 
 def onset_times(parts: Sequence[MidiPart]) -> NDArray[np.float64]:
-    """When something starts, evenly thinned out to some hundred times in order."""
+    """Return the distinct onsets of some parts in order, evenly thinned out to some hundred."""
     starts = np.unique([round(note.start_s, 3) for part in parts for note in part.notes])
     return starts[:: max(1, starts.size // _MOST_ONSETS)]
 
 
 def coherence(starts: NDArray[np.float64], step_s: float) -> float:
-    """How well times agree with a grid of any phase: 1 where all stand on it, near 0 where none cares."""
+    """Measure how well times fit a grid of any phase.
+
+    1 if all lie on it, near 0 if they are unrelated to it.
+    """
     return float(np.abs(np.exp(2j * np.pi * starts / step_s).mean())) if starts.size else 0.0
 
 
 def find_bar_line(parts: Sequence[MidiPart], beat_s: float) -> float:
-    """The first bar of four beats: of its sixteenths, the one on which most and the longest notes start."""
+    """Estimate the first bar line of a 4/4 bar.
+
+    The sixteenth on which the most and the longest notes start.
+    """
     pitched = [note for part in parts if not part.is_drums for note in part.notes]
     notes = pitched or [note for part in parts for note in part.notes]
     starts = np.array([note.start_s for note in notes])
@@ -85,14 +91,14 @@ def find_bar_line(parts: Sequence[MidiPart], beat_s: float) -> float:
     turns = [np.sum(weights * np.exp(2j * np.pi * starts / (level * beat_s))) for level in _LEVELS]
     first_s = float(np.angle(turns[0])) / (2 * np.pi) * beat_s / 4
     places_s = first_s + beat_s / 4 * np.arange(16)
-    borne = np.zeros(16)
+    support = np.zeros(16)
     for level, turn in zip(_LEVELS, turns, strict=True):
-        borne += (turn * np.exp(-2j * np.pi * places_s / (level * beat_s))).real
-    return float(places_s[int(np.argmax(borne))] % (4 * beat_s))
+        support += (turn * np.exp(-2j * np.pi * places_s / (level * beat_s))).real
+    return float(places_s[int(np.argmax(support))] % (4 * beat_s))
 
 
 def _best_rate(starts: NDArray[np.float64], rates_hz: NDArray[np.float64]) -> float:
-    """Of some beats a second, the one whose grid of quarters, eighths and sixteenths fits best."""
+    """Return the rate in Hz whose grid of quarters, eighths and sixteenths fits the onsets best."""
     quarters = np.exp(2j * np.pi * rates_hz[:, None] * starts)
     eighths = np.square(quarters)
     quarter, eighth, sixteenth = (np.abs(each.mean(1)) for each in (quarters, eighths, np.square(eighths)))
@@ -100,7 +106,10 @@ def _best_rate(starts: NDArray[np.float64], rates_hz: NDArray[np.float64]) -> fl
 
 
 def find_chords(parts: Sequence[MidiPart], pulse: Pulse, *, length_s: float, beats: int = 4) -> list[Chord]:
-    """One chord for every `beats` beats, from what sounds then; silence keeps the chord before it."""
+    """Estimate one chord for every `beats` beats from the notes that sound then.
+
+    Silence keeps the last chord.
+    """
     step_s = pulse.beat_s * beats
     notes = [note for part in parts for note in part.notes]
     chords: list[Chord] = []
@@ -113,7 +122,7 @@ def find_chords(parts: Sequence[MidiPart], pulse: Pulse, *, length_s: float, bea
 
 
 def _weights(notes: Sequence[Note], start_s: float, end_s: float) -> NDArray[np.float64]:
-    """How long each pitch class sounds in a window."""
+    """Return how long each pitch class sounds in a window."""
     weights = np.zeros(12)
     for note in notes:
         shared_s = min(note.start_s + note.length_s, end_s) - max(note.start_s, start_s)

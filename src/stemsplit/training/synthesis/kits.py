@@ -1,4 +1,4 @@
-"""Drum kits made of the library's hits: pieces layered, equalised and placed as on a record."""
+"""Drum kits made of the library's hits: pieces layered, equalised and balanced as on a record."""
 
 import re
 from collections import defaultdict
@@ -36,7 +36,7 @@ _PIECES = {
     "brush": (BRUSH,),
 }
 PIECE_OF_PITCH = {pitch: piece for piece, pitches in _PIECES.items() for pitch in pitches}
-# Median and spread of the peak level of each piece, decibels below the kick.
+# Median and standard deviation of the peak level of each piece, in dB relative to the kick.
 _LEVELS_DB = {
     "kick": (0.0, 2.5),
     "snare": (0.0, 2.5),
@@ -55,7 +55,7 @@ _LEVELS_DB = {
     "brush": (-8.0, 3.0),
     "percussion": (-10.0, 4.0),
 }
-# What the index calls by another name: first match wins.
+# Pieces that the index files under another name: the first match wins.
 _TRUE_PIECES = (
     (r"CL \w+ Hat|STMP Hat|-ch$|hat_|hihat-", "hihat_closed"),
     (r"OP \w+ Hat|-oh$", "hihat_open"),
@@ -69,26 +69,26 @@ _TRUE_PIECES = (
     (r"guiro|clave|CR-78 rim", "percussion"),
     (r"cymb", "crash"),
 )
-_RIDE_BELL = r"ride[lr]?bell|bell ride"  # a tone, where an ordinary stroke on a ride is a noise
+_RIDE_BELL = r"ride[lr]?bell|bell ride"  # the bell is tonal, other strokes on a ride are noisy
 _N_STRENGTHS = 6
 _SHORTEST_S = {"crash": 0.5, "ride": 0.5, "ride_bell": 0.5, "hihat_open": 0.3, "kick": 0.15, "snare": 0.1}
 
 
 @dataclass(frozen=True)
 class Drum:
-    """One piece of a kit: its sounds from soft to loud, ``(2, samples)`` at peak one, and its level."""
+    """One piece of a kit: its sounds from soft to loud, ``(2, samples)`` at peak one, and its level in dB."""
 
     sounds: tuple[FloatArray, ...]
     level_db: float
 
     def hit(self, strength: float, rng: Generator) -> FloatArray:
-        """A sound about as hard as `strength`, 0 to 1."""
+        """Return a sound of about the given strength, 0 to 1."""
         place = np.clip(strength + rng.normal(0, 0.1), 0, 0.999)
         return self.sounds[int(place * len(self.sounds))]
 
 
 def classify_piece(item: Item) -> str:
-    """The piece of a kit that a hit is, whatever drawer the index keeps it in."""
+    """Return the piece of a kit that a hit is, which the index may file under another name."""
     if re.search(_RIDE_BELL, item.instrument, re.IGNORECASE):
         return "ride_bell"
     if item.piece in ("hihat_closed", "hihat_open", "ride"):
@@ -98,17 +98,17 @@ def classify_piece(item: Item) -> str:
 
 
 def is_machine(item: Item) -> bool:
-    """Whether a hit comes from a drum machine."""
+    """Return whether a hit comes from a drum machine."""
     return "acoustic" not in item.instrument and not item.instrument.startswith("drum_")
 
 
 class Kits:
-    """Draws kits from a choice of hits.
+    """Draws kits from a selection of hits.
 
     Parameters
     ----------
     library : Library
-        Where hits come from.
+        Source of the hits.
     items : sequence of Item
         Hits that may be used.
     """
@@ -122,16 +122,16 @@ class Kits:
                 self._families[classify_piece(item)][(item.source, label)].append(item)
 
     def draw(self, rng: Generator, pieces: Iterable[str], *, machine: bool) -> dict[str, Drum]:
-        """A kit of the pieces asked for, mostly from one maker.
+        """Draw a kit of the given pieces, mostly from one source.
 
         Parameters
         ----------
         rng : Generator
-            Of all choices.
+            Random generator of all choices.
         pieces : iterable of str
-            Names as in `PIECE_OF_PITCH`; one that the library lacks is synthesised.
+            Names as in `PIECE_OF_PITCH`; a piece that the library lacks is synthesised.
         machine : bool
-            Electronic sounds rather than acoustic ones.
+            Whether electronic sounds are preferred to acoustic ones.
         """
         sources = {s for families in self._families.values() for s, _ in families}
         favourite = str(rng.choice(sorted(sources))) if sources else ""
@@ -157,7 +157,7 @@ class Kits:
         return Drum(tuple(shaped), float(middle_db + np.clip(rng.normal(0, spread_db), -8, 8)))
 
     def _draw_sounds(self, piece: str, favourite: str, rng: Generator, *, machine: bool) -> list[FloatArray]:
-        """Sounds of one piece from soft to loud."""
+        """Draw the sounds of one piece, from soft to loud."""
         keys = self._candidates(piece, favourite, rng, machine=machine)
         if not keys or (machine and rng.random() < 0.2):
             sounds = [synthesise_hit(piece, rng)]
@@ -187,7 +187,7 @@ class Kits:
 
 
 def _draw_tone(piece: str, rng: Generator) -> list[pb.Plugin]:
-    """Equaliser of one microphone."""
+    """Draw the equaliser of one microphone."""
     if piece == "kick":
         return [
             pb.PeakFilter(float(rng.uniform(45, 90)), float(rng.uniform(-2, 6)), 1.0),
@@ -220,14 +220,14 @@ def _normalise(sound: FloatArray) -> FloatArray:
 
 
 def _damp(sounds: Sequence[FloatArray], time_s: float) -> list[FloatArray]:
-    """Dying away within some `time_s`, as cymbals pressed together do."""
+    """Let sounds decay with a time constant of `time_s`, as cymbals pressed together do."""
     return [
         np.asarray(s * np.exp(-np.arange(s.shape[1]) / (time_s * SAMPLE_RATE)), np.float32) for s in sounds
     ]
 
 
 def _fade_out(sound: FloatArray) -> FloatArray:
-    """With a soft end: recordings of cymbals stop before they have rung out."""
+    """Fade the end: recordings of cymbals stop before they have decayed."""
     n_fade = min(sound.shape[1] // 4, SAMPLE_RATE)
     out = sound.copy()
     if n_fade:

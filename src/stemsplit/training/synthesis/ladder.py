@@ -1,8 +1,8 @@
-"""A low-pass filter that moves, as in a synthesiser: four poles with resonance, solved block by block.
+"""A time-varying low-pass filter, as in a synthesiser: a four-pole ladder with resonance, solved in blocks.
 
 The poles of a ladder of four equal stages with feedback k, over its cutoff, are -1 + c (+-1 +- j) with
-c = k^(1/4) / sqrt 2. Each pair is one complex recurrence z[n] = a[n] z[n-1] + g[n] x[n], of which the
-imaginary part is heard: such a filter follows its cutoff from sample to sample without a click.
+c = k^(1/4) / sqrt 2. Each pair is one complex recurrence z[n] = a[n] z[n-1] + g[n] x[n], whose imaginary part
+is the output: such a filter follows its cutoff from sample to sample without a click.
 """
 
 from dataclasses import dataclass
@@ -14,21 +14,21 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.types import FloatArray
 
 Samples = NDArray[np.float64]
-_BLOCK = 64  # e^(2 x 64 x 2.6), the most that the poles decay in one, is still a number
-_PIECE = 128 * _BLOCK  # what is worked on at a time, small enough for a processor's cache
+_BLOCK = 64  # the largest decay in one block, e^(2 x 64 x 2.6), is representable
+_PIECE = 128 * _BLOCK  # samples processed at a time, few enough for the processor's cache
 
 
 def apply_ladder_filter(waveform: FloatArray, cutoff_hz: Samples, *, resonance: float) -> FloatArray:
-    """A ladder filter that moves.
+    """Apply a ladder filter whose cutoff varies.
 
     Parameters
     ----------
     waveform : FloatArray, shape (channels, samples)
-        Any sound, of a peak near 1: louder sound saturates.
+        The sound, with a peak near 1: louder sound saturates.
     cutoff_hz : array, shape (samples,)
-        Cutoff per sample; what lies beyond 20 Hz to 18 kHz is brought there.
+        Cutoff per sample, clipped to 20 Hz to 18 kHz.
     resonance : float
-        0 to 1; one all but rings by itself.
+        Resonance, 0 to 1; near one the filter almost oscillates.
     """
     feedback = 4 * (0.1 + 0.88 * resonance)
     corner = feedback**0.25 / np.sqrt(2)
@@ -47,14 +47,14 @@ def apply_ladder_filter(waveform: FloatArray, cutoff_hz: Samples, *, resonance: 
 
 @dataclass(frozen=True)
 class _Angles:
-    """How far the poles turn, by sample and since the beginning of each block; ``(blocks, block)``.
+    """Angles of the poles, per sample and accumulated since the beginning of each block; ``(blocks, block)``.
 
     Parameters
     ----------
     turn, since : array
-        The cutoff in radians, and its sum in the block.
+        The cutoff in radians, and its cumulative sum in the block.
     cosine, sine, cosines, sines : array
-        Of the turn of the poles by sample, and of that since the beginning of the block.
+        Cosine and sine of the poles' angle per sample, and of the angle since the beginning of the block.
     """
 
     turn: Samples
@@ -66,7 +66,10 @@ class _Angles:
 
     @classmethod
     def of(cls, turn: Samples, corner: float) -> "_Angles":
-        """Of a cutoff in radians per sample; the last block is filled up with its last value."""
+        """Compute the angles of a cutoff in radians per sample.
+
+        The last block is padded with its last value.
+        """
         blocks = np.pad(turn, (0, -turn.size % _BLOCK), mode="edge").reshape(-1, _BLOCK)
         since = np.cumsum(blocks, axis=1)
         one, more = corner * blocks, corner * since
@@ -74,7 +77,9 @@ class _Angles:
 
 
 def _two_poles(sound: Samples, angles: _Angles, real: float, state: NDArray[np.complex128]) -> Samples:
-    """A pole and its conjugate, of unit gain at 0 Hz; `state` by channel goes on to the next piece.
+    """Apply a pole and its conjugate, of unit gain at 0 Hz.
+
+    `state` carries over to the next piece, by channel.
 
     Within a block z[n] = d[n] (z[-1] + sum of g x / d), where d[n] is the product of all a until n.
     """
@@ -83,22 +88,25 @@ def _two_poles(sound: Samples, angles: _Angles, real: float, state: NDArray[np.c
     last = decay[:, -1] * (angles.cosines[:, -1] + 1j * angles.sines[:, -1])
     out = np.empty_like(sound)
     for channel, samples in enumerate(sound):
-        fed = gain * np.pad(samples, (0, gain.size - samples.size)).reshape(gain.shape)
-        reals, imags = np.cumsum(fed * angles.cosines, axis=1), np.cumsum(-fed * angles.sines, axis=1)
+        weighted = gain * np.pad(samples, (0, gain.size - samples.size)).reshape(gain.shape)
+        reals, imags = (
+            np.cumsum(weighted * angles.cosines, axis=1),
+            np.cumsum(-weighted * angles.sines, axis=1),
+        )
         before, state[channel] = _carry_states(
             last, last * (reals[:, -1] + 1j * imags[:, -1]), state[channel]
         )
         reals += before.real[:, None]
         imags += before.imag[:, None]
-        heard = decay * (angles.cosines * imags + angles.sines * reals)
-        out[channel] = heard.ravel()[: samples.size]
+        output = decay * (angles.cosines * imags + angles.sines * reals)
+        out[channel] = output.ravel()[: samples.size]
     return out
 
 
 def _carry_states(
     decays: NDArray[np.complex128], ends: NDArray[np.complex128], state: complex
 ) -> tuple[NDArray[np.complex128], complex]:
-    """The state before every block, and after the last."""
+    """Return the state before every block and after the last one."""
     out = []
     for decay, end in zip(decays.tolist(), ends.tolist(), strict=True):
         out.append(state)

@@ -1,4 +1,4 @@
-"""Which layers an accompaniment has in a style, when they enter, and what each of them plays."""
+"""Layers of an accompaniment: which ones a style has, when they enter, and what each of them plays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +23,10 @@ from stemsplit.training.synthesis.midi import MidiPart, Note
 
 DRIVEN = range(29, 31)
 VOICES = frozenset({52, 53, 54, 85, 91})
-# General-MIDI programs that are drums or noises for all that they have pitches: timpani, bells, taiko, ...
+# General MIDI programs that are drums or noises although they have pitches: timpani, bells, taiko, ...
 UNPITCHED = frozenset({47, *range(112, 128)})
 
-# How often each kind of layer is drawn in a style; "parts" are MIDI parts as they are.
+# Relative frequency of each kind of layer in a style; "parts" are unchanged MIDI parts.
 ACCOMPANIMENT_STYLES: dict[str, dict[str, float]] = {
     "rock": {
         "power": 2,
@@ -101,7 +101,7 @@ ACCOMPANIMENT_STYLES: dict[str, dict[str, float]] = {
     "score": {"parts": 6, "strings": 2, "solo": 2, "pad": 1, "texture": 0.5, "piano": 1},
 }
 _STYLE_WEIGHTS = (2.2, 1.6, 1.4, 1.0, 1.4, 1.2, 1.3, 0.6, 1.0, 1.2)
-# General-MIDI programs whose notes a kind of layer may take from the piece.
+# General MIDI programs whose parts of the piece a kind of layer may play.
 _FAMILIES = {"power": DRIVEN, "crunch": range(26, 32), "clean": range(24, 29), "acoustic": range(24, 27)}
 _FAMILIES |= {"lead": DRIVEN, "piano": range(8), "organ": range(16, 24), "strings": range(40, 52)}
 _FAMILIES |= {
@@ -110,12 +110,15 @@ _FAMILIES |= {
     "synth lead": range(80, 88),
     "pad": range(88, 96),
 }
-_VOICE_LIKE = ("solo", "solo", "lead", "synth lead")  # what a voice may be taken for
+_VOICE_LIKE = ("solo", "solo", "lead", "synth lead")  # layers that resemble a voice
 
 
 @dataclass(frozen=True)
 class LayerScore:
-    """What all layers share: parts of a piece, its pulse, chords and sections, a length in seconds."""
+    """The music that all layers share.
+
+    Parts of a piece, its pulse, chords and sections, and its length in seconds.
+    """
 
     parts: tuple[MidiPart, ...]
     pulse: Pulse
@@ -125,7 +128,10 @@ class LayerScore:
 
 
 def read_score(parts: Sequence[MidiPart], pulse: Pulse, length_s: float, rng: Generator) -> LayerScore:
-    """Chords of the parts over a beat, and sections drawn for them; bass notes go up by octaves."""
+    """Estimate the chords of some parts over a given beat and draw sections for them.
+
+    Bass notes are raised by octaves.
+    """
     pitched = [part for part in parts if part.program not in UNPITCHED]
     usable = [part for part in pitched if part.program not in VOICES]
     chosen = [replace(part, notes=raise_octaves(part.notes)) for part in usable or pitched if part.notes]
@@ -135,14 +141,17 @@ def read_score(parts: Sequence[MidiPart], pulse: Pulse, length_s: float, rng: Ge
 
 
 def draw_accompaniment_style(rng: Generator) -> str:
-    """One of `ACCOMPANIMENT_STYLES`."""
+    """Draw a style, one of `ACCOMPANIMENT_STYLES`."""
     return list(ACCOMPANIMENT_STYLES)[
         int(rng.choice(len(ACCOMPANIMENT_STYLES), p=np.array(_STYLE_WEIGHTS) / sum(_STYLE_WEIGHTS)))
     ]
 
 
 def draw_layers(style: dict[str, float], rng: Generator) -> list[tuple[str, float]]:
-    """Two to seven kinds, with the fullness at which each enters; the first plays most of the time."""
+    """Draw two to seven kinds of layers, each with the density at which it enters.
+
+    The first plays most of the time.
+    """
     weights = np.array(list(style.values()))
     n_layers = int(rng.choice([2, 3, 4, 5, 6], p=[0.12, 0.23, 0.3, 0.2, 0.15]))
     kinds = [kind for kind in style for _ in range(2)]
@@ -156,7 +165,10 @@ def draw_layers(style: dict[str, float], rng: Generator) -> list[tuple[str, floa
 
 
 def layer_notes(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ...]:
-    """What a kind of layer plays: a part written for such an instrument, or a figure over the chords."""
+    """Return what a kind of layer plays.
+
+    A part written for such an instrument, or a figure over the chords.
+    """
     written = [part for part in score.parts if part.program in _FAMILIES.get(kind, ())]
     if written and rng.random() < 0.5:
         return written[int(rng.integers(len(written)))].notes
@@ -185,16 +197,16 @@ def _draw_figure(kind: str, score: LayerScore, rng: Generator) -> tuple[Note, ..
 
 
 def parts_in_sections(score: LayerScore, entry: float, rng: Generator) -> list[MidiPart]:
-    """One to four of the fullest parts, where the layer enters."""
+    """Return one to four of the parts with the most notes, cut to the sections in which the layer plays."""
     ordered = sorted(score.parts, key=lambda part: -len(part.notes))[: int(rng.integers(1, 5))]
     parts = [replace(part, notes=notes_in_sections(part.notes, score.sections, entry)) for part in ordered]
-    # An overdriven guitar of the soundfont would go unmarked: a clean one plays it.
+    # The soundfont's overdriven guitars would not be tagged as distortion: a clean guitar plays instead.
     plain = [replace(part, program=27) if part.program in DRIVEN else part for part in parts]
     return [part for part in plain if part.notes]
 
 
 def _top_melody(score: LayerScore, rng: Generator) -> tuple[Note, ...]:
-    """The highest notes of one of the parts, one at a time."""
+    """Return the highest notes of a randomly drawn part, one at a time."""
     if not score.parts:
         return ()
     part = score.parts[int(rng.integers(len(score.parts)))]

@@ -1,4 +1,4 @@
-"""Recorded drum loops, brought to the time of a part, whole or cut into slices."""
+"""Recorded drum loops, conformed to the tempo of a part, whole or in slices."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ _KINDS = ("loop", "performance", "phrase")
 
 
 def loop_items(items: Sequence[Item]) -> list[Item]:
-    """Those items that are played loops."""
+    """Return the items that are recorded loops."""
     return [item for item in items if item.kind in _KINDS and item.duration_s > 0.5]
 
 
 def half_bar_s(part: MidiPart) -> float:
-    """Two beats of a drum part: the usual distance of its backbeats, 0.5 to 2 s."""
+    """Estimate two beats of a drum part in seconds: the usual distance of its backbeats, 0.7 to 1.6 s."""
     snares = [note.start_s for note in part.notes if note.pitch in (37, 38, 39, 40) and note.velocity > 80]
     gaps = np.diff(np.array(snares))
     gaps = gaps[gaps > 0.25]
@@ -31,19 +31,19 @@ def half_bar_s(part: MidiPart) -> float:
         pulse *= 2
     while pulse > 1.6:
         pulse /= 2
-    # A hand that is 5 ms off would have the loop off by half a sixteenth at the end of a song.
+    # An error of 5 ms would add up to half a sixteenth by the end of a song.
     starts = onset_times([part])
     near = pulse * np.linspace(0.98, 1.02, 161)
     return float(max(near, key=lambda each: coherence(starts, each / 8))) if starts.size else pulse
 
 
 def play_loop(library: Library, item: Item, part: MidiPart, *, length_s: float, rng: Generator) -> FloatArray:
-    """Repeat a loop through a song, resampled so that it lasts a number of the part's pulses.
+    """Repeat a loop through a song, resampled to a whole number of half bars of the part.
 
     Returns
     -------
     FloatArray, shape (2, samples)
-        Now and then in slices of another order, as breakbeats are made.
+        The loop, sometimes with reordered slices, as in breakbeats.
     """
     recorded = library.audio(item)
     sound = np.repeat(recorded, 3 - recorded.shape[0], axis=0)[:2]
@@ -64,7 +64,7 @@ def play_loop(library: Library, item: Item, part: MidiPart, *, length_s: float, 
 
 
 def _shuffle_slices(sound: FloatArray, n_slices: int, rng: Generator) -> FloatArray:
-    """The loop's eighths in an order that keeps most of them in place."""
+    """Reorder the slices of a loop, most of which keep their place."""
     size = sound.shape[1] // max(1, n_slices)
     if size < 1000:
         return sound

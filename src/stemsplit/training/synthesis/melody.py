@@ -1,4 +1,4 @@
-"""Melodies as a voice sings them: phrases with rests, and the curve of the pitch."""
+"""Melodies for a voice: phrases with rests, and the pitch curve."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,10 @@ _MAJOR = (0, 2, 4, 5, 7, 9, 11)
 
 
 def make_monophonic(notes: Sequence[Note], middle: float) -> list[Note]:
-    """A melody for one voice: one note at a time, moved by octaves to the middle of its range.
+    """Reduce a melody to one note at a time and transpose it by octaves to the middle of a voice's range.
 
-    Notes are held to the next where it is near. What lies a tenth or more from the middle is folded back.
+    Notes are held until the next one where it is near. Pitches 12 or more semitones from the middle are
+    folded back.
     """
     if not notes:
         return []
@@ -38,9 +39,9 @@ def make_monophonic(notes: Sequence[Note], middle: float) -> list[Note]:
 
 
 def split_phrases(notes: Sequence[Note], beat_s: float, rng: Generator) -> list[list[Note]]:
-    """Phrases of 4 to 16 notes with rests between, now a breath, now some bars.
+    """Split a melody into phrases of 4 to 16 notes with rests between them, from half a beat to some bars.
 
-    A rest eats the notes that it covers; it is a musical length, in beats of the song.
+    Notes within a rest are dropped; the length of a rest is a number of beats.
     """
     out: list[list[Note]] = []
     resumed_s, remaining = 0.0, 0
@@ -69,24 +70,24 @@ def pitch_curve(
     drift_cents: float,
     rng: Generator,
 ) -> FloatArray:
-    """MIDI pitch per frame for notes that start at `start_s` after the first frame.
+    """Return the MIDI pitch per frame of notes that are sung one after another.
 
     Parameters
     ----------
     notes : sequence of Note
-        One after another.
+        Notes that do not overlap, in order.
     n_frames : int
         Length of the curve.
     glide_s : float
-        How long the way from one note to the next takes.
+        Duration of the glide from one note to the next.
     scoop : float
-        Semitones below the first note of a phrase from which it is reached.
+        Semitones below the first note from which the voice slides up to it.
     vibrato : tuple of float
-        Rate in Hz, depth in cents (peak), and the delay in seconds before it grows.
+        Rate in Hz, depth in cents (peak), and the delay in seconds before it sets in.
     drift_cents : float
-        Standard deviation of the slow wander; a fifth of it is fast.
+        Standard deviation of the slow drift; a fifth of it is added as fast drift.
     rng : Generator
-        Source of the wander.
+        Random generator of the drift.
     """
     time = np.arange(n_frames) * FRAME_S
     starts = np.array([note.start_s for note in notes])
@@ -95,35 +96,35 @@ def pitch_curve(
     pitch -= scoop * np.exp(-np.maximum(time - starts[0], 0) / 0.05)
     rate_hz, depth_cents, delay_s = vibrato
     within_s = time - starts[np.clip(np.searchsorted(starts, time, side="right") - 1, 0, None)]
-    growth = gaussian_filter1d(np.clip((within_s - delay_s) / 0.3, 0, 1), 4)
-    phase = 2 * np.pi * np.cumsum(rate_hz * (1 + 0.05 * _wander(rng, n_frames, 60))) * FRAME_S
-    pitch += growth * depth_cents / 100 * np.sin(phase)
-    pitch += drift_cents / 100 * (_wander(rng, n_frames, 50) + 0.2 * _wander(rng, n_frames, 2))
+    onset = gaussian_filter1d(np.clip((within_s - delay_s) / 0.3, 0, 1), 4)
+    phase = 2 * np.pi * np.cumsum(rate_hz * (1 + 0.05 * _drift(rng, n_frames, 60))) * FRAME_S
+    pitch += onset * depth_cents / 100 * np.sin(phase)
+    pitch += drift_cents / 100 * (_drift(rng, n_frames, 50) + 0.2 * _drift(rng, n_frames, 2))
     return np.asarray(pitch, np.float32)
 
 
 def find_scale(pitches: FloatArray, weights: FloatArray | None = None) -> frozenset[int]:
-    """The major scale, as pitch classes, that most of these MIDI pitches lie in."""
+    """Return the major scale, as pitch classes, that contains most of these MIDI pitches."""
     counts = np.bincount(np.rint(pitches).astype(int) % 12, weights, minlength=12)
     best = max(range(12), key=lambda root: sum(counts[(root + step) % 12] for step in _MAJOR))
     return frozenset((best + step) % 12 for step in _MAJOR)
 
 
 def quantise_pitch(pitch: FloatArray, scale: frozenset[int]) -> FloatArray:
-    """The nearest note of a scale for each pitch."""
+    """Round each pitch to the nearest note of a scale."""
     notes = np.array([each for each in range(128) if each % 12 in scale])
     return np.asarray(notes[np.abs(pitch[:, None] - notes).argmin(1)], np.float32)
 
 
 def scale_intervals(pitch: FloatArray, scale: frozenset[int], steps: int) -> FloatArray:
-    """Semitones from each pitch to the note `steps` further in the scale; an octave is 7 steps."""
+    """Return the semitones from each pitch to the note `steps` further up the scale; an octave is 7 steps."""
     notes = np.array([each for each in range(-24, 152) if each % 12 in scale])
     nearest = np.abs(pitch[:, None] - notes).argmin(1)
     there = np.clip(nearest + steps, 0, notes.size - 1)
     return np.asarray(gaussian_filter1d((notes[there] - notes[nearest]).astype(float), 4), np.float32)
 
 
-def _wander(rng: Generator, n_frames: int, smoothness: float) -> FloatArray:
-    """Smooth noise of variance one."""
+def _drift(rng: Generator, n_frames: int, smoothness: float) -> FloatArray:
+    """Return smooth noise of unit variance."""
     noise = gaussian_filter1d(rng.normal(size=n_frames + 1), smoothness, mode="wrap")
     return np.asarray(noise[:n_frames] * np.sqrt(2 * np.sqrt(np.pi) * smoothness), np.float32)

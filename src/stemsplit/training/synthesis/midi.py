@@ -1,4 +1,4 @@
-"""MIDI patterns: songs as parts, parts as notes in seconds."""
+"""MIDI patterns: pieces of parts, parts of notes, times in seconds."""
 
 import io
 import re
@@ -16,12 +16,12 @@ import numpy as np
 from stemsplit.errors import StemsplitError
 
 DRUM_CHANNEL = 9
-HELD_OUT_SHARE = 12  # one MIDI file in so many is for validation only
+HELD_OUT_SHARE = 12  # one MIDI file in this many is reserved for validation
 
 
 @dataclass(frozen=True)
 class Note:
-    """One note: start and length in seconds, pitch as MIDI number, velocity 1 to 127."""
+    """One note: start and length in seconds, MIDI pitch, velocity 1 to 127."""
 
     start_s: float
     length_s: float
@@ -31,7 +31,7 @@ class Note:
 
 @dataclass(frozen=True)
 class MidiPart:
-    """What one instrument plays: General-MIDI `program` 0 to 127 (-1 for drums), and its notes."""
+    """The part of one instrument: its General MIDI `program`, 0 to 127 (-1 for drums), and its notes."""
 
     program: int
     notes: tuple[Note, ...]
@@ -39,11 +39,11 @@ class MidiPart:
 
     @property
     def is_drums(self) -> bool:
-        """Whether pitches name drums."""
+        """Whether the pitches stand for drums."""
         return self.program < 0
 
     def window(self, start_s: float, length_s: float) -> "MidiPart":
-        """The notes that start within a window, moved to its beginning."""
+        """Return the notes that start within a window, with times relative to its beginning."""
         notes = [
             replace(note, start_s=note.start_s - start_s)
             for note in self.notes
@@ -52,7 +52,7 @@ class MidiPart:
         return replace(self, notes=tuple(notes))
 
     def transform(self, *, semitones: int = 0, stretch: float = 1.0) -> "MidiPart":
-        """Transposed (not drums) and stretched in time."""
+        """Return the part transposed (except for drums) and stretched in time."""
         shift = 0 if self.is_drums else semitones
         notes = [
             Note(note.start_s * stretch, note.length_s * stretch, note.pitch + shift, note.velocity)
@@ -63,7 +63,7 @@ class MidiPart:
 
 @dataclass(frozen=True)
 class Pattern:
-    """A piece of music: its parts, its first tempo in beats per minute, the times of its written beats."""
+    """A piece of music: its parts, its first tempo in beats per minute, and the times of its beats."""
 
     name: str
     parts: tuple[MidiPart, ...]
@@ -72,23 +72,23 @@ class Pattern:
 
     @property
     def length_s(self) -> float:
-        """End of the last note's start."""
+        """Start of the last note in seconds."""
         return max((part.notes[-1].start_s for part in self.parts if part.notes), default=0.0)
 
     def window(self, start_s: float, length_s: float) -> "Pattern":
-        """A stretch of the piece; parts without notes in it are left out."""
+        """Return a window of the piece; parts without notes in it are left out."""
         parts = (part.window(start_s, length_s) for part in self.parts)
         beats_s = tuple(beat_s - start_s for beat_s in self.beats_s)
         return replace(self, parts=tuple(part for part in parts if part.notes), beats_s=beats_s)
 
     def transform(self, *, semitones: int = 0, stretch: float = 1.0) -> "Pattern":
-        """Transposed and stretched."""
+        """Return the piece transposed and stretched in time."""
         parts = tuple(part.transform(semitones=semitones, stretch=stretch) for part in self.parts)
         beats_s = tuple(beat_s * stretch for beat_s in self.beats_s)
         return replace(self, parts=parts, tempo=self.tempo / stretch, beats_s=beats_s)
 
     def with_constant_tempo(self) -> "Pattern":
-        """At one tempo, as to a click: the one that is usual among its notes; zero stays where it is."""
+        """Return the piece at the tempo that most of its notes have; time zero stays where it is."""
         starts = np.array([note.start_s for part in self.parts for note in part.notes])
         beats = np.array(self.beats_s)
         if beats.size < 2 or not starts.size:
@@ -107,12 +107,12 @@ class Pattern:
 
 
 def is_held_out_midi(name: str) -> bool:
-    """Whether a MIDI file is for validation only."""
+    """Return whether a MIDI file is reserved for validation."""
     return zlib.crc32(name.encode()) % HELD_OUT_SHARE == 0
 
 
 def pattern_names(archive: Path, *, split: str) -> list[str]:
-    """Names of the MIDI files of one split in a zip archive.
+    """List the MIDI files of one split in a zip archive.
 
     Raises
     ------
@@ -141,7 +141,7 @@ def read_pattern(archive: Path, name: str) -> Pattern:
 
 
 class _TempoMap:
-    """Ticks to seconds, through every change of tempo."""
+    """Converts ticks to seconds through every change of tempo."""
 
     def __init__(self, ticks_per_beat: int, events: Iterable[tuple[int, mido.Message]]) -> None:
         changes = sorted((tick, event.tempo) for tick, event in events if event.type == "set_tempo")
@@ -152,13 +152,13 @@ class _TempoMap:
         self.tempo = 6e7 / self._marks[min(1, len(self._marks) - 1)][2]
 
     def seconds(self, tick: int) -> float:
-        """Time of a tick."""
-        # of several at one tick the last is in force: the default is the first at zero
+        """Return the time of a tick."""
+        # of several changes at one tick the last one applies; the default tempo is the first one at zero
         mark = self._marks[bisect_right(self._marks, tick, key=lambda each: each[0]) - 1]
         return mark[1] + (tick - mark[0]) * mark[2] / 1e6 / self._ticks_per_beat
 
     def beats(self, last: int) -> tuple[float, ...]:
-        """Times of the quarters from the first tick to the one after `last`."""
+        """Return the times of the quarter notes from the first tick to the one after `last`."""
         step = self._ticks_per_beat
         return tuple(self.seconds(tick) for tick in range(0, last + 2 * step, step))
 
@@ -171,7 +171,7 @@ def _with_ticks(track: Iterable[mido.Message]) -> Iterable[tuple[int, mido.Messa
 
 
 def _parts(title: str, events: list[tuple[int, mido.Message]], clock: _TempoMap) -> list[MidiPart]:
-    """One part per channel and program of a track."""
+    """Return one part for each program of a track."""
     notes: dict[int, list[Note]] = defaultdict(list)
     programs: dict[int, int] = defaultdict(int)
     sounding: dict[tuple[int, int], tuple[float, int, int]] = {}

@@ -1,4 +1,4 @@
-"""Effects that move: vibrato, bends, tremolo, wah, rotary loudspeakers, wow."""
+"""Effects that vary over time: vibrato, bends, tremolo, wah, rotary loudspeakers, tape wow."""
 
 from collections.abc import Sequence
 
@@ -17,17 +17,17 @@ _BLOCK_SAMPLES = 256
 
 
 def apply_delay_curve(waveform: FloatArray, delay_samples: NDArray[np.float64]) -> FloatArray:
-    """Each sample as it was `delay_samples` before: what changes the delay changes the pitch."""
+    """Delay each sample by `delay_samples`; a delay that changes changes the pitch."""
     places = np.arange(waveform.shape[1]) - delay_samples
     known = np.arange(waveform.shape[1])
     return np.stack([np.interp(places, known, row) for row in waveform]).astype(np.float32)
 
 
 def bend_to_curve(waveform: FloatArray, semitones: NDArray[np.float64], notes: Sequence[Note]) -> FloatArray:
-    """Bend by a curve of semitones around zero.
+    """Bend the pitch by a curve of semitones around zero.
 
-    Time that a bend loses stays lost until the next note, whose beginning is in time again: the two are
-    faded into each other. Were it won back before, the bent note would be sharp.
+    The time that a bend loses stays lost until the next note starts, where the sound is cross-faded back into
+    time. Catching up earlier would make the bent note sharp.
     """
     n_samples = waveform.shape[1]
     lost = np.cumsum(1 - 2 ** (semitones / 12))
@@ -42,7 +42,7 @@ def bend_to_curve(waveform: FloatArray, semitones: NDArray[np.float64], notes: S
 def vibrato_curve(
     notes: Sequence[Note], n_samples: int, rng: Generator, *, depth: float = 0.35
 ) -> NDArray[np.float64]:
-    """Semitones of a vibrato that grows during every longer note."""
+    """Return a curve in semitones: a vibrato whose depth rises during every longer note."""
     curve = np.zeros(n_samples)
     for note in notes:
         start, stop = (round(s * SAMPLE_RATE) for s in (note.start_s, note.start_s + note.length_s))
@@ -56,7 +56,7 @@ def vibrato_curve(
 
 
 def bend_notes(waveform: FloatArray, notes: Sequence[Note], rng: Generator) -> FloatArray:
-    """Vibrato on long notes; some notes are bent up to from one or two semitones below."""
+    """Add vibrato to long notes and bend some notes up from one or two semitones below."""
     curve = vibrato_curve(notes, waveform.shape[1], rng, depth=float(rng.uniform(0.2, 0.6)))
     for note in notes:
         if note.length_s > 0.2 and rng.random() < 0.3:
@@ -69,7 +69,7 @@ def bend_notes(waveform: FloatArray, notes: Sequence[Note], rng: Generator) -> F
 
 
 def apply_tremolo(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """The level swings four to eight times a second; now and then from left to right."""
+    """Modulate the level 3.5 to 8 times per second, sometimes in opposite phase on the two sides."""
     time_s = np.arange(waveform.shape[1]) / SAMPLE_RATE
     depth, rate_hz = rng.uniform(0.2, 0.8), rng.uniform(3.5, 8)
     lag = 0.5 if waveform.shape[0] == 2 and rng.random() < 0.4 else 0.0
@@ -81,7 +81,7 @@ def apply_tremolo(rng: Generator, waveform: FloatArray) -> FloatArray:
 def apply_wah(
     waveform: FloatArray, rate_hz: float, *, low_hz: float = 400.0, high_hz: float = 2200.0
 ) -> FloatArray:
-    """A resonant band that goes up and down: a wah pedal played evenly."""
+    """Sweep a resonant band-pass filter up and down, as a wah pedal that is played evenly."""
     ladder = pb.LadderFilter(pb.LadderFilter.BPF12, low_hz, 0.6)
     out = np.empty_like(waveform, np.float32)
     for start in range(0, waveform.shape[1], _BLOCK_SAMPLES):
@@ -93,7 +93,10 @@ def apply_wah(
 
 
 def apply_rotary(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """A rotary loudspeaker: level, pitch and place of the horn go round, slowly or fast, in stereo."""
+    """Simulate a rotary loudspeaker.
+
+    Level, pitch and position of the horn rotate, slowly or fast, in stereo.
+    """
     n_samples = waveform.shape[1]
     slow_hz, fast_hz = rng.uniform(0.6, 1.0), rng.uniform(5.5, 7.2)
     is_fast = np.repeat(rng.random(n_samples // (4 * SAMPLE_RATE) + 1) < 0.5, 4 * SAMPLE_RATE)[:n_samples]
@@ -111,7 +114,7 @@ def apply_rotary(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def apply_wow(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """A tape or a record that runs unevenly."""
+    """Simulate the uneven speed of a tape or a record."""
     time_s = np.arange(waveform.shape[1]) / SAMPLE_RATE
     slow = rng.uniform(20, 120) * np.sin(2 * np.pi * (rng.uniform(0.3, 1.2) * time_s + rng.random()))
     flutter = rng.uniform(0.5, 4) * np.sin(2 * np.pi * (rng.uniform(5, 10) * time_s + rng.random()))

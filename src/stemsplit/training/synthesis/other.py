@@ -1,4 +1,4 @@
-"""Accompaniment stems: everything that is neither voice, drums nor bass, arranged, played and mixed."""
+"""Accompaniment stems: everything that is neither vocals, drums nor bass, arranged, rendered and mixed."""
 
 from collections.abc import Sequence
 
@@ -31,7 +31,7 @@ from stemsplit.types import FloatArray
 __all__ = ["BASSES", "VOICES", "OtherRenderer", "normalise_loudness"]
 
 BASSES = range(32, 40)
-# Loudness of a kind of layer, dB.
+# Relative loudness of each kind of layer in dB.
 _LEVELS_DB = {"clean": -4, "acoustic": -3, "lead": -1, "solo": -1, "strings": -5, "pad": -7, "bell": -8}
 _LEVELS_DB |= {
     "texture": -9,
@@ -56,7 +56,7 @@ class OtherRenderer:
     def render(
         self, parts: Sequence[MidiPart], pulse: Pulse, *, length_s: float, rng: Generator
     ) -> RenderedStem:
-        """Arrange and play the parts to the beat of the song, as they leave the accompaniment's bus."""
+        """Arrange and render the parts to the beat of the song, processed by the accompaniment's bus."""
         score = read_score(parts, pulse, length_s, rng)
         style = draw_accompaniment_style(rng)
         out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
@@ -80,7 +80,7 @@ class OtherRenderer:
     def _render_layer(
         self, kind: str, entry: float, score: LayerScore, rng: Generator
     ) -> tuple[FloatArray, GuitarTone | None]:
-        """One layer, silent where it does not enter; and the tone of a guitar."""
+        """Render one layer, silent where it does not play; also return the tone if it is a guitar."""
         if kind == "riser":
             return self._render_risers(score, rng), None
         if kind == "texture":
@@ -108,7 +108,7 @@ class OtherRenderer:
 
 
 def normalise_loudness(waveform: FloatArray, level_db: float) -> FloatArray:
-    """Scaled to a root mean square of `level_db` over what sounds, pauses left out."""
+    """Scale to a root mean square of `level_db`, measured without pauses."""
     n_blocks = waveform.shape[1] // 2048
     if not n_blocks:
         return waveform
@@ -120,7 +120,7 @@ def normalise_loudness(waveform: FloatArray, level_db: float) -> FloatArray:
 
 
 def _draw_tone(kind: str, rng: Generator) -> GuitarTone | None:
-    """How a guitar layer sounds; none for what is no guitar."""
+    """Draw the tone of a guitar layer; None for other layers."""
     is_doubled = bool(rng.random() < 0.7)
     tones = {
         "power": GuitarTone("high gain", is_doubled=True),
@@ -134,7 +134,7 @@ def _draw_tone(kind: str, rng: Generator) -> GuitarTone | None:
 
 
 def _draw_dynamics(sections: Sequence[Section], n_samples: int, rng: Generator) -> FloatArray:
-    """Quiet sections are played and mixed more quietly: a gain per sample."""
+    """Draw a gain per sample by which sparse sections are quieter."""
     range_db = float(rng.uniform(0, 14))
     gain_db = np.zeros(n_samples)
     for section in sections:
@@ -145,7 +145,7 @@ def _draw_dynamics(sections: Sequence[Section], n_samples: int, rng: Generator) 
 
 
 def _gate(waveform: FloatArray, sections: Sequence[Section], entry: float) -> FloatArray:
-    """Only the sections that are full enough, faded in and out."""
+    """Keep only the sections whose density reaches `entry`, with faded edges."""
     gain = np.zeros(waveform.shape[1], np.float32)
     for section in sections:
         if section.density >= entry:

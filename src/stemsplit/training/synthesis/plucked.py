@@ -1,4 +1,4 @@
-"""Plucked strings by Karplus and Strong: a burst of noise that goes round a delay line and loses its top.
+"""Plucked strings by the Karplus-Strong algorithm: a noise burst in a delay line that loses its highs.
 
 Karplus and Strong, "Digital synthesis of plucked-string and drum timbres", Computer Music Journal, 1983.
 """
@@ -27,11 +27,11 @@ class PluckedString:
     brightness : float
         0 for a dark pluck (finger, neck pickup) to 1 for a bright one (plectrum, bridge pickup).
     ring_s : float
-        Time in which the A below middle C falls by 60 dB.
+        Time in which the A below middle C decays by 60 dB.
     position : float
-        Where it is plucked and heard, as a share of its length: 0.05 at the bridge to 0.5 in the middle.
+        Position of pluck and pickup as a share of the string: 0.05 at the bridge to 0.5 in the middle.
     damping : float
-        How fast the top falls, 0.02 for a new steel string to 0.5 for nylon or a palm mute.
+        How fast the highs decay: 0.02 for a new steel string, 0.5 for nylon or a palm mute.
     """
 
     brightness: float = 0.7
@@ -41,7 +41,7 @@ class PluckedString:
 
 
 def draw_string(rng: Generator, kind: str) -> PluckedString:
-    """A random string: "electric", "steel", "nylon" or "muted"."""
+    """Draw a random string: "electric", "steel", "nylon" or "muted"."""
     position = float(rng.uniform(0.06, 0.35))
     if kind == "muted":
         return PluckedString(rng.uniform(0.3, 0.7), rng.uniform(0.15, 0.4), position, rng.uniform(0.2, 0.5))
@@ -53,7 +53,7 @@ def draw_string(rng: Generator, kind: str) -> PluckedString:
 
 
 def pluck(string: PluckedString, pitch: int, *, length_s: float, rng: Generator) -> FloatArray:
-    """One note, mono ``(1, samples)``, at peak one."""
+    """Synthesise one note, mono ``(1, samples)``, with a peak of one."""
     frequency_hz = 440 * 2 ** ((pitch - 69) / 12)
     period = SAMPLE_RATE * _OVERSAMPLING / frequency_hz
     n_period = max(4, round(period))
@@ -64,7 +64,7 @@ def pluck(string: PluckedString, pitch: int, *, length_s: float, rng: Generator)
     for index in range(n_rounds):
         rounds[index] = burst
         burst = keep * ((1 - string.damping) * burst + string.damping * np.roll(burst, 1))
-    # A damped loop is longer by `damping` samples; both are put right by the speed of playing.
+    # Damping lengthens the loop by `damping` samples; the playback speed corrects this and the rounding.
     speed = _OVERSAMPLING * (n_period + string.damping) / period
     sound = change_speed(rounds.reshape(1, -1).astype(np.float32), speed)[:, : round(length_s * SAMPLE_RATE)]
     return sound / max(1e-6, float(np.abs(sound).max(initial=0.0)))
@@ -78,7 +78,10 @@ def play_plucked(
     rng: Generator,
     muted: PluckedString | None = None,
 ) -> FloatArray:
-    """Play notes on strings, dry, mono ``(1, samples)``; short ones on `muted`, where it is given."""
+    """Play notes on strings, dry, mono ``(1, samples)``.
+
+    Short notes are played on `muted` where it is given.
+    """
     out = np.zeros((1, round(length_s * SAMPLE_RATE)), np.float32)
     sounds: dict[tuple[int, bool], FloatArray] = {}
     for note in notes:
@@ -95,7 +98,10 @@ def play_plucked(
 
 
 def _burst(string: PluckedString, n_period: int, rng: Generator) -> FloatArray:
-    """One period of the string at the pluck: noise, darkened, without the partials that have a node there."""
+    """Return one period of the string at the pluck.
+
+    Darkened noise without the partials that have a node there.
+    """
     spectrum = np.fft.rfft(rng.uniform(-1, 1, n_period))
     partials = np.arange(spectrum.size)
     slope = 1.6 - 1.4 * string.brightness

@@ -1,4 +1,4 @@
-"""Instruments made of the library's single notes."""
+"""Sampled instruments made from single notes of the library."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from stemsplit.training.synthesis.midi import Note
 from stemsplit.types import FloatArray
 
 RELEASE_S = 0.06
-# Instruments whose notes sound higher than the index says, in cents: the median over all notes of each, of
-# what the first four partials lie above the listed pitch.
+# Instruments that sound higher than their listed pitch, in cents: the median over all notes, measured
+# from the first four partials.
 _SHARP_CENTS = {
     "6-string banjo": 39.6,
     "bassoon": 24.4,
@@ -26,31 +26,37 @@ _SHARP_CENTS = {
 
 @dataclass(frozen=True)
 class Instrument:
-    """Notes of one instrument, by the nearest key; each may be out of tune with it."""
+    """The notes of one instrument, by the nearest key; a note may be out of tune with its key."""
 
     name: str
     notes: dict[int, list[Item]]
 
     def nearest(self, rng: Generator, pitch: int) -> tuple[Item, float]:
-        """A note at the nearest pitch there is, and the pitch at which it really sounds."""
+        """Return a note at the nearest available pitch, and the pitch at which it actually sounds."""
         choices = self.notes[min(self.notes, key=lambda each: (abs(each - pitch), each))]
         item = choices[int(rng.integers(len(choices)))]
         return item, sounding_pitch(item)
 
     @property
     def n_pitches(self) -> int:
-        """Number of different pitches."""
+        """Number of distinct pitches."""
         return len(self.notes)
 
 
 def sounding_pitch(item: Item) -> float:
-    """The pitch of a note as measured, where the index knows no better than its key."""
+    """Return the pitch at which a note sounds.
+
+    The one of the index, corrected for instruments known to be off.
+    """
     assert item.pitch is not None
     return item.pitch + _SHARP_CENTS.get(item.instrument, 0.0) / 100
 
 
 def collect_instruments(items: Sequence[Item], *, min_pitches: int = 5) -> list[Instrument]:
-    """Group pitched notes by source and instrument; what has too few pitches is left out."""
+    """Group pitched notes by source and instrument.
+
+    Instruments with fewer than `min_pitches` are left out.
+    """
     grouped: dict[str, dict[int, list[Item]]] = defaultdict(lambda: defaultdict(list))
     for item in items:
         if item.pitch is not None:
@@ -73,7 +79,7 @@ def play(
     Returns
     -------
     FloatArray, shape (2, samples)
-        Each note resampled from the nearest one recorded, loud as its velocity, faded at its end.
+        Each note is resampled from the nearest recorded one, scaled by its velocity and faded out.
     """
     out = np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32)
     sounds: dict[tuple[int, int], FloatArray] = {}
@@ -88,7 +94,7 @@ def play(
 
 
 def add_at(out: FloatArray, sound: FloatArray, start: int) -> None:
-    """Add a sound into `out`, in place, from sample `start` on; what reaches beyond is dropped."""
+    """Add a sound to `out` in place, from sample `start` on; samples beyond its end are dropped."""
     start = max(0, start)
     stop = min(out.shape[1], start + sound.shape[1])
     if stop > start:
@@ -96,7 +102,7 @@ def add_at(out: FloatArray, sound: FloatArray, start: int) -> None:
 
 
 def trim_onset(sound: FloatArray) -> FloatArray:
-    """Without what stands before the attack, at peak one."""
+    """Cut the silence before the attack and normalise the peak to one."""
     peak = float(np.abs(sound).max(initial=0.0))
     if peak < 1e-5:
         return sound

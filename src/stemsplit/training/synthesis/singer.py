@@ -1,4 +1,4 @@
-"""A virtual singer: what is sung with someone's syllables, to a melody, in a manner of its own."""
+"""A virtual singer, who sings a melody with recorded syllables in a manner of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from stemsplit.training.synthesis.syllables import Syllable
 from stemsplit.types import FloatArray
 
 _LEAD_IN, _TAIL = 40, 30  # frames before the first note and after the last
-_SHORTEST_VOWEL = 8  # frames that a coda leaves to its vowel
-_JOIN = 3  # frames on either side of a cut over which the envelope passes from one to the other
+_SHORTEST_VOWEL = 8  # frames of a vowel that its coda leaves at least
+_JOIN = 3  # frames of the cross-fade on either side of a cut
 
 
 @dataclass(frozen=True)
 class Singer:
-    """How someone sings.
+    """How a singer sings.
 
     Parameters
     ----------
     middle : float
         MIDI pitch in the middle of the range.
     formants : float
-        Ratio by which the formants of the voice are moved, 0.8 to 1.25.
+        Ratio by which the formants of the voice are scaled, 0.8 to 1.25.
     vibrato : tuple of float
         Rate in Hz, depth in cents, delay in seconds.
     glide_s : float
-        Portamento from note to note.
+        Portamento from note to note in seconds.
     drift_cents : float
-        Standard deviation of what the pitch is off.
+        Standard deviation of the pitch in cents.
     breath : float
-        Air in the voice, 0 to 1.
+        Breath noise in the voice, 0 to 1.
     brightness_db : float
-        Level of the high partials against speech.
+        Level of the high partials relative to speech.
     melisma : float
-        Chance that a note stays on the vowel of the one before.
+        Probability that a note continues the vowel of the note before.
     is_tuned : bool
-        Whether the pitch is forced onto the notes, as an effect.
+        Whether pitch correction is audible, as an effect.
     """
 
     middle: float
@@ -56,9 +56,9 @@ class Singer:
 
     @classmethod
     def draw(cls, rng: Generator, spoken: float, *, is_sung: bool) -> "Singer":
-        """A singer out of a voice whose own pitch is `spoken`; people sing higher than they speak."""
+        """Draw a singer from a voice whose own MIDI pitch is `spoken`; people sing higher than they speak."""
         formants = float(np.clip(np.exp(rng.normal(0, 0.1)), 0.8, 1.25))
-        # a light voice has less room above it: few songs lie where its highest notes are
+        # high voices are raised less: few songs use their highest notes
         higher = rng.normal(0, 4) if is_sung else rng.uniform(2, 13 if spoken < 57 else 9)
         depth = 0.0 if rng.random() < 0.25 else float(rng.uniform(20, 80))
         is_tuned = bool(rng.random() < 0.18)
@@ -83,21 +83,21 @@ class Singer:
     ) -> tuple[VoiceFrames, float]:
         """Sing one phrase.
 
-        Vowels begin on the notes and fill them; consonants keep their length and come before.
+        Vowels start on the notes and fill them; consonants keep their length and come before the notes.
 
         Parameters
         ----------
         syllables : sequence of Syllable
-            The words, one after another; at least one.
+            Lyrics, in order; at least one syllable.
         notes : sequence of Note
-            The phrase; at least one note.
+            The melody; at least one note.
         rng : Generator
-            Source of what varies from take to take.
+            Random generator of the performance.
 
         Returns
         -------
-        tuple of Frames and float
-            The phrase, and the second in the song at which its first frame stands.
+        tuple of VoiceFrames and float
+            The phrase, and the time in the song of its first frame in seconds.
         """
         starts_s = notes[0].start_s - _LEAD_IN * FRAME_S
         origin = [Note(n.start_s - starts_s, n.length_s, n.pitch, n.velocity) for n in notes]
@@ -115,7 +115,7 @@ class Singer:
 
 
 def correct_pitch(frames: VoiceFrames) -> VoiceFrames:
-    """The pitch of a voice forced onto the notes of its scale, as an effect."""
+    """Move the pitch of a voice onto the notes of its scale, as pitch correction (Auto-Tune) does."""
     voiced = frames.pitch_hz > 0
     if not voiced.any():
         return frames
@@ -125,13 +125,13 @@ def correct_pitch(frames: VoiceFrames) -> VoiceFrames:
 
 
 def flatten_pitch(frames: VoiceFrames, pitch: float) -> VoiceFrames:
-    """A robot: one pitch throughout, consonants too, and hardly any air, as from a vocoder."""
+    """Hold one pitch throughout, consonants included, with little noise: a robot voice, as from a vocoder."""
     held = np.full(frames.n_frames, 440 * 2 ** ((pitch - 69) / 12), np.float32)
     return VoiceFrames(held, frames.log_power, np.asarray(frames.aperiodicity * 0.3, np.float32))
 
 
 def midi_pitch(frames: VoiceFrames) -> FloatArray:
-    """MIDI pitch of each frame; what is unvoiced continues its neighbours."""
+    """Return the MIDI pitch of each frame; unvoiced frames interpolate their neighbours."""
     voiced = np.flatnonzero(frames.pitch_hz > 0)
     if not voiced.size:
         return np.full(frames.n_frames, 60, np.float32)
@@ -141,7 +141,7 @@ def midi_pitch(frames: VoiceFrames) -> FloatArray:
 
 @dataclass(frozen=True)
 class _SungSyllable:
-    """A syllable and the frames of its notes; `level_db` against the others."""
+    """A syllable, the frames of its notes, and its level relative to the other syllables."""
 
     syllable: Syllable
     start: int
@@ -156,7 +156,7 @@ def _frame(time_s: float) -> int:
 def _set_to_notes(
     syllables: Sequence[Syllable], notes: Sequence[Note], melisma: float, rng: Generator
 ) -> list[_SungSyllable]:
-    """A syllable for each note, but for those that stay on the vowel before."""
+    """Assign a syllable to each note, except to those that continue the vowel before."""
     out: list[_SungSyllable] = []
     for number, note in enumerate(notes):
         start, stop = _frame(note.start_s), _frame(note.start_s + note.length_s)
@@ -170,7 +170,7 @@ def _set_to_notes(
 
 
 def _lay_out(lyrics: Sequence[_SungSyllable], n_frames: int) -> tuple[VoiceFrames, FloatArray]:
-    """The syllables on the time line, and the level of each frame in decibels."""
+    """Lay the syllables out on the time line; also return the level of each frame in dB."""
     unique = {id(sung.syllable): sung.syllable for sung in lyrics}
     firsts = dict(zip(unique, np.cumsum([0, *(s.frames.n_frames for s in unique.values())]), strict=False))
     source = VoiceFrames(
@@ -192,7 +192,7 @@ def _lay_out(lyrics: Sequence[_SungSyllable], n_frames: int) -> tuple[VoiceFrame
 
 
 def _spread(sung: _SungSyllable, following: _SungSyllable | None, n_frames: int) -> tuple[int, FloatArray]:
-    """First frame of a syllable on the time line, and the frames of it that are played from there on."""
+    """Return the first frame of a syllable on the time line, and its own frames played from there on."""
     vowel, length = sung.syllable.vowel, sung.syllable.frames.n_frames
     begin = max(0, sung.start - vowel.start)
     stop = (
@@ -202,7 +202,7 @@ def _spread(sung: _SungSyllable, following: _SungSyllable | None, n_frames: int)
     )
     coda = length - vowel.stop
     end = min(sung.stop, stop)
-    # the coda comes after the note if there is room, else within it, else it is left out
+    # the coda is placed after the note if it fits, else within it, else it is dropped
     coda = min(coda, stop - end) if stop - end > coda // 2 else coda
     held = max(end if stop - end >= coda else end - coda, sung.start + _SHORTEST_VOWEL)
     held = max(min(held, stop), sung.start + 1)
@@ -216,7 +216,7 @@ def _spread(sung: _SungSyllable, following: _SungSyllable | None, n_frames: int)
 
 
 def _cross_fade_envelopes(frames: VoiceFrames, levels_db: FloatArray, cuts: Sequence[int]) -> VoiceFrames:
-    """Envelopes led over from one syllable to the next where one follows the other at once."""
+    """Cross-fade the envelopes of adjacent syllables."""
     log_power = frames.log_power.copy()
     for cut in cuts:
         low, high = cut - _JOIN - 1, cut + _JOIN
@@ -232,7 +232,7 @@ def _cross_fade_envelopes(frames: VoiceFrames, levels_db: FloatArray, cuts: Sequ
 
 
 def _fade_levels(levels_db: FloatArray) -> FloatArray:
-    """Levels with soft ends in place of cuts into silence: 30 ms at the beginning, 60 ms at the end."""
+    """Fade the edges of sounding stretches: over 30 ms at their beginning and 60 ms at their end."""
     sounding = np.concatenate([[False], levels_db > -100, [False]]).astype(np.int8)
     out = np.where(levels_db > -100, levels_db, 0.0)
     for start, stop in np.flatnonzero(np.diff(sounding)).reshape(-1, 2):

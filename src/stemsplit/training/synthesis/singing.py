@@ -1,7 +1,7 @@
-"""A voice taken apart and put together again: WORLD frames, one every 5 ms.
+"""Analysis and synthesis of voices by the WORLD vocoder, with one frame every 5 ms.
 
-Frames hold pitch in Hz (0 where unvoiced), the spectral envelope as log power, and the aperiodic share of
-each bin. What a singer changes - pitch, time, formants, breath - is a change of frames.
+Frames hold the pitch in Hz (0 where unvoiced), the spectral envelope as log power, and the aperiodic share of
+each bin. Changes of pitch, time, formants and breath are changes of frames.
 
 M. Morise, F. Yokomori, K. Ozawa, "WORLD: a vocoder-based high-quality speech synthesis system for
 real-time applications", IEICE Trans. E99-D, 2016.
@@ -22,9 +22,9 @@ FRAME_S = 0.005
 N_FFT = 2048
 N_BINS = N_FFT // 2 + 1
 LOWEST_HZ, HIGHEST_HZ = 65.0, 1050.0
-SILENCE = -30.0  # log power of a frame that cannot be heard
-_MIN_VOICED = 5  # frames: shorter stretches of pitch are mistakes of the detector
-_COARSE = 2  # the aperiodicity costs most and changes slowly: found at every second frame
+SILENCE = -30.0  # log power of an inaudible frame
+_MIN_VOICED = 5  # frames; shorter voiced runs are errors of the pitch detector
+_COARSE = 2  # aperiodicity is expensive and changes slowly: it is analysed at every second frame
 _MIN_SAMPLES = 4 * N_FFT
 
 
@@ -35,7 +35,7 @@ class VoiceFrames:
     Parameters
     ----------
     pitch_hz : FloatArray, shape (frames,)
-        Fundamental frequency, 0 where there is none.
+        Fundamental frequency, 0 where unvoiced.
     log_power : FloatArray, shape (frames, bins)
         Natural logarithm of the power envelope.
     aperiodicity : FloatArray, shape (frames, bins)
@@ -52,9 +52,9 @@ class VoiceFrames:
         return int(self.pitch_hz.size)
 
     def at(self, places: NDArray[Any]) -> "VoiceFrames":
-        """The voice at fractional frame numbers: stretched, cut, or in another order.
+        """Return the voice at fractional frame numbers: stretched, cut or reordered.
 
-        Between two frames the envelope is interpolated, so that a vowel may be held for long.
+        The envelope is interpolated between frames, so that a vowel can be held.
         """
         places = np.clip(places, 0, self.n_frames - 1)
         low = np.minimum(places.astype(np.intp), max(0, self.n_frames - 2))
@@ -67,7 +67,7 @@ class VoiceFrames:
         )
 
     def with_formants(self, ratio: float) -> "VoiceFrames":
-        """Formants moved by a ratio: above one a smaller head, below one a larger one."""
+        """Scale the formant frequencies: a ratio above one models a smaller head, below one a larger one."""
         if abs(ratio - 1) < 1e-3:
             return self
         places = np.clip(np.arange(N_BINS) / ratio, 0, N_BINS - 1)
@@ -77,29 +77,29 @@ class VoiceFrames:
         return replace(self, log_power=np.asarray(moved, np.float32))
 
     def with_pitch(self, pitch_hz: NDArray[Any]) -> "VoiceFrames":
-        """Another pitch, where there is one; unvoiced frames stay unvoiced."""
+        """Replace the pitch of voiced frames; unvoiced frames stay unvoiced."""
         limited = np.clip(pitch_hz, 40, 2 * HIGHEST_HZ)
         return replace(self, pitch_hz=np.where(self.pitch_hz > 0, limited, 0).astype(np.float32))
 
     def transpose(self, semitones: float | NDArray[Any]) -> "VoiceFrames":
-        """Another pitch by an interval, constant or frame by frame, with the formants in their place."""
+        """Transpose by an interval, constant or per frame, and keep the formants."""
         return self.with_pitch(np.asarray(self.pitch_hz * 2 ** (np.asarray(semitones) / 12)))
 
     def with_breath(self, amount: float) -> "VoiceFrames":
-        """More air, `amount` 0 to 1, from about 1 kHz up, where breath is heard."""
+        """Add breath noise, `amount` 0 to 1, from about 1 kHz upwards, where breath is audible."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
         share = amount / (1 + (1500 / np.maximum(frequency_hz, 1)) ** 2)
         airy = 1 - (1 - self.aperiodicity) * (1 - share)
         return replace(self, aperiodicity=np.asarray(airy, np.float32))
 
     def with_air(self) -> "VoiceFrames":
-        """The highest octave made up where a recording has none: speech is often recorded at 16 kHz.
+        """Fill in the highest octave where a recording has none: speech is often recorded at 16 kHz.
 
-        What lies above the cut continues the level below it, a little lower, as noise.
+        The band above the cutoff continues the level below it as noise, with a slope.
         """
         level_db = 10 / np.log(10) * np.log(np.exp(self.log_power).mean(0) + 1e-13)
-        heard = np.flatnonzero(level_db > level_db[_bin(2000) : _bin(4500)].mean() - 30)
-        cut = int(heard[-1]) if heard.size else N_BINS
+        occupied = np.flatnonzero(level_db > level_db[_bin(2000) : _bin(4500)].mean() - 30)
+        cut = int(occupied[-1]) if occupied.size else N_BINS
         if not _bin(4500) < cut < _bin(11_500):
             return self
         cut -= _bin(500)
@@ -111,7 +111,7 @@ class VoiceFrames:
         return replace(self, log_power=log_power, aperiodicity=aperiodicity)
 
     def whisper(self) -> "VoiceFrames":
-        """Noise instead of a pitch, with less of the lowest octaves."""
+        """Replace the pitch by noise and attenuate the lowest octaves."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
         thinner = -np.log1p((500 / np.maximum(frequency_hz, 20)) ** 2)
         return VoiceFrames(
@@ -121,13 +121,13 @@ class VoiceFrames:
         )
 
     def tilt(self, high_db: float) -> "VoiceFrames":
-        """Brighter or darker by `high_db` above some 2 kHz: the louder a voice, the brighter."""
+        """Raise the level above some 2 kHz by `high_db` (lower it if negative): loud voices are brighter."""
         frequency_hz = np.arange(N_BINS) * SAMPLE_RATE / N_FFT
         shelf = high_db * np.log(10) / 10 / (1 + (1800 / np.maximum(frequency_hz, 1)) ** 2)
         return replace(self, log_power=np.asarray(self.log_power + shelf, np.float32))
 
     def waveform(self) -> FloatArray:
-        """The voice as sound, shape (1, samples), peak at one or below."""
+        """Synthesise the voice, shape (1, samples), with a peak of at most one."""
         if not self.n_frames:
             return np.zeros((1, 0), np.float32)
         sound = pyworld.synthesize(
@@ -142,7 +142,7 @@ class VoiceFrames:
 
 
 def analyse_voice(waveform: FloatArray) -> VoiceFrames:
-    """Frames of a voice, ``(channels, samples)``; silence gives unvoiced frames."""
+    """Analyse a voice, ``(channels, samples)``, into frames; silence gives unvoiced frames."""
     mono = waveform.mean(0).astype(np.float64) if waveform.size else np.zeros(0)
     mono = np.pad(mono, (0, max(0, _MIN_SAMPLES - mono.size)))
     pitch_hz, times = pyworld.dio(
@@ -165,7 +165,7 @@ def _bin(frequency_hz: float) -> int:
 
 
 def _remove_octave_errors(pitch_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pitch without single frames an octave off, and without voiced stretches too short to be a voice."""
+    """Remove single frames that are an octave off, and voiced runs too short to be a voice."""
     steady = median_filter(pitch_hz, 5)
     off = (
         (pitch_hz > 0)

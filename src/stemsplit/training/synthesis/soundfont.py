@@ -1,4 +1,4 @@
-"""General-MIDI instruments through fluidsynth, for what the library has too little of.
+"""General MIDI instruments rendered by fluidsynth, for instruments that are rare in the library.
 
 Needs the program ``fluidsynth`` and a soundfont such as FluidR3 (MIT, Debian's fluid-soundfont-gm).
 """
@@ -23,7 +23,7 @@ TICKS_PER_S = 960
 
 
 def check_soundfont(soundfont: Path) -> None:
-    """Raise `StemsplitError` where fluidsynth or the soundfont is missing."""
+    """Raise `StemsplitError` if fluidsynth or the soundfont is missing."""
     if shutil.which("fluidsynth") is None or not soundfont.exists():
         raise StemsplitError(
             f"rendering needs the program fluidsynth and the soundfont {soundfont} "
@@ -39,20 +39,20 @@ def render_soundfont(
     drum_kit: int = 0,
     soundfont: Path = SOUNDFONT,
 ) -> FloatArray:
-    """Play parts together, dry.
+    """Render parts together, dry.
 
     Parameters
     ----------
     parts : sequence of MidiPart
-        At most 15 pitched ones, and drums.
+        At most 15 pitched parts, and drums.
     length_s : float
-        Seconds to return; what rings longer is cut.
+        Length in seconds; longer decays are cut.
     pans : sequence of int
         MIDI pan per part, 64 in the middle.
     drum_kit : int
-        General-MIDI program of the drum channel.
+        General MIDI program of the drum channel.
     soundfont : Path
-        The sounds.
+        The soundfont file.
 
     Returns
     -------
@@ -90,5 +90,5 @@ def _midi_file(parts: Sequence[MidiPart], pans: Sequence[int], drum_kit: int) ->
         tick = round(max(0.0, time_s) * TICKS_PER_S)
         track.append(event.copy(time=tick - now))
         now = tick
-    # 480 ticks a beat at 120 beats a minute
+    # 480 ticks per beat at 120 beats per minute
     return mido.MidiFile(ticks_per_beat=TICKS_PER_S // 2, tracks=[track])

@@ -12,10 +12,10 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.synthesis.singing import FRAME_S, N_FFT, VoiceFrames
 from stemsplit.types import FloatArray
 
-_ONSET, _CODA = 40, 24  # frames at most
+_ONSET, _CODA = 40, 24  # longest onset and coda in frames
 _MIN_VOWEL, _MAX_VOWEL = 8, 160
-_QUIETEST_DB = -26.0  # a vowel may be so far below the loudest one
-_EDGE_DB = 6.0  # where a vowel ends, below its peak
+_QUIETEST_DB = -26.0  # quietest vowel, relative to the loudest one
+_EDGE_DB = 6.0  # level below its peak at which a vowel ends
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Syllable:
 
     Parameters
     ----------
-    frames : Frames
-        All of it, its vowel at a level common to all syllables.
+    frames : VoiceFrames
+        The whole syllable, scaled so that all syllables' vowels have one level.
     vowel : slice
-        The frames of the vowel, all voiced.
+        Frames of the vowel, all of them voiced.
     """
 
     frames: VoiceFrames
@@ -35,14 +35,17 @@ class Syllable:
 
 
 def loudness_db(frames: VoiceFrames) -> FloatArray:
-    """Level per frame between 200 and 4000 Hz, where vowels stand out, smoothed over 45 ms."""
+    """Return the level per frame between 200 and 4000 Hz, where vowels stand out, smoothed over 45 ms."""
     bins = slice(round(200 * N_FFT / SAMPLE_RATE), round(4000 * N_FFT / SAMPLE_RATE))
     power = np.exp(frames.log_power[:, bins]).mean(1)
     return np.asarray(10 * np.log10(uniform_filter1d(power, 9) + 1e-12), np.float32)
 
 
 def find_nuclei(level_db: FloatArray) -> list[tuple[int, int, int]]:
-    """Peaks of loudness as (start, peak, stop) in frames; two neighbours meet at the dip between."""
+    """Find the peaks of loudness as (start, peak, stop) in frames.
+
+    Neighbours meet at the dip between them.
+    """
     padded = np.concatenate([[-130.0], level_db, [-130.0]])
     peaks = find_peaks(padded, height=float(level_db.max(initial=-130)) + _QUIETEST_DB,
                        prominence=2.5, distance=round(0.07 / FRAME_S))[0] - 1  # fmt: skip
@@ -52,7 +55,7 @@ def find_nuclei(level_db: FloatArray) -> list[tuple[int, int, int]]:
 
 
 def find_syllables(frames: VoiceFrames) -> list[Syllable]:
-    """The syllables of a voice; none where nothing is voiced."""
+    """Find the syllables of a voice; unvoiced sound has none."""
     level_db = loudness_db(frames)
     found = []
     for start, peak, stop in find_nuclei(level_db):
@@ -78,5 +81,5 @@ _COMMON_LOG_POWER = np.float32(-9.0)
 
 
 def _leading_run(flags: NDArray[np.bool_]) -> int:
-    """How many flags are set from the beginning on."""
+    """Return how many flags are set from the beginning on."""
     return int(np.argmin(flags)) if not flags.all() else int(flags.size)

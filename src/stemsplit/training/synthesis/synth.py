@@ -26,21 +26,21 @@ class SynthVoice:
     shape : str
         One of `SHAPES`.
     n_voices : int
-        Detuned copies, spread over the stereo image.
+        Number of detuned copies, spread across the stereo image.
     detune : float
         Semitones from the lowest to the highest copy.
     attack_s, decay_s, release_s : float
-        Times of the envelope; a decay of 0 sustains.
+        Times of the envelope in seconds; a decay of 0 sustains.
     cutoff : float
         Cutoff of the low-pass filter, in multiples of the pitch.
     glide_s : float
-        Time to slide from the previous pitch.
+        Time in seconds to glide from the previous pitch.
     resonance : float
-        Of the filter, 0 to 0.9.
+        Resonance of the filter, 0 to 0.9.
     sweep : float
-        Octaves by which the filter is open at the attack, closing within `decay_s` or half a second.
+        Octaves by which the cutoff is raised at the attack; it falls within `decay_s` or half a second.
     vibrato : float
-        Semitones, coming in during a note.
+        Depth in semitones, which grows during a note.
     """
 
     shape: str
@@ -104,10 +104,10 @@ def play_synth(voice: SynthVoice, notes: Sequence[Note], *, length_s: float, rng
     previous = notes[0].pitch if notes else 60
     tones: dict[tuple[int, float, int], FloatArray] = {}
     for note in notes:
-        come_from = previous if voice.glide_s else note.pitch
-        key = (note.pitch, round(note.length_s, 2), come_from)
+        glide_from = previous if voice.glide_s else note.pitch
+        key = (note.pitch, round(note.length_s, 2), glide_from)
         if key not in tones:
-            tones[key] = _synthesise_tone(voice, note, come_from, rng)
+            tones[key] = _synthesise_tone(voice, note, glide_from, rng)
         add_at(out, tones[key] * (note.velocity / 127) ** 1.2, round(note.start_s * SAMPLE_RATE))
         previous = note.pitch
     return out
@@ -136,7 +136,7 @@ def _synthesise_tone(voice: SynthVoice, note: Note, previous: int, rng: Generato
 
 
 def _filter(voice: SynthVoice, sound: NDArray[np.float64], pitch_hz: float) -> FloatArray:
-    """The low-pass filter: still and gentle, or a resonant ladder that closes after the attack."""
+    """Apply the low-pass filter: static and gentle, or a resonant ladder that closes after the attack."""
     cutoff_hz = min(0.45 * SAMPLE_RATE, voice.cutoff * pitch_hz)
     if not voice.sweep and not voice.resonance:
         keep = float(np.exp(-2 * np.pi * cutoff_hz / SAMPLE_RATE))
@@ -147,7 +147,7 @@ def _filter(voice: SynthVoice, sound: NDArray[np.float64], pitch_hz: float) -> F
 
 
 def _wave(shape: str, phase: NDArray[np.float64], step: NDArray[np.float64]) -> FloatArray:
-    """One period per unit of phase; corners rounded against aliasing (PolyBLEP)."""
+    """Return one period per unit of phase; corners are rounded against aliasing (PolyBLEP)."""
     turn = phase % 1
     if shape == "sine":
         wave = np.sin(2 * np.pi * turn)

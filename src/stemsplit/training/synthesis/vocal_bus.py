@@ -1,4 +1,4 @@
-"""The chain of effects that a voice goes through on a record. Everything is ``(2, samples)``."""
+"""The effects chain of a voice on a record. All waveforms are ``(2, samples)``."""
 
 from collections.abc import Sequence
 
@@ -24,18 +24,20 @@ from stemsplit.types import FloatArray
 def apply_vocal_chain(
     rng: Generator, waveform: FloatArray, rooms: Sequence[FloatArray], *, distance: float = 1.0
 ) -> FloatArray:
-    """Tone, compressors, de-esser, saturation, now and then a telephone; echoes, reverberation, width.
+    """Apply the effects of a vocal track.
+
+    Equaliser, compressors, de-esser, saturation, echoes, reverberation.
 
     Parameters
     ----------
     rng : Generator
-        Source of all settings.
+        Random generator of all settings.
     waveform : FloatArray, shape (2, samples)
         The dry voice.
     rooms : sequence of FloatArray
         Measured impulse responses.
     distance : float
-        How much more of the room is heard than of the room around a lead voice.
+        Factor on the amount of reverberation, 1 for a lead voice.
     """
     out = _equalise_voice(rng, waveform)
     out = compress(rng, out, heavy=bool(rng.random() < 0.7))
@@ -51,12 +53,12 @@ def apply_vocal_chain(
         out = double_sides(rng, out)
     out = _add_echoes(rng, out)
     wet = float(rng.uniform(0.5, 1.0)) if rng.random() < 0.07 else float(min(0.5, rng.exponential(0.13)))
-    # a voice is not symmetric: what rounds or holds down its peaks shifts it off zero
+    # voices are asymmetric: saturation and compression shift their mean off zero
     return remove_infrasound(rng, add_reverb(rng, out, rooms, min(1.0, wet * distance)))
 
 
 def de_ess(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """Sibilants held down: a fast compressor on what lies above some 6 kHz."""
+    """Attenuate sibilants with a fast compressor on the band above some 6 kHz."""
     out = normalise_peak(waveform)
     high = apply_plugins(out, [pb.HighpassFilter(float(rng.uniform(4500, 7500)))])
     threshold_db = float(rng.uniform(-40, -26))
@@ -64,7 +66,7 @@ def de_ess(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def apply_telephone(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """A voice through something small and overdriven: telephone, radio, megaphone."""
+    """Make a voice narrow and distorted, as through a telephone, a radio or a megaphone."""
     low_hz, high_hz = float(rng.uniform(250, 700)), float(rng.uniform(2200, 5000))
     narrow = [pb.HighpassFilter(low_hz), pb.HighpassFilter(low_hz), pb.LowpassFilter(high_hz)]
     return normalise_peak(
@@ -75,7 +77,7 @@ def apply_telephone(rng: Generator, waveform: FloatArray) -> FloatArray:
 def ping_pong_echoes(
     waveform: FloatArray, *, delay_s: float, feedback: float, roll_off_hz: float
 ) -> FloatArray:
-    """Echoes alone, left and right in turn, each `feedback` times as loud as the one before."""
+    """Return only the echoes, alternately left and right, each `feedback` times as loud as the one before."""
     echo = apply_plugins(
         waveform.mean(0, keepdims=True), [pb.LowpassFilter(roll_off_hz), pb.HighpassFilter(200)]
     )[0]
@@ -89,7 +91,7 @@ def ping_pong_echoes(
 
 
 def _equalise_voice(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """High-pass, less mud, presence, air."""
+    """Cut lows and mud, shape presence and air."""
     low_cut_hz = float(rng.uniform(60, 160))
     tone = [
         *[pb.HighpassFilter(low_cut_hz)] * int(rng.integers(1, 3)),
@@ -102,7 +104,7 @@ def _equalise_voice(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def _add_echoes(rng: Generator, waveform: FloatArray) -> FloatArray:
-    """A slap, a ping-pong, a throw on single words, or none."""
+    """Add a slap echo, ping-pong echoes, echoes on single words, or none."""
     draw = rng.random()
     roll_off_hz = float(rng.uniform(1500, 8000))
     if draw < 0.2:
@@ -122,7 +124,7 @@ def _add_echoes(rng: Generator, waveform: FloatArray) -> FloatArray:
 
 
 def _apply_in_places(rng: Generator, waveform: FloatArray, transform: FloatArray) -> FloatArray:
-    """An effect on all of a stem, or on parts of it only."""
+    """Replace the waveform by its processed version, throughout or in some places only."""
     if rng.random() < 0.5:
         return transform
     where = _draw_gate(rng, waveform.shape[1], share=0.4, length_s=6.0)
@@ -130,7 +132,7 @@ def _apply_in_places(rng: Generator, waveform: FloatArray, transform: FloatArray
 
 
 def _draw_gate(rng: Generator, n_samples: int, *, share: float, length_s: float = 0.8) -> FloatArray:
-    """Ones in some stretches of about `length_s`, zero elsewhere, with edges of 30 ms."""
+    """Draw a gain of one in some stretches of about `length_s` and zero elsewhere, with edges of 30 ms."""
     step = round(length_s * SAMPLE_RATE)
     chosen = rng.random(n_samples // step + 1) < share
     gates = np.repeat(chosen.astype(np.float32), step)[:n_samples]

@@ -1,4 +1,4 @@
-"""Vocal stems: real singing, voices sung from speech and syllables, rap, speech, shouts, choirs."""
+"""Vocal stems: recorded singing, voices sung from speech and syllables, rap, speech, shouts, choirs."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -25,12 +25,12 @@ from stemsplit.training.synthesis.vocal_bus import apply_vocal_chain
 from stemsplit.training.synthesis.words import cut_words
 from stemsplit.types import FloatArray
 
-# How often a stem is made of what.
+# Relative frequency of the kinds of stems.
 _SHARES = {
     "singing": 0.46, "sung": 0.3, "syllable": 0.05, "rap": 0.07, "speech": 0.03, "shout": 0.03,
     "whisper": 0.02, "choir": 0.04,
 }  # fmt: skip
-_MATERIAL_S = 6.0  # of a voice, analysed for one stem
+_MATERIAL_S = 6.0  # length of recordings that are analysed for one stem
 _CUT_S = 4.0
 _SYLLABLES = 48
 
@@ -42,16 +42,16 @@ class VocalRenderer:
         self._library, self._rooms = library, rooms
         self._packs: dict[str, dict[str, list[Item]]] = defaultdict(lambda: defaultdict(list))
         for item in items:
-            # phrases of one pack were made in one key and tempo: they follow each other well
+            # phrases of one pack share key and tempo, so they can follow each other
             self._packs[item.kind][f"{item.source} {Path(item.name).parent}"].append(item)
         self._sampled = {kind: self._voices(kind) for kind in ("syllable", "choir")}
-        # the analysis costs more than all else; a second holds 2 MB
+        # the analysis is the most expensive step; a second of frames occupies 2 MB
         self._frames = lru_cache(maxsize=24)(self._analyse)
 
     def render(self, melody: MidiPart, pulse: Pulse, *, length_s: float, rng: Generator) -> RenderedStem:
-        """A vocal stem with pauses, as it leaves its chains: the lead in the middle, others around it.
+        """Render a processed vocal stem with rests: the lead in the middle, backing vocals around it.
 
-        What is not sung to the melody begins on the beat of the song.
+        Material that does not follow the melody starts on the beat of the song.
         """
         kinds = [kind for kind in _SHARES if self._sources(kind)]
         shares = np.array([_SHARES[kind] for kind in kinds])
@@ -72,17 +72,17 @@ class VocalRenderer:
         return RenderedStem(np.asarray(out, np.float32), ingredients)
 
     def _sources(self, kind: str) -> list[str]:
-        """Kinds of recordings that a kind of stem can be made of, as far as there are any."""
+        """Return the available kinds of recordings from which a kind of stem can be made."""
         wanted = {"sung": ["speech", "syllable"], "rap": ["speech"], "whisper": ["speech"]}.get(kind, [kind])
         return [each for each in wanted if self._packs.get(each)]
 
     def _voices(self, kind: str) -> list[Instrument]:
-        """Voicebanks or choirs for the sampler."""
+        """Collect voicebanks or choirs for the sampler."""
         items = [self._with_pitch(item) for pack in self._packs[kind].values() for item in pack]
         return [drop_rare_pitches(voice) for voice in collect_instruments(items, min_pitches=1)]
 
     def _with_pitch(self, item: Item) -> Item:
-        """The item with the pitch it is sung at; without one where none is heard."""
+        """Return the item with the pitch at which it is sung, or with none where none is detected."""
         if item.pitch is not None:
             return item
         return replace(item, pitch=detect_steady_pitch(self._library.audio(item)))
@@ -90,7 +90,7 @@ class VocalRenderer:
     def _phrases(
         self, kind: str, melody: MidiPart, pulse: Pulse, length_s: float, rng: Generator
     ) -> list[Phrase]:
-        """The lead as phrases at an even level, one after another."""
+        """Return the phrases of the lead at an even level, one after another."""
         if kind == "sung":
             phrases = self._sing_melody(melody, pulse, rng)
         elif kind == "rap":
@@ -101,15 +101,15 @@ class VocalRenderer:
         return add_refrains(even, round(length_s * SAMPLE_RATE), pulse.beat_s, rng)
 
     def _draw_pack(self, kinds: Sequence[str], rng: Generator) -> list[Item]:
-        """The recordings of one voice."""
+        """Draw the recordings of one voice."""
         packs = {name: pack for kind in kinds for name, pack in self._packs[kind].items()}
         names = sorted(packs)
-        # long packs more often, but not in proportion: many voices matter more than many minutes
+        # long packs are drawn more often, but not in proportion: many voices matter more than many minutes
         weights = np.array([sum(item.duration_s for item in packs[name]) ** 0.5 for name in names])
         return packs[str(rng.choice(names, p=weights / weights.sum()))]
 
     def _place_recordings(self, kind: str, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
-        """Phrases of one singer or speaker, one after another; some come again, as in a song."""
+        """Place phrases of one singer or speaker one after another; some are repeated, as in a song."""
         pack = self._draw_pack(["speech" if kind == "whisper" else kind], rng)
         change = _draw_change(kind, rng)
         chosen = [pack[i] for i in rng.permutation(len(pack))[: int(rng.integers(2, 4 if change else 13))]]
@@ -135,7 +135,7 @@ class VocalRenderer:
         return np.asarray(self._library.audio(item).mean(0, keepdims=True), np.float32)
 
     def _sing_melody(self, melody: MidiPart, pulse: Pulse, rng: Generator) -> list[Phrase]:
-        """The melody, sung with the syllables of a voice that spoke or sang something else."""
+        """Sing the melody with the syllables of a voice that spoke or sang something else."""
         kinds = self._sources("sung")
         kind = str(rng.choice(kinds))
         words, spoken = self._syllables(self._draw_pack([kind], rng), rng)
@@ -145,7 +145,7 @@ class VocalRenderer:
         out: list[Phrase] = []
         first = 0
         for notes in split_phrases(make_monophonic(melody.notes, singer.middle), pulse.beat_s, rng):
-            # the next words, or the first ones again as in a refrain
+            # continue the words, or start over as in a refrain
             first = 0 if rng.random() < 0.2 else (first + len(notes)) % len(words)
             frames, start_s = singer.sing(words[first:] + words[:first], notes, rng)
             sound = frames.waveform()
@@ -157,7 +157,7 @@ class VocalRenderer:
         return analyse_voice(self._library.audio(item)[:, : round(_CUT_S * SAMPLE_RATE)]).with_air()
 
     def _syllables(self, pack: Sequence[Item], rng: Generator) -> tuple[list[Syllable], float]:
-        """Syllables of some recordings of a voice, and the MIDI pitch of that voice."""
+        """Return syllables from some recordings of a voice, and the median MIDI pitch of that voice."""
         words: list[Syllable] = []
         used_s = 0.0
         pitches = []
@@ -169,11 +169,11 @@ class VocalRenderer:
             used_s += min(_CUT_S, item.duration_s)
             if used_s > _MATERIAL_S or len(words) > _SYLLABLES:
                 break
-        heard = np.concatenate(pitches)
-        return words, float(np.median(heard)) if heard.size else 60.0
+        voiced = np.concatenate(pitches)
+        return words, float(np.median(voiced)) if voiced.size else 60.0
 
     def _rap(self, pulse: Pulse, length_s: float, rng: Generator) -> list[Phrase]:
-        """Speech, a little faster, its words on the grid of the beat, with a bar of rest now and then."""
+        """Place the words of slightly sped-up speech on the grid of the beat, with occasional rests."""
         pack = self._draw_pack(["speech"], rng)
         step_s = pulse.beat_s / float(rng.choice([2, 4]))
         speed = float(rng.uniform(1.0, 1.3))
@@ -190,7 +190,7 @@ class VocalRenderer:
     def _play_sampler(
         self, kind: str, melody: MidiPart, pulse: Pulse, length_s: float, rng: Generator
     ) -> FloatArray:
-        """The melody on a voicebank or a choir, as a sampler plays it, alone or with thirds and octaves."""
+        """Play the melody on a sampled voicebank or choir, alone or with thirds, fifths and octaves."""
         voices = self._sampled[kind]
         voice = voices[int(rng.integers(len(voices)))]
         line = make_monophonic(melody.notes, float(np.median(sorted(voice.notes))))
@@ -211,11 +211,13 @@ class VocalRenderer:
 
 
 def detect_pitch(waveform: FloatArray) -> float | None:
-    """MIDI pitch in the loudest tenth of a second, from the autocorrelation; None if it is not periodic.
+    """Estimate the MIDI pitch of the loudest tenth of a second by autocorrelation.
+
+    None if it is not periodic.
 
     >>> time = np.arange(8820) / SAMPLE_RATE
-    >>> round(detect_pitch(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32)))
-    57
+        >>> round(detect_pitch(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32)))
+        57
     """
     n_samples = 4410
     mono = waveform.mean(0)
@@ -226,12 +228,12 @@ def detect_pitch(waveform: FloatArray) -> float | None:
     power = np.abs(np.fft.rfft(piece, 2 * n_samples)) ** 2
     correlation = np.fft.irfft(power)[:n_samples]
     low, high = SAMPLE_RATE // 800, SAMPLE_RATE // 70
-    # fewer samples overlap at longer lags
+    # correct for the smaller overlap at longer lags
     fair = correlation[low:high] / (1 - np.arange(low, high) / n_samples)
     best = float(fair.max())
     if best < 0.5 * correlation[0] or best <= 0:
         return None
-    # the shortest lag that is nearly as good: the longer ones are its multiples
+    # choose the shortest lag that is nearly as good: longer ones are its multiples
     lag = low + int(np.argmax(fair > 0.9 * best))
     while lag + 1 < high and fair[lag + 1 - low] > fair[lag - low]:
         lag += 1
@@ -239,7 +241,7 @@ def detect_pitch(waveform: FloatArray) -> float | None:
 
 
 def drop_rare_pitches(voice: Instrument) -> Instrument:
-    """A voicebank without its rare pitches: one sung at few pitches has the others by mistake, from hiss."""
+    """Drop the rare pitches of a voicebank that has few of them: they are false detections in hiss."""
     total = sum(map(len, voice.notes.values()))
     if max(map(len, voice.notes.values())) < 0.2 * total:
         return voice
@@ -249,7 +251,10 @@ def drop_rare_pitches(voice: Instrument) -> Instrument:
 
 
 def detect_steady_pitch(waveform: FloatArray) -> float | None:
-    """The detected pitch where most loud parts of its first second agree on it; None for hiss and speech."""
+    """Return the detected pitch if most loud parts of the first second agree on it.
+
+    None for hiss and speech.
+    """
     pitch = detect_pitch(waveform)
     if pitch is None:
         return None
@@ -258,15 +263,15 @@ def detect_steady_pitch(waveform: FloatArray) -> float | None:
         waveform[:, start : start + n] for start in range(0, max(1, min(4 * n, waveform.shape[1] - n + 1)), n)
     ]
     powers = [float(np.square(part).mean()) for part in parts]
-    heard = [
+    detected = [
         detect_pitch(part) for part, power in zip(parts, powers, strict=True) if power > 0.1 * max(powers)
     ]
-    agreeing = [each for each in heard if each is not None and abs(each - pitch) < 1]
-    return pitch if 2 * len(agreeing) > len(heard) else None
+    agreeing = [each for each in detected if each is not None and abs(each - pitch) < 1]
+    return pitch if 2 * len(agreeing) > len(detected) else None
 
 
 def _draw_change(kind: str, rng: Generator) -> Callable[[VoiceFrames], VoiceFrames] | None:
-    """What is done to recorded voices before they are mixed: mostly nothing."""
+    """Draw how recorded voices are transformed before they are mixed; mostly they are not."""
     if kind == "whisper":
         return VoiceFrames.whisper
     if kind != "singing" or rng.random() < 0.65:
@@ -281,7 +286,7 @@ def _draw_change(kind: str, rng: Generator) -> Callable[[VoiceFrames], VoiceFram
 
 
 def _even_out(waveform: FloatArray, rng: Generator) -> FloatArray:
-    """A phrase at the level of all others, give or take a little: as performed for a record."""
+    """Bring a phrase to the common level, with a small random deviation."""
     squares = np.square(waveform)
     loud = squares[squares > 1e-3 * squares.max(initial=0)]
     power = float(loud.mean()) if loud.size else 0.0

@@ -1,4 +1,4 @@
-"""Words of speech, cut out of a recording without analysis."""
+"""Words of speech, cut out of a recording by its loudness."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ from stemsplit.training.synthesis.syllables import find_nuclei
 from stemsplit.types import FloatArray
 
 _FADE_S = 0.008
-_LOUD_DB = 12.0  # a vowel begins where the level has come so near to its peak
+_LOUD_DB = 12.0  # a vowel starts where its level is this close to the peak
 
 
 @dataclass(frozen=True)
 class Word:
-    """A piece of speech of one or two syllables, and when its first vowel begins."""
+    """A word of one or two syllables; `attack_s` is the time at which its first vowel starts."""
 
     waveform: FloatArray
     attack_s: float
 
 
 def cut_words(waveform: FloatArray, speed: float = 1.0) -> list[Word]:
-    """The words of some speech, ``(1, samples)``, spoken `speed` times as fast at the same pitch."""
+    """Cut speech, ``(1, samples)``, into words, time-stretched to `speed` times its tempo."""
     if waveform.shape[1] < SAMPLE_RATE // 5:
         return []
     if speed != 1:
