@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -32,23 +32,58 @@ def has_stdout() -> bool:
     return sys.stdout.name != os.devnull
 
 
+_print_above: Callable[[str], None] | None = None
+
+
+@contextlib.contextmanager
+def sharing_terminal(print_above: Callable[[str], None]) -> Iterator[None]:
+    """Let a live display print, above itself, every line that would go to its terminal meanwhile."""
+    global _print_above  # noqa: PLW0603 - there is one terminal
+    _print_above = print_above
+    try:
+        yield
+    finally:
+        _print_above = None
+
+
+def _shares_terminal() -> bool:
+    """Tell whether standard output is the terminal of a live display, which is on standard error."""
+    if _print_above is None or not sys.stdout.isatty():
+        return False
+    return os.fstat(sys.stdout.fileno()).st_rdev == os.fstat(sys.stderr.fileno()).st_rdev
+
+
 def warn(text: str) -> None:
-    """Write one line to standard error; if that fails, there is nobody to be told."""
+    """Write one line to standard error; a failure is ignored, since there is nowhere left to report it."""
+    if _print_above is not None:
+        _print_above(text)
+        return
     try:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is the console
     except OSError:
         _drop(sys.stderr)
 
 
-def show(*lines: str) -> None:
+def show(*lines: str, encoding: str | None = None) -> None:
     """Write lines to standard output. A reader that goes away (``| head``) has seen enough.
+
+    Parameters
+    ----------
+    lines
+        Without their line ends.
+    encoding
+        Of the bytes; None for that of the stream.
 
     Raises
     ------
     OutputError
         If they cannot be written.
     """
-    data = _encode("".join(line + "\n" for line in lines), sys.stdout.encoding)
+    if _print_above is not None and _shares_terminal():
+        for line in lines:
+            _print_above(line)
+        return
+    data = _encode("".join(line + "\n" for line in lines), encoding or sys.stdout.encoding)
     with writing():
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
@@ -120,18 +155,16 @@ class Results:
         self.problem: str | None = None
 
     def write(self, result: FileResult) -> None:
-        """Write the paths of a song that has its stems, or whatever came of it as JSON."""
+        """Write the paths of the stems of a song, or the whole result as JSON."""
         if self._as_json:
-            self._write(result.to_json().encode() + b"\n")
+            self._show(result.to_json())
         elif result.status is not Status.FAILED:
-            lines = (os.fsencode(path) + b"\n" for path in result.outputs.values())
-            self._write(b"".join(lines))
+            self._show(*map(str, result.outputs.values()))
 
-    def _write(self, data: bytes) -> None:
+    def _show(self, *lines: str) -> None:
         try:
-            with writing():
-                sys.stdout.buffer.write(data)
-                sys.stdout.buffer.flush()
+            # paths keep the bytes of their names, whatever the terminal's encoding is
+            show(*lines, encoding=sys.getfilesystemencoding())
         except OutputError as error:
             self.problem = str(error)
 

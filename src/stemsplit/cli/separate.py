@@ -105,14 +105,14 @@ def _run(
     cancellation = Cancellation()
     results = Results(as_json=options.json)
     finished: list[FileResult] = []
-    with make_display(len(jobs), quiet=options.quiet) as display, catch_signals(cancellation):
+    with make_display(jobs, quiet=options.quiet) as display, catch_signals(cancellation):
         worker = SongWorker(separator, delivery, journal, display, cancellation)
         step = worker.inspect if options.dry_run else worker.write_files if journal else worker.write_stdout
         work = partial(worker.attempt, step=step)
         for result in run_jobs(jobs, work, cancellation=cancellation, n_jobs=options.jobs):
             finished.append(result)
             if journal is not None:
-                display.show(results, result)
+                results.write(result)
     _tell(options, finished, len(jobs))
     if results.problem is not None:
         warn(f"stemsplit: {results.problem}")
