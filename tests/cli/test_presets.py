@@ -50,7 +50,7 @@ def test_a_preset_says_it_all() -> None:
     assert found["models"] == ["one", "two"]
     assert (found["wiener"], found["chunk_s"], found["overlap_s"]) == (2, 1, 0.25)
     assert (found["format"], found["bits"], found["stems"]) == ("flac", "24", ["vocals", "bass"])
-    assert found["blend"] == {"mean": False, "weights": {"vocals": [0.5, 0.5]}}
+    assert found["ensemble"] == {"mean": False, "weights": {"vocals": [0.5, 0.5]}}
 
 
 def test_what_is_typed_wins_even_if_it_is_the_default() -> None:
@@ -63,7 +63,7 @@ def test_what_is_typed_wins_even_if_it_is_the_default() -> None:
 def test_other_models_come_without_the_weights() -> None:
     found = settings("-m", "two.onnx")
     assert found["models"] == ["two"]
-    assert found["blend"] == {"mean": False, "weights": {}}
+    assert found["ensemble"] == {"mean": False, "weights": {}}
 
 
 def test_stems_that_are_typed_take_the_place_of_karaoke() -> None:
@@ -139,6 +139,6 @@ def test_a_list_without_a_name_is_a_mistake() -> None:
 def test_weights_can_be_typed() -> None:
     models = ("-m", "one.onnx", "-m", "two.onnx")
     done = call("a.wav", *models, "--weights", "vocals=1,3", "--ensemble", "--json", "--dry-run")
-    assert done.records[0]["settings"]["blend"] == {"mean": True, "weights": {"vocals": [1.0, 3.0]}}
+    assert done.records[0]["settings"]["ensemble"] == {"mean": True, "weights": {"vocals": [1.0, 3.0]}}
     assert call("a.wav", *models, "--weights", "vocals", "--dry-run").code == 2
     assert call("a.wav", *models, "--weights", "vocals=1", "--dry-run").code == 2

@@ -1,6 +1,7 @@
 """The journal: what it says is done, is; a kill at any byte loses one song at most."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from hypothesis import strategies as st
 
 from stemsplit.errors import OutputError
 from stemsplit.jobs.journal import FILE_NAME, Journal, hash_values, identify_file
+from stemsplit.jobs.plan import Provenance
+from stemsplit.separation.settings import SeparationSettings
 
 
 def write(folder: Path, name: str, size: int = 3) -> dict[str, Path]:
@@ -147,6 +150,15 @@ def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "song.wav")
     with pytest.raises(OSError, match="not a regular file"):
         identify_file(tmp_path / "song.wav")
+
+
+def test_the_key_of_a_song_is_that_of_earlier_versions(tmp_path: Path) -> None:
+    song = tmp_path / "song.wav"
+    song.write_bytes(b"abc")
+    os.utime(song, (1, 1))
+    settings = asdict(SeparationSettings()) | {"stems": ["vocals"], "format": "wav", "bits": None}
+    key = Provenance(("vocals",), "cpu", (), settings).key(song, {"vocals": tmp_path / "vocals.wav"})
+    assert key == "d3cf692468e051e9c60b3e2ee504e149839d56f4c952a0a50307154162e463c4"
 
 
 def test_the_hash_does_not_depend_on_the_order_of_keys() -> None:

@@ -15,7 +15,7 @@ from stemsplit.models.description import Description
 from stemsplit.models.device import Device
 from stemsplit.models.external import WaveformModel, open_external
 from stemsplit.registry.catalog import read_model, resolve
-from stemsplit.separation.level_scan import Scan
+from stemsplit.separation.normalisation import TrackScan
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
 from tests.separation.test_separator import stream
@@ -188,7 +188,7 @@ def test_the_level_of_the_song_is_taken_and_given_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize("n_samples", [20, 500, 5000])
 def test_the_level_of_a_song_is_that_of_all_of_it_however_short(n_samples: int) -> None:
     mixture = make_noise(2, n_samples)
-    scan = Scan([[0, 1]], sample_rate=48000, model_rate=44100)
+    scan = TrackScan([[0, 1]], sample_rate=48000, model_rate=44100)
     scan.process(mixture)
     (level,) = scan.finish()
     resampler = Resampler(from_hz=48000, to_hz=44100)
@@ -331,7 +331,7 @@ def test_settings_that_a_waveform_model_cannot_obey_are_refused(write: Any, tmp_
 
 
 def test_a_network_of_a_fixed_length_has_its_own_chunks(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"takes 0\.7 s at a call"):
+    with pytest.raises(SettingsError, match=r"has a fixed input length of 0\.7 s"):
         Separator(models=[write_ratio(tmp_path)], device="cpu", chunk_s=3)
 
 
@@ -343,7 +343,7 @@ def test_a_single_frame_cannot_overlap(tmp_path: Path) -> None:
     stems = Separator(models=[path], device="cpu", threads=1)(mixture, 44100)
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
     with pytest.raises(
-        SettingsError, match="takes 1 frames at a call, which cannot overlap by 1"
+        SettingsError, match="fixed input length of 1 frames, which cannot overlap by 1; use a short"
     ):
         Separator(models=[path], device="cpu", overlap_s=0.02)
 
@@ -404,7 +404,7 @@ def test_the_graph_completes_the_description(tmp_path: Path) -> None:
 
 def test_frames_that_are_all_context_are_refused(tmp_path: Path) -> None:
     path = write_ratio(tmp_path, "context_s = 0.4")  # 32 frames are 0.74 s
-    with pytest.raises(ModelError, match="takes 32 frames at a call, which leaves none between 18"):
+    with pytest.raises(ModelError, match="fixed input length of 32 frames, which leaves none between 18"):
         Separator(models=[path], device="cpu")
 
 

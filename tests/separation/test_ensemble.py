@@ -1,4 +1,4 @@
-"""Several models for one stem: shares that sum to one, stems that sum to the mixture."""
+"""Ensembles of models: weights that sum to one, stems that sum to the mixture."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -25,45 +25,45 @@ weight = st.floats(0.001, 1000).map(lambda value: round(value, 6))
 def sums_to_mixture(recipe: Recipe) -> bool:
     totals: dict[object, Fraction] = {}
     for stem in recipe.stems:
-        for signal, factor in stem.signals.items():
+        for signal, factor in stem.signal_gains.items():
             totals[signal] = totals.get(signal, Fraction(0)) + factor
-    return sum(stem.mixture for stem in recipe.stems) == 1 and not any(totals.values())
+    return sum(stem.mixture_gain for stem in recipe.stems) == 1 and not any(totals.values())
 
 
 @given(st.dictionaries(st.sampled_from(TARGETS), st.tuples(weight, weight)), st.booleans(), st.booleans())
-def test_any_blend_sums_to_the_mixture(
+def test_any_ensemble_sums_to_the_mixture(
     weights: dict[str, tuple[float, float]], mean: bool, second: bool
 ) -> None:
     models = [FOUR, OTHER_FOUR] if second else [FOUR, VOICE]
     if not second:
         weights = {stem: (each[0], each[1] if stem == "vocals" else 0) for stem, each in weights.items()}
-    recipe = make_recipe(models, blend=EnsembleWeights(mean, weights))
+    recipe = make_recipe(models, ensemble=EnsembleWeights(mean, weights))
     assert sums_to_mixture(recipe)
 
 
 def test_models_of_the_same_targets_averaged_leave_no_residual() -> None:
-    recipe = make_recipe([FOUR, OTHER_FOUR], blend=EnsembleWeights(mean=True))
+    recipe = make_recipe([FOUR, OTHER_FOUR], ensemble=EnsembleWeights(mean=True))
     assert [stem.name for stem in recipe.stems] == list(TARGETS)
     equal = dict.fromkeys(TARGETS, (0.1, 0.2))
     assert [
-        stem.name for stem in make_recipe([FOUR, OTHER_FOUR], blend=EnsembleWeights(weights=equal)).stems
+        stem.name for stem in make_recipe([FOUR, OTHER_FOUR], ensemble=EnsembleWeights(weights=equal)).stems
     ] == list(TARGETS)
 
 
 def test_unlike_weights_leave_a_residual() -> None:
-    recipe = make_recipe([FOUR, OTHER_FOUR], blend=EnsembleWeights(weights={"vocals": (0.3, 0.7)}))
+    recipe = make_recipe([FOUR, OTHER_FOUR], ensemble=EnsembleWeights(weights={"vocals": (0.3, 0.7)}))
     assert [stem.name for stem in recipe.stems] == [*TARGETS, "residual"]
 
 
 @pytest.mark.parametrize("weights", [(-1.0, 1.0), (0.0, 0.0), (float("nan"), 1.0), (float("inf"), 1.0), ()])
-def test_senseless_weights_are_refused(weights: tuple[float, ...]) -> None:
+def test_invalid_weights_are_rejected(weights: tuple[float, ...]) -> None:
     with pytest.raises(SettingsError, match="weights of 'vocals'"):
         EnsembleWeights(weights={"vocals": weights})
 
 
-def test_a_weight_for_a_model_that_has_no_such_stem_is_refused() -> None:
+def test_a_weight_for_a_model_that_has_no_such_stem_is_rejected() -> None:
     with pytest.raises(SettingsError, match="number 2 has a weight for 'drums'"):
-        make_recipe([FOUR, VOICE], blend=EnsembleWeights(weights={"drums": (1, 1)}))
+        make_recipe([FOUR, VOICE], ensemble=EnsembleWeights(weights={"drums": (1, 1)}))
 
 
 @pytest.fixture(scope="module")
@@ -77,16 +77,16 @@ def test_an_ensemble_is_the_weighted_mean_of_its_models(tiny_model: Path, second
     with (
         Separator(models=both[:1], device="cpu") as first,
         Separator(models=both[1:], device="cpu") as second,
-        Separator(models=both, device="cpu", ensemble=True, weights={"vocals": [1, 3]}) as blended,
+        Separator(models=both, device="cpu", ensemble=True, weights={"vocals": [1, 3]}) as ensemble,
     ):
-        one, two, mixed = (each(mixture, 44100) for each in (first, second, blended))
+        one, two, mixed = (each(mixture, 44100) for each in (first, second, ensemble))
     np.testing.assert_allclose(mixed["vocals"], 0.25 * one["vocals"] + 0.75 * two["vocals"], atol=1e-6)
     np.testing.assert_allclose(mixed["other"], (one["other"] + two["other"]) / 2, atol=1e-6)
     assert not np.allclose(one["vocals"], two["vocals"], atol=1e-3)
     assert abs(sum(mixed.values()) - mixture).max() < 1e-6
 
 
-def test_a_model_without_a_share_is_not_run(tiny_model: Path, second_model: Path) -> None:
+def test_a_model_without_weight_is_not_run(tiny_model: Path, second_model: Path) -> None:
     with Separator(
         ["vocals"], models=[tiny_model, second_model], device="cpu", weights={"vocals": [0, 1]}
     ) as separator:

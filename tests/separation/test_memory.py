@@ -1,4 +1,4 @@
-"""The memory law: what a run needs does not grow with the song."""
+"""Memory: the peak of a run does not grow with the length of the song."""
 
 import json
 import sys
@@ -19,7 +19,7 @@ LIMIT_MB = 600
 
 
 def _write_tones(path: Path, duration_s: int) -> Path:
-    """A mono wav of three tones in noise."""
+    """Write a mono wav of three tones in noise."""
     rng = np.random.default_rng(0)
     time_s = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     tones = np.sum([np.sin(2 * np.pi * hz * time_s) for hz in (110, 440, 3000)], axis=0)
@@ -30,9 +30,9 @@ def _write_tones(path: Path, duration_s: int) -> Path:
 
 
 def _peaks_mb(song: Path, *, share: float, **settings: Any) -> tuple[float, float]:
-    """Peak memory of a process that separates `song`: once a `share` of it is finished, and at its end.
+    """Return the peak memory of a process that separates `song`, after a `share` of it and at its end.
 
-    Both in one run: how full the allocator's arenas are differs from run to run by a few per cent.
+    Both are of one run, since the fragmentation of the allocator differs by a few per cent between runs.
     """
     probe = ROOT / "tests" / "support" / "memory_probe.py"
     figure = song.with_suffix(".mb")
@@ -43,7 +43,7 @@ def _peaks_mb(song: Path, *, share: float, **settings: Any) -> tuple[float, floa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("shifts", [1, 2])
-def test_ten_minutes_need_no_more_memory_than_one(tiny_model: Path, tmp_path: Path, shifts: int) -> None:
+def test_memory_for_ten_minutes_equals_that_for_one(tiny_model: Path, tmp_path: Path, shifts: int) -> None:
     song = _write_tones(tmp_path / "song.wav", 600)
     early_mb, peak_mb = _peaks_mb(song, share=0.1, models=[str(tiny_model)], shifts=shifts)
     assert peak_mb < 1.05 * early_mb

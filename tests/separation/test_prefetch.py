@@ -1,4 +1,4 @@
-"""Stages in threads: order, errors, and threads that end when nobody listens."""
+"""Prefetching in threads: order, exceptions, and threads that end when the consumer stops."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ def test_order_is_kept() -> None:
     assert list(prefetch(prefetch(range(100)), depth=3)) == list(range(100))
 
 
-def test_error_arrives_in_its_place() -> None:
+def test_exception_is_raised_after_the_items_before_it() -> None:
     def stage() -> Iterator[int]:
         yield 1
         raise ValueError("broken")

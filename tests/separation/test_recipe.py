@@ -1,4 +1,4 @@
-"""The algebra of stems: every complete set of outputs sums to the mixture, by construction."""
+"""The recipe: every complete set of stems sums to the mixture, by construction."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,16 +19,16 @@ def names(recipe: Recipe) -> list[str]:
 
 
 def sums_to_mixture(recipe: Recipe) -> bool:
-    """True if the mixture is left once and every signal cancels."""
+    """Return whether the gains of the mixture sum to one and those of every signal to zero."""
     totals = dict.fromkeys(recipe.signals, 0)
     for stem in recipe.stems:
-        for signal, sign in stem.signals.items():
+        for signal, sign in stem.signal_gains.items():
             totals[signal] += sign
-    return sum(stem.mixture for stem in recipe.stems) == 1 and not any(totals.values())
+    return sum(stem.mixture_gain for stem in recipe.stems) == 1 and not any(totals.values())
 
 
 @pytest.mark.parametrize("models", [[FOUR], [VOICE], [VOICE, FOUR], [FOUR, VOICE]])
-def test_everything_sums_to_the_mixture(models: Sequence[ModelSpec]) -> None:
+def test_all_stems_sum_to_the_mixture(models: Sequence[ModelSpec]) -> None:
     assert sums_to_mixture(make_recipe(models))
 
 
@@ -36,7 +36,7 @@ def test_complete_model_needs_no_residual() -> None:
     assert names(make_recipe([FOUR])) == list(TARGETS)
 
 
-def test_incomplete_models_get_one() -> None:
+def test_incomplete_model_gets_a_residual() -> None:
     assert names(make_recipe([VOICE])) == ["vocals", "residual"]
 
 
@@ -64,7 +64,7 @@ def test_karaoke_is_a_stem_and_the_rest(stem: str) -> None:
         (None, False, "residual", None),
     ],
 )
-def test_a_target_of_the_name_of_what_is_left_over_is_never_lost(
+def test_a_target_with_the_name_of_the_residual_is_not_lost(
     stems: list[str] | None, residual: bool, karaoke: str | None, name: str | None
 ) -> None:
     model = make_spec(targets=("vocals", "residual"), complete=False, remainder="")
@@ -75,13 +75,13 @@ def test_a_target_of_the_name_of_what_is_left_over_is_never_lost(
         make_recipe([model], stems, residual=residual)
 
 
-def test_subset_alone_is_what_it_is_in_the_whole() -> None:
+def test_a_stem_has_the_same_recipe_in_any_subset() -> None:
     whole = {stem.name: stem for stem in make_recipe([FOUR]).stems}
     (drums,) = make_recipe([FOUR], ["drums"]).stems
     assert drums == whole["drums"]
 
 
-def test_stems_come_in_the_order_asked_for() -> None:
+def test_stems_are_in_the_requested_order() -> None:
     assert names(make_recipe([FOUR], ["other", "vocals"])) == ["other", "vocals"]
 
 
@@ -96,6 +96,6 @@ def test_stems_come_in_the_order_asked_for() -> None:
         {"stems": list(TARGETS), "residual": True},
     ],
 )
-def test_contradictions_are_refused(settings: dict[str, object]) -> None:
+def test_contradictory_settings_are_rejected(settings: dict[str, object]) -> None:
     with pytest.raises(SettingsError):
         make_recipe([FOUR], **settings)  # type: ignore[arg-type]

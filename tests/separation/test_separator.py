@@ -1,4 +1,4 @@
-"""The separator: stream equals offline, exact lengths, conservation, seamless chunks, clear refusals."""
+"""The separator: streaming equals offline, exact lengths, conservation, seamless chunks, clear errors."""
 
 import itertools
 import threading
@@ -78,7 +78,7 @@ def test_separate_models_sum_to_the_mixture_by_a_residual(tiny_model: Path, voca
     assert np.abs(sum(stems.values()) - mixture).max() < 1e-6
 
 
-def test_a_stem_does_not_depend_on_what_else_was_asked_for(tiny_model: Path) -> None:
+def test_a_stem_does_not_depend_on_the_other_requested_stems(tiny_model: Path) -> None:
     mixture = make_noise(2, 60_000)
     whole = Separator(models=[tiny_model], device="cpu")(mixture, 44100)
     for name in TARGETS:
@@ -96,9 +96,8 @@ def test_chunks_leave_no_seam(tiny_model: Path, chunk_s: float, overlap_s: float
 
 
 def test_context_too_short_would_leave_seams(tmp_path: Path) -> None:
-    """The test above can fail: a model that hides how far it sees is caught."""
-    liar = make_spec(n_context=3)
-    path = write_model(tmp_path / "liar.onnx", liar)
+    """The test above can fail: a model whose metadata understate its context leaves seams."""
+    path = write_model(tmp_path / "understated.onnx", make_spec(n_context=3))
     import onnx
 
     graph = onnx.load(str(path))
@@ -118,21 +117,21 @@ def test_batches_change_nothing(tiny_model: Path) -> None:
         np.testing.assert_allclose(four[name], one[name], atol=1e-6)
 
 
-def test_batches_are_no_larger_than_asked_for(tiny_model: Path) -> None:
+def test_batches_have_at_most_the_requested_size(tiny_model: Path) -> None:
     separator = Separator(models=[tiny_model], device="cpu", batch_size=3)
-    seen: list[int] = []
+    sizes: list[int] = []
     run = separator._models[0]._run
 
     def spy(spectrograms: ComplexArray) -> FloatArray:
-        seen.append(len(spectrograms))
+        sizes.append(len(spectrograms))
         return run(spectrograms)
 
     separator._models[0]._run = spy  # type: ignore[method-assign]
     separator(make_noise(2, 300_000), 44100)
-    assert max(seen) == 3
+    assert max(sizes) == 3
 
 
-def test_wiener_filter_leaves_room_for_what_no_mask_claims(vocals_model: Path) -> None:
+def test_wiener_filter_models_the_remainder_of_the_masks(vocals_model: Path) -> None:
     mixture = make_noise(1, 50_000)
     plain, filtered = (
         Separator(["vocals"], models=[vocals_model], device="cpu", wiener=n)(mixture, 44100)["vocals"]
@@ -198,14 +197,14 @@ def test_several_songs_at_once(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nan_and_infinity_are_refused(tiny_model: Path, value: float) -> None:
+def test_nan_and_infinity_are_rejected(tiny_model: Path, value: float) -> None:
     mixture = make_noise(2, 100_000)
     mixture[1, 90_000] = value
     with pytest.raises(AudioError, match="NaN or infinity"):
         Separator(models=[tiny_model], device="cpu")(mixture, 44100)
 
 
-def test_what_a_model_makes_of_a_song_is_numbers_or_an_error(tmp_path: Path) -> None:
+def test_nan_in_the_output_of_a_model_is_an_error(tmp_path: Path) -> None:
     broken = write_model(tmp_path / "broken.onnx", make_spec(), floor=-1.0)
     with pytest.raises(ModelError, match=r"'vocals' holds NaN or infinity, the model \(tiny\) made it"):
         Separator(models=[broken], device="cpu")(make_noise(2, 50_000), 44100)
@@ -219,7 +218,7 @@ def test_silence_and_dc_are_fine(tiny_model: Path) -> None:
     np.testing.assert_allclose(sum(stems.values()), 0.5, atol=1e-6)
 
 
-def test_empty_and_shapeless_input_is_refused(tiny_model: Path) -> None:
+def test_empty_and_misshapen_input_is_rejected(tiny_model: Path) -> None:
     separator = Separator(models=[tiny_model], device="cpu")
     with pytest.raises(AudioError, match="no samples"):
         separator(np.zeros((2, 0), dtype=np.float32), 44100)
@@ -230,14 +229,14 @@ def test_empty_and_shapeless_input_is_refused(tiny_model: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [(44100, 2), (100, 2), (9, 8)], ids=str)
-def test_exchanged_axes_are_refused(tiny_model: Path, shape: tuple[int, int]) -> None:
+def test_exchanged_axes_are_rejected(tiny_model: Path, shape: tuple[int, int]) -> None:
     with pytest.raises(AudioError, match=r"channels, samples\): pass waveform\.T"):
         separate(np.zeros(shape, dtype=np.float32), 44100, models=[tiny_model], device="cpu")
-    with pytest.raises(AudioError, match="44100 channels are no song"):
+    with pytest.raises(AudioError, match="44100 channels cannot be separated"):
         Separator(models=[tiny_model], device="cpu").stream([], sample_rate=44100, n_channels=44100)
 
 
-def test_blocks_of_other_shapes_are_refused(tiny_model: Path) -> None:
+def test_blocks_of_other_shapes_are_rejected(tiny_model: Path) -> None:
     separator = Separator(models=[tiny_model], device="cpu")
     for shape, reason in (((1, 10), "1 channels, not 2"), ((2,), r"shape \(2,\)")):
         blocks = [np.zeros((2, 10), np.float32), np.zeros(shape, np.float32)]
@@ -245,7 +244,7 @@ def test_blocks_of_other_shapes_are_refused(tiny_model: Path) -> None:
             list(separator.stream(blocks, sample_rate=44100, n_channels=2))
 
 
-def test_nothing_is_separated_once_it_is_closed(tiny_model: Path) -> None:
+def test_a_closed_separator_is_an_error(tiny_model: Path) -> None:
     mixture = make_noise(2, 50_000)
     with Separator(["drums"], models=[tiny_model], device="cpu") as separator:
         whole = separator(mixture, 44100)
@@ -259,12 +258,12 @@ def test_nothing_is_separated_once_it_is_closed(tiny_model: Path) -> None:
 @pytest.mark.parametrize(
     "settings", [{"stems": "vocals"}, {"models": "band"}, {"models": Path("x.onnx")}], ids=str
 )
-def test_a_single_name_is_no_list(settings: dict[str, Any]) -> None:
+def test_a_single_name_in_place_of_a_list_is_rejected(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"give a list, as \w+=\['"):
         Separator(**settings)
 
 
-def test_error_of_the_reader_comes_through(tiny_model: Path) -> None:
+def test_exception_of_the_reader_is_propagated(tiny_model: Path) -> None:
     def blocks() -> Iterator[FloatArray]:
         yield make_noise(2, 50_000)
         raise AudioError("torn tape")
@@ -303,26 +302,28 @@ def test_a_stage_that_fails_stops_those_before_it(
     [{"wiener": 11}, {"wiener": -1}, {"chunk_s": -1}, {"overlap_s": 700}, {"threads": 0}, {"batch_size": 0}],
     ids=str,
 )
-def test_settings_out_of_range_are_refused(tiny_model: Path, settings: dict[str, float]) -> None:
+def test_settings_out_of_range_are_rejected(tiny_model: Path, settings: dict[str, float]) -> None:
     with pytest.raises(SettingsError, match=next(iter(settings)).removesuffix("_s")):
         Separator(models=[tiny_model], device="cpu", **settings)  # type: ignore[arg-type]
 
 
 def test_function_takes_arrays(tiny_model: Path) -> None:
-    seen: list[int] = []
+    progress: list[int] = []
     mixture = make_noise(2, 50_000)
-    stems = separate(mixture, 44100, stems=["bass"], models=[tiny_model], device="cpu", progress=seen.append)
+    stems = separate(
+        mixture, 44100, stems=["bass"], models=[tiny_model], device="cpu", progress=progress.append
+    )
     assert list(stems) == ["bass"]
-    assert seen == sorted(seen)
-    assert seen[-1] == 50_000
+    assert progress == sorted(progress)
+    assert progress[-1] == 50_000
 
 
-def test_array_without_a_rate_is_refused(tiny_model: Path) -> None:
+def test_array_without_a_sample_rate_is_rejected(tiny_model: Path) -> None:
     with pytest.raises(SettingsError, match="sample_rate"):
         separate(make_noise(1, 10), models=[tiny_model], device="cpu")  # type: ignore[call-overload]
 
 
-def test_function_takes_what_becomes_of_files(tiny_model: Path, tmp_path: Path) -> None:
+def test_function_takes_settings_of_files(tiny_model: Path, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav", seconds=0.2)
     settings: dict[str, Any] = {"models": [tiny_model], "device": "cpu", "stems": ["drums"]}
     files: dict[str, Any] = {"output_dir": tmp_path, "name": "{stem}-of-{track}.{ext}", "format": "flac"}

@@ -1,4 +1,4 @@
-"""Shifts: the mean of passes whose frames begin at different places, with every promise kept."""
+"""Shifts: the mean of passes whose frames begin at different samples, with exact length and sum."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,8 +48,8 @@ def test_shifted_stems_have_the_mixtures_length_and_sum_to_it(
 
 
 @pytest.mark.parametrize("write", [write_magnitude, write_complex, write_waveform])
-def test_foreign_models_are_shifted_too(write: Callable[..., Path], tmp_path: Path) -> None:
-    """A model that multiplies by a number does so wherever its frames and segments begin."""
+def test_external_models_are_shifted_too(write: Callable[..., Path], tmp_path: Path) -> None:
+    """The output of a model that applies a gain does not depend on where its frames and segments begin."""
     mixture = make_noise(2, 30_000)
     with Separator(models=[write(tmp_path)], device="cpu", shifts=4) as separator:
         stems = separator(mixture, 44100)
@@ -61,12 +61,12 @@ def test_foreign_models_are_shifted_too(write: Callable[..., Path], tmp_path: Pa
             np.testing.assert_allclose(stems[name], gain * mixture, atol=1e-4)
 
 
-def test_segments_begin_at_different_places() -> None:
+def test_segments_begin_at_different_samples() -> None:
     spec = SegmentSpec(length=100, step=75, lead=10)
     assert [spec.delay(n).lead for n in (0, 20, 80, 95)] == [10, 30, 90, 99]
 
 
 @pytest.mark.parametrize("n_shifts", [0, 17])
-def test_shifts_out_of_range_are_refused(tiny_model: Path, n_shifts: int) -> None:
+def test_shifts_out_of_range_are_rejected(tiny_model: Path, n_shifts: int) -> None:
     with pytest.raises(SettingsError, match=f"shifts is {n_shifts}; it must be from 1"):
         Separator(models=[tiny_model], device="cpu", shifts=n_shifts)

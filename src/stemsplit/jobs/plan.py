@@ -15,6 +15,9 @@ from stemsplit.jobs.name_template import TAG_FIELDS, Claims, NameTemplate
 from stemsplit.jobs.result import FileResult, ModelReference, Status
 from stemsplit.separation.separator import Separator
 
+# names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
+_KEY_NAMES = {"ensemble": "blend"}
+
 
 @dataclass(frozen=True)
 class OutputSettings:
@@ -80,8 +83,12 @@ class Provenance:
         return hash_values(
             {
                 "models": [model.sha256 for model in self.models],
-                # which stems is said below; in what order they were asked for changes nothing
-                "settings": {name: value for name, value in self.settings.items() if name != "stems"},
+                # the stems are listed below; their order does not change them
+                "settings": {
+                    _KEY_NAMES.get(name, name): value
+                    for name, value in self.settings.items()
+                    if name != "stems"
+                },
                 "song": identify_file(path),
                 "stems": sorted(outputs),
             }

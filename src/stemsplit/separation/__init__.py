@@ -1,1 +1,1 @@
-"""The separation itself: settings, pipelines, the mixer, and the `Separator` that runs them."""
+"""The separation: settings, model selection, pipelines, recipe and mixer, and the `Separator` over them."""

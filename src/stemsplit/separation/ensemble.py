@@ -1,6 +1,6 @@
-"""How much of each model goes into a stem that several of them offer.
+"""Ensemble weights: how much each model contributes to a stem that several models offer.
 
-Shares are fractions: they sum to exactly one, and so stems that sum to the mixture go on to do so.
+Weights are exact fractions that sum to one: averaging keeps the sum of all stems equal to the mixture.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,22 +9,26 @@ from fractions import Fraction
 
 from stemsplit.errors import SettingsError
 
+_MAX_WEIGHT = 1e6
+
 
 @dataclass(frozen=True)
 class EnsembleWeights:
-    """What was asked for.
+    """How models that offer the same stem are combined.
 
     Parameters
     ----------
     mean
-        Average all models that offer a stem, where `weights` says nothing of it; else the first provides it.
+        Average all models that offer a stem, unless `weights` has an entry for it; otherwise the first model
+        provides it.
     weights
-        For a stem the weight of each model, in their order; only their proportions count.
+        For a stem the weight of each model, in the order of the models, each at least 0. Only their ratios
+        matter.
 
     Raises
     ------
     SettingsError
-        If a weight is negative, no number, or all of a stem are zero.
+        If a weight is negative, not finite, or all weights of a stem are zero.
     """
 
     mean: bool = False
@@ -32,28 +36,41 @@ class EnsembleWeights:
 
     def __post_init__(self) -> None:
         for stem, weights in self.weights.items():
-            # a comparison with what is no number is never true
-            if not all(0 <= weight < 1e6 for weight in weights) or not any(weights):
+            # the comparison is also false for NaN
+            if not all(0 <= weight < _MAX_WEIGHT for weight in weights) or not any(weights):
                 raise SettingsError(
-                    f"the weights of {stem!r} are {_list(weights)}; they must be 0 or more, and not all 0"
+                    f"the weights of {stem!r} are {_format(weights)}; they must be 0 or more, and not all 0"
                 )
 
     @property
-    def is_plain(self) -> bool:
+    def is_default(self) -> bool:
         """Whether every stem comes from one model, the first that offers it."""
         return not self.mean and not self.weights
 
-    def check(self, n_models: int) -> None:
-        """Raise a `SettingsError` if some stem has not one weight for each of `n_models` models."""
+    def check_count(self, n_models: int) -> None:
+        """Check that every stem with weights has one weight for each of `n_models` models.
+
+        Raises
+        ------
+        SettingsError
+            If a stem has more or fewer.
+        """
         for stem, weights in self.weights.items():
             if len(weights) != n_models:
                 raise SettingsError(
-                    f"{stem!r} has {len(weights)} weights ({_list(weights)}) for {n_models} models; "
+                    f"{stem!r} has {len(weights)} weights ({_format(weights)}) for {n_models} models; "
                     "give one for each, in the order of the models"
                 )
 
-    def share(self, stem: str, offering: Sequence[int]) -> dict[int, Fraction]:
-        """Return the share of each model (by its number) in `stem`; `offering` are those that offer it.
+    def normalise(self, stem: str, candidates: Sequence[int]) -> dict[int, Fraction]:
+        """Return the weights of `stem` by model index; they sum to exactly one.
+
+        Parameters
+        ----------
+        stem
+            The name of the stem.
+        candidates
+            Indices of the models that offer it.
 
         Raises
         ------
@@ -62,22 +79,22 @@ class EnsembleWeights:
         """
         weights = self.weights.get(stem)
         if weights is None:
-            used = list(offering) if self.mean else list(offering[:1])
-            return {number: Fraction(1, len(used)) for number in used}
-        exact = {number: Fraction(str(weight)) for number, weight in enumerate(weights) if weight}
-        lacking = [number for number in exact if number not in offering]
+            used = list(candidates) if self.mean else list(candidates[:1])
+            return {model: Fraction(1, len(used)) for model in used}
+        exact = {model: Fraction(str(weight)) for model, weight in enumerate(weights) if weight}
+        lacking = [model for model in exact if model not in candidates]
         if lacking:
             raise SettingsError(
                 f"model number {lacking[0] + 1} has a weight for {stem!r} and does not offer it; make it 0"
             )
         total = sum(exact.values())
-        return {number: weight / total for number, weight in exact.items()}
+        return {model: weight / total for model, weight in exact.items()}
 
-    def keep(self, numbers: Sequence[int]) -> "EnsembleWeights":
-        """Return the blend of the models `numbers` alone, counted anew."""
-        weights = {stem: tuple(each[number] for number in numbers) for stem, each in self.weights.items()}
+    def select(self, models: Sequence[int]) -> "EnsembleWeights":
+        """Return the weights of the models with the indices `models`, re-indexed from 0."""
+        weights = {stem: tuple(each[model] for model in models) for stem, each in self.weights.items()}
         return EnsembleWeights(self.mean, {stem: each for stem, each in weights.items() if any(each)})
 
 
-def _list(weights: Sequence[float]) -> str:
+def _format(weights: Sequence[float]) -> str:
     return ", ".join(f"{weight:g}" for weight in weights)

@@ -1,4 +1,4 @@
-"""The mixer: adds the mixture and the signals of the pipelines up to stems as soon as all are there."""
+"""The mixer: computes the stems of a `stemsplit.separation.recipe.Recipe` from mixture and signals."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -14,74 +14,77 @@ OUTPUT_SAMPLES: Final = 65536
 
 
 class Mixer:
-    """Makes the stems of one song.
+    """Mixes the stems of one song as soon as all their inputs have arrived.
 
     Parameters
     ----------
     stems
-        What to make, in order.
-    passes
-        The signals that each pipeline gives; one that several give counts with its mean.
+        The recipes of the stems, in order.
+    pipeline_signals
+        The signals that each pipeline returns. A signal that several pipelines return, as with ``shifts``, is
+        averaged.
     n_channels
-        Of the song.
+        The number of channels of the song.
     meter
-        Hears the song and its stems.
+        Updated with the mixture and the stems.
     """
 
     def __init__(
         self,
         stems: Sequence[StemRecipe],
-        passes: Sequence[Sequence[Signal]],
+        pipeline_signals: Sequence[Sequence[Signal]],
         *,
         n_channels: int,
         meter: StemMeter | None = None,
     ) -> None:
         self._stems, self._meter = tuple(stems), meter
         self._mixture = Fifo(n_channels)
-        self._passes = [{signal: Fifo(n_channels) for signal in signals} for signals in passes]
+        self._pipelines = [{signal: Fifo(n_channels) for signal in signals} for signals in pipeline_signals]
 
-    def put_mixture(self, mixture: FloatArray) -> None:
-        """Take more of the mixture, ``(channels, samples)``."""
+    def append_mixture(self, mixture: FloatArray) -> None:
+        """Append ``(channels, samples)`` of the mixture."""
         self._mixture.append(mixture)
 
-    def put_signals(self, number: int, waveforms: Sequence[FloatArray]) -> None:
-        """Take more of the signals of pass `number`, in their order."""
-        for fifo, waveform in zip(self._passes[number].values(), waveforms, strict=True):
+    def append_signals(self, pipeline: int, waveforms: Sequence[FloatArray]) -> None:
+        """Append ``(channels, samples)`` of each signal of the pipeline with the index `pipeline`."""
+        for fifo, waveform in zip(self._pipelines[pipeline].values(), waveforms, strict=True):
             fifo.append(waveform)
 
     def process(self) -> Iterator[dict[str, FloatArray]]:
-        """Yield the stems as far as everything has come."""
-        lengths = [len(fifo) for signals in self._passes for fifo in signals.values()]
-        return self._take(min([len(self._mixture), *lengths]))
+        """Yield blocks of the stems as far as the mixture and all signals have arrived."""
+        lengths = [len(fifo) for signals in self._pipelines for fifo in signals.values()]
+        return self._mix(min([len(self._mixture), *lengths]))
 
     def flush(self) -> Iterator[dict[str, FloatArray]]:
-        """Yield the rest of the stems, as long as the mixture."""
-        return self._take(len(self._mixture))
+        """Yield the remaining blocks of the stems, up to the length of the mixture."""
+        return self._mix(len(self._mixture))
 
-    def _take(self, n_samples: int) -> Iterator[dict[str, FloatArray]]:
-        """Take `n_samples` samples and make the stems of them, in blocks that cost little memory."""
+    def _mix(self, n_samples: int) -> Iterator[dict[str, FloatArray]]:
+        """Yield the next `n_samples` samples of the stems, in blocks of at most `OUTPUT_SAMPLES`."""
         for start in range(0, n_samples, OUTPUT_SAMPLES):
-            n_taken = min(OUTPUT_SAMPLES, n_samples - start)
-            mixture = self._mixture.pop(n_taken)
-            passes = [{s: fifo.pop(n_taken) for s, fifo in signals.items()} for signals in self._passes]
-            signals = _average(passes)
-            made = {stem.name: _add_up(stem, mixture, signals) for stem in self._stems}
+            n_block = min(OUTPUT_SAMPLES, n_samples - start)
+            mixture = self._mixture.pop(n_block)
+            signals = _average(
+                [{signal: fifo.pop(n_block) for signal, fifo in each.items()} for each in self._pipelines]
+            )
+            stems = {stem.name: _combine(stem, mixture, signals) for stem in self._stems}
             if self._meter is not None:
-                self._meter.update(mixture, made)
-            yield made
+                self._meter.update(mixture, stems)
+            yield stems
 
 
-def _average(passes: Sequence[Mapping[Signal, FloatArray]]) -> dict[Signal, FloatArray]:
-    """Each signal once: the mean of the passes that hold it."""
-    found: dict[Signal, list[FloatArray]] = {}
-    for made in passes:
-        for signal, waveform in made.items():
-            found.setdefault(signal, []).append(waveform)
-    return {s: each[0] if len(each) == 1 else np.mean(each, axis=0) for s, each in found.items()}
+def _average(pipelines: Sequence[Mapping[Signal, FloatArray]]) -> dict[Signal, FloatArray]:
+    """Return each signal once: the mean over the pipelines that return it."""
+    versions: dict[Signal, list[FloatArray]] = {}
+    for signals in pipelines:
+        for signal, waveform in signals.items():
+            versions.setdefault(signal, []).append(waveform)
+    return {signal: each[0] if len(each) == 1 else np.mean(each, axis=0) for signal, each in versions.items()}
 
 
-def _add_up(stem: StemRecipe, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
-    total = float(stem.mixture) * mixture if stem.mixture else np.zeros_like(mixture)
-    for signal, factor in stem.signals.items():
-        total += signals[signal] if factor == 1 else float(factor) * signals[signal]
+def _combine(stem: StemRecipe, mixture: FloatArray, signals: Mapping[Signal, FloatArray]) -> FloatArray:
+    """Return the linear combination that `stem` describes, ``(channels, samples)``."""
+    total = float(stem.mixture_gain) * mixture if stem.mixture_gain else np.zeros_like(mixture)
+    for signal, gain in stem.signal_gains.items():
+        total += signals[signal] if gain == 1 else float(gain) * signals[signal]
     return np.asarray(total, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Which models a separation opens: those that offer the stems, for the least work."""
+"""Model selection: which models a separation opens, those that offer the stems at the lowest cost."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from stemsplit.separation.ensemble import EnsembleWeights
 def open_models(
     paths: Sequence[Path], stems: Sequence[str] | None, *, device: Device, threads: int | None = None
 ) -> list[Model]:
-    """Open the models that offer `stems` (all stems there are for None), each once.
+    """Open the models that offer `stems` (None: all stems), each once.
 
-    Where two models offer the same target, the one named first provides it.
+    Where two models offer the same target, the first one provides it.
 
     Raises
     ------
     SettingsError
-        If no model offers a stem; the nearest name is proposed.
+        If no model offers a stem; the nearest name is suggested.
     """
     opened: list[Model] = []
     offered: set[str] = set()
@@ -33,21 +33,21 @@ def open_models(
             opened.append(model)
         offered |= targets
     for stem in stems or ():
-        check_name(stem, offered)
+        check_stem(stem, offered)
     return opened
 
 
 def open_cheapest(
     paths: Sequence[Path], stems: Sequence[str] | None, *, device: Device, threads: int | None = None
 ) -> list[Model]:
-    """Open those of `paths` that offer `stems` (all stems there are for None) for the least work.
+    """Open the models of `paths` that offer `stems` (None: all stems) at the lowest cost.
 
-    Only the models in use are opened; of the others no more than the metadata is read.
+    Only these models are opened; of the others, the metadata is read.
 
     Raises
     ------
     SettingsError
-        If no model offers a stem; the nearest name is proposed.
+        If no model offers a stem; the nearest name is suggested.
     """
     if len(paths) > 1:
         chosen = choose_cheapest([read_spec(path) for path in paths], stems)
@@ -56,25 +56,25 @@ def open_cheapest(
 
 
 def choose_cheapest(models: Sequence[ModelSpec], stems: Sequence[str] | None) -> tuple[int, ...]:
-    """Return the numbers of the models that offer `stems` (all stems there are for None) for the least work.
+    """Return the indices of the models that offer `stems` (None: all stems) at the lowest cost.
 
-    Of equally dear sets the smaller one is taken, and of those the one named first. A model that does not
-    say its cost is taken to be as dear as the dearest that does.
+    Of sets with equal cost the smallest is chosen, and of those the first. A model whose description has no
+    cost is assumed to cost as much as the most expensive one.
 
     Raises
     ------
     SettingsError
-        If no model offers a stem; the nearest name is proposed.
+        If no model offers a stem; the nearest name is suggested.
     """
     offered = {target for model in models for target in model.targets}
     wanted = frozenset(offered if stems is None else stems)
     for stem in stems or ():
-        check_name(stem, offered)
-    dearest = max((model.cost_macs_per_s or 0 for model in models), default=0)
-    # the best set of models for every set of stems that some models cover, as (cost, size, models)
+        check_stem(stem, offered)
+    highest = max((model.cost_macs_per_s or 0 for model in models), default=0)
+    # the cheapest set of models for every set of stems that some models cover, as (cost, size, models)
     best: dict[frozenset[str], tuple[int, int, tuple[int, ...]]] = {frozenset(): (0, 0, ())}
     for number, model in enumerate(models):
-        cost = dearest if model.cost_macs_per_s is None else model.cost_macs_per_s
+        cost = highest if model.cost_macs_per_s is None else model.cost_macs_per_s
         for covered, (total, size, chosen) in list(best.items()):
             covers = covered | wanted.intersection(model.targets)
             rival = (total + cost, size + 1, (*chosen, number))
@@ -85,35 +85,35 @@ def choose_cheapest(models: Sequence[ModelSpec], stems: Sequence[str] | None) ->
 def open_ensemble(
     paths: Sequence[Path],
     stems: Sequence[str] | None,
-    blend: EnsembleWeights,
+    ensemble: EnsembleWeights,
     *,
     device: Device,
     threads: int | None = None,
 ) -> tuple[list[Model], EnsembleWeights]:
-    """Open the models of which something goes into `stems`; return them and the blend of them alone.
+    """Open the models that contribute to `stems`; return them and their ensemble weights.
 
     Raises
     ------
     SettingsError
         If no model offers a stem, or the weights do not fit the models.
     """
-    if blend.is_plain:
-        return open_models(paths, stems, device=device, threads=threads), blend
-    blend.check(len(paths))
+    if ensemble.is_default:
+        return open_models(paths, stems, device=device, threads=threads), ensemble
+    ensemble.check_count(len(paths))
     models = [open_model(path, device=device, threads=threads) for path in paths]
-    offering: dict[str, list[int]] = {}
+    candidates: dict[str, list[int]] = {}
     for number, model in enumerate(models):
         for target in model.info.spec.targets:
-            offering.setdefault(target, []).append(number)
-    for stem in [*(stems or ()), *blend.weights]:
-        check_name(stem, offering)
-    wanted = stems if stems is not None else list(offering)
-    used = sorted({number for stem in wanted for number in blend.share(stem, offering[stem])})
-    return [models[number] for number in used], blend.keep(used)
+            candidates.setdefault(target, []).append(number)
+    for stem in [*(stems or ()), *ensemble.weights]:
+        check_stem(stem, candidates)
+    wanted = stems if stems is not None else list(candidates)
+    used = sorted({number for stem in wanted for number in ensemble.normalise(stem, candidates[stem])})
+    return [models[number] for number in used], ensemble.select(used)
 
 
-def check_name(stem: str, offered: Iterable[str]) -> None:
-    """Raise a `SettingsError` that proposes the nearest name if `stem` is not among `offered`."""
+def check_stem(stem: str, offered: Iterable[str]) -> None:
+    """Raise a `SettingsError` that suggests the nearest name if `stem` is not among `offered`."""
     names = sorted(offered)
     if stem not in names:
         raise unknown_name(f"no model offers the stem {stem!r}", stem, names)

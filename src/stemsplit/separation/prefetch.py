@@ -1,4 +1,4 @@
-"""Stages that run at the same time: each is an iterator, pulled from a thread of its own."""
+"""Concurrent stages: an iterator is consumed by a thread of its own, ahead of its consumer."""
 
 import threading
 from collections.abc import Generator, Iterable, Iterator
@@ -11,17 +11,17 @@ _POLL_S = 0.05
 
 
 class _End:
-    """The last thing in the queue: the stage is done, or failed with `error`."""
+    """The last item of a queue: the stage has ended, with `error` if it failed."""
 
     def __init__(self, error: BaseException | None) -> None:
         self.error = error
 
 
 def prefetch(items: Iterable[T], *, depth: int = 1) -> Generator[T, None, None]:
-    """Yield `items`, made ahead in a thread, at most `depth` of them waiting.
+    """Yield `items`, computed ahead in a thread; at most `depth` of them are queued.
 
-    An error of `items` is raised here, in its place. Closing the generator (or leaving its loop by an
-    exception) stops the thread and closes `items`.
+    An exception of `items` is raised after the items before it. Closing the generator stops the thread and
+    closes `items`.
     """
     queue: Queue[T | _End] = Queue(maxsize=depth)
     stop = threading.Event()
@@ -40,7 +40,7 @@ def _fill(items: Iterator[T], queue: "Queue[T | _End]", stop: threading.Event) -
         for item in items:
             if not _put(queue, item, stop):
                 break
-    except BaseException as raised:  # noqa: BLE001 - carried to the consumer, which raises it
+    except BaseException as raised:  # noqa: BLE001 - raised again in the consumer
         error = raised
     finally:
         if isinstance(items, Generator):
@@ -49,7 +49,7 @@ def _fill(items: Iterator[T], queue: "Queue[T | _End]", stop: threading.Event) -
 
 
 def _put(queue: "Queue[T | _End]", item: T | _End, stop: threading.Event) -> bool:
-    """Wait for room; give up (False) when the consumer has gone."""
+    """Queue an item as soon as there is room; return False if the consumer has stopped."""
     while not stop.is_set():
         try:
             queue.put(item, timeout=_POLL_S)
@@ -62,7 +62,7 @@ def _put(queue: "Queue[T | _End]", item: T | _End, stop: threading.Event) -> boo
 def _drain(queue: "Queue[T | _End]") -> Iterator[T]:
     while True:
         try:
-            # a timeout, because a wait without one cannot be interrupted on every platform
+            # with a timeout, since a wait without one cannot be interrupted on every platform
             item = queue.get(timeout=_POLL_S)
         except Empty:
             continue
@@ -72,5 +72,5 @@ def _drain(queue: "Queue[T | _End]") -> Iterator[T]:
             try:
                 raise item.error
             finally:
-                del item  # or the error would hold this frame, and this frame the error
+                del item  # breaks the cycle between the exception and this frame
         yield item

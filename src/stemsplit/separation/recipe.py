@@ -1,13 +1,17 @@
-"""What is written, as sums: every stem is the mixture and separated signals, added or subtracted.
+"""The recipe of a separation: every output stem as a linear combination of the mixture and of signals.
 
-A *signal* is the part of the mixture that the masks of one or more targets of one model let through. The
-stem of a model's remainder target is the mixture minus the signals of all its other targets, so that
-content which no mask reaches (above the model's band, or lost in a change of sample rate) is in it.
+A *signal* is the estimate of one or more targets of one model::
 
-A stem that several models share is the weighted mean of what each would make of it. Factors are whole
-numbers and fractions, so that what cancels cancels exactly.
+    stem = mixture_gain * mixture + sum(gain * signal for signal, gain in signal_gains)
+
+The stem of an ordinary target is its signal. The stem of a model's remainder target is the mixture minus the
+signals of all its other targets, so that it contains what no mask covers: content above the model's band, or
+lost in sample rate conversion. A stem that several models offer is the weighted mean of their versions of it,
+and the residual is the mixture minus all other stems. Gains are integers and fractions, so that terms cancel
+exactly and a complete set of stems sums to the mixture by construction.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,11 +22,11 @@ from stemsplit.separation.ensemble import EnsembleWeights
 
 RESIDUAL = "residual"
 
-Factor = int | Fraction
+Gain = int | Fraction
 
 
-class Offer(Protocol):
-    """What a model offers: its targets, and the one that also gets what no target reaches (or none)."""
+class ModelTargets(Protocol):
+    """The targets that a model offers."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -30,12 +34,12 @@ class Offer(Protocol):
 
     @property
     def remainder(self) -> str:
-        """One of the targets, or empty."""
+        """The target that also contains what no other target covers, or an empty string."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """Targets of model number `model`, by their place in it, whose masks are added up."""
+    """The sum of the estimates of some targets of one model, by their indices."""
 
     model: int
     targets: tuple[int, ...]
@@ -43,125 +47,127 @@ class Signal:
 
 @dataclass(frozen=True)
 class StemRecipe:
-    """One output: `mixture` times the mixture plus each signal times its factor."""
+    """One output stem: the mixture times its gain plus each signal times its gain."""
 
     name: str
-    mixture: Factor
-    signals: dict[Signal, Factor]
+    mixture_gain: Gain
+    signal_gains: dict[Signal, Gain]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """All outputs in order, and the signals that they are made of."""
+    """All output stems, in order."""
 
     stems: tuple[StemRecipe, ...]
 
     @property
     def signals(self) -> tuple[Signal, ...]:
         """Every signal that a stem needs, once."""
-        return tuple(dict.fromkeys(signal for stem in self.stems for signal in stem.signals))
+        return tuple(dict.fromkeys(signal for stem in self.stems for signal in stem.signal_gains))
 
 
-_PLAIN = EnsembleWeights()
+_FIRST_MODEL_ONLY = EnsembleWeights()
 
 
 def make_recipe(
-    models: Sequence[Offer],
+    models: Sequence[ModelTargets],
     stems: Sequence[str] | None = None,
     *,
     residual: bool = False,
     karaoke: str | None = None,
-    blend: EnsembleWeights = _PLAIN,
+    ensemble: EnsembleWeights = _FIRST_MODEL_ONLY,
 ) -> Recipe:
-    """Work out how to make the stems that were asked for.
+    """Derive the recipe of the requested stems.
 
     Parameters
     ----------
     models
-        Where two offer a target, `blend` says how much of it is whose.
+        The targets of each model.
     stems
-        Names of targets; None for all of them, completed by a residual if they do not sum to the mixture.
+        Names of targets; None for all targets, completed by a residual if they do not sum to the mixture.
     residual
-        Add the stem that completes the sum.
+        Add the stem that completes the sum to the mixture.
     karaoke
-        Only this stem and the mixture minus it.
-    blend
-        By default the first model that offers a target provides it.
+        Make only this stem and the mixture minus it.
+    ensemble
+        How models that offer the same target are combined; by default the first one provides it.
 
     Raises
     ------
     SettingsError
-        If the settings contradict each other or leave nothing to write.
+        If the settings contradict each other, or the residual would be empty.
     """
     _check(stems, residual, karaoke)
-    names = [karaoke] if karaoke is not None else list(stems or _all_targets(models))
-    made = [_average_stem(models, name, names, blend) for name in names]
-    rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, made)
-    is_whole = rest.mixture == 0 and not any(rest.signals.values())
-    if residual and is_whole:
+    names = [karaoke] if karaoke is not None else list(stems or _group_by_target(models))
+    recipes = [_average_models(models, name, names, ensemble) for name in names]
+    rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, recipes)
+    is_complete = rest.mixture_gain == 0 and not rest.signal_gains
+    if residual and is_complete:
         raise SettingsError("the stems already sum to the mixture, nothing is left; leave --residual out")
-    if karaoke is not None or residual or (stems is None and not is_whole):
+    if karaoke is not None or residual or (stems is None and not is_complete):
         if rest.name in names:
             raise SettingsError(
-                f"a model has a stem {rest.name!r} of its own, and what is left over would be called so; "
+                f"a model has a stem {rest.name!r} of its own, which is also the name of the residual; "
                 f"name the stems, and leave {rest.name!r} out"
             )
-        made.append(rest)
-    return Recipe(tuple(made))
+        recipes.append(rest)
+    return Recipe(tuple(recipes))
 
 
 def _check(stems: Sequence[str] | None, residual: bool, karaoke: str | None) -> None:
     if karaoke is not None and (stems is not None or residual):
         raise SettingsError("--karaoke writes a stem and the rest; use it without --stems and --residual")
     if stems is not None and not stems:
-        raise SettingsError("no stem was asked for; name one or more, such as vocals,drums")
+        raise SettingsError("the list of stems is empty; name one or more, such as vocals,drums")
     if stems is not None and len(set(stems)) < len(stems):
         raise SettingsError(f"a stem is named twice: {','.join(stems)}")
 
 
-def _all_targets(models: Sequence[Offer]) -> dict[str, list[int]]:
-    """Map each target to the models that offer it."""
-    offering: dict[str, list[int]] = {}
-    for number, spec in enumerate(models):
-        for target in spec.targets:
-            offering.setdefault(target, []).append(number)
-    return offering
+def _group_by_target(models: Sequence[ModelTargets]) -> dict[str, list[int]]:
+    """Map each target to the indices of the models that offer it."""
+    candidates: dict[str, list[int]] = {}
+    for index, model in enumerate(models):
+        for target in model.targets:
+            candidates.setdefault(target, []).append(index)
+    return candidates
 
 
-def _average_stem(
-    models: Sequence[Offer], name: str, names: Sequence[str], blend: EnsembleWeights
+def _average_models(
+    models: Sequence[ModelTargets], name: str, names: Sequence[str], ensemble: EnsembleWeights
 ) -> StemRecipe:
-    shares = blend.share(name, _all_targets(models)[name])
-    mixture: Factor = 0
-    signals: dict[Signal, Factor] = {}
-    for number, share in shares.items():
-        made = _make_stem(models[number], number, name, names)
-        mixture += share * made.mixture
-        for signal, sign in made.signals.items():
-            signals[signal] = signals.get(signal, 0) + share * sign
-    return StemRecipe(name, mixture, signals)
+    """Make the weighted mean of the stem `name` over the models that offer it."""
+    weights = ensemble.normalise(name, _group_by_target(models)[name])
+    mixture_gain: Gain = 0
+    signal_gains: defaultdict[Signal, Gain] = defaultdict(int)
+    for index, weight in weights.items():
+        single = _make_stem(models[index], index, name, names)
+        mixture_gain += weight * single.mixture_gain
+        for signal, gain in single.signal_gains.items():
+            signal_gains[signal] += weight * gain
+    return StemRecipe(name, mixture_gain, dict(signal_gains))
 
 
-def _make_stem(spec: Offer, number: int, name: str, names: Sequence[str]) -> StemRecipe:
-    """Make the stem of one model alone."""
-    place = spec.targets.index(name)
-    if name != spec.remainder:
-        return StemRecipe(name, 0, {Signal(number, (place,)): 1})
-    others = [other for other in range(len(spec.targets)) if other != place]
-    # signals that are needed anyway are subtracted one by one, the rest of the model as a whole
-    single = [other for other in others if spec.targets[other] in names]
+def _make_stem(model: ModelTargets, index: int, name: str, names: Sequence[str]) -> StemRecipe:
+    """Make the stem `name` from one model."""
+    target = model.targets.index(name)
+    if name != model.remainder:
+        return StemRecipe(name, 0, {Signal(index, (target,)): 1})
+    others = [other for other in range(len(model.targets)) if other != target]
+    # targets that are stems themselves are subtracted one by one, since their signals are computed anyway;
+    # the others are subtracted as one signal
+    single = [other for other in others if model.targets[other] in names]
     joint = tuple(other for other in others if other not in single)
-    signals = [Signal(number, (other,)) for other in single]
+    signals = [Signal(index, (other,)) for other in single]
     if joint:
-        signals.append(Signal(number, joint))
+        signals.append(Signal(index, joint))
     return StemRecipe(name, 1, dict.fromkeys(signals, -1))
 
 
 def _subtract(name: str, stems: Sequence[StemRecipe]) -> StemRecipe:
-    """The mixture minus all `stems`."""
-    signals: dict[Signal, Factor] = {}
+    """Make the mixture minus all `stems`."""
+    signal_gains: defaultdict[Signal, Gain] = defaultdict(int)
     for stem in stems:
-        for signal, factor in stem.signals.items():
-            signals[signal] = signals.get(signal, 0) - factor
-    kept = {signal: factor for signal, factor in signals.items() if factor}
-    return StemRecipe(name, 1 - sum(stem.mixture for stem in stems), kept)
+        for signal, gain in stem.signal_gains.items():
+            signal_gains[signal] -= gain
+    non_zero = {signal: gain for signal, gain in signal_gains.items() if gain}
+    return StemRecipe(name, 1 - sum(stem.mixture_gain for stem in stems), non_zero)

@@ -1,38 +1,38 @@
-"""Settings of a separation."""
+"""The settings of a separation."""
 
 from dataclasses import dataclass, field
 
 from stemsplit.errors import SettingsError
 from stemsplit.separation.ensemble import EnsembleWeights
 
-# onnxruntime sets up as many as it is told, by the gigabyte
+# onnxruntime allocates memory for every thread, by the gigabyte for absurd numbers
 MAX_THREADS = 1024
 
 
 @dataclass(frozen=True)
 class SeparationSettings:
-    """Everything that decides what is in the stems, besides the models and the song.
+    """Everything that determines the stems, besides the models and the song.
 
     Parameters
     ----------
     stems
-        Targets to write; None for all of them.
+        Targets to return; None for all of them.
     residual
-        Also write what the stems leave over.
+        Also return the mixture minus all stems.
     karaoke
-        Write only this stem and the mixture minus it.
+        Return only this stem and the mixture minus it.
     wiener
-        Iterations of the Wiener filter, 0 to 10; 0 leaves it out.
+        Number of iterations of the Wiener filter, 0 (off) to 10.
     chunk_s, overlap_s
-        Length of a chunk (0.1 to 600) and of the cross-fade between two (0 to 600), in seconds; None for the
-        model's chunk length and half a second.
-    blend
-        What is whose where several models offer a stem.
+        Length of a chunk (0.1 to 600 s) and of the cross-fade between two (0 to 600 s); None for the chunk
+        length of the model and half a second.
+    ensemble
+        How models that offer the same stem are combined.
     half
-        Compute in half precision, which the GPU must be for.
+        Run the networks in half precision; requires a GPU.
     shifts
-        Passes over the song, each with the frames or segments a part of their step later; the mean of all
-        is taken. Time grows with it.
+        Number of passes over the song, 1 to 16, whose mean is taken; each begins a fraction of a frame or
+        segment step later. The run time is proportional to it.
 
     Raises
     ------
@@ -46,7 +46,7 @@ class SeparationSettings:
     wiener: int = 0
     chunk_s: float | None = None
     overlap_s: float | None = None
-    blend: EnsembleWeights = field(default_factory=EnsembleWeights)
+    ensemble: EnsembleWeights = field(default_factory=EnsembleWeights)
     half: bool = False
     shifts: int = 1
 
@@ -55,7 +55,7 @@ class SeparationSettings:
             raise SettingsError(f"wiener is {self.wiener}; it must be from 0 (off) to 10 iterations")
         if not 1 <= self.shifts <= 16:
             raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to 16")
-        # a network that hears single frames has nothing to go by
-        for name, value, least in (("chunk", self.chunk_s, 0.1), ("overlap", self.overlap_s, 0)):
-            if value is not None and not least <= value <= 600:
-                raise SettingsError(f"{name} is {value} s; it must be from {least} to 600 s")
+        # single frames do not carry enough information for a network
+        for name, value_s, min_s in (("chunk", self.chunk_s, 0.1), ("overlap", self.overlap_s, 0)):
+            if value_s is not None and not min_s <= value_s <= 600:
+                raise SettingsError(f"{name} is {value_s} s; it must be from {min_s} to 600 s")

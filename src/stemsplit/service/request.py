@@ -9,7 +9,7 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import NameTemplate
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, parse_stems
 from stemsplit.models.mask_model import ModelInfo
-from stemsplit.separation.model_selection import check_name
+from stemsplit.separation.model_selection import check_stem
 from stemsplit.separation.recipe import make_recipe
 
 PARAMETERS = ("name", "stems", "residual", "karaoke", "format", "bits")
@@ -86,6 +86,6 @@ def check_request(request: UploadRequest, models: Sequence[ModelInfo]) -> None:
     specs = [model.spec for model in models]
     offered = {target for spec in specs for target in spec.targets}
     for stem in [*(wanted.stems or ()), *([] if wanted.karaoke is None else [wanted.karaoke])]:
-        check_name(stem, offered)
+        check_stem(stem, offered)
     make_recipe(specs, wanted.stems, residual=wanted.residual, karaoke=wanted.karaoke)
     make_output_settings(wanted)

@@ -1,8 +1,8 @@
-"""A first pass over a song, for models that want to know all of it before they hear any of it.
+"""Track normalisation: a first pass over a song, for models that need its mean and standard deviation.
 
-The pass measures each group of channels that the network hears together: mean and standard deviation of
-their sum over their number, as Demucs has it. A song that can be read once only is kept in a temporary file
-meanwhile, so that memory does not grow with it.
+Demucs subtracts the mean of the mono mix of the whole track from its input and divides by its standard
+deviation; both are measured here, for each group of channels that goes through the model together. A song
+that can be read only once is kept in a temporary file for the second pass: memory does not grow with it.
 """
 
 import contextlib
@@ -19,60 +19,71 @@ from stemsplit.errors import OutputError
 from stemsplit.types import FloatArray
 
 _BLOCK_SAMPLES = 65536
+_SAMPLE_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Level:
-    """Mean and standard deviation of a group of channels."""
+class Normalisation:
+    """The mean and the standard deviation of the mono mix of a group of channels."""
 
     mean: float
     deviation: float
 
 
-class Scan:
-    """Blocks of the mixture in, the level of each group of channels out, at the rate of the model."""
+class TrackScan:
+    """Measures the `Normalisation` of each group of channels, at the model's sample rate.
+
+    Parameters
+    ----------
+    groups
+        The channels of each group.
+    sample_rate
+        Of the song, in Hz.
+    model_rate
+        Of the model, in Hz.
+    """
 
     def __init__(self, groups: Sequence[Sequence[int]], *, sample_rate: int, model_rate: int) -> None:
         self._groups = [list(group) for group in groups]
         self._resampler = Resampler(from_hz=sample_rate, to_hz=model_rate)
-        self._sums = np.zeros((2, len(self._groups)))
+        self._sums = np.zeros((2, len(self._groups)))  # of the samples and of their squares
         self._n_samples = 0
         self._has_begun = False
 
     def process(self, mixture: FloatArray) -> None:
-        """Take ``(channels, samples)``."""
+        """Add ``(channels, samples)``."""
         self._has_begun = True
         self._add(self._resampler.process(mixture))
 
-    def finish(self) -> tuple[Level, ...]:
-        """Return the level of each group."""
+    def finish(self) -> tuple[Normalisation, ...]:
+        """Return the normalisation of each group."""
         if self._has_begun:
-            # all of a short song may still be in the resampler
+            # a short song may still be in the resampler completely
             self._add(self._resampler.flush())
         n_samples = self._n_samples
         mean, square = self._sums / max(1, n_samples)
         deviation = np.sqrt(np.maximum(0, square - mean**2) * n_samples / max(1, n_samples - 1))
-        return tuple(map(Level, mean.tolist(), (deviation + 1e-8).tolist()))
+        return tuple(map(Normalisation, mean.tolist(), (deviation + 1e-8).tolist()))
 
     def _add(self, waveform: FloatArray) -> None:
         self._n_samples += waveform.shape[-1]
-        for place, group in enumerate(self._groups):
+        for index, group in enumerate(self._groups):
             mono = waveform[group].mean(axis=0, dtype=np.float64)
-            self._sums[:, place] += mono.sum(), np.square(mono).sum()
+            self._sums[:, index] += mono.sum(), np.square(mono).sum()
 
 
 @contextlib.contextmanager
 def scan_blocks(
-    blocks: Iterable[FloatArray], scans: Sequence[Scan], *, n_channels: int
+    blocks: Iterable[FloatArray], scans: Sequence[TrackScan], *, n_channels: int
 ) -> Iterator[Iterable[FloatArray]]:
-    """Give all of `blocks` to `scans`, and within the ``with`` the same blocks again.
+    """Run `scans` over all `blocks`; within the ``with`` statement, the same samples can be read again.
 
-    Without scans nothing is read ahead.
+    Without scans no block is read ahead.
 
     Raises
     ------
     AudioError
-        If a block has not `n_channels` channels.
+        If a block does not have `n_channels` channels.
     OutputError
         If the temporary file cannot be written.
     """
@@ -80,50 +91,50 @@ def scan_blocks(
         yield blocks
         return
     with contextlib.ExitStack() as stack:
-        kept = None if isinstance(blocks, Sequence) else stack.enter_context(_TemporaryBlocks(n_channels))
+        copy = None if isinstance(blocks, Sequence) else stack.enter_context(_TemporaryBlocks(n_channels))
         for block in check_blocks(blocks, n_channels):
             for scan in scans:
                 scan.process(block)
-            if kept is not None:
-                kept.write(block)
-        yield blocks if kept is None else kept.read()
+            if copy is not None:
+                copy.write(block)
+        yield blocks if copy is None else copy.read()
 
 
 class _TemporaryBlocks:
-    """Blocks in a temporary file, ``(samples, channels)``, so that it can be cut anywhere."""
+    """Blocks in a temporary file, stored as ``(samples, channels)`` so that it can be read in any blocks."""
 
     def __init__(self, n_channels: int) -> None:
         self._n_channels = n_channels
-        with _explaining():
+        with _convert_os_errors():
             self._file = tempfile.TemporaryFile(prefix="stemsplit-")  # noqa: SIM115 - closed by __exit__
 
     def write(self, block: FloatArray) -> None:
         """Append ``(channels, samples)``."""
-        with _explaining():
+        with _convert_os_errors():
             self._file.write(np.ascontiguousarray(block.T, dtype=np.float32).data)
 
     def read(self) -> Iterator[FloatArray]:
-        """Yield what was written, in other blocks."""
-        n_bytes = 4 * self._n_channels * _BLOCK_SAMPLES
-        with _explaining():
+        """Yield the samples from the beginning, in blocks of `_BLOCK_SAMPLES`."""
+        n_bytes = _SAMPLE_BYTES * self._n_channels * _BLOCK_SAMPLES
+        with _convert_os_errors():
             self._file.seek(0)
         while content := self._read(n_bytes):
             yield np.frombuffer(content, dtype=np.float32).reshape(-1, self._n_channels).T
 
     def _read(self, n_bytes: int) -> bytes:
-        with _explaining():
+        with _convert_os_errors():
             return self._file.read(n_bytes)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # what a full disk did not take is written once more, for nothing
+        with contextlib.suppress(OSError):  # closing flushes again, which fails again on a full disk
             self._file.close()
 
 
 @contextlib.contextmanager
-def _explaining() -> Iterator[None]:
+def _convert_os_errors() -> Iterator[None]:
     """Raise every `OSError` of the body as an `OutputError` that names the folder."""
     try:
         yield
