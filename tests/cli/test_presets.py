@@ -117,11 +117,11 @@ def test_a_wrong_list_is_named(text: str, reason: str) -> None:
     assert not Path("separated").exists()
 
 
-@pytest.mark.parametrize("write_foreign", [write_waveform, write_ratio])
+@pytest.mark.parametrize("write_external", [write_waveform, write_ratio])
 def test_what_a_model_cannot_obey_names_the_preset(
-    write_foreign: Callable[[Path], Path], tmp_path: Path
+    write_external: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    model = write_foreign(tmp_path)
+    model = write_external(tmp_path)
     refused = call("a.wav", "-m", model, "--preset", "fast")
     assert refused.code == 2
     assert "leave --chunk out (the preset 'fast' sets --chunk)" in refused.stderr

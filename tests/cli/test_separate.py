@@ -332,13 +332,13 @@ def test_a_model_that_is_not_there_is_the_same_mistake_everywhere(model: Path) -
         assert shown.code == code
 
 
-def test_a_foreign_model_is_1(tmp_path: Path) -> None:
-    foreign = tmp_path / "foreign.onnx"
-    foreign.write_bytes(b"no model")
-    for args in (["models", "info", foreign], ["a.wav", "--model", foreign]):
+def test_an_external_model_is_1(tmp_path: Path) -> None:
+    external = tmp_path / "external.onnx"
+    external.write_bytes(b"no model")
+    for args in (["models", "info", external], ["a.wav", "--model", external]):
         done = call(*args)
         assert done.code == 1
-        assert "foreign.onnx" in done.stderr
+        assert "external.onnx" in done.stderr
 
 
 @pytest.mark.parametrize("target", [["-o", "-", "-s", "bass"], ["-o", "out"]])

@@ -1,7 +1,8 @@
-"""Foreign models of every kind: streamed, exact in length, summing to the mixture; contradictions refused."""
+"""External models of every kind: streamed, exact in length, sums of the mixture; contradictions refused."""
 
 import re
 from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ CPU = Device("cpu")
 
 
 @pytest.fixture(scope="module", params=WRITERS)
-def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def external(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of each kind."""
     return WRITERS[request.param](tmp_path_factory.mktemp(request.param))
 
@@ -44,18 +45,18 @@ def foreign(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize("n_channels", [1, 2, 6])
 @pytest.mark.parametrize("n_samples", [1, SEGMENT, 20011])
 def test_stems_have_the_mixtures_shape_and_sum_to_it(
-    foreign: Path, sample_rate: int, n_channels: int, n_samples: int
+    external: Path, sample_rate: int, n_channels: int, n_samples: int
 ) -> None:
     mixture = make_noise(n_channels, n_samples)
-    stems = Separator(models=[foreign], device="cpu", threads=1)(mixture, sample_rate)
+    stems = Separator(models=[external], device="cpu", threads=1)(mixture, sample_rate)
     assert list(stems)[-1] == "residual"
     assert all(samples.shape == mixture.shape for samples in stems.values())
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
 
 
-def test_a_song_may_be_shorter_than_a_sample_of_the_model(foreign: Path) -> None:
+def test_a_song_may_be_shorter_than_a_sample_of_the_model(external: Path) -> None:
     mixture = make_noise(2, 1)
-    stems = Separator(models=[foreign], device="cpu", threads=1)(mixture, 192_000)
+    stems = Separator(models=[external], device="cpu", threads=1)(mixture, 192_000)
     assert all(samples.shape == mixture.shape for samples in stems.values())
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
 
@@ -63,23 +64,23 @@ def test_a_song_may_be_shorter_than_a_sample_of_the_model(foreign: Path) -> None
 def test_a_segment_of_days_is_refused(tmp_path: Path) -> None:
     write_graph(tmp_path / "mdx.onnx", ["n", 4, 1, 2**26], [1.0])
     text = ('family = "mdx"', 'graph = "mdx.onnx"', 'targets = ["vocals"]', "n_fft = 2048", "zeroed_bins = 0")
-    with pytest.raises(ModelError, match="hears 67108864 frames at once, 1024 samples apart; at most"):
+    with pytest.raises(ModelError, match="takes 67108864 frames at a call, 1024 samples apart; at most"):
         open_external(write_description(tmp_path, *text), device=CPU)
 
 
 @pytest.mark.parametrize("block", [777, 65536])
-def test_output_does_not_depend_on_blocks(foreign: Path, block: int) -> None:
+def test_output_does_not_depend_on_blocks(external: Path, block: int) -> None:
     mixture = make_noise(2, 30_000)
-    separator = Separator(models=[foreign], device="cpu", threads=1)
+    separator = Separator(models=[external], device="cpu", threads=1)
     whole = separator(mixture, 48000)
     for name, samples in stream(separator, mixture, block, 48000).items():
         np.testing.assert_array_equal(samples, whole[name])
 
 
-def test_batches_change_nothing(foreign: Path) -> None:
+def test_batches_change_nothing(external: Path) -> None:
     mixture = make_noise(3, 30_000)
-    one = Separator(models=[foreign], device="cpu", threads=1)(mixture, 44100)
-    four = Separator(models=[foreign], device="cpu", threads=1, batch_size=4)(mixture, 44100)
+    one = Separator(models=[external], device="cpu", threads=1)(mixture, 44100)
+    four = Separator(models=[external], device="cpu", threads=1, batch_size=4)(mixture, 44100)
     for name, samples in one.items():
         np.testing.assert_allclose(four[name], samples, atol=1e-6)
 
@@ -258,7 +259,7 @@ def test_only_the_graphs_that_are_needed_run(tmp_path: Path) -> None:
             ran.clear()
             (model,) = separator._models
             for part in model._parts:  # type: ignore[union-attr]
-                _watch(part._graph, ran)
+                _watch(part._session, ran)
             separator(mixture, 44100)
         assert list(dict.fromkeys(ran)) == expected
 
@@ -268,14 +269,14 @@ def _fresh(parent: Path, name: str) -> Path:
     return parent / name
 
 
-def _watch(graph: Any, ran: list[str]) -> None:
-    run = graph._run
+def _watch(session: Any, ran: list[str]) -> None:
+    run = session._run
 
-    def spy(array: FloatArray) -> FloatArray:
-        ran.append(graph.path.stem)
-        return run(array)  # type: ignore[no-any-return]
+    def spy(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        ran.append(session.path.stem)
+        return run(arrays)  # type: ignore[no-any-return]
 
-    graph._run = spy
+    session._run = spy
 
 
 def test_a_file_of_several_targets_runs_once(tmp_path: Path) -> None:
@@ -288,13 +289,13 @@ def test_a_file_of_several_targets_runs_once(tmp_path: Path) -> None:
     with Separator(models=[path], device="cpu", threads=1) as separator:
         (model,) = separator._models
         (part,) = model._parts  # type: ignore[union-attr]
-        _watch(part._graph, ran)
+        _watch(part._session, ran)
         stems = separator(mixture, 44100)
     assert ran == ["both"]
     np.testing.assert_allclose(stems["drums"], 0.3 * mixture, atol=1e-6)
 
 
-def test_a_foreign_mask_needs_no_family(tmp_path: Path) -> None:
+def test_an_external_mask_needs_no_family(tmp_path: Path) -> None:
     write_graph(tmp_path / "mask.onnx", ["n", 2, 257, "t"], [0.0])
     path = write_description(
         tmp_path,
@@ -348,10 +349,10 @@ def test_a_single_frame_cannot_overlap(tmp_path: Path) -> None:
         Separator(models=[path], device="cpu", overlap_s=0.02)
 
 
-def test_foreign_and_own_models_work_together(tiny_model: Path, tmp_path: Path) -> None:
+def test_external_and_own_models_work_together(tiny_model: Path, tmp_path: Path) -> None:
     mixture = make_noise(2, 60_000)
-    foreign = write_waveform(tmp_path)
-    separator = Separator(models=[foreign, tiny_model], device="cpu", threads=1)
+    external = write_waveform(tmp_path)
+    separator = Separator(models=[external, tiny_model], device="cpu", threads=1)
     stems = separator(mixture, 48000)
     assert list(stems) == ["vocals", "drums", "bass", "other", "residual"]
     np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Models: metadata read strictly, foreign and corrupt files refused, memory shortage survived."""
+"""Models: metadata read strictly, external and corrupt files refused, memory shortage survived."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import pytest
 
 from stemsplit.errors import DeviceError, ModelError
 from stemsplit.models.device import Device
-from stemsplit.models.mask_model import MaskModel, is_out_of_memory, make_features
+from stemsplit.models.mask_model import MaskModel, make_features
+from stemsplit.models.session import _is_out_of_memory
 from stemsplit.models.spec import PREFIX, ModelSpec
 from tests.support.tiny_models import make_spec, write_model
 
@@ -97,12 +98,12 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         MaskModel(tmp_path / "none.onnx", device=CPU)
 
 
-def test_foreign_model_is_refused(tiny_model: Path, tmp_path: Path) -> None:
-    foreign = onnx.load(str(tiny_model))
-    del foreign.metadata_props[:]
-    onnx.save(foreign, str(tmp_path / "foreign.onnx"))
+def test_external_model_is_refused(tiny_model: Path, tmp_path: Path) -> None:
+    external = onnx.load(str(tiny_model))
+    del external.metadata_props[:]
+    onnx.save(external, str(tmp_path / "external.onnx"))
     with pytest.raises(ModelError, match="not a stemsplit model"):
-        MaskModel(tmp_path / "foreign.onnx", device=CPU)
+        MaskModel(tmp_path / "external.onnx", device=CPU)
 
 
 def test_graph_that_contradicts_its_metadata_is_refused(tiny_model: Path, tmp_path: Path) -> None:
@@ -152,19 +153,19 @@ def test_batch_is_halved_when_memory_runs_out(tiny_model: Path) -> None:
     model = MaskModel(tiny_model, device=CPU)
     spectrograms = make_spectrograms(5)
     expected = model(spectrograms)
-    model._session = session = ShortOfMemory(model._session, room=2)
+    model._session._session = session = ShortOfMemory(model._session._session, room=2)
     np.testing.assert_allclose(model(spectrograms), expected, atol=1e-6)
-    assert session.batches == [5, 2, 3, 1, 2]
+    assert session.batches == [5, 3, 2, 1, 2]
 
 
 def test_no_room_for_one_item_is_an_error(tiny_model: Path) -> None:
     model = MaskModel(tiny_model, device=CPU)
-    model._session = ShortOfMemory(model._session, room=0)
+    model._session._session = ShortOfMemory(model._session._session, room=0)
     with pytest.raises(DeviceError, match="smaller --chunk"):
         model(make_spectrograms(4))
 
 
 def test_only_memory_errors_count_as_such() -> None:
-    assert is_out_of_memory(RuntimeError("Failed to allocate memory for requested buffer of size 1"))
-    assert not is_out_of_memory(RuntimeError("invalid argument"))
-    assert not is_out_of_memory(RuntimeError("CUDA failure 209: no kernel image is available ; GPU=0"))
+    assert _is_out_of_memory(RuntimeError("Failed to allocate memory for requested buffer of size 1"))
+    assert not _is_out_of_memory(RuntimeError("invalid argument"))
+    assert not _is_out_of_memory(RuntimeError("CUDA failure 209: no kernel image is available ; GPU=0"))

@@ -1,4 +1,4 @@
-"""Foreign models give what the code of their authors gives, for seeded random weights.
+"""External models give what the code of their authors gives, for seeded random weights.
 
 Each test needs the author's package and is skipped without it. The level of the difference is kept as a
 property of the test, for the table in the documentation.

@@ -140,8 +140,8 @@ def test_offline_is_said_by_option_and_by_environment(
 def test_a_name_of_the_list_becomes_a_model_that_runs(
     told: Behaviour, url: str, tmp_path: Path, own_folders: Path
 ) -> None:
-    described = write_wave_model(tmp_path / "foreign")
-    told.body = (tmp_path / "foreign" / "halves.onnx").read_bytes()
+    described = write_wave_model(tmp_path / "external")
+    told.body = (tmp_path / "external" / "halves.onnx").read_bytes()
     pinned = hashlib.sha256(told.body).hexdigest()
     text = described.read_text(encoding="utf-8").replace('name = "halves"', "[halves]")
     text += f'urls = {{ "halves.onnx" = ["http://127.0.0.1:9/gone.onnx", "{url}"] }}\n'

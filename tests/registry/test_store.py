@@ -31,25 +31,25 @@ def registry(own_folders: Path) -> Registry:
 
 
 @pytest.fixture
-def foreign(tmp_path: Path) -> Path:
-    """A foreign model of two targets, described."""
-    return write_wave_model(tmp_path / "foreign")
+def external(tmp_path: Path) -> Path:
+    """An external model of two targets, described."""
+    return write_wave_model(tmp_path / "external")
 
 
 def listed(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
-def test_a_foreign_model_is_added_listed_used_and_removed(foreign: Path, registry: Registry) -> None:
-    added = call("models", "add", foreign, "--name", "halves")
+def test_a_external_model_is_added_listed_used_and_removed(external: Path, registry: Registry) -> None:
+    added = call("models", "add", external, "--name", "halves")
     assert added.lines == [str(registry.folder / "halves" / FILE_NAME)]
     assert "licence: halves (CC-BY-NC-4.0, no commercial use)" in added.stderr
     (record,) = [each for each in call("models", "--json").records if each["name"] == "halves"]
     assert record["targets"] == ["half", "third"]
     assert (record["licence"], record["commercial"], record["n_samples"]) == ("CC-BY-NC-4.0", False, 4096)
     assert record == call("models", "info", "halves", "--json").records[0]
-    song = make_song(foreign.parent / "song.wav", seconds=0.3)
-    done = call(song, "-m", "halves", "-o", foreign.parent / "out", "--json")
+    song = make_song(external.parent / "song.wav", seconds=0.3)
+    done = call(song, "-m", "halves", "-o", external.parent / "out", "--json")
     assert done.records[0]["models"][0]["sha256"] == record["sha256"]
     assert call("models", "remove", "halves").code == 0
     assert listed(registry.folder) == []
@@ -63,9 +63,9 @@ def test_a_model_that_describes_itself_is_added_and_used(tiny_model: Path, regis
     assert read_model(path).sha256 == read_model(tiny_model).sha256
 
 
-def test_what_is_stored_is_read_back_the_same(foreign: Path) -> None:
-    described = read_description(foreign)
-    path = foreign.parent / "again.toml"
+def test_what_is_stored_is_read_back_the_same(external: Path) -> None:
+    described = read_description(external)
+    path = external.parent / "again.toml"
     path.write_text(format_description(described, {"halves.onnx": "ab"}), encoding="utf-8")
     again = read_description(path)
     assert again.sha256 == {"halves.onnx": "ab"}
@@ -73,13 +73,13 @@ def test_what_is_stored_is_read_back_the_same(foreign: Path) -> None:
     assert all(getattr(again, name) == getattr(described, name) for name in fields)
 
 
-def test_a_file_of_two_targets_beside_another_keeps_both(foreign: Path, registry: Registry) -> None:
-    write_graph(foreign.parent / "more.onnx", ["n", 2, SAMPLES], [0.1])
+def test_a_file_of_two_targets_beside_another_keeps_both(external: Path, registry: Registry) -> None:
+    write_graph(external.parent / "more.onnx", ["n", 2, SAMPLES], [0.1])
     graphs = '{ half = "halves.onnx", third = "halves.onnx", tenth = "more.onnx" }'
-    lines = foreign.read_text(encoding="utf-8").splitlines()
+    lines = external.read_text(encoding="utf-8").splitlines()
     kept = [line for line in lines if not line.startswith(("graph", "targets"))]
-    foreign.write_text("\n".join([*kept, f"graphs = {graphs}"]), encoding="utf-8")
-    add_model(registry, find_candidate(foreign))
+    external.write_text("\n".join([*kept, f"graphs = {graphs}"]), encoding="utf-8")
+    add_model(registry, find_candidate(external))
     assert read_model(resolve("halves")).spec.targets == ("half", "third", "tenth")
 
 
@@ -155,7 +155,7 @@ def test_a_failure_while_a_model_is_replaced_leaves_the_old_one(
 
 
 def test_a_model_that_cannot_be_put_in_place_leaves_the_old_one(
-    tiny_model: Path, foreign: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+    tiny_model: Path, external: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model(registry, find_candidate(tiny_model), name="x")
     rename = Path.rename
@@ -167,7 +167,7 @@ def test_a_model_that_cannot_be_put_in_place_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(OutputError, match="reports an error"):
-        add_model(registry, find_candidate(foreign), name="x", overwrite=True)
+        add_model(registry, find_candidate(external), name="x", overwrite=True)
     assert read_model(resolve("x")).name == "tiny"
     assert listed(registry.folder) == ["x"]
 
@@ -215,11 +215,11 @@ def test_a_killed_run_leaves_no_half_model_and_the_next_cleans_up(
     assert listed(registry.folder) == ["y"]
 
 
-@pytest.mark.parametrize("kind", ["foreign", "own"])
+@pytest.mark.parametrize("kind", ["external", "own"])
 def test_a_changed_file_is_found_by_verify_and_by_use(
-    kind: str, foreign: Path, tiny_model: Path, registry: Registry
+    kind: str, external: Path, tiny_model: Path, registry: Registry
 ) -> None:
-    assert call("models", "add", foreign if kind == "foreign" else tiny_model, "--name", "x").code == 0
+    assert call("models", "add", external if kind == "external" else tiny_model, "--name", "x").code == 0
     assert call("models", "verify").lines == ["ok      x"]
     (graph,) = (registry.folder / "x").glob("*.onnx")
     model = onnx.load(str(graph))
@@ -228,11 +228,11 @@ def test_a_changed_file_is_found_by_verify_and_by_use(
     broken = call("models", "verify", "x", "--json")
     assert (broken.code, broken.records[0]["ok"]) == (1, False)
     assert "SHA-256" in broken.records[0]["error"]
-    song = make_song(foreign.parent / "song.wav", seconds=0.3)
-    used = call(song, "-m", "x", "-o", foreign.parent / "out")
+    song = make_song(external.parent / "song.wav", seconds=0.3)
+    used = call(song, "-m", "x", "-o", external.parent / "out")
     assert used.code == 1
     assert "SHA-256" in used.stderr
-    assert not (foreign.parent / "out").exists()
+    assert not (external.parent / "out").exists()
 
 
 def test_a_broken_record_does_not_hide_the_others(tiny_model: Path, registry: Registry) -> None:
@@ -267,28 +267,28 @@ def test_the_folder_is_the_users_choice(tiny_model: Path, tmp_path: Path, regist
     assert used.code == 0
 
 
-def test_licence_says_unknown_where_nobody_knows(tmp_path: Path, foreign: Path) -> None:
+def test_licence_says_unknown_where_nobody_knows(tmp_path: Path, external: Path) -> None:
     silent = write_wave_model(tmp_path / "silent", licence=None)
     assert call("models", "add", silent, "--name", "silent").code == 0
     shown = call("models", "licence", "silent").text
     assert "licence         unknown" in shown
     assert "commercial use  unknown" in shown
-    (record,) = call("models", "licence", foreign, "--json").records
+    (record,) = call("models", "licence", external, "--json").records
     assert (record["licence"], record["commercial"]) == ("CC-BY-NC-4.0", False)
 
 
 def test_a_draft_is_valid_once_its_blanks_are_filled(
-    foreign: Path, tmp_path: Path, registry: Registry
+    external: Path, tmp_path: Path, registry: Registry
 ) -> None:
     draft = tmp_path / "draft.toml"
-    assert call("models", "new-description", foreign.parent / "halves.onnx", "-o", draft).code == 0
+    assert call("models", "new-description", external.parent / "halves.onnx", "-o", draft).code == 0
     with pytest.raises(ModelError, match="targets"):
         read_description(draft)
     text = draft.read_text(encoding="utf-8")
     draft.write_text(text.replace('["", ""]', '["half", "third"]'), encoding="utf-8")
-    added = call("models", "add", foreign.parent / "halves.onnx", "--describe", draft, "--name", "x")
+    added = call("models", "add", external.parent / "halves.onnx", "--describe", draft, "--name", "x")
     assert added.code == 0, added.stderr
-    assert call("models", "new-description", foreign.parent / "halves.onnx", "-o", draft).code == 1
+    assert call("models", "new-description", external.parent / "halves.onnx", "-o", draft).code == 1
 
 
 def _write_identity(path: Path, shape: list[Any]) -> Path:
@@ -313,13 +313,13 @@ def test_a_file_that_describes_itself_gets_no_draft(tiny_model: Path) -> None:
 
 
 def test_a_draft_goes_where_it_is_asked_for(
-    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    external: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    graph = foreign.parent / "halves.onnx"
+    graph = external.parent / "halves.onnx"
     monkeypatch.chdir(tmp_path)
     text = call("models", "new-description", graph).stdout
     assert call("models", "new-description", graph, "-o", "-").stdout == text
-    assert listed(tmp_path) == ["foreign"]
+    assert listed(tmp_path) == ["external"]
     refused = call("models", "new-description", graph, "-o", "gone/x.toml")
     assert refused.code == 1 and "there is no folder gone; make it" in refused.stderr
     (tmp_path / "x.toml").touch()

@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +120,14 @@ def test_batches_change_nothing(tiny_model: Path) -> None:
 def test_batches_have_at_most_the_requested_size(tiny_model: Path) -> None:
     separator = Separator(models=[tiny_model], device="cpu", batch_size=3)
     sizes: list[int] = []
-    run = separator._models[0]._run
+    session = separator._models[0]._session  # type: ignore[union-attr]
+    run = session._run
 
-    def spy(spectrograms: ComplexArray) -> FloatArray:
-        sizes.append(len(spectrograms))
-        return run(spectrograms)
+    def spy(arrays: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        sizes.append(len(arrays[0]))
+        return run(arrays)
 
-    separator._models[0]._run = spy  # type: ignore[method-assign]
+    session._run = spy  # type: ignore[method-assign]
     separator(make_noise(2, 300_000), 44100)
     assert max(sizes) == 3
 

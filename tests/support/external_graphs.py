@@ -1,4 +1,4 @@
-"""A small foreign model, made on the fly: two targets of a waveform, each a fraction of it."""
+"""A small external model, made on the fly: two targets of a waveform, each a fraction of it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Small foreign models with known behaviour: each target is its input times a number."""
+"""Small external models with known behaviour: each target is its input times a number."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ def write_graph(
         output_shape = list(shape) if axis is None else [*shape[:axis], len(gains), *shape[axis:]]
     graph = helper.make_graph(
         [*scaled, *joined, *nodes],
-        "foreign",
+        "external",
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, output_shape)],
         [numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
@@ -52,7 +52,7 @@ def write_graph(
 def write_description(folder: Path, *lines: str) -> Path:
     """Write a description; return its path."""
     path = folder / "model.toml"
-    path.write_text("\n".join(['name = "foreign"', *lines, ""]), encoding="utf-8")
+    path.write_text("\n".join(['name = "external"', *lines, ""]), encoding="utf-8")
     return path
 
 

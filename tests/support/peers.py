@@ -33,6 +33,6 @@ def describe(folder: Path, *lines: str) -> Path:
 
 
 def separate(description: Path, song: FloatArray, **settings: Any) -> dict[str, FloatArray]:
-    """Separate a song at 44,100 Hz with one foreign model."""
+    """Separate a song at 44,100 Hz with one external model."""
     with Separator(models=[description], device="cpu", threads=1, **settings) as separator:
         return separator(song, SAMPLE_RATE)

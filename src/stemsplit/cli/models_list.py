@@ -90,7 +90,7 @@ def find_model(model: str, registry: Registry) -> tuple[ModelInfo, str]:
 
 
 def read_registered(registry: Registry, name: str) -> ModelInfo:
-    """Return what the registry knows of a model. A foreign one is not opened, nor are its files hashed.
+    """Return what the registry knows of a model. An external one is not opened, nor are its files hashed.
 
     Raises
     ------

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from stemsplit.errors import OutputError
+from stemsplit.files.leftovers import is_running, remove_leftovers
 
 _NO_HARD_LINKS: Final = frozenset(
     code
@@ -95,7 +96,7 @@ class PendingFile:
             raise explain(OSError(errno.EEXIST, ""), self.path)
         with explaining(self.path):
             self._create_folders()
-        _sweep(self.path)
+        _remove_older_parts(self.path)
 
     def _create_folders(self) -> None:
         missing = list(
@@ -158,7 +159,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     For what a program writes for itself: an `OSError` of the disk comes out as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
+    _remove_older_parts(path)
     part = path.with_name(_part_name(path.name))
     try:
         with part.open("wb") as file:
@@ -183,26 +184,10 @@ def _part_name(name: str) -> str:
     return f".{name}{tail}"
 
 
-def _sweep(path: Path) -> None:
+def _remove_older_parts(path: Path) -> None:
     """Remove temporary files that killed runs left for this destination."""
-    if os.name == "nt":
-        return
     pattern = re.compile(re.escape("." + path.name) + r"\.(\d+)-\d+\.part")
-    with contextlib.suppress(OSError):
-        for leftover in path.parent.iterdir():
-            match = pattern.fullmatch(leftover.name)
-            if match and not is_running(int(match[1])):
-                leftover.unlink()
-
-
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True
+    remove_leftovers(path.parent, pattern, is_left=lambda _, match: not is_running(int(match[1])))
 
 
 def sync_folder(folder: Path) -> None:

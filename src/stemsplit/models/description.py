@@ -57,7 +57,7 @@ class GraphEntry:
 
 @dataclass(frozen=True)
 class Description:
-    """What must be known to run a foreign model. Lengths without a unit are samples; 0: as the graph says.
+    """What must be known to run an external model. Lengths without a unit are samples; 0: as the graph says.
 
     Parameters
     ----------
@@ -71,12 +71,12 @@ class Description:
     graphs
         The files and their targets.
     sample_rate, n_channels
-        Of what the network hears, in Hz; 1 or 2.
+        Of the model's input, in Hz; 1 or 2.
     n_fft, hop_length, win_length, analysis_window, synthesis_window, framing
         See `stemsplit.dsp.stft.StftSpec`.
     n_bins, zeroed_bins
-        The network hears the lowest `n_bins` bins, the first `zeroed_bins` of them as silence; the target
-        has nothing above and below.
+        The network takes the lowest `n_bins` bins, the first `zeroed_bins` of them as zero; the target has
+        nothing above and below.
     n_frames, n_samples
         At one call.
     layout
@@ -86,8 +86,8 @@ class Description:
         How magnitudes become masks: ``direct``, each over the mixture's; ``ratio``, the power of each over
         that of all.
     chunk_s, context_s
-        For a network that takes any number of frames: seconds that it answers for at a call, and seconds it
-        hears more on either side.
+        For a network that takes any number of frames: seconds that it answers for at a call, and seconds of
+        context on either side.
     overlap
         Part of a chunk or segment that is shared with the next, from 0 to below 1.
     fade, trim, last_segment
@@ -95,7 +95,7 @@ class Description:
         overlap); samples to throw away at either end; whether what the last one lacks is silence behind it
         (``padded``) or half before it (``centred``), the music that comes before it where there is some.
     normalisation
-        ``track``: the network hears the song less its mean, over its standard deviation.
+        ``track``: the network's input is the song less its mean, over its standard deviation.
     compensate
         Factor on what the network gives.
     denoise
@@ -246,7 +246,7 @@ def read_description(path: Path) -> Description:
     Raises
     ------
     ModelError
-        If the file cannot be read, or a field is missing, unknown or makes no sense; it is named.
+        If the file cannot be read, or a field is missing, unknown or invalid; it is named.
     """
     values = read_toml(path, about="a description of a model")
     try:
@@ -261,7 +261,7 @@ def parse_description(values: Mapping[str, Any]) -> Description:
     Raises
     ------
     ModelError
-        If a field is missing, unknown or makes no sense; it is named.
+        If a field is missing, unknown or invalid; it is named.
     """
     family = convert_value(values.get("family", ""), str, name="family")
     if family and family not in FAMILIES:

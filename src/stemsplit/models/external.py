@@ -1,4 +1,4 @@
-"""Foreign models, open: what a description says and what its graphs say, held against each other.
+"""External models, open: what a description says and what its graphs say, held against each other.
 
 `SpectralModel` gives masks, whatever its network gives, so that all that follows knows masks only;
 `WaveformModel` gives waveforms. Both are called with a batch and any of their graphs runs once a call.
@@ -16,7 +16,7 @@ from stemsplit.models.device import Device
 from stemsplit.models.integrity import check_files, hash_model
 from stemsplit.models.limits import MAX_SIZE
 from stemsplit.models.mask_model import ModelInfo, make_features
-from stemsplit.models.session import Graph
+from stemsplit.models.session import Session, Tensor
 from stemsplit.types import ComplexArray, FloatArray
 
 _SPECTRAL_AXES = ("batch", "channels", "bins", "frames")
@@ -40,9 +40,12 @@ def open_external(
         hashes = check_files(description, path.parent)
     except ModelError as error:
         raise ModelError(f"{path}: {error}") from error
-    graphs = [Graph(path.parent / each.file, device=device, threads=threads) for each in description.graphs]
+    sessions = [
+        Session(path.parent / each.file, device=device, threads=threads) for each in description.graphs
+    ]
     parts = [
-        GraphPart(graph, entry, description) for graph, entry in zip(graphs, description.graphs, strict=True)
+        GraphPart(session, entry, description)
+        for session, entry in zip(sessions, description.graphs, strict=True)
     ]
     for part in parts:
         description = part.complete(description)
@@ -54,16 +57,25 @@ def open_external(
 class GraphPart:
     """One graph, its targets, and the order of its axes."""
 
-    def __init__(self, graph: Graph, entry: GraphEntry, description: Description) -> None:
-        self._graph = graph
+    def __init__(self, session: Session, entry: GraphEntry, description: Description) -> None:
+        self._session = session
         self._targets = entry.targets
         self.places = frozenset(map(description.targets.index, entry.targets))
         wave = description.output_kind == "waveform"
         self._axes = _WAVE_AXES if wave else _SPECTRAL_AXES
         self._layout = self._axes if wave else tuple(description.layout.split())
-        rank = len(graph.output_shape)
+        self._input, self._output = self._find_tensors()
+        rank = len(self._output.shape)
         # a graph of one target may leave the axis of targets out
         self._gives_targets = len(entry.targets) > 1 or rank == len(self._layout) + 1
+
+    def _find_tensors(self) -> tuple[Tensor, Tensor]:
+        path = self._session.path
+        for verb, tensors in (("takes", self._session.inputs), ("gives", self._session.outputs)):
+            if len(tensors) != 1:
+                names = ", ".join(tensor.name for tensor in tensors)
+                raise ModelError(f"{path}: the graph {verb} {len(tensors)} arrays ({names}); it must be one")
+        return self._session.inputs[0], self._session.outputs[0]
 
     @property
     def _output_layout(self) -> tuple[str, ...]:
@@ -89,21 +101,21 @@ class GraphPart:
             "frames": description.n_frames,
             "samples": description.n_samples,
         }
-        self._compare("takes", self._layout, self._graph.input_shape, known)
+        self._compare("takes", self._layout, self._input.shape, known)
         # a mask of a complex network has one row a channel
         known["channels"] = rows if description.output_kind == "complex" else description.n_channels
-        self._compare("gives", self._output_layout, self._graph.output_shape, known)
+        self._compare("gives", self._output_layout, self._output.shape, known)
         found = {f"n_{axis}": known[axis] for axis in self._axes if axis not in {"batch", "channels"}}
         try:
             return description.with_sizes(found)
         except ModelError as error:
-            raise ModelError(f"{self._graph.path}: by the graph's shape, {error}") from error
+            raise ModelError(f"{self._session.path}: by the graph's shape, {error}") from error
 
     def _compare(
         self, verb: str, layout: Sequence[str], shape: Sequence[int | None], known: dict[str, int]
     ) -> None:
         """Take from `shape` what is not known and refuse what is known otherwise."""
-        path = self._graph.path
+        path = self._session.path
         if len(shape) != len(layout):
             raise ModelError(
                 f"{path}: the graph {verb} an array of shape {list(shape)}; described are the axes "
@@ -124,10 +136,12 @@ class GraphPart:
         """Run the graph on ``(batch, channels, ...)``; return ``(batch, targets, channels, ...)``."""
         order = [self._axes.index(axis) for axis in self._layout]
         batch_axis = self._layout.index("batch")
-        found = self._graph(np.ascontiguousarray(array.transpose(order)), batch_axis=batch_axis)
+        (found,) = self._session(np.ascontiguousarray(array.transpose(order)), batch_axis=batch_axis)
         layout = self._output_layout
         if found.ndim != len(layout):
-            raise ModelError(f"{self._graph.path}: the network gave {found.shape}, not ({', '.join(layout)})")
+            raise ModelError(
+                f"{self._session.path}: the network gave {found.shape}, not ({', '.join(layout)})"
+            )
         wanted = [axis for axis in self._axes if axis != "batch"]
         if not self._gives_targets:
             layout = (*layout, "targets")
@@ -136,7 +150,7 @@ class GraphPart:
         expected = (len(array), len(self._targets), *array.shape[2:])
         if (*found.shape[:2], *found.shape[3:]) != expected:
             raise ModelError(
-                f"{self._graph.path}: the network gave {found.shape[:2]} items and targets of "
+                f"{self._session.path}: the network gave {found.shape[:2]} items and targets of "
                 f"{found.shape[3:]}, not {expected[:2]} of {expected[2:]}"
             )
         return found
@@ -167,9 +181,9 @@ class SpectralModel:
         """
         spec = self.spec
         n_bins, n_frames = spectrograms.shape[-2:]
-        heard = slice(spec.zeroed_bins, spec.n_bins or n_bins)
-        kept = spectrograms[:, :, : heard.stop].copy()
-        kept[:, :, : heard.start] = 0
+        used = slice(spec.zeroed_bins, spec.n_bins or n_bins)
+        kept = spectrograms[:, :, : used.stop].copy()
+        kept[:, :, : used.start] = 0
         missing = spec.n_frames - n_frames if spec.n_frames else 0
         assert missing >= 0, "a chunk is longer than the network takes"
         features = make_features(np.pad(kept, ((0, 0), (0, 0), (0, 0), (0, missing))), spec.features)
@@ -177,7 +191,7 @@ class SpectralModel:
         found = _run_parts(self._parts, features, None if everyone else wanted)[..., :n_frames]
         estimates = found * np.float32(spec.compensate)
         masks = np.zeros((*estimates.shape[:3], n_bins, n_frames), dtype=np.float32)
-        masks[:, :, :, heard] = self._mask(estimates, kept)[:, :, :, heard.start :]
+        masks[:, :, :, used] = self._mask(estimates, kept)[:, :, :, used.start :]
         return masks
 
     def _mask(self, estimates: FloatArray, mixture: ComplexArray) -> FloatArray:
@@ -218,13 +232,13 @@ class WaveformModel:
             )
         if self.segment_samples > MAX_SIZE:
             raise ModelError(
-                f"{info.path}: the network hears {spec.n_frames} frames at once, {spec.hop_length} samples "
+                f"{info.path}: the network takes {spec.n_frames} frames at a call, {spec.hop_length} samples "
                 f"apart; at most {MAX_SIZE} samples are accepted"
             )
 
     @property
     def segment_samples(self) -> int:
-        """Samples that the network hears at once."""
+        """Samples that the network takes at a call."""
         spec = self.spec
         return spec.stft.n_samples(spec.n_frames) if spec.output_kind == "complex" else spec.n_samples
 
@@ -241,7 +255,7 @@ class WaveformModel:
         estimates = _run_parts(self._parts, features, wanted)
         if not self.spec.denoise:
             return estimates
-        # what the network adds whatever it hears is the same both times
+        # what the network adds to any input is the same both times
         negative = _run_parts(self._parts, -features, wanted)
         return np.asarray((estimates - negative) * np.float32(0.5))
 
@@ -251,14 +265,14 @@ class WaveformModel:
         analysis = Analysis(spec.stft, n_channels=n_batch * n_channels)
         flat = waveforms.reshape(-1, n_samples)
         frames = np.concatenate([analysis.process(flat), analysis.flush()], axis=-1)
-        heard = frames[:, : spec.n_bins or spec.stft.n_bins]
-        heard[:, : spec.zeroed_bins] = 0
-        features = make_features(heard.reshape(n_batch, n_channels, *heard.shape[1:]), "complex")
+        used = frames[:, : spec.n_bins or spec.stft.n_bins]
+        used[:, : spec.zeroed_bins] = 0
+        features = make_features(used.reshape(n_batch, n_channels, *used.shape[1:]), "complex")
         estimates = self._run(features, wanted)
         lead = (n_batch, estimates.shape[1], n_channels)
-        parts = estimates.reshape(*lead, 2, *heard.shape[1:])
+        parts = estimates.reshape(*lead, 2, *used.shape[1:])
         whole = np.zeros((*lead, *frames.shape[1:]), dtype=np.complex64)
-        whole[:, :, :, : heard.shape[1]] = parts[:, :, :, 0] + np.complex64(1j) * parts[:, :, :, 1]
+        whole[:, :, :, : used.shape[1]] = parts[:, :, :, 0] + np.complex64(1j) * parts[:, :, :, 1]
         synthesis = Synthesis(spec.stft)
         samples = np.concatenate([synthesis.process(whole), synthesis.flush()], axis=-1)
         return samples[..., :n_samples]

@@ -12,7 +12,7 @@ _MAGNITUDE: Final = {**_STFT, "output_kind": "magnitude", "features": "magnitude
 
 FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
     {
-        # one recurrent network a target: it hears as much as memory allows, and more on either side
+        # one recurrent network a target: the chunk is as long as memory allows, with context on either side
         "open-unmix": {
             **_MAGNITUDE,
             "framing": "centred",
@@ -29,7 +29,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "masking": "ratio",
             "overlap": 0.05,
         },
-        # n_fft differs from model to model and cannot be told from the graph
+        # n_fft differs from model to model and cannot be read from the graph
         "mdx": {
             **_STFT,
             "output_kind": "complex",

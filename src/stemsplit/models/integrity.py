@@ -1,16 +1,43 @@
-"""The files of a foreign model: held to the folder of its description, looked through, compared with hashes.
+"""The files of an external model: in the folder of its description, looked through, with the right hashes.
 
 Nothing of a model is opened by onnxruntime before it has been here.
 """
 
 import hashlib
+import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from stemsplit.errors import ModelError
 from stemsplit.models.description import Description
-from stemsplit.models.mask_model import hash_file
 from stemsplit.models.onnx_scan import GraphFile
+
+_SETTLED_S = 3.0
+_hashes: dict[tuple[int, ...], str] = {}
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a model file, in hexadecimal; it is read once unless it changes.
+
+    Raises
+    ------
+    ModelError
+        If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            state = os.fstat(file.fileno())
+            version = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            if version not in _hashes:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                # the clock of a file system is coarse: a change at once would leave the times as they are
+                if max(state.st_mtime, state.st_ctime) > time.time() - _SETTLED_S:
+                    return digest
+                _hashes[version] = digest
+            return _hashes[version]
+    except OSError as error:
+        raise ModelError(f"{path}: the model cannot be read: {error.strerror}") from error
 
 
 def check_files(description: Description, folder: Path) -> dict[str, str]:
@@ -21,7 +48,8 @@ def check_files(description: Description, folder: Path) -> dict[str, str]:
     Raises
     ------
     ModelError
-        If a file lies outside `folder`, is missing, differs from its hash, or needs foreign code.
+        If a file lies outside `folder`, is missing, differs from its hash, or needs operators that
+        onnxruntime has not.
     """
     hashes: dict[str, str] = {}
     for name in description.files:
@@ -51,13 +79,13 @@ def check_graph_file(path: Path) -> list[str]:
     Raises
     ------
     ModelError
-        If the file is no ONNX model or has operators that only foreign code can run.
+        If the file is no ONNX model or has operators that only other code can run.
     """
     found = GraphFile.read(path)
-    if found.foreign_domains:
+    if found.unknown_domains:
         raise ModelError(
-            f"{path}: needs operators of {', '.join(map(repr, found.foreign_domains))}, which only foreign "
-            "code can run; export the model with ONNX's own operators"
+            f"{path}: needs operators of {', '.join(map(repr, found.unknown_domains))}, which only a "
+            "library beside onnxruntime can run; export the model with ONNX's own operators"
         )
     return sorted(found.locations)
 

@@ -8,24 +8,21 @@ The graph takes ``mixture``, float32, and gives ``mask``, float32 in [0, 1]:
   neighbours (`ModelSpec.mask_widths`): a mask coarse in frequency need not be stored or moved in full.
 """
 
-import hashlib
-import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from stemsplit.errors import DeviceError, ModelError
-from stemsplit.models.device import Device, open_session
+from stemsplit.errors import ModelError
+from stemsplit.models.device import Device
+from stemsplit.models.integrity import hash_file
 from stemsplit.models.licence import UNKNOWN, Commercial
 from stemsplit.models.properties import ModelProperties
+from stemsplit.models.session import Session
 from stemsplit.models.spec import ModelSpec
 from stemsplit.types import ComplexArray, FloatArray
 
-_SETTLED_S = 3.0
-_hashes: dict[tuple[int, ...], str] = {}
+Shape = tuple[int | None, ...]
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,9 @@ class MaskModel:
 
     def __init__(self, path: Path, *, device: Device, threads: int | None = None) -> None:
         sha256 = hash_file(path)
-        self._session = open_session(path, device, threads=threads)
+        self._session = Session(path, device=device, threads=threads)
         try:
-            spec = ModelSpec.from_metadata(self._session.get_modelmeta().custom_metadata_map)
+            spec = ModelSpec.from_metadata(self._session.metadata)
             _check_graph(self._session, spec)
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from error
@@ -85,42 +82,13 @@ class MaskModel:
         The result is ``(batch, targets, channels, rows, frames)``. When the device runs out of memory the
         batch is halved, down to one item.
         """
-        try:
-            return self._run(spectrograms)
-        except DeviceMemoryError as error:
-            half = len(spectrograms) // 2
-            if half == 0:
-                raise DeviceError(
-                    f"{self.info.path}: not enough memory for one chunk on the device ({error}); "
-                    "use a smaller --chunk or --device cpu"
-                ) from error
-            return np.concatenate([self(spectrograms[:half]), self(spectrograms[half:])])
-
-    def _run(self, spectrograms: ComplexArray) -> FloatArray:
-        features = make_features(spectrograms, self.spec.features)
-        try:
-            masks: FloatArray = self._session.run(["mask"], {"mixture": features})[0]
-        except Exception as error:  # onnxruntime's own errors share no base class
-            if is_out_of_memory(error):
-                raise DeviceMemoryError(str(error)) from error
-            raise ModelError(f"{self.info.path}: the network failed: {error}") from error
+        (masks,) = self._session(make_features(spectrograms, self.spec.features))
         spec = self.spec
         n_batch, n_frames = spectrograms.shape[0], spectrograms.shape[-1]
         expected = (n_batch, len(spec.targets), spec.n_channels, spec.n_rows, n_frames)
         if masks.shape != expected:
             raise ModelError(f"{self.info.path}: the masks have shape {masks.shape}, not {expected}")
         return masks
-
-
-class DeviceMemoryError(Exception):
-    """The device has no room for this batch."""
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Tell whether onnxruntime's `error` means that memory ran out."""
-    text = str(error).lower()
-    signs = ("out of memory", "failed to allocate memory", "cuda failure 2:", "bad_alloc", "bad allocation")
-    return any(sign in text for sign in signs)
 
 
 def make_features(spectrograms: ComplexArray, features: str) -> FloatArray:
@@ -134,34 +102,11 @@ def make_features(spectrograms: ComplexArray, features: str) -> FloatArray:
     return parts.reshape(n_batch, 2 * n_channels, n_bins, n_frames)
 
 
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a model file, in hexadecimal; it is read once unless it changes.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            state = os.fstat(file.fileno())
-            version = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-            if version not in _hashes:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-                # the clock of a file system is coarse: a change at once would leave the times as they are
-                if max(state.st_mtime, state.st_ctime) > time.time() - _SETTLED_S:
-                    return digest
-                _hashes[version] = digest
-            return _hashes[version]
-    except OSError as error:
-        raise ModelError(f"{path}: the model cannot be read: {error.strerror}") from error
-
-
-def _check_graph(session: Any, spec: ModelSpec) -> None:
-    """Hold the graph's inputs and outputs against the metadata."""
-    inputs = {node.name: node.shape for node in session.get_inputs()}
-    outputs = {node.name: node.shape for node in session.get_outputs()}
-    if list(inputs) != ["mixture"] or "mask" not in outputs:
+def _check_graph(session: Session, spec: ModelSpec) -> None:
+    """Compare the graph's inputs and outputs with the metadata."""
+    inputs = {tensor.name: tensor.shape for tensor in session.inputs}
+    outputs = {tensor.name: tensor.shape for tensor in session.outputs}
+    if list(inputs) != ["mixture"] or list(outputs) != ["mask"]:
         raise ModelError(
             f"the graph must take 'mixture' and give 'mask'; it takes {list(inputs)}, gives {list(outputs)}"
         )
@@ -170,11 +115,10 @@ def _check_graph(session: Any, spec: ModelSpec) -> None:
     _check_shape("mask", outputs["mask"], (None, len(spec.targets), spec.n_channels, spec.n_rows, None))
 
 
-def _check_shape(name: str, found: list[Any], wanted: tuple[int | None, ...]) -> None:
-    """Compare a graph's declared shape with the metadata; a free axis is not a number on either side."""
+def _check_shape(name: str, found: Shape, wanted: Shape) -> None:
+    """Compare a graph's declared shape with the metadata; an axis of any length is None on either side."""
     fits = len(found) == len(wanted) and all(
-        wants is None or not isinstance(has, int) or has == wants
-        for has, wants in zip(found, wanted, strict=True)
+        None in (has, wants) or has == wants for has, wants in zip(found, wanted, strict=True)
     )
     if not fits:
-        raise ModelError(f"the graph's {name!r} has shape {found}; the metadata says {list(wanted)}")
+        raise ModelError(f"the graph's {name!r} has shape {list(found)}; the metadata says {list(wanted)}")

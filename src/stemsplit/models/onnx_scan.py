@@ -1,7 +1,7 @@
 """An ``.onnx`` file of unknown origin, looked through before onnxruntime opens it.
 
 What is looked for: weights in other files, whose names could point anywhere, and operators that only a
-library of foreign code could run. Field numbers are those of ``onnx.proto``.
+library beside onnxruntime could run. Field numbers are those of ``onnx.proto``.
 """
 
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ class GraphFile:
         return found
 
     @property
-    def foreign_domains(self) -> list[str]:
+    def unknown_domains(self) -> list[str]:
         """Domains of operators that neither onnxruntime nor the file itself defines."""
         return sorted(self.domains - self.own_domains - KNOWN_DOMAINS)
 

@@ -77,7 +77,7 @@ def open_model(path: Path, *, device: Device, threads: int | None = None) -> Mod
     Raises
     ------
     ModelError
-        If a file is missing or wrong, or leads to other files or to foreign code.
+        If a file is missing or wrong, or leads to other files or needs operators that onnxruntime has not.
     DeviceError
         If the model cannot run on `device`.
     """

@@ -222,16 +222,16 @@ class _Download:
         """Return where the answer goes on: after what is here, or at the beginning."""
         if getattr(response, "status", None) != http.client.PARTIAL_CONTENT:
             return 0
-        told = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
-        if told is None or int(told[1]) != self.size:
+        stated = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
+        if stated is None or int(stated[1]) != self.size:
             self._discard()
             raise DownloadError(f"{self._url}: the server sent another part than was asked for; try again")
-        return int(told[1])
+        return int(stated[1])
 
     def _check_whole(self, headers: Any) -> None:
         """Make sure that there is nothing left to ask for because all of it is here."""
-        told = _WHOLE_RANGE.fullmatch(headers.get("Content-Range", ""))
-        if told is None or int(told[1]) != self.size:
+        stated = _WHOLE_RANGE.fullmatch(headers.get("Content-Range", ""))
+        if stated is None or int(stated[1]) != self.size:
             self._discard()
             raise DownloadError(
                 f"{self._url}: the server cannot go on from what was here, which was thrown away; call again"

@@ -63,7 +63,7 @@ def find_remote(name: str, index: Path | None = None) -> RemoteModel:
         If there is no list, or no such model in it; the nearest name is proposed. Also if an address or a
         hash is not written as it must be.
     ModelError
-        If the list cannot be read, or what it says of the model makes no sense.
+        If the list cannot be read, or what it says of the model is invalid.
     """
     path = index or user_dirs.config_folder() / FILE_NAME
     if not path.exists():

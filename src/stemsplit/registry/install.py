@@ -10,8 +10,7 @@ from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files.atomic import explaining
 from stemsplit.models.description import Description, read_description
 from stemsplit.models.device import Device
-from stemsplit.models.integrity import check_files, hold
-from stemsplit.models.mask_model import hash_file
+from stemsplit.models.integrity import check_files, hash_file, hold
 from stemsplit.registry.catalog import bundled_models, open_model, read_model, read_spec
 from stemsplit.registry.record import FILE_NAME, format_description, format_pointer
 from stemsplit.registry.smoke_test import try_model

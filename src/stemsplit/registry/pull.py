@@ -12,7 +12,7 @@ from pathlib import Path
 from stemsplit.errors import DownloadError, ModelError, SettingsError
 from stemsplit.files.atomic import explaining
 from stemsplit.models.description import Description, read_description
-from stemsplit.models.mask_model import hash_file
+from stemsplit.models.integrity import hash_file
 from stemsplit.registry.catalog import read_model
 from stemsplit.registry.download import OFFLINE_VARIABLE, DownloadLimits, Progress, fetch
 from stemsplit.registry.index import RemoteFile, RemoteModel, check_sha256, find_remote

@@ -1,6 +1,6 @@
 """``model.toml``: what the registry keeps beside the files of a model.
 
-For a foreign model it is its description, complete: what its family and its graph said is written out, and
+For an external model it is its description, complete: what its family and its graph said is written out, and
 the hash of every file. A file that describes itself needs no more than a pointer with its hash::
 
     self_described = true

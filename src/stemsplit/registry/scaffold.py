@@ -9,7 +9,7 @@ from stemsplit.errors import ModelError, SettingsError
 from stemsplit.models.device import Device
 from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.onnx_metadata import read_metadata
-from stemsplit.models.session import Graph
+from stemsplit.models.session import Session
 from stemsplit.models.spec import PREFIX
 
 Shape = tuple[int | None, ...]
@@ -51,12 +51,13 @@ def draft_description(path: Path) -> str:
             f"{path}: describes itself and needs no other description; name it with --model, "
             "or keep it with `stemsplit models add`"
         )
-    graph = Graph(path, device=Device("cpu"), threads=1)
-    _check_axes(path, graph.input_shape, graph.output_shape)
-    guess = _guess(graph.input_shape, graph.output_shape)
+    session = Session(path, device=Device("cpu"), threads=1)
+    taken, given = _find_shapes(session)
+    _check_axes(path, taken, given)
+    guess = _guess(taken, given)
     return "\n".join(
         [
-            f"# a draft: {path.name} takes {_show(graph.input_shape)}, gives {_show(graph.output_shape)}",
+            f"# a draft: {path.name} takes {_show(taken)}, gives {_show(given)}",
             f"# {guess.comment}",
             f"name = {json.dumps(path.stem, ensure_ascii=False)}",
             f"graph = {json.dumps(path.name, ensure_ascii=False)}",
@@ -72,6 +73,16 @@ def draft_description(path: Path) -> str:
             "",
         ]
     )
+
+
+def _find_shapes(session: Session) -> tuple[Shape, Shape]:
+    for verb, tensors in (("takes", session.inputs), ("gives", session.outputs)):
+        if len(tensors) != 1:
+            names = ", ".join(tensor.name for tensor in tensors)
+            raise ModelError(
+                f"{session.path}: the graph {verb} {len(tensors)} arrays ({names}); it must be one"
+            )
+    return session.inputs[0].shape, session.outputs[0].shape
 
 
 def _check_axes(path: Path, taken: Shape, given: Shape) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError, SettingsError
-from stemsplit.files.atomic import explaining, is_running
+from stemsplit.files.atomic import explaining
+from stemsplit.files.leftovers import is_running, remove_leftovers
 from stemsplit.files.names import MAX_NAME_BYTES, clean_name
 from stemsplit.files.user_dirs import models_folder
 from stemsplit.registry.record import FILE_NAME
@@ -157,7 +158,7 @@ class Registry:
         hidden = self.folder / f".{os.getpid()}-{next(_counter)}.part"
         with explaining(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            self._sweep()
+            remove_leftovers(self.folder, _HIDDEN, is_left=self._is_left)
         _in_use.add(hidden.name)
         try:
             with explaining(self.folder):
@@ -167,14 +168,8 @@ class Registry:
             shutil.rmtree(hidden, ignore_errors=True)
             _in_use.discard(hidden.name)
 
-    def _sweep(self) -> None:
-        """Remove hidden folders that killed runs left."""
-        for leftover in self.folder.iterdir():
-            match = _HIDDEN.fullmatch(leftover.name)
-            if match and leftover.name not in _in_use and self._is_left(int(match[1])):
-                shutil.rmtree(leftover, ignore_errors=True)
-
     @staticmethod
-    def _is_left(pid: int) -> bool:
-        """Tell whether the run of this number is over; in a container the next one may have it again."""
-        return pid == os.getpid() or (os.name != "nt" and not is_running(pid))
+    def _is_left(folder: Path, match: "re.Match[str]") -> bool:
+        """Tell whether the run that made a hidden folder is over; in a container its number may be ours."""
+        pid = int(match[1])
+        return folder.name not in _in_use and (pid == os.getpid() or not is_running(pid))

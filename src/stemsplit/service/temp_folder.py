@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import shutil
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,8 +11,11 @@ from typing import Final
 
 from filelock import FileLock, Timeout
 
+from stemsplit.files.leftovers import remove_leftovers
+
 PREFIX: Final = "stemsplit-serve-"
 
+_NAME: Final = re.compile(re.escape(PREFIX) + ".*")
 _LOCK: Final = "alive"
 _NEW_S: Final = 60.0  # a folder is made before it is locked
 
@@ -20,7 +23,7 @@ _NEW_S: Final = 60.0  # a folder is made before it is locked
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
     """Make a temporary folder that only this user can enter; at the end it goes, with all that is in it."""
-    _remove_leftovers()
+    remove_leftovers(Path(tempfile.gettempdir()), _NAME, is_left=_is_left)
     with (
         tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
         FileLock(Path(name, _LOCK)),
@@ -28,15 +31,16 @@ def private_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _remove_leftovers() -> None:
-    """Remove the folders of services that were killed: nobody holds their lock any more."""
-    for folder in Path(tempfile.gettempdir()).glob(PREFIX + "*"):
-        with contextlib.suppress(OSError, Timeout):
-            lock = folder / _LOCK
-            if _is_old(lock) and _is_own(folder):
-                with FileLock(lock, timeout=0):
-                    pass
-                shutil.rmtree(folder)  # refuses links
+def _is_left(folder: Path, _: "re.Match[str]") -> bool:
+    """Tell whether the service that made a folder was killed: nobody holds its lock any more."""
+    lock = folder / _LOCK
+    if not (_is_old(lock) and _is_own(folder)):
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return True
+    except Timeout:
+        return False
 
 
 def _is_old(file: Path) -> bool:

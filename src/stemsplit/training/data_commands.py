@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stemsplit.errors import StemsplitError
-from stemsplit.models.mask_model import hash_file
+from stemsplit.models.integrity import hash_file
 from stemsplit.training.curation.activity import model_separation
 from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.curation.prepare import prepare as prepare_songs
