@@ -1,8 +1,7 @@
 """External models of every kind: streamed, exact in length, sums of the mixture; contradictions refused."""
 
 import re
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 

@@ -17,7 +17,7 @@ from stemsplit.dsp.blocks import Fifo, regroup
 from stemsplit.dsp.channels import group_channels
 from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
 from stemsplit.models.spec import OVERLAP_S
-from stemsplit.types import ComplexArray, FloatArray
+from stemsplit.types import FloatArray
 from tests.conftest import make_noise
 from tests.support.cli import make_song
 from tests.support.tiny_models import TARGETS, make_spec, write_model
