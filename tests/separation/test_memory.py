@@ -52,7 +52,7 @@ def test_memory_for_ten_minutes_equals_that_for_one(tiny_model: Path, tmp_path: 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["magnitude", "waveform"])
 def test_memory_of_external_models_stops_growing(kind: str, tmp_path: Path) -> None:
-    """1200 s need what 600 s need: chunks are long, and the allocator takes minutes to reach a steady state."""
+    """1200 s need what 600 s need: chunks are long, and the allocator takes minutes to settle."""
     model = WRITERS[kind](tmp_path)
     song = _write_tones(tmp_path / "song.wav", 1200)
     early_mb, peak_mb = _peaks_mb(song, share=0.5, models=[str(model)])

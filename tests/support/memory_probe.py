@@ -18,7 +18,6 @@ import soundfile
 
 import stemsplit
 
-
 N_PAUSES = 5
 PAUSE_S = 1.0
 
