@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stemsplit.jobs.batch import separate_file
     from stemsplit.separation.separator import Separator
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # onnxruntime keeps a device's number and a queue of events for its maker otherwise; no module of the package
 # can load it before this line
