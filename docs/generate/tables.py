@@ -4,6 +4,7 @@
 ``<!-- /NAME -->``; a test holds every page to what this module makes.
 """
 
+import ast
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,12 +12,28 @@ from typing import Any
 
 from typer.main import get_command
 
+import stemsplit
 from benchmarks.report import load, markdown
 from stemsplit.cli.app import DefaultGroup, app
 from stemsplit.jobs.result import ExitStatus
 
 ROOT = Path(__file__).parents[2]
 CARD = ROOT / "models" / "band.md"
+# from the top down
+PACKAGES = (
+    "cli",
+    "service",
+    "jobs",
+    "separation",
+    "registry",
+    "models",
+    "audio",
+    "dsp",
+    "files",
+    "training",
+    *(f"training/{name}" for name in ("release", "evaluation", "curation", "fit", "synthesis")),
+    *(f"training/{name}" for name in ("networks", "examples", "data")),
+)
 QUALITY = ("uSDR", "improvement", "SI-SDR", "baseline", "oracle mask")
 
 EXIT_CODES = {
@@ -155,6 +172,19 @@ def make_overhead() -> str:
     )
 
 
+def make_packages() -> str:
+    """Return the packages from the top down, how many modules each has, and what lives there."""
+    return _table(("package", "modules", "what lives there"), map(_describe_package, PACKAGES))
+
+
+def _describe_package(name: str) -> tuple[str, str, str]:
+    folder = Path(stemsplit.__file__).parent / name
+    modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")))
+    about = str(docstring).partition("\n\n")[0].replace("\n", " ")
+    return f"`{name}`", str(len(modules)), about
+
+
 def _measured(name: str, columns: Sequence[str]) -> str:
     """Return the table of one benchmark and what it was measured on."""
     result = load(name)
@@ -184,6 +214,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "exit codes": make_exit_codes,
         "json": make_json,
     },
+    "docs/architecture.md": {"packages": make_packages},
     "docs/web-page.md": {"serve": make_serve},
     "docs/models.md": {"quality": make_quality},
     "docs/performance.md": {

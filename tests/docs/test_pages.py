@@ -42,7 +42,7 @@ def _anchors(page: str) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    for link in re.findall(r"\]\(([^)\s]+)\)", read(page)):
+    for link in re.findall(r"(?:\]\(|<img src=\")([^)\s\"]+)", read(page)):
         if link.startswith("https://"):
             continue
         target, _, anchor = link.partition("#")
@@ -64,3 +64,10 @@ def test_every_guarantee_names_tests_that_exist() -> None:
     assert len(named) > 10 and all(named)
     for file, function in (pair for row in named for pair in row):
         assert f"def {function}(" in read(file), f"{file}::{function}"
+
+
+def test_every_path_of_the_architecture_exists() -> None:
+    named = re.findall(r"`([\w/.]+(?:\.py|/))`", read("docs/architecture.md"))
+    assert len(named) > 20
+    for path in named:
+        assert (ROOT / path).exists() or (ROOT / "src" / "stemsplit" / path).exists(), path

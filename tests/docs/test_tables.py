@@ -2,10 +2,12 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 
-from docs.generate.tables import CARD, EXIT_CODES, JSON_FIELDS, PAGES, read_figures, split
+import stemsplit
+from docs.generate.tables import CARD, EXIT_CODES, JSON_FIELDS, PACKAGES, PAGES, read_figures, split
 from stemsplit.jobs.result import ExitStatus, FileResult
 from tests.docs.pages import read, read_words
 
@@ -18,6 +20,12 @@ def test_generated_parts_are_up_to_date(page: str, name: str) -> None:
 def test_every_exit_code_and_field_is_described() -> None:
     assert set(EXIT_CODES) == set(ExitStatus)
     assert list(JSON_FIELDS) == [field.name for field in dataclasses.fields(FileResult)]
+
+
+def test_every_package_is_described() -> None:
+    package = Path(stemsplit.__file__).parent
+    folders = {path.parent.relative_to(package).as_posix() for path in package.rglob("*.py")}
+    assert set(PACKAGES) == folders - {"."}
 
 
 def test_expected_figures_are_as_near_to_the_true_ones_as_is_said() -> None:
