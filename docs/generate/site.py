@@ -1,12 +1,13 @@
 """A hook of mkdocs: files of the repository that the pages link to become part of the site.
 
-On disk a page links to ``../models/band.md``, so that the link works in a checkout too. In the site all files lie
-below ``docs``; those from elsewhere are put below ``repository`` there, and links are changed to match.
+On disk a page links to ``../models/band.md``, so that the link works in a checkout too. In the site all files
+lie below ``docs``; those from elsewhere are put below ``repository`` there, and links are changed to match.
 """
 
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -34,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Change links to where the files lie in the site."""
     uri = page.file.src_uri
 

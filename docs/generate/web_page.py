@@ -1,7 +1,7 @@
 """The picture of the web page: ``python -m docs.generate.web_page``.
 
-The page is served, the example song is separated in a browser, and what it shows then is the picture. It needs
-playwright, and chromium on the path.
+The page is served, the example song is separated in a browser, and what it shows then is the picture. It
+needs playwright, and chromium on the path.
 """
 
 import re
