@@ -7,12 +7,12 @@ import typer
 
 from stemsplit.errors import StemsplitError
 from stemsplit.models.integrity import hash_file
-from stemsplit.training.curation.activity import model_separation
+from stemsplit.training.curation.activity import model_separator
 from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.curation.prepare import prepare as prepare_songs
 from stemsplit.training.curation.screening import Screening, minutes_of_music, write_report
 from stemsplit.training.data.dataset import PARTS, PATTERNS, UNSTATED, Dataset, add_songs
-from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.fit.checkpoint import training_sources_of
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
@@ -45,9 +45,9 @@ def screen(
 
     Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
     """
-    separate, name = model_separation(model, threads=threads), hash_file(model)
+    separate, name = model_separator(model, threads=threads), hash_file(model)
     source, songs = WorkFolder(library, work).open_library(), work / "songs"
-    terms = "; ".join(terms for _, terms in training_sources_of(model) - {LIBRARY})
+    terms = "; ".join(terms for _, terms in training_sources_of(model) - {LIBRARY_SOURCE})
     screening = Screening(
         source, songs, work / "traces", separate, model=name, voice_share=voice_share, licence=terms
     )

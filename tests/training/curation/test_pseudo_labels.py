@@ -8,8 +8,13 @@ import pytest
 pytest.importorskip("torch")
 
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.curation.activity import ActivityTrace, trace
-from stemsplit.training.curation.pseudo_labels import SURE_DB, expected_db, find_confident, is_confident
+from stemsplit.training.curation.activity import Activity, measure_activity
+from stemsplit.training.curation.pseudo_labels import (
+    CONFIDENCE_DB,
+    estimates_by_target,
+    expected_db,
+    find_pseudo_labels,
+)
 from stemsplit.training.evaluation.metrics import sdr
 from stemsplit.types import FloatArray
 
@@ -18,7 +23,7 @@ LENGTH_S = 30
 
 
 def make_stems(levels_db: Mapping[str, float]) -> dict[str, FloatArray]:
-    """Noise for each target, ``(2, samples)``; nothing in common."""
+    """Return uncorrelated noise for each target, ``(2, samples)``."""
     rng = np.random.default_rng(1)
     shape = (2, LENGTH_S * SAMPLE_RATE)
     return {
@@ -39,12 +44,12 @@ def products_of(estimates: Mapping[str, FloatArray]) -> FloatArray:
     return np.array([[np.mean(estimates[a] * estimates[b]) for b in TARGETS] for a in TARGETS], np.float32)
 
 
-def heard(estimates: Mapping[str, FloatArray]) -> ActivityTrace:
-    return trace(mixed(estimates), lambda _: estimates)
+def activity_of(estimates: Mapping[str, FloatArray]) -> Activity:
+    return measure_activity(mixed(estimates), lambda _: estimates)
 
 
 def with_bleed(stems: Mapping[str, FloatArray], bleed: float, until_s: float) -> dict[str, FloatArray]:
-    """The stems, each with a share of all others up to a time."""
+    """Return the stems, each with a share of all others up to a time."""
     mixture, stop = mixed(stems), int(until_s * SAMPLE_RATE)
     estimates = {target: stem.copy() for target, stem in stems.items()}
     for estimate in estimates.values():
@@ -52,7 +57,7 @@ def with_bleed(stems: Mapping[str, FloatArray], bleed: float, until_s: float) ->
     return estimates
 
 
-def test_what_is_expected_of_ratio_masks_is_what_they_reach() -> None:
+def test_the_expected_sdr_of_ratio_masks_is_their_sdr() -> None:
     levels_db = {"vocals": -20.0, "drums": -10.0, "bass": -16.0, "other": -4.0}
     stems = make_stems(levels_db)
     mixture, total = mixed(stems), sum(10 ** (level / 10) for level in levels_db.values())
@@ -64,50 +69,56 @@ def test_what_is_expected_of_ratio_masks_is_what_they_reach() -> None:
         assert expected_db(products, wanted) == pytest.approx(reached, abs=0.1)
 
 
-def test_stems_apart_are_expected_to_be_good_and_nothing_to_be_bad() -> None:
+def test_uncorrelated_stems_have_a_high_expected_sdr_and_silence_a_low_one() -> None:
     stems = make_stems({"drums": -10.0, "bass": -10.0})
     assert expected_db(products_of(stems), ("drums",)) > 25
     assert expected_db(products_of(stems), ("vocals",)) == 0
 
 
-def test_a_stem_is_believed_where_it_is_apart_from_the_others() -> None:
+def test_pseudo_labels_are_stems_that_correlate_little_with_the_others() -> None:
     stems = make_stems({"drums": -10.0, "bass": -10.0, "other": -10.0})
-    found = find_confident(heard(with_bleed(stems, 0.8, until_s=15)), FULL)
+    found = find_pseudo_labels(activity_of(with_bleed(stems, 0.8, until_s=15)), FULL)
     assert [each.stem for each in found] == list(FULL)
     for each in found:  # spans of 8 s that begin a little earlier may still pass as a whole
         assert 12 <= each.start / SAMPLE_RATE <= 15 and each.stop == LENGTH_S * SAMPLE_RATE
-    assert find_confident(heard(with_bleed(stems, 0.8, until_s=LENGTH_S)), FULL) == []
+    assert find_pseudo_labels(activity_of(with_bleed(stems, 0.8, until_s=LENGTH_S)), FULL) == []
 
 
-def test_the_sureness_that_is_asked_for_is_the_expected_one() -> None:
+def test_the_confidence_threshold_is_an_expected_sdr() -> None:
     stems = make_stems({"drums": -10.0, "bass": -10.0, "other": -10.0})
     outcomes = set()
     for bleed in (0.05, 0.1, 0.15, 0.2, 0.3):
         estimates = with_bleed(stems, bleed, until_s=LENGTH_S)
-        is_sure = bool(expected_db(products_of(estimates), ("bass",)) >= SURE_DB)
-        assert is_sure == ("bass" in [each.stem for each in find_confident(heard(estimates), FULL)])
-        outcomes.add(is_sure)
+        is_confident = bool(expected_db(products_of(estimates), ("bass",)) >= CONFIDENCE_DB)
+        assert is_confident == (
+            "bass" in [each.stem for each in find_pseudo_labels(activity_of(estimates), FULL)]
+        )
+        outcomes.add(is_confident)
     assert outcomes == {True, False}
 
 
-def test_what_is_too_soft_beside_the_music_is_not_believed() -> None:
+def test_stems_that_are_too_quiet_are_no_pseudo_labels() -> None:
     stems = make_stems({"drums": -30.0, "bass": -26.0, "other": -12.0})
-    assert [each.stem for each in find_confident(heard(stems), FULL)] == ["bass", "other"]
+    assert [each.stem for each in find_pseudo_labels(activity_of(stems), FULL)] == ["bass", "other"]
 
 
-def test_what_a_recording_cannot_hold_belongs_to_its_last_target() -> None:
-    assert is_confident(FULL) == {"drums": ("drums",), "bass": ("bass",), "other": ("vocals", "other")}
+def test_estimates_of_absent_targets_belong_to_the_last_target() -> None:
+    assert estimates_by_target(FULL) == {"drums": ("drums",), "bass": ("bass",), "other": ("vocals", "other")}
     stems = make_stems({"drums": -10.0, "bass": -10.0, "other": -10.0})
-    taken_for_voice = stems | {"vocals": 0.5 * stems["other"], "other": 0.5 * stems["other"]}
-    # by itself each half has as much in common with the other half as with itself
-    assert expected_db(products_of(taken_for_voice), ("other",)) < SURE_DB
-    assert [each.stem for each in find_confident(heard(taken_for_voice), FULL)] == list(FULL)
+    misjudged = stems | {"vocals": 0.5 * stems["other"], "other": 0.5 * stems["other"]}
+    # each half correlates with the other half as much as with itself
+    assert expected_db(products_of(misjudged), ("other",)) < CONFIDENCE_DB
+    assert [each.stem for each in find_pseudo_labels(activity_of(misjudged), FULL)] == list(FULL)
 
 
-def test_a_recording_of_one_target_or_shorter_than_a_span_gives_nothing() -> None:
+def test_recordings_of_one_target_or_shorter_than_a_span_have_no_pseudo_labels() -> None:
     stems = make_stems({"other": -10.0, "drums": -10.0})
-    assert find_confident(heard(stems), ("other",)) == find_confident(heard(stems), ()) == []
     assert (
-        find_confident(heard({target: stem[:, : 7 * SAMPLE_RATE] for target, stem in stems.items()}), FULL)
+        find_pseudo_labels(activity_of(stems), ("other",)) == find_pseudo_labels(activity_of(stems), ()) == []
+    )
+    assert (
+        find_pseudo_labels(
+            activity_of({target: stem[:, : 7 * SAMPLE_RATE] for target, stem in stems.items()}), FULL
+        )
         == []
     )

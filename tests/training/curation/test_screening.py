@@ -1,4 +1,4 @@
-"""Passages and voices in unseparated music, heard by a made-up model in made-up songs."""
+"""Screening: passages and vocals in synthetic songs, found by a fake model."""
 
 import csv
 import os
@@ -15,8 +15,8 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.curation.activity import STEP_S, ActivityTrace, trace
-from stemsplit.training.curation.passages import Passage, VoiceReport, find_passages, share_heard
+from stemsplit.training.curation.activity import STEP_S, Activity, measure_activity
+from stemsplit.training.curation.passages import Passage, VoiceActivity, active_share, find_passages
 from stemsplit.training.curation.screening import Finding, Screening, minutes_of_music, write_report
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.recordings import collect_recordings
@@ -24,12 +24,12 @@ from stemsplit.training.data.songs import TrainingSong, load_songs
 from stemsplit.types import FloatArray
 
 LENGTH_S = 30
-# Where each target pauses, in seconds: no drums from 4 to 12, neither drums nor bass from 14 to 22.
+# Pauses in seconds: no drums from 4 to 12, neither drums nor bass from 14 to 22.
 PAUSES = {"drums": ((4, 12), (14, 22)), "bass": ((14, 22),)}
 
 
 def make_parts(*, voice: float = 0.0) -> dict[str, FloatArray]:
-    """Targets ``(2, samples)`` of a song: hi-hats, a deep tone, a chord, and a voice at some level."""
+    """Return targets ``(2, samples)`` of a song: hi-hats, a low tone, a chord, a voice at some level."""
     time = np.arange(LENGTH_S * SAMPLE_RATE) / SAMPLE_RATE
     noise = np.random.default_rng(0).normal(0, 0.3, time.size)
     sounds = {
@@ -53,7 +53,7 @@ def similarity(one: FloatArray, other: FloatArray) -> float:
 
 
 class FakeModel:
-    """Knows the parts of some songs, up to a gain; `bleed` of the mixture comes along."""
+    """Returns the known parts of some songs, with `bleed` of the mixture added."""
 
     def __init__(self, *parts: Mapping[str, FloatArray], bleed: float = 0.01) -> None:
         self.parts, self.bleed, self.n_calls = parts, bleed, 0
@@ -67,7 +67,7 @@ class FakeModel:
 def make_library(
     folder: Path, backings: Mapping[str, tuple[FloatArray, str, str]], **changes: str
 ) -> Library:
-    """A library of backing: (waveform, what it contains, split) by name."""
+    """Write a library of backing: (waveform, what it contains, split) by name."""
     rows = []
     (folder / "library").mkdir()
     for name, (waveform, contains, split) in backings.items():
@@ -91,83 +91,83 @@ def parts() -> dict[str, FloatArray]:
 
 
 @pytest.fixture(scope="module")
-def heard(parts: dict[str, FloatArray]) -> ActivityTrace:
-    return trace(mixed(parts), FakeModel(parts))
+def activity(parts: dict[str, FloatArray]) -> Activity:
+    return measure_activity(mixed(parts), FakeModel(parts))
 
 
 def seconds(passages: list[Passage]) -> list[tuple[float, float, str]]:
     return [(p.start / SAMPLE_RATE, p.stop / SAMPLE_RATE, p.stem) for p in passages]
 
 
-def test_passages_are_the_known_pauses(heard: ActivityTrace) -> None:
-    found = seconds(find_passages(heard, ("drums", "bass", "other")))
+def test_passages_are_the_known_pauses(activity: Activity) -> None:
+    found = seconds(find_passages(activity, ("drums", "bass", "other")))
     assert found == [(4, 12, "bass+other"), (14, 22, "other")]
-    assert seconds(find_passages(heard, ("bass", "other"))) == [(14, 22, "other")]
-    assert seconds(find_passages(heard, ("drums", "other"))) == [(4, 12, "other"), (14, 22, "other")]
-    assert find_passages(heard, ("other",)) == []
-    assert find_passages(heard, ("drums", "bass", "other"), shortest_s=9) == []
+    assert seconds(find_passages(activity, ("bass", "other"))) == [(14, 22, "other")]
+    assert seconds(find_passages(activity, ("drums", "other"))) == [(4, 12, "other"), (14, 22, "other")]
+    assert find_passages(activity, ("other",)) == []
+    assert find_passages(activity, ("drums", "bass", "other"), shortest_s=9) == []
 
 
-def test_both_witnesses_must_agree(parts: dict[str, FloatArray]) -> None:
+def test_both_detectors_must_agree(parts: dict[str, FloatArray]) -> None:
     held = ("drums", "bass", "other")
-    # a model that hears drums and bass everywhere, and one that hears them nowhere
-    assert find_passages(trace(mixed(parts), FakeModel(parts, bleed=0.3)), held) == []
-    deaf = {target: part if target == "other" else 0 * part for target, part in parts.items()}
-    assert seconds(find_passages(trace(mixed(parts), FakeModel(deaf)), held)) == [
+    # a model that finds drums and bass everywhere, and one that finds them nowhere
+    assert find_passages(measure_activity(mixed(parts), FakeModel(parts, bleed=0.3)), held) == []
+    without = {target: part if target == "other" else 0 * part for target, part in parts.items()}
+    assert seconds(find_passages(measure_activity(mixed(parts), FakeModel(without)), held)) == [
         (4, 12, "bass+other"),
         (14, 22, "other"),
     ]
 
 
-def test_a_trace_of_an_earlier_version_is_none(tmp_path: Path) -> None:
+def test_activity_of_an_earlier_version_is_none(tmp_path: Path) -> None:
     np.savez(tmp_path / "old.npz", mixture_db=np.zeros(3), estimates_db=np.zeros((4, 3)))
-    assert ActivityTrace.load(tmp_path / "old.npz") is None
+    assert Activity.load(tmp_path / "old.npz") is None
 
 
-def test_a_pause_of_everything_is_no_passage(parts: dict[str, FloatArray]) -> None:
+def test_a_pause_of_everything_is_not_a_passage(parts: dict[str, FloatArray]) -> None:
     silenced = {target: part.copy() for target, part in parts.items()}
     for part in silenced.values():
         part[:, 13 * SAMPLE_RATE : 23 * SAMPLE_RATE] = 0
-    found = find_passages(trace(mixed(silenced), FakeModel(silenced)), ("drums", "bass", "other"))
+    found = find_passages(measure_activity(mixed(silenced), FakeModel(silenced)), ("drums", "bass", "other"))
     assert seconds(found) == [(4, 12, "bass+other")]
 
 
-def test_levels_of_a_trace_are_decibels_of_full_scale(heard: ActivityTrace) -> None:
-    assert len(heard.mixture_db) == LENGTH_S / STEP_S
-    assert heard.low_db[20] == pytest.approx(10 * np.log10(0.2**2 / 2), abs=0.1)  # the deep tone alone
-    assert heard.estimates_db[2, 20] == pytest.approx(10 * np.log10(0.2**2 / 2), abs=0.2)
-    assert heard.onset_db[2] > 10 and heard.onset_db[20] < 1
+def test_levels_are_relative_to_full_scale(activity: Activity) -> None:
+    assert len(activity.mixture_db) == LENGTH_S / STEP_S
+    assert activity.low_db[20] == pytest.approx(10 * np.log10(0.2**2 / 2), abs=0.1)  # the low tone alone
+    assert activity.estimates_db[2, 20] == pytest.approx(10 * np.log10(0.2**2 / 2), abs=0.2)
+    assert activity.onset_db[2] > 10 and activity.onset_db[20] < 1
 
 
-def test_a_trace_comes_back_as_it_was_saved(heard: ActivityTrace, tmp_path: Path) -> None:
-    heard.save(tmp_path / "new" / "trace.npz")
-    loaded = ActivityTrace.load(tmp_path / "new" / "trace.npz")
+def test_activity_is_read_as_it_was_saved(activity: Activity, tmp_path: Path) -> None:
+    activity.save(tmp_path / "new" / "activity.npz")
+    loaded = Activity.load(tmp_path / "new" / "activity.npz")
     assert all(
-        np.array_equal(getattr(heard, field.name), getattr(loaded, field.name))
-        for field in fields(ActivityTrace)
+        np.array_equal(getattr(activity, field.name), getattr(loaded, field.name))
+        for field in fields(Activity)
     )
 
 
-def test_a_voice_is_measured_where_music_sounds(heard: ActivityTrace) -> None:
-    assert VoiceReport.of(heard).share == 0 and VoiceReport.of(heard).level_db < -30
+def test_voice_activity_excludes_pauses(activity: Activity) -> None:
+    assert VoiceActivity.of(activity).share == 0 and VoiceActivity.of(activity).level_db < -30
     sung = make_parts(voice=0.3)
-    report = VoiceReport.of(trace(mixed(sung), FakeModel(sung)))
+    report = VoiceActivity.of(measure_activity(mixed(sung), FakeModel(sung)))
     assert report.share == 1 and -8 < report.level_db < 0
 
 
-def test_drums_and_bass_are_heard_where_both_witnesses_do(
-    parts: dict[str, FloatArray], heard: ActivityTrace
+def test_drums_and_bass_are_active_where_both_detectors_agree(
+    parts: dict[str, FloatArray], activity: Activity
 ) -> None:
-    told = dict.fromkeys(TARGETS, parts["other"])  # a chord that a model takes for everything
-    chord = trace(parts["other"], FakeModel(told, bleed=1))
-    assert share_heard(chord, "drums") == share_heard(chord, "bass") == 0
-    assert share_heard(heard, "drums") == pytest.approx(1 - 16 / LENGTH_S, abs=0.05)
-    assert share_heard(heard, "bass") == pytest.approx(1 - 8 / LENGTH_S, abs=0.05)
+    misjudged = dict.fromkeys(TARGETS, parts["other"])  # a model that takes a chord for every target
+    chord = measure_activity(parts["other"], FakeModel(misjudged, bleed=1))
+    assert active_share(chord, "drums") == active_share(chord, "bass") == 0
+    assert active_share(activity, "drums") == pytest.approx(1 - 16 / LENGTH_S, abs=0.05)
+    assert active_share(activity, "bass") == pytest.approx(1 - 8 / LENGTH_S, abs=0.05)
 
 
 @dataclass(frozen=True)
 class Screened:
-    """A screening that has run: its findings, its model, its folder."""
+    """A finished screening with its findings, model and folder."""
 
     screening: Screening
     findings: list[Finding]
@@ -221,7 +221,7 @@ def test_verdicts_decide_what_stays_in_training(screened: Screened) -> None:
     }
 
 
-def test_a_phrase_of_one_instrument_is_believed(parts: dict[str, FloatArray], tmp_path: Path) -> None:
+def test_phrases_of_one_instrument_are_kept(parts: dict[str, FloatArray], tmp_path: Path) -> None:
     phrase = {"category": "other", "kind": "phrase"}
     library = make_library(tmp_path, {"cello": (mixed(parts), "other", "train")}, **phrase)
     model = FakeModel(parts)
@@ -239,12 +239,12 @@ def test_a_passage_is_the_music_of_its_source(screened: Screened) -> None:
     assert np.abs(found - expected).max() < 1e-3
 
 
-def test_a_separated_stem_is_the_estimate_and_what_was_taken_for_a_voice_is_other(
+def test_separated_stems_are_estimates_and_vocals_are_added_to_other(
     parts: dict[str, FloatArray], tmp_path: Path
 ) -> None:
-    taken_for_voice = dict(parts) | {"vocals": 0.5 * parts["other"], "other": 0.5 * parts["other"]}
+    misjudged = dict(parts) | {"vocals": 0.5 * parts["other"], "other": 0.5 * parts["other"]}
     library = make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
-    model = FakeModel(taken_for_voice, bleed=0.0)
+    model = FakeModel(misjudged, bleed=0.0)
     screening = Screening(
         library, tmp_path / "songs", tmp_path / "traces", model, model="deaf", voice_share=1
     )
@@ -257,7 +257,7 @@ def test_a_separated_stem_is_the_estimate_and_what_was_taken_for_a_voice_is_othe
         assert similarity(song.read(stem, 0, song.n_samples), expected) > 0.99999
 
 
-def test_report_and_summary_say_what_was_found(screened: Screened, tmp_path: Path) -> None:
+def test_report_and_summary_list_the_findings(screened: Screened, tmp_path: Path) -> None:
     write_report(screened.findings, tmp_path / "screen.csv")
     with (tmp_path / "screen.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -274,7 +274,7 @@ def test_report_and_summary_say_what_was_found(screened: Screened, tmp_path: Pat
     assert "train screened drums+bass+other: 0.5 min" in minutes
 
 
-def test_a_second_run_hears_nothing_again_and_another_model_undoes_the_first(screened: Screened) -> None:
+def test_a_second_run_measures_nothing_and_another_model_replaces_the_results(screened: Screened) -> None:
     songs = screened.folder / "songs"
     assert screened.model.n_calls == 7  # two of them to be separated
     files = {path: path.stat().st_mtime_ns for path in songs.iterdir()}
@@ -292,8 +292,8 @@ def test_a_second_run_hears_nothing_again_and_another_model_undoes_the_first(scr
     assert len(found) == 5 and {song.kind for song in found} == {"backing"}
 
 
-def test_what_prepare_has_not_checked_is_not_screened(parts: dict[str, FloatArray], tmp_path: Path) -> None:
-    """Songs have running numbers: after a change of the index a name may be another recording's."""
+def test_outdated_songs_are_not_screened(parts: dict[str, FloatArray], tmp_path: Path) -> None:
+    """Songs have running numbers: after a change of the index a name may belong to another recording."""
     full, model = "drums;bass;other", FakeModel(parts)
     make_library(tmp_path, {"first": (mixed(parts), full, "train"), "second": (mixed(parts), full, "train")})
     index, songs = tmp_path / "library" / "index.csv", tmp_path / "songs"
@@ -307,14 +307,14 @@ def test_what_prepare_has_not_checked_is_not_screened(parts: dict[str, FloatArra
     assert [finding.item for finding in screening.run(lambda _: None)] == ["second"]
 
 
-def test_a_song_that_was_stored_anew_is_heard_anew(parts: dict[str, FloatArray], tmp_path: Path) -> None:
+def test_a_song_that_was_stored_again_is_measured_again(parts: dict[str, FloatArray], tmp_path: Path) -> None:
     library = make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
     model, songs = FakeModel(parts), tmp_path / "songs"
     screening = Screening(library, songs, tmp_path / "traces", model, model="deaf", voice_share=0.2)
     screening.run(lambda _: None)
-    (trace_file,) = (tmp_path / "traces" / "deaf").iterdir()
+    (activity_file,) = (tmp_path / "traces" / "deaf").iterdir()
     n_calls = model.n_calls
-    later = trace_file.stat().st_mtime + 10
+    later = activity_file.stat().st_mtime + 10
     os.utime(songs / "backing-train-000.npy", (later, later))
     screening.run(lambda _: None)
     assert model.n_calls == n_calls + 1

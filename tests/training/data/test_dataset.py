@@ -1,4 +1,4 @@
-"""Data sets of one's own: which files become which stems, and models of targets that nobody else has."""
+"""Data sets of one's own: which files become which stems, and models of other targets."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ from stemsplit.training.__main__ import app, main
 from stemsplit.training.data import dataset
 from stemsplit.training.data.dataset import Dataset, add_songs
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.data.songs import LIBRARY, find_songs, load_songs, save_song
+from stemsplit.training.data.songs import LIBRARY_SOURCE, find_songs, load_songs, save_song
 from stemsplit.training.evaluation.scores import load_scores
 from stemsplit.training.fit.checkpoint import training_sources_of
 from stemsplit.training.release.export import ModelFacts
@@ -46,7 +46,7 @@ def stored(folder: Path, name: str) -> dict[str, FloatArray]:
 
 
 def add(made: Dataset, folder: Path) -> list[str]:
-    """Add songs; returns what went wrong."""
+    """Add songs and return the reports of failures."""
     said: list[str] = []
     n_failed = add_songs(made, folder, said.append)
     failures = [line.removeprefix("failed: ") for line in said if line.startswith("failed: ")]
@@ -71,7 +71,7 @@ def test_a_folder_with_a_file_for_each_stem_is_a_song(tmp_path: Path) -> None:
         assert np.abs(waveform - stems[target]).max() < 2 / 32768
 
 
-def test_files_of_one_stem_are_added_up_and_brought_to_one_rate_and_two_channels(tmp_path: Path) -> None:
+def test_files_of_one_stem_are_summed_and_converted_to_one_rate_and_two_channels(tmp_path: Path) -> None:
     first, second = 0.3 * tones(44_100, 1), 0.3 * tones(20_000, seed=1)
     write(tmp_path / "piece" / "AuSep_1_vn_01.wav", first)
     write(tmp_path / "piece" / "AuSep_2_vn_01.wav", second)
@@ -87,7 +87,7 @@ def test_files_of_one_stem_are_added_up_and_brought_to_one_rate_and_two_channels
     assert spectrum.argmax() == 220  # as many hertz as before
 
 
-def test_where_all_files_are_of_one_stem_each_is_a_song(tmp_path: Path) -> None:
+def test_files_of_a_folder_with_one_stem_are_songs(tmp_path: Path) -> None:
     house = tmp_path / "loops" / "house"
     for number in range(3):
         write(house / f"loop {number}.wav", 0.1 * tones(10_000 + number))
@@ -96,7 +96,7 @@ def test_where_all_files_are_of_one_stem_each_is_a_song(tmp_path: Path) -> None:
     assert [song.path.stem for song in songs] == [f"added-loops-train-house-loop {n}" for n in range(3)]
     assert [song.n_samples for song in songs] == [10_000, 10_001, 10_002]
     shutil.copy(house / "loop 1.wav", house / "LOOP 1.aiff")
-    with pytest.raises(StemsplitError, match="would be added up; keep one"):
+    with pytest.raises(StemsplitError, match="would be summed; keep only one"):
         Dataset(tmp_path / "loops", "loops", patterns={"drums": ("loop*",)}).songs()
 
 
@@ -133,10 +133,10 @@ def test_stem_files_are_songs(tmp_path: Path) -> None:
         assert np.abs(waveform[:, : part.shape[1]] - part).max() < 4 / 32768
     for named in (("a", "b", "c"), ("a", "b", "c", "d", "e")):
         (failure,) = add(Dataset(tmp_path, "other5", parts=named), tmp_path / "songs")
-        assert f"has 5 audio streams, not {len(named) + 1}: --parts says" in failure
+        assert f"has 5 audio streams, not {len(named) + 1}: --parts names" in failure
 
 
-def test_a_song_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
+def test_a_song_that_cannot_be_read_does_not_stop_the_others(tmp_path: Path) -> None:
     for title in ("a", "b", "c"):
         write(tmp_path / "set" / title / "drums.wav", 0.1 * tones())
     whole = (tmp_path / "set" / "b" / "drums.wav").read_bytes()
@@ -152,7 +152,7 @@ def test_a_song_that_cannot_be_read_stops_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("n_channels", "length_s", "message"), [(3, 1, "3 channels"), (1, 12, "minutes")])
-def test_what_is_no_stem_is_said(
+def test_unusable_stems_are_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_channels: int, length_s: int, message: str
 ) -> None:
     monkeypatch.setattr(dataset, "LONGEST_S", 11)
@@ -161,20 +161,20 @@ def test_what_is_no_stem_is_said(
     assert message in failure and not find_songs(tmp_path / "songs")
 
 
-def test_without_pyav_a_stem_file_says_what_is_missing(
+def test_a_stem_file_without_pyav_is_an_error_with_the_fix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dataset, "has_pyav", lambda: False)
     with pytest.raises(AudioError, match="pip install"):
-        dataset.StemSources(tmp_path / "a.stem.mp4", 1).read()
+        dataset.StemFile(tmp_path / "a.stem.mp4", 1).read()
 
 
-def test_what_is_trained_on_judges_nothing(tmp_path: Path) -> None:
+def test_training_songs_cannot_validate(tmp_path: Path) -> None:
     for stem in ("drums", "bass"):
         write(tmp_path / "set" / "test" / "a" / f"{stem}.wav", 0.1 * tones())
     add(Dataset(tmp_path / "set", "mine"), tmp_path / "songs")
     for name in ("mine", "yours"):  # under another title, and under another name
-        with pytest.raises(StemsplitError, match="for train in mine: what is trained on judges nothing"):
+        with pytest.raises(StemsplitError, match="train split of mine: songs cannot be used for both"):
             add(Dataset(tmp_path / "set" / "test", name, split="valid"), tmp_path / "songs")
     with pytest.raises(StemsplitError, match=r"'not stated', not 'CC0-1\.0'"):
         add(Dataset(tmp_path / "set", "mine", licence="CC0-1.0"), tmp_path / "songs")
@@ -183,13 +183,15 @@ def test_what_is_trained_on_judges_nothing(tmp_path: Path) -> None:
         add(other, tmp_path / "songs")
 
 
-def test_what_can_judge_nothing_is_said(tmp_path: Path) -> None:
+def test_songs_that_cannot_validate_are_reported(tmp_path: Path) -> None:
     write(tmp_path / "set" / "drums.wav", 0.1 * tones())
     (failure,) = add(Dataset(tmp_path / "set", "mine", split="valid"), tmp_path / "songs")
-    assert "has one stem, so it can judge nothing" in failure and not find_songs(tmp_path / "songs")
+    assert "has only one stem and cannot be used for validation" in failure and not find_songs(
+        tmp_path / "songs"
+    )
 
 
-def test_every_folder_is_looked_into_once(tmp_path: Path) -> None:
+def test_every_folder_is_searched_once(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere" / "deep" / "drums.wav", 0.1 * tones())
     (tmp_path / "set" / ".Trash").mkdir(parents=True)
     shutil.copy(tmp_path / "elsewhere" / "deep" / "drums.wav", tmp_path / "set" / ".Trash")
@@ -213,23 +215,23 @@ def test_long_names_are_shortened_and_kept_apart(tmp_path: Path) -> None:
         ({"name": "Album"}, "cannot be called"),
         ({"name": "my-set"}, "cannot be called"),
         ({"split": "test"}, "train or valid"),
-        ({"patterns": {"Drums": ("*",)}}, "names no stem"),
-        ({"parts": ("drums", "drums")}, "comes twice"),
+        ({"patterns": {"Drums": ("*",)}}, "is not a stem"),
+        ({"parts": ("drums", "drums")}, "occurs twice"),
     ],
 )
-def test_names_that_are_none_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+def test_invalid_names_are_errors(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(StemsplitError, match=message):
         Dataset(**{"folder": tmp_path, "name": "mine"} | changes)
 
 
-def test_folders_that_are_no_data_set_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StemsplitError, match="is no folder"):
+def test_folders_without_songs_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(StemsplitError, match="is not a folder"):
         Dataset(tmp_path / "gone", "mine").songs()
-    with pytest.raises(StemsplitError, match=r"holds no songs.*--stem TARGET=PATTERN"):
+    with pytest.raises(StemsplitError, match=r"contains no songs.*--stem TARGET=PATTERN"):
         Dataset(tmp_path, "mine").songs()
     write(tmp_path / "a" / "b" / "drums.wav", tones())
     write(tmp_path / "A-b" / "drums.wav", tones())
-    with pytest.raises(StemsplitError, match="two songs that would be called"):
+    with pytest.raises(StemsplitError, match=r"two songs of .* would be called"):
         Dataset(tmp_path, "mine").songs()
     shutil.rmtree(tmp_path / "A-b")
     twice = {"drums": ("drums*",), "bass": ("*.wav",)}
@@ -249,10 +251,10 @@ def test_preparing_the_library_again_leaves_added_songs(tmp_path: Path) -> None:
     assert [song.dataset for song in load_songs(tmp_path / "songs")] == ["mine"]
 
 
-def test_weights_say_what_they_heard() -> None:
-    opened = ModelFacts.of("m", TARGETS, heard=[LIBRARY])
+def test_weights_name_their_training_sources() -> None:
+    opened = ModelFacts.of("m", TARGETS, heard=[LIBRARY_SOURCE])
     assert (opened.licence, opened.training_data_licence) == ("MIT", OPEN_DATA)
-    heard = [("musdb", "CC BY-NC-SA 4.0"), LIBRARY, ("library", "all rights reserved")]
+    heard = [("musdb", "CC BY-NC-SA 4.0"), LIBRARY_SOURCE, ("library", "all rights reserved")]
     with pytest.raises(SettingsError, match=r"musdb: CC BY-NC-SA 4\.0.*say with --licence"):
         ModelFacts.of("m", TARGETS, heard=heard)
     closed = ModelFacts.of("m", TARGETS, heard=heard, licence="CC-BY-NC-SA-4.0")
@@ -261,22 +263,22 @@ def test_weights_say_what_they_heard() -> None:
     assert closed.training_data_licence == expected
 
 
-def test_a_model_that_is_not_open_leaves_its_terms_with_what_it_gave(tmp_path: Path) -> None:
+def test_songs_separated_by_a_closed_model_keep_its_licence(tmp_path: Path) -> None:
     spec = make_spec(training_data_licence=OPEN_DATA)
-    assert training_sources_of(write_model(tmp_path / "open.onnx", spec)) == {LIBRARY}
+    assert training_sources_of(write_model(tmp_path / "open.onnx", spec)) == {LIBRARY_SOURCE}
     spec = replace(spec, licence="CC-BY-NC-4.0")
     closed = training_sources_of(write_model(tmp_path / "closed.onnx", spec))
     assert closed == {("model tiny", f"CC-BY-NC-4.0; trained on {OPEN_DATA}")}
-    take = RenderedStem(np.full((2, 4000), 0.5, np.float32))
+    stem = RenderedStem(np.full((2, 4000), 0.5, np.float32))
     for name, licence in (("a", ""), ("b", "CC-BY-NC-4.0")):
-        save_song(tmp_path, name, {"bass": take}, split="train", kind="separated", licence=licence)
+        save_song(tmp_path, name, {"bass": stem}, split="train", kind="separated", licence=licence)
     first, second = find_songs(tmp_path)
-    assert first.source == LIBRARY and second.source == ("separated by another model", "CC-BY-NC-4.0")
+    assert first.source == LIBRARY_SOURCE and second.source == ("separated by another model", "CC-BY-NC-4.0")
 
 
 @pytest.fixture(scope="module")
 def trio(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A work folder with a data set of three instruments at pitches of their own, and a song of the band."""
+    """A work folder with a data set of three instruments at separate pitches, and a song of the band."""
     work = tmp_path_factory.mktemp("trio")
     time_s = np.arange(5 * 44_100) / 44_100
     for piece in range(3):
@@ -344,20 +346,20 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
     assert "| urmp | CC BY 4.0 | 2 | 2 | 0.2 |" in card and "SCOTTPOID" not in card
     assert "--remix coherent=0.5 --remix silence=0.3" in card
     assert "add SONGS --work WORK --name urmp --licence 'CC BY 4.0' --stem 'violin=PATTERN'" in card
-    assert "export RUN models/trio.onnx --licence 'CC-BY-4.0'\n" in card and "LIBRARY" not in card
+    assert "export RUN models/trio.onnx --licence 'CC-BY-4.0'\n" in card and "LIBRARY_SOURCE" not in card
     assert "30%" not in card.partition("By chance")[0] and "vocals" not in card
     assert "an equal share of the mixture for each target" in " ".join(card.split())
     assert "dense rock" not in card
 
 
-def test_what_was_heard_is_kept_over_starts_and_resumptions(trio: Path, tmp_path: Path) -> None:
+def test_training_sources_survive_initialisation_and_resumption(trio: Path, tmp_path: Path) -> None:
     small = ("--option", "n_features=8", "--option", "n_layers=1", "--threads", "1")
     run("fit", tmp_path / "first", "--work", trio, *small, "--minutes", "0.01")
-    assert training_sources_of(tmp_path / "first" / "checkpoint.pt") == {LIBRARY}
+    assert training_sources_of(tmp_path / "first" / "checkpoint.pt") == {LIBRARY_SOURCE}
     initial = ("--init", tmp_path / "first" / "checkpoint.pt", "--targets", ",".join(TRIO))
     run("fit", tmp_path / "second", "--work", trio, *small, *initial, "--minutes", "0.01")
     heard = training_sources_of(tmp_path / "second" / "checkpoint.pt")
-    assert heard == {LIBRARY, ("urmp", "CC BY 4.0")}
+    assert heard == {LIBRARY_SOURCE, ("urmp", "CC BY 4.0")}
     other = tmp_path / "other"
     shutil.copytree(trio / "songs", other / "songs")
     for path in (other / "songs").glob("added-*.json"):
@@ -390,5 +392,5 @@ def test_mistakes_are_one_line(
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as error:
         patch.setattr("sys.argv", ["training", *command])
         main()
-    said = capsys.readouterr().err
-    assert error.value.code == 1 and message in said and said.count("\n") == 1
+    message_line = capsys.readouterr().err
+    assert error.value.code == 1 and message in message_line and message_line.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The library and its recordings: what may be trained on, and what is stored of it."""
+"""The library and its recordings: which items may be used for training, and what is stored of them."""
 
 import csv
 import json
@@ -18,7 +18,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.curation.prepare import WorkFolder, prepare
 from stemsplit.training.data.library import HELD_OUT_SOURCES, Item, Library, is_held_out
-from stemsplit.training.data.recordings import collect_recordings, recordings
+from stemsplit.training.data.recordings import collect_recordings, list_recordings
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import amend_song, load_songs, save_song
 from stemsplit.training.synthesis import band
@@ -70,7 +70,7 @@ def write_index(folder: Path, rows: Sequence[dict[str, str]]) -> None:
 
 
 def changed(library: Library, changes: dict[str, dict[str, str]]) -> Library:
-    """The library after columns of some items, by name, were changed in its index."""
+    """Return the library after changes of its index: columns by the name of the item."""
     write_index(library.folder, [row | changes.get(row["name"], {}) for row in make_rows()])
     return Library(library.folder, library.cache)
 
@@ -101,26 +101,24 @@ def assert_splits_are_apart(library: Library, folder: Path) -> None:
         assert any(similar) == (song.split == "valid"), song.path
 
 
-def test_no_maker_of_training_stems_reads_held_out_audio(library: Library) -> None:
-    """The index says it: no item of training shares audio with one that is held out."""
+def test_training_items_share_no_audio_with_held_out_ones(library: Library) -> None:
+    """No training item of the index shares audio with a held-out item."""
     train, valid = library.select(split="train"), library.select(split="valid")
-    for name, recording in recordings(library).items():
+    for name, recording in list_recordings(library).items():
         assert {is_held_out(item) for _, item in recording.parts} == {recording.split == "valid"}, name
     assert not [(a.name, b.name) for a in train for b in valid if shares_audio(a, b)]
 
 
-def test_the_band_of_training_is_given_nothing_held_out(
-    library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_training_band_uses_no_held_out_items(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Item] = []
 
-    def maker(_: Library, items: Sequence[Item], *rooms: object) -> None:
+    def collect_items(_: Library, items: Sequence[Item], *rooms: object) -> None:
         given.extend(items)
 
     monkeypatch.setattr(band, "check_soundfont", lambda _: None)
     monkeypatch.setattr(band, "pattern_names", lambda *_, **__: [])
     for name in ("DrumRenderer", "BassRenderer", "OtherRenderer", "VocalRenderer"):
-        monkeypatch.setattr(band, name, maker)
+        monkeypatch.setattr(band, name, collect_items)
     band.Band(library, split="train", seed=0)
     assert {item.name for item in given} == {"piano", *(f"one-{target}" for target in TARGETS)}
 
@@ -135,23 +133,23 @@ def test_recordings_are_collected_once(library: Library, tmp_path: Path) -> None
     assert collect(library, tmp_path / "songs") == 0
 
 
-def test_what_is_held_out_now_leaves_the_songs_for_training(library: Library, tmp_path: Path) -> None:
-    """Recordings have running numbers: without the first of them each name is another's."""
+def test_newly_held_out_items_are_removed_from_training_songs(library: Library, tmp_path: Path) -> None:
+    """Recordings have running numbers: without the first one, each name belongs to another recording."""
     folder, said = tmp_path / "songs", list[str]()
     collect(library, folder)
     later = changed(library, {"tune": {"split": "valid"}, "one-bass": {"licence": "CC-BY-SA-4.0"}})
-    # the tune, and pad, solo and Hustle under numbers that were others'; a song that is held out in part
+    # the tune; pad, solo and Hustle under other numbers; a song that is partly held out
     assert collect_recordings(later, folder, said.append) == 5
     assert_splits_are_apart(later, folder)
     assert {song.path.stem: song.origin for song in load_songs(folder)} == {
-        name: recording.origin for name, recording in recordings(later).items()
+        name: recording.origin for name, recording in list_recordings(later).items()
     }
     assert any(line.startswith("removed backing-train-002, ") for line in said)
     assert collect(later, folder) == 0
 
 
 @pytest.mark.parametrize("kind", ["passage", "separated"])
-def test_excerpts_leave_with_their_recording(library: Library, tmp_path: Path, kind: str) -> None:
+def test_excerpts_are_removed_with_their_recording(library: Library, tmp_path: Path, kind: str) -> None:
     folder = tmp_path / "songs"
     collect(library, folder)
     silence = {"other": RenderedStem(np.zeros((2, 4000), np.float32))}
@@ -167,14 +165,14 @@ def test_excerpts_leave_with_their_recording(library: Library, tmp_path: Path, k
     ]
 
 
-def test_what_was_screened_stays_screened(library: Library, tmp_path: Path) -> None:
+def test_screened_songs_stay_screened(library: Library, tmp_path: Path) -> None:
     collect(library, tmp_path / "songs")
     amend_song(load_songs(tmp_path / "songs")[0], kind="screened")
     assert collect(library, tmp_path / "songs") == 0
     assert load_songs(tmp_path / "songs")[0].kind == "screened"
 
 
-def test_songs_of_an_earlier_version_are_kept_where_they_fit(library: Library, tmp_path: Path) -> None:
+def test_matching_songs_of_an_earlier_version_are_kept(library: Library, tmp_path: Path) -> None:
     folder = tmp_path / "songs"
     collect(library, folder)
     for path in folder.glob("*.json"):
@@ -187,7 +185,7 @@ def test_songs_of_an_earlier_version_are_kept_where_they_fit(library: Library, t
     stored = {path.name for path in folder.glob("*.npy") if path.stat().st_mtime_ns != arrays[path.name]}
     assert stored == {"backing-train-002.npy"}
     assert {song.path.stem: song.origin for song in load_songs(folder)} == {
-        name: recording.origin for name, recording in recordings(later).items()
+        name: recording.origin for name, recording in list_recordings(later).items()
     }
 
 
@@ -212,7 +210,7 @@ def test_excerpts_of_one_name_are_songs_of_their_own(tmp_path: Path) -> None:
         )
     ]
     write_index(tmp_path, sung)
-    found = recordings(Library(tmp_path, tmp_path / "cache"))
+    found = list_recordings(Library(tmp_path, tmp_path / "cache"))
     assert {name: recording.origin[0][2] for name, recording in found.items()} == {
         "singing-one": 0,
         "singing-two": 7,
@@ -222,7 +220,7 @@ def test_excerpts_of_one_name_are_songs_of_their_own(tmp_path: Path) -> None:
     }
 
 
-def test_backing_is_named_by_what_it_may_hold(library: Library, tmp_path: Path) -> None:
+def test_the_stem_of_backing_names_its_possible_content(library: Library, tmp_path: Path) -> None:
     collect(library, tmp_path / "songs")
     songs = [song for song in load_songs(tmp_path / "songs") if song.kind == "backing"]
     found = {(song.split, song.stems, song.maker) for song in songs}
@@ -239,31 +237,29 @@ def test_decoded_audio_has_the_length_and_rate_of_the_index(library: Library) ->
     assert audio.shape == (2, round(SECONDS * SAMPLE_RATE)) and audio.dtype == np.float32
 
 
-def test_renders_that_have_not_begun_end_with_one_that_fails(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_render_cancels_the_pending_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_index(tmp_path, [make_row("piano", "other", "note")])
     soundfile.write(tmp_path / "piano.wav", np.zeros((400_000, 2)), SAMPLE_RATE)
-    ending, rendered = Event(), list[int]()
+    cancelled, rendered = Event(), list[int]()
 
     class Pool(ThreadPoolExecutor):
         def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
             super().shutdown(wait=False, cancel_futures=cancel_futures)
-            ending.set()
+            cancelled.set()
             super().shutdown(wait=wait)
 
-    def render(place: WorkFolder, split: str, number: int, seed: int) -> str:
+    def render(folders: WorkFolder, split: str, number: int, seed: int) -> str:
         if not number:
             raise StemsplitError("no soundfont")
-        assert ending.wait(60)  # until the failure is known
+        assert cancelled.wait(60)  # until the failure is noticed
         rendered.append(number)
         return str(number)
 
     monkeypatch.setattr("stemsplit.training.curation.prepare.ProcessPoolExecutor", Pool)
     monkeypatch.setattr("stemsplit.training.curation.prepare._render", render)
-    place = WorkFolder(tmp_path, tmp_path / "work")
+    folders = WorkFolder(tmp_path, tmp_path / "work")
     with pytest.raises(StemsplitError, match="soundfont"):
-        prepare(place, n_songs=20, seed=0, n_jobs=1, progress=lambda _: None)
+        prepare(folders, n_songs=20, seed=0, n_jobs=1, progress=lambda _: None)
     assert len(rendered) <= 1
 
 
@@ -279,7 +275,7 @@ def test_wrong_index_is_an_error(tmp_path: Path, content: str) -> None:
         Library(tmp_path, tmp_path / "cache")
 
 
-def test_a_row_that_is_too_short_is_named(tmp_path: Path) -> None:
+def test_a_row_that_is_too_short_is_reported(tmp_path: Path) -> None:
     write_index(tmp_path, [make_row("tune", "bass", "loop"), make_row("air", "bass", "loop")])
     whole = (tmp_path / "index.csv").read_text().splitlines()
     for n_values in (1, 3, 14):
@@ -290,19 +286,21 @@ def test_a_row_that_is_too_short_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stretch", [{"start_s": "7.5"}, {"duration_s": "0"}, {"start_s": "-1"}])
-def test_an_item_outside_its_file_is_named(library: Library, tmp_path: Path, stretch: dict[str, str]) -> None:
+def test_an_item_outside_its_file_is_reported(
+    library: Library, tmp_path: Path, stretch: dict[str, str]
+) -> None:
     with pytest.raises(StemsplitError, match=r"one-bass .*one-bass\.wav, 7\.00 s long"):
         collect(changed(library, {"one-bass": stretch}), tmp_path / "songs")
 
 
-def test_an_item_of_many_channels_is_named(library: Library, tmp_path: Path) -> None:
+def test_an_item_of_many_channels_is_reported(library: Library, tmp_path: Path) -> None:
     soundfile.write(library.folder / "solo.wav", np.zeros((320_000, 4)), SAMPLE_RATE)
     with pytest.raises(StemsplitError, match=r"solo .*solo\.wav has 4 channels"):
         collect(library, tmp_path / "songs")
 
 
 @pytest.mark.parametrize("split", ["Valid", "test", "", "train "])
-def test_a_split_that_is_not_known_is_not_trained_on(tmp_path: Path, split: str) -> None:
+def test_an_unknown_split_is_an_error(tmp_path: Path, split: str) -> None:
     write_index(tmp_path, [make_row("tune", "bass", "loop"), make_row("air", "bass", "loop", split=split)])
     with pytest.raises(StemsplitError, match=rf"index\.csv, line 3: the split of 'air' is '{split}'"):
         Library(tmp_path, tmp_path / "cache")
@@ -322,5 +320,5 @@ def test_share_alike_is_held_out_however_it_is_spelled(licence: str) -> None:
 @pytest.mark.parametrize(
     "licence", ["CC0-1.0", "CC-BY-4.0", "Public Domain (declared)", "USA-PD", "Sam's own"]
 )
-def test_other_licences_are_not_taken_for_share_alike(licence: str) -> None:
+def test_other_licences_are_not_share_alike(licence: str) -> None:
     assert not is_held_out(Item.from_row(make_row("tune", "bass", "loop", licence=licence)))

@@ -1,4 +1,4 @@
-"""Songs on the disk: that they come back as they were saved, and that damaged ones are named."""
+"""Stored songs: they are read as they were saved, and damaged ones are reported."""
 
 import json
 import pickle
@@ -12,12 +12,12 @@ pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.data.songs import load_songs, save_song, stem_of, targets_of
+from stemsplit.training.data.songs import load_songs, save_song, stem_name, targets_of
 
 
-def test_a_stem_says_its_targets() -> None:
+def test_a_stem_name_lists_its_targets() -> None:
     assert targets_of("drums+bass+other") == ("drums", "bass", "other") and targets_of("bass") == ("bass",)
-    assert stem_of(("other", "vocals")) == "vocals+other"
+    assert stem_name(("other", "vocals")) == "vocals+other"
     assert targets_of("viola+first violin") == ("viola", "first violin")
     for wrong in ("Bass", "other+bass", "", "bass+bass", "viola+", "a/b"):
         with pytest.raises(StemsplitError, match="stem"):
@@ -82,18 +82,21 @@ def _no_array(folder: Path) -> None:
         _no_array,
     ],
 )
-def test_a_damaged_song_is_named_before_training_begins(
+def test_a_damaged_song_is_reported_before_training_starts(
     tmp_path: Path, damage: Callable[[Path], None]
 ) -> None:
-    take = RenderedStem(np.full((2, 4000), 0.5, np.float32))
-    save_song(tmp_path, "song", {"drums": take}, split="train", kind="render")
+    stem = RenderedStem(np.full((2, 4000), 0.5, np.float32))
+    save_song(tmp_path, "song", {"drums": stem}, split="train", kind="render")
     assert len(load_songs(tmp_path)) == 1
     damage(tmp_path)
-    with pytest.raises(StemsplitError, match=r"song\.json describes no song .*delete it and run .*prepare"):
+    with pytest.raises(
+        StemsplitError,
+        match=r"song\.json is not the description of a usable song .*delete it and run .*prepare",
+    ):
         load_songs(tmp_path)
 
 
-def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
+def test_a_song_is_read_as_it_was_saved(tmp_path: Path) -> None:
     waveform = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 5000)).astype(np.float32)
     save_song(tmp_path, "a", {"bass": RenderedStem(waveform, ("slap",))}, split="train", kind="render")
     (song,) = load_songs(tmp_path)
@@ -103,10 +106,10 @@ def test_a_song_comes_back_as_it_was_saved(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="the system does not list open files")
-def test_songs_that_were_read_keep_no_file_open(tmp_path: Path) -> None:
-    take = RenderedStem(np.full((2, 4000), 0.5, np.float32))
+def test_reading_a_song_leaves_no_file_open(tmp_path: Path) -> None:
+    stem = RenderedStem(np.full((2, 4000), 0.5, np.float32))
     for number in range(20):
-        save_song(tmp_path, f"{number}", {"drums": take}, split="train", kind="render")
+        save_song(tmp_path, f"{number}", {"drums": stem}, split="train", kind="render")
     songs = load_songs(tmp_path)
     open_before = len(list(Path("/dev/fd").iterdir()))
     for song in songs:
@@ -114,7 +117,7 @@ def test_songs_that_were_read_keep_no_file_open(tmp_path: Path) -> None:
     assert len(list(Path("/dev/fd").iterdir())) == open_before
 
 
-def test_a_song_that_was_read_goes_to_another_process_without_its_samples(tmp_path: Path) -> None:
+def test_a_song_is_pickled_without_its_samples(tmp_path: Path) -> None:
     save_song(
         tmp_path, "a", {"bass": RenderedStem(np.ones((2, 50_000), np.float32))}, split="train", kind="render"
     )

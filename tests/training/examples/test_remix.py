@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.data.rendered_stem import RenderedStem
-from stemsplit.training.data.songs import LIBRARY, TrainingSong, load_songs, save_song, targets_of
+from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong, load_songs, save_song, targets_of
 from stemsplit.training.examples.augment import AugmentSettings
 from stemsplit.training.examples.remix import TARGET_LEVELS_DB, Example, Remixer
 from stemsplit.training.examples.sampler import WeightedSampler
@@ -345,7 +345,7 @@ def test_added_songs_are_drawn_as_what_they_are(
     remixer = make_remixer(added, without=without, maker=1.0)
     drawn = {name for name, _ in read_places(readings(remixer, monkeypatch))}
     assert drawn == {"whole", "voiceless", "drumless", "bass", "render"} - absent
-    assert remixer.heard == {LIBRARY, ("mine", "CC0-1.0")}
+    assert remixer.heard == {LIBRARY_SOURCE, ("mine", "CC0-1.0")}
 
 
 def test_other_targets_are_drawn_from_songs_that_know_them(

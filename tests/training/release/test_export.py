@@ -19,7 +19,7 @@ from stemsplit.models.device import Device
 from stemsplit.models.mask_model import MaskModel
 from stemsplit.registry.catalog import read_model, read_spec
 from stemsplit.training import SPEC, TARGETS
-from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release import export, onnx_graph
 from stemsplit.training.release.export import ModelFacts, export_network
@@ -27,7 +27,7 @@ from stemsplit.training.release.onnx_graph import count_macs, store_halves, weig
 from stemsplit.training.release.parity import TOLERANCE, Reference, halve
 from tests.support.tiny_networks import make_bandsplit
 
-FACTS = ModelFacts.of("tiny", TARGETS, heard=[LIBRARY])
+FACTS = ModelFacts.of("tiny", TARGETS, heard=[LIBRARY_SOURCE])
 
 
 @pytest.fixture(scope="module")

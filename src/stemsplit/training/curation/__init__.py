@@ -1,1 +1,1 @@
-"""Choosing what may be trained on: activity, passages, screening, pseudo-labels."""
+"""Selection of training data: activity, passages, screening, pseudo-labels."""

@@ -1,8 +1,8 @@
-"""Traces: how loud the targets seem in a recording, half-second by half-second, by two witnesses.
+"""Activity of the targets in a recording, in steps of half a second.
 
-One witness is a separation by a model, the other is the signal itself: the energy of its lowest octaves
-tells of bass, sudden energy in its highest of drums. What the estimates of the model have in common tells
-how sure of them it is, see `estimates`.
+Two independent detectors measure it. One is the separation by a model; the other is the signal itself, whose
+energy in the lowest octaves indicates bass and whose onsets in the highest octaves indicate drums. The
+correlation of the model's estimates also gives their expected quality, see `pseudo_labels`.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,19 +27,19 @@ Separate = Callable[[FloatArray], Mapping[str, FloatArray]]
 
 
 @dataclass(frozen=True)
-class ActivityTrace:
-    """What is heard in each half-second of a recording.
+class Activity:
+    """Measurements of each half-second of a recording.
 
     Parameters
     ----------
     mixture_db : FloatArray, shape (steps,)
         Level in dB against full scale.
     products : FloatArray, shape (targets, targets, steps)
-        Mean product of each two of a model's estimates, sample by sample; of one with itself its power.
+        Mean product, over samples, of each pair of a model's estimates; the diagonal holds their powers.
     low_db : FloatArray, shape (steps,)
         Level below 130 Hz.
     onset_db : FloatArray, shape (steps,)
-        Steepest rise of the spectrum above 6 kHz within 20 ms, mean over its bins.
+        Largest rise in dB of the spectrum above 6 kHz within 20 ms, mean over its bins.
     """
 
     mixture_db: FloatArray
@@ -49,62 +49,62 @@ class ActivityTrace:
 
     @property
     def estimates_db(self) -> FloatArray:
-        """Levels of the estimates, ``(targets, steps)``."""
+        """Levels of the estimates in dB, ``(targets, steps)``."""
         return _decibels(np.diagonal(self.products).T)
 
     def save(self, path: Path) -> None:
-        """Write the trace so that it appears only when it is whole."""
+        """Write the measurements atomically."""
         with whole_file(path) as file:
             np.savez(file, **asdict(self))
 
     @classmethod
-    def load(cls, path: Path) -> "ActivityTrace | None":
-        """Read what `save` wrote; None if it was that of an earlier version, which kept something else."""
+    def load(cls, path: Path) -> "Activity | None":
+        """Read what `save` wrote; None for a file of an earlier version with other measurements."""
         with np.load(path) as arrays:
             is_current = set(arrays) == {field.name for field in fields(cls)}
             return cls(**arrays) if is_current else None
 
 
-def trace(waveform: FloatArray, separate: Separate) -> ActivityTrace:
-    """Listen to a recording ``(2, samples)``; what is left after the last whole half-second is not heard."""
+def measure_activity(waveform: FloatArray, separate: Separate) -> Activity:
+    """Measure a recording ``(2, samples)``; samples after the last whole half-second are ignored."""
     estimates = separate(waveform)
-    return ActivityTrace(_levels_db(waveform), _products(estimates), _low_db(waveform), _onset_db(waveform))
+    return Activity(_levels_db(waveform), _mean_products(estimates), _low_db(waveform), _onset_db(waveform))
 
 
-def model_separation(model: Path, *, threads: int) -> Separate:
-    """Separation by a model file, on the CPU."""
+def model_separator(model: Path, *, threads: int) -> Separate:
+    """Return a function that separates by a model file, on the CPU."""
     separator = Separator(TARGETS, models=[model], device="cpu", threads=threads)
     return lambda waveform: separator(waveform, SAMPLE_RATE)
 
 
-def _steps(waveform: FloatArray) -> FloatArray:
-    """``(channels, samples) -> (channels, steps, samples of a step)``."""
+def _split_steps(waveform: FloatArray) -> FloatArray:
+    """Reshape ``(channels, samples)`` to ``(channels, steps, samples of a step)``."""
     n_steps = waveform.shape[-1] // STEP
     return waveform[:, : n_steps * STEP].reshape(waveform.shape[0], n_steps, STEP)
 
 
 def _levels_db(waveform: FloatArray) -> FloatArray:
-    power: FloatArray = np.square(_steps(waveform)).mean((0, 2))
+    power: FloatArray = np.square(_split_steps(waveform)).mean((0, 2))
     return _decibels(power)
 
 
-def _products(estimates: Mapping[str, FloatArray]) -> FloatArray:
-    steps = [_steps(estimates[target]) for target in TARGETS]
+def _mean_products(estimates: Mapping[str, FloatArray]) -> FloatArray:
+    steps = [_split_steps(estimates[target]) for target in TARGETS]
     means = [[(one * other).mean((0, 2)) for other in steps] for one in steps]
     return np.array(means, np.float32)
 
 
 def _low_db(waveform: FloatArray) -> FloatArray:
-    steps = _steps(waveform)
+    steps = _split_steps(waveform)
     spectra = np.fft.rfft(steps * np.hanning(STEP), axis=-1)
     n_low = round(LOW_HZ * STEP_S) + 1
-    # Parseval; the window takes 3/8 of the power
+    # Parseval's theorem; the window keeps 3/8 of the power
     power = 2 * np.square(np.abs(spectra[..., 1:n_low])).sum(-1).mean(0) / STEP**2 / 0.375
     return _decibels(power)
 
 
 def _onset_db(waveform: FloatArray) -> FloatArray:
-    """Mean rise above 6 kHz over 20 ms, its maximum in each half-second."""
+    """Return the largest mean rise in dB above 6 kHz over 20 ms, for each half-second."""
     size, hop = 1024, 441
     n_steps = waveform.shape[-1] // STEP
     mono = np.pad(waveform.mean(0), size // 2)
@@ -113,7 +113,7 @@ def _onset_db(waveform: FloatArray) -> FloatArray:
     low = round(HIGH_HZ * size / SAMPLE_RATE)
     power = np.square(np.abs(np.fft.rfft(frames * window)[:, low:]))
     loud = np.percentile(np.square(frames).sum(-1), 90) * size / 2
-    # a hi-hat 40 dB below the music still stands out by ten decibels or so
+    # a hi-hat 40 dB below the music still rises by about 10 dB
     level = 10 * np.log10(power + 10**-7.5 * loud + _FLOOR)
     rise = np.maximum(level[2:] - level[:-2], 0).mean(1)
     per_step = STEP // hop

@@ -1,7 +1,7 @@
-"""Passages: what unseparated recordings teach where drums or bass are silent in them.
+"""Passages: stretches of unseparated recordings without drums or without bass, from which training can learn.
 
-A target is taken for absent where two witnesses agree: a model hears next to nothing of it, and the signal
-has no sudden highs (drums) or no depth (bass). See `traces`.
+A target is regarded as absent where two detectors agree: the model's estimate of it is almost silent, and the
+signal has no strong onsets (drums) or no low frequencies (bass). See `activity`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,112 +11,118 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.training import TARGETS
-from stemsplit.training.curation.activity import STEP, STEP_S, ActivityTrace
-from stemsplit.training.data.songs import SHORTEST_S, stem_of
+from stemsplit.training.curation.activity import STEP, STEP_S, Activity
+from stemsplit.training.data.songs import SHORTEST_S, stem_name
 
-# An estimate this far below the mixture, and below the music where it is loud, is taken for bleed.
+# An estimate this far below the mixture, and below loud parts of the music, is regarded as bleed.
 ABSENT_DB, ABSENT_OF_LOUD_DB = -18.0, -22.0
-# Depth below the mixture, and below the loud music's depth.
-SHALLOW_DB, SHALLOW_OF_LOUD_DB = -18.0, -20.0
-ONSET_DB = 4.0
-# Below the loud music this is a pause.
-SILENT_OF_LOUD_DB = -30.0
-# A voice is heard where its estimate comes this near to the mixture.
+# Low-frequency level, relative to the mixture and to the low-frequency level of loud parts.
+WEAK_LOW_DB, WEAK_LOW_OF_LOUD_DB = -18.0, -20.0
+WEAK_ONSET_DB = 4.0
+# Level of a pause relative to loud parts of the music.
+PAUSE_OF_LOUD_DB = -30.0
+# A voice is active where its estimate is this close to the mixture.
 VOICE_DB = -12.0
-# Drums and bass are heard where theirs comes this near, with sudden highs or as much depth: no cello is bass.
-HEARD_DB, SUDDEN_DB, DEEP_DB = -10.0, 6.0, -10.0
+# Drums and bass are active where their estimates are this close and onsets or low frequencies are strong.
+ACTIVE_DB, STRONG_ONSET_DB, STRONG_LOW_DB = -10.0, 6.0, -10.0
 
 Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A stretch of a recording, in samples, and the stem it holds, "bass+other" where drums are absent."""
+    """A stretch of a recording in samples, and the stem that it contains.
+
+    "bass+other" where drums are absent.
+    """
 
     start: int
     stop: int
     stem: str
 
 
-def absent(trace: ActivityTrace, target: str) -> Flags:
-    """Half-seconds, ``(steps,)``, where both witnesses say that drums or bass do not sound."""
-    loud_db = np.percentile(trace.mixture_db, 90)
-    estimate_db = trace.estimates_db[TARGETS.index(target)]
-    unheard = (estimate_db < trace.mixture_db + ABSENT_DB) & (estimate_db < loud_db + ABSENT_OF_LOUD_DB)
+def find_absent(activity: Activity, target: str) -> Flags:
+    """Return the half-seconds, ``(steps,)``, in which both detectors find no drums or no bass."""
+    loud_db = np.percentile(activity.mixture_db, 90)
+    estimate_db = activity.estimates_db[TARGETS.index(target)]
+    inaudible = (estimate_db < activity.mixture_db + ABSENT_DB) & (estimate_db < loud_db + ABSENT_OF_LOUD_DB)
     if target == "drums":
-        return np.asarray(unheard & (trace.onset_db < ONSET_DB))
-    deep_db = np.percentile(trace.low_db, 90)
-    shallow = (trace.low_db < trace.mixture_db + SHALLOW_DB) | (trace.low_db < deep_db + SHALLOW_OF_LOUD_DB)
-    return np.asarray(unheard & shallow)
+        return np.asarray(inaudible & (activity.onset_db < WEAK_ONSET_DB))
+    loud_low_db = np.percentile(activity.low_db, 90)
+    weakest_db = np.maximum(activity.mixture_db + WEAK_LOW_DB, loud_low_db + WEAK_LOW_OF_LOUD_DB)
+    return np.asarray(inaudible & (activity.low_db < weakest_db))
 
 
 def find_passages(
-    trace: ActivityTrace, held: Sequence[str], *, shortest_s: float = SHORTEST_S
+    activity: Activity, held: Sequence[str], *, shortest_s: float = SHORTEST_S
 ) -> list[Passage]:
-    """Stretches that hold less than the recording may hold as a whole.
+    """Find stretches that contain fewer targets than the recording as a whole.
 
     Parameters
     ----------
-    trace : ActivityTrace
-        Of the recording.
+    activity : Activity
+        Activity of the recording.
     held : sequence of str
-        Targets that it may hold.
+        Targets that the recording may contain.
     shortest_s : float
-        Shorter ones are not worth a song.
+        Shorter passages are dropped.
 
     Returns
     -------
     list of Passage
-        Each half-second is in one of them at most: free of both drums and bass where that lasts, else of one.
+        Disjoint passages: without drums and bass where both pause long enough, else without one of them.
     """
-    sounding = _sounding(trace)
-    free = {t: absent(trace, t) & sounding for t in ("drums", "bass") if t in held}
-    taken = np.zeros(sounding.size, bool)
+    sounding = _find_sounding(activity)
+    free = {t: find_absent(activity, t) & sounding for t in ("drums", "bass") if t in held}
+    used = np.zeros(sounding.size, bool)
     found = []
-    for gone in (("drums", "bass"), ("drums",), ("bass",)):
-        if not set(gone) <= set(free):
+    for missing in (("drums", "bass"), ("drums",), ("bass",)):
+        if not set(missing) <= set(free):
             continue
-        stem = stem_of(target for target in held if target not in gone)
-        for start, stop in runs(np.logical_and.reduce([free[target] for target in gone]) & ~taken):
+        stem = stem_name(target for target in held if target not in missing)
+        for start, stop in find_runs(np.logical_and.reduce([free[target] for target in missing]) & ~used):
             if (stop - start) * STEP_S >= shortest_s:
-                taken[start:stop] = True
+                used[start:stop] = True
                 found.append(Passage(start * STEP, stop * STEP, stem))
     return sorted(found, key=lambda passage: passage.start)
 
 
 @dataclass(frozen=True)
-class VoiceReport:
-    """How much voice a model hears in a recording: level in dB against the mixture, share of half-seconds."""
+class VoiceActivity:
+    """Estimated vocals of a recording.
+
+    Level in dB relative to the mixture, and share of active half-seconds.
+    """
 
     level_db: float
     share: float
 
     @classmethod
-    def of(cls, trace: ActivityTrace) -> "VoiceReport":
-        """Read from a trace; pauses do not count."""
-        sounding = _sounding(trace)
-        voice_db = trace.estimates_db[TARGETS.index("vocals")]
-        powers = [(10 ** (db[sounding] / 10)).sum() for db in (voice_db, trace.mixture_db)]
+    def of(cls, activity: Activity) -> "VoiceActivity":
+        """Compute both from measured activity; pauses are excluded."""
+        sounding = _find_sounding(activity)
+        voice_db = activity.estimates_db[TARGETS.index("vocals")]
+        powers = [(10 ** (db[sounding] / 10)).sum() for db in (voice_db, activity.mixture_db)]
         level_db = float(10 * np.log10((powers[0] + 1e-12) / (powers[1] + 1e-12)))
-        return cls(level_db, float((voice_db > trace.mixture_db + VOICE_DB)[sounding].mean()))
+        return cls(level_db, float((voice_db > activity.mixture_db + VOICE_DB)[sounding].mean()))
 
 
-def share_heard(trace: ActivityTrace, target: str) -> float:
-    """Share of half-seconds where both witnesses hear drums or bass; pauses do not count."""
-    heard = trace.estimates_db[TARGETS.index(target)] > trace.mixture_db + HEARD_DB
-    is_deep = trace.low_db > trace.mixture_db + DEEP_DB
-    heard &= trace.onset_db > SUDDEN_DB if target == "drums" else is_deep
-    return float(heard[_sounding(trace)].mean())
+def active_share(activity: Activity, target: str) -> float:
+    """Return the share of half-seconds in which both detectors find drums or bass; pauses are excluded."""
+    active = activity.estimates_db[TARGETS.index(target)] > activity.mixture_db + ACTIVE_DB
+    has_lows = activity.low_db > activity.mixture_db + STRONG_LOW_DB
+    active &= activity.onset_db > STRONG_ONSET_DB if target == "drums" else has_lows
+    return float(active[_find_sounding(activity)].mean())
 
 
-def _sounding(trace: ActivityTrace) -> Flags:
-    return np.asarray(trace.mixture_db > np.percentile(trace.mixture_db, 90) + SILENT_OF_LOUD_DB)
+def _find_sounding(activity: Activity) -> Flags:
+    return np.asarray(activity.mixture_db > np.percentile(activity.mixture_db, 90) + PAUSE_OF_LOUD_DB)
 
 
-def runs(flags: Flags) -> Iterator[tuple[int, int]]:
-    """(first, one past the last) of each run of true flags.
+def find_runs(flags: Flags) -> Iterator[tuple[int, int]]:
+    """Yield (first, one past the last) of each run of true flags.
 
-    >>> list(runs(np.array([True, False, True, True])))
+    >>> list(find_runs(np.array([True, False, True, True])))
     [(0, 1), (2, 4)]
     """
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))

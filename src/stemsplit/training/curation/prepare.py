@@ -1,4 +1,4 @@
-"""Preparation: the library decoded once, its recordings stored as songs, the virtual band rendered."""
+"""Preparation: decodes the library, stores its recordings as songs, renders the virtual band."""
 
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -20,70 +20,73 @@ N_VALID = 4
 
 @dataclass(frozen=True)
 class WorkFolder:
-    """Folders of a training: the library, which is only read, and one for everything that is made."""
+    """Folders of a training.
+
+    The library, which is only read, and the folder for everything that is written.
+    """
 
     library: Path
     work: Path
 
     @property
     def songs(self) -> Path:
-        """Where songs are."""
+        """Folder of the songs."""
         return self.work / "songs"
 
     def open_library(self) -> Library:
-        """The library with its cache."""
+        """Open the library with its cache of decoded audio."""
         return Library(self.library, self.work / "decoded")
 
 
-def prepare(place: WorkFolder, *, n_songs: int, seed: int, n_jobs: int, progress: Progress) -> None:
-    """Do all that training needs; what is already there is kept, so an interrupted run goes on.
+def prepare(folders: WorkFolder, *, n_songs: int, seed: int, n_jobs: int, progress: Progress) -> None:
+    """Store all songs that training needs; existing ones are kept, so that an interrupted run can continue.
 
     Recordings that the library no longer lists as they were stored are removed.
 
     Parameters
     ----------
-    place : WorkFolder
+    folders : WorkFolder
         The folders.
     n_songs : int
-        Songs of 40 s for training that the virtual band shall have played.
+        Number of rendered training songs of 40 s each.
     seed : int
-        Of the virtual band.
+        Seed of the virtual band.
     n_jobs : int
-        Processes.
+        Number of processes.
     progress : callable
-        Told what was done.
+        Called with a message after each step.
     """
-    library = place.open_library()
+    library = folders.open_library()
     for name in library.decode():
         progress(f"decoded {name}")
-    progress(f"stored {collect_recordings(library, place.songs, progress)} recordings")
+    progress(f"stored {collect_recordings(library, folders.songs, progress)} recordings")
     wanted = [("train", number) for number in range(n_songs)] + [("valid", i) for i in range(N_VALID)]
-    missing = [job for job in wanted if not (place.songs / f"{song_name(*job)}.json").exists()]
+    missing = [job for job in wanted if not (folders.songs / f"{song_name(*job)}.json").exists()]
     with ProcessPoolExecutor(n_jobs) as pool:
-        jobs = [pool.submit(_render, place, split, number, seed) for split, number in missing]
+        jobs = [pool.submit(_render, folders, split, number, seed) for split, number in missing]
         try:
             for job in as_completed(jobs):
                 progress(f"rendered {job.result()}")
         except BaseException:
-            # what one song fails at the next fails at too, an hour later
+            # the remaining songs would fail for the same reason, an hour later
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def song_name(split: str, number: int) -> str:
-    """Name of a rendered song."""
+    """Return the name of a rendered song."""
     return f"render-{split}-{number:04}"
 
 
-def _render(place: WorkFolder, split: str, number: int, seed: int) -> str:
+def _render(folders: WorkFolder, split: str, number: int, seed: int) -> str:
     name = song_name(split, number)
-    save_song(place.songs, name, _band(place, split, seed).song(number), split=split, kind="render")
+    save_song(folders.songs, name, _band(folders, split, seed).song(number), split=split, kind="render")
     return name
 
 
 @cache
-def _band(place: WorkFolder, split: str, seed: int) -> "Band":
-    # what plays is installed where songs are rendered, which need not be where a network is trained
+def _band(folders: WorkFolder, split: str, seed: int) -> "Band":
+    # the dependencies of rendering need not be installed where networks are trained
     from stemsplit.training.synthesis.band import Band
 
-    return Band(place.open_library(), split=split, seed=seed + (split == "valid"))
+    return Band(folders.open_library(), split=split, seed=seed + (split == "valid"))

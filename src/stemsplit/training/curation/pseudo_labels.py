@@ -1,9 +1,9 @@
-"""Estimates: where a model's stems of unseparated music may be used as pseudo-labels.
+"""Pseudo-labels: where a model's stems of unseparated music may be used for training.
 
-Ratio masks say by themselves how good a stem should be, see `stemsplit.dsp.meter`. Stems of real records are
-rare; where a model is sure of them, its own are good enough to be mixed into examples. Noisy self-training,
-after Z. Wang et al., "Semi-supervised singing voice separation with noisy self-training", ICASSP 2021, with
-that promise in place of a judge that is trained.
+The expected SDR of a stem follows from ratio masks alone, see `stemsplit.dsp.meter`. Stems of real records
+are rare; where a model's expected SDR is above a confidence threshold, its estimates can be mixed into
+examples. This is noisy self-training after Z. Wang et al., "Semi-supervised singing voice separation with
+noisy self-training", ICASSP 2021, with the expected SDR in place of a trained quality estimator.
 """
 
 from collections.abc import Collection, Sequence
@@ -14,41 +14,41 @@ from numpy.typing import NDArray
 
 from stemsplit.dsp.meter import expected_sdr_db
 from stemsplit.training import TARGETS
-from stemsplit.training.curation.activity import STEP, STEP_S, ActivityTrace
-from stemsplit.training.curation.passages import Passage, runs
+from stemsplit.training.curation.activity import STEP, STEP_S, Activity
+from stemsplit.training.curation.passages import Passage, find_runs
 from stemsplit.types import FloatArray
 
-# A stem is used where it is expected to be this good over the span, and no softer beside the mixture.
-SURE_DB, AUDIBLE_DB, SPAN_S = 7.0, -15.0, 8.0
+# Smallest expected SDR and smallest level relative to the mixture, over a span of `SPAN_S` seconds.
+CONFIDENCE_DB, AUDIBLE_DB, SPAN_S = 7.0, -15.0, 8.0
 
 
 def expected_db(products: FloatArray, wanted: Collection[str]) -> NDArray[np.float64]:
-    """Expected SDR of the sum of some estimates.
+    """Return the expected SDR of the sum of some estimates.
 
     Parameters
     ----------
     products : FloatArray, shape (targets, targets, ...)
-        Of the estimates with each other, in the order of `TARGETS`; together they are the mixture.
+        Mean products of the estimates in the order of `TARGETS`; the estimates sum to the mixture.
     wanted : collection of str
         Targets whose estimates are summed.
 
     Returns
     -------
     NDArray, shape (...)
-        In dB, see `stemsplit.dsp.meter`.
+        Expected SDR in dB, see `stemsplit.dsp.meter`.
     """
     is_wanted = np.array([target in wanted for target in TARGETS])
-    rows = products[is_wanted].sum(0)
-    return expected_sdr_db(rows.sum(0), rows[~is_wanted].sum(0))
+    summed = products[is_wanted].sum(0)
+    return expected_sdr_db(summed.sum(0), summed[~is_wanted].sum(0))
 
 
-def is_confident(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The estimates that each target of a recording is the sum of.
+def estimates_by_target(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return, for each target of a recording, the estimates that are summed for it.
 
-    A recording holds nothing but the targets in `held`, so whatever a model takes for another belongs to the
-    last of them, which is nearly always what was mistaken: "other".
+    A recording contains only the targets in `held`, so the estimates of all others are added to the last of
+    them, "other" in nearly all cases.
 
-    >>> is_confident(["drums", "other"])
+    >>> estimates_by_target(["drums", "other"])
     {'drums': ('drums',), 'other': ('vocals', 'bass', 'other')}
     """
     strays = {target for target in TARGETS if target not in held}
@@ -58,32 +58,34 @@ def is_confident(held: Sequence[str]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def find_confident(trace: ActivityTrace, held: Sequence[str]) -> list[Passage]:
-    """Stretches of single stems that may be used as pseudo-labels; those of different stems overlap.
+def find_pseudo_labels(activity: Activity, held: Sequence[str]) -> list[Passage]:
+    """Find stretches of single stems that may be used as pseudo-labels.
+
+    Stretches of different stems may overlap.
 
     Parameters
     ----------
-    trace : ActivityTrace
-        Of the recording, by the model whose estimates they are.
+    activity : Activity
+        Activity of the recording, measured by the same model.
     held : sequence of str
-        Targets that it may hold.
+        Targets that the recording may contain.
 
     Returns
     -------
     list of Passage
-        None where there is one target only: the recording itself is its stem.
+        Empty where there is only one target: the recording itself is its stem.
     """
     span = round(SPAN_S / STEP_S)
-    if len(held) < 2 or trace.mixture_db.size < span:
+    if len(held) < 2 or activity.mixture_db.size < span:
         return []
-    spans = sliding_window_view(trace.products, span, axis=-1).mean(-1)
+    spans = sliding_window_view(activity.products, span, axis=-1).mean(-1)
     audible = 10 ** (AUDIBLE_DB / 10) * spans.sum((0, 1))
     found = []
-    for target, wanted in is_confident(held).items():
+    for target, wanted in estimates_by_target(held).items():
         places = [TARGETS.index(each) for each in wanted]
         power = spans[np.ix_(places, places)].sum((0, 1))
-        is_sure = (expected_db(spans, wanted) >= SURE_DB) & (power >= audible)
-        # whatever lies in a span that may be is_confident
-        covered = np.convolve(is_sure, np.ones(span)) > 0.5
-        found += [Passage(start * STEP, stop * STEP, target) for start, stop in runs(covered)]
+        is_confident = (expected_db(spans, wanted) >= CONFIDENCE_DB) & (power >= audible)
+        # every part of a confident span is used
+        covered = np.convolve(is_confident, np.ones(span)) > 0.5
+        found += [Passage(start * STEP, stop * STEP, target) for start, stop in find_runs(covered)]
     return found

@@ -1,9 +1,9 @@
-"""Screening: real recordings heard by a model, before training believes what is said of them.
+"""Screening: measures real recordings by a model before they are used for training.
 
-Backing with a voice in it leaves training, so does a recording that holds drums or bass although it should
-not; stretches where drums or bass are silent become songs of their own, and so do the model's stems of
-unseparated music where they may be used as pseudo-labels. A model that was trained on the backing as
-voiceless misses voices there: screen with one that was not.
+Backing with vocals is excluded from training, as are recordings with unexpected drums or bass. Stretches
+without drums or bass become songs of their own, and so do the model's stems of unseparated music where they
+may be used as pseudo-labels. A model that was trained on the same backing as free of vocals misses vocals
+there; use one that was not.
 """
 
 import csv
@@ -17,11 +17,11 @@ import numpy as np
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.curation.activity import STEP, ActivityTrace, Separate, trace
-from stemsplit.training.curation.passages import Passage, VoiceReport, find_passages, share_heard
-from stemsplit.training.curation.pseudo_labels import find_confident, is_confident
+from stemsplit.training.curation.activity import STEP, Activity, Separate, measure_activity
+from stemsplit.training.curation.passages import Passage, VoiceActivity, active_share, find_passages
+from stemsplit.training.curation.pseudo_labels import estimates_by_target, find_pseudo_labels
 from stemsplit.training.data.library import Library
-from stemsplit.training.data.recordings import EXCERPTS, recordings
+from stemsplit.training.data.recordings import EXCERPTS, list_recordings
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import (
     TrainingSong,
@@ -32,31 +32,31 @@ from stemsplit.training.data.songs import (
     targets_of,
 )
 
-# A recording is doubtful where a target that it should lack is heard for more of the time than this.
-# Phrases of one instrument are always used: what a model takes wrongly there is what it has to learn.
+# A recording is doubtful if a target that it should lack is active for a larger share of the time.
+# Phrases of one instrument are always used: what a model misjudges there is what it has to learn.
 DOUBTFUL_SHARE = 0.5
 MIXED = ("drums", "bass", "other")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was heard in one recording, a line of the report.
+    """Result for one recording, a row of the report.
 
     Parameters
     ----------
     song, item : str
-        Name of the song, and of the library's item.
+        Names of the song and of the item of the library.
     split, stem : str
-        Its split, and the stem that was heard.
+        Its split, and the stem that was checked.
     vocals_db, vocals_share : float
-        Estimate of vocals against the mixture, and share of half-seconds where it is above -12 dB.
+        Level of the estimated vocals relative to the mixture, and share of half-seconds above -12 dB.
     drums_share, bass_share : float
-        Share of half-seconds where both witnesses hear them.
+        Share of half-seconds in which both detectors report them.
     verdict : str
-        "kept", "voice", or "doubtful": drums or bass are heard that should not be there. Only the first stays
-        in training.
+        "kept", "voice" (contains vocals) or "doubtful" (contains unexpected drums or bass). Only kept
+        recordings stay in training.
     passages_s, separated_s : float
-        Seconds of passages found, and of stems that may be used as pseudo-labels.
+        Seconds of passages, and of stems that may be used as pseudo-labels.
     """
 
     song: str
@@ -78,38 +78,39 @@ class Screening:
     Parameters
     ----------
     library : Library
-        Where the recordings come from.
+        Source of the recordings.
     songs_folder : Path
-        Songs that were prepared; passages and separated stems are added, kinds changed.
+        Prepared songs; passages and separated stems are added, and kinds are changed.
     traces_folder : Path
-        Traces by all models; what is there is not heard again.
+        Cache of measured activity, for all models.
     separate : callable
-        The model.
+        Separates a waveform by the model.
     model : str
-        Hash of its file.
+        Hash of the model file.
     voice_share : float
-        Backing with a voice for more than this share of the time leaves training.
+        Backing with vocals for more than this share of the time is excluded from training.
     licence : str
-        What may be done with stems that the model separates; empty if it is openly licensed and trained.
+        Licence of stems that the model separates; empty if model and training data are openly licensed.
     """
 
     def __init__(
         self,
         library: Library,
         songs_folder: Path,
-        traces_folder: Path,
+        activity_folder: Path,
         separate: Separate,
         *,
         model: str,
         voice_share: float,
         licence: str = "",
     ) -> None:
-        self._songs, self._traces, self._separate = songs_folder, traces_folder / model[:12], separate
+        self._songs, self._separate = songs_folder, separate
+        self._activity_folder = activity_folder / model[:12]
         self._model, self._voice_share, self._licence = model, voice_share, licence
-        self._recordings = recordings(library)
+        self._recordings = list_recordings(library)
 
     def run(self, progress: Callable[[str], None]) -> list[Finding]:
-        """Hear every recording, then write passages and kinds; a second run changes nothing.
+        """Measure every recording, then write passages and kinds; a second run changes nothing.
 
         Raises
         ------
@@ -121,18 +122,18 @@ class Screening:
             self._check(song)
         stored = {song.path.stem: song.model for song in songs}
         for song in songs:
-            stem = _stem_to_hear(song) if song.path.stem in self._recordings else None
+            stem = _stem_to_check(song) if song.path.stem in self._recordings else None
             if stem is not None:
-                heard = self._trace(song, stem)
-                verdict, held = self._judge(song, stem, heard)
-                passages = find_passages(heard, held)
+                activity = self._load_activity(song, stem)
+                verdict, held = self._judge(song, stem, activity)
+                passages = find_passages(activity, held)
                 wanted |= {save_passage(self._songs, song, stem, passage) for passage in passages}
-                sure = find_confident(heard, held) if song.split == "train" else []
-                wanted |= self._save_separated(song, stem, held, sure, stored)
-                seconds = _seconds(passages), _seconds(sure)
-                findings.append(self._finding(song, stem, heard, verdict, seconds))
-                told = f"{seconds[0]:.0f} s of passages, {seconds[1]:.0f} s of stems"
-                progress(f"{song.path.stem}: {verdict}, {told}")
+                pseudo_labels = find_pseudo_labels(activity, held) if song.split == "train" else []
+                wanted |= self._save_separated(song, stem, held, pseudo_labels, stored)
+                seconds = _seconds(passages), _seconds(pseudo_labels)
+                findings.append(self._finding(song, stem, activity, verdict, seconds))
+                summary = f"{seconds[0]:.0f} s of passages, {seconds[1]:.0f} s of stems"
+                progress(f"{song.path.stem}: {verdict}, {summary}")
         for path in itertools.chain(*(self._songs.glob(f"{kind}-*.json") for kind in EXCERPTS)):
             if path.stem not in wanted:
                 remove_song(path.with_suffix(".npy"))
@@ -142,33 +143,33 @@ class Screening:
         recording = self._recordings.get(song.path.stem)
         if recording and song.origin != recording.origin:
             raise StemsplitError(
-                f"{song.path} is not known to be what the library lists under this name; "
+                f"{song.path} may differ from the recording that the library lists under this name; "
                 "run `python -m stemsplit.training prepare` again"
             )
 
-    def _trace(self, song: TrainingSong, stem: str) -> ActivityTrace:
-        path = self._traces / f"{song.path.stem}.npz"
-        # a song that was stored anew may be another recording
+    def _load_activity(self, song: TrainingSong, stem: str) -> Activity:
+        path = self._activity_folder / f"{song.path.stem}.npz"
+        # a song that was stored again may be another recording
         is_fresh = path.exists() and path.stat().st_mtime_ns >= song.path.stat().st_mtime_ns
-        heard = ActivityTrace.load(path) if is_fresh else None
-        if heard is None:
-            heard = trace(song.read(stem, 0, song.n_samples), self._separate)
-            heard.save(path)
-        return heard
+        activity = Activity.load(path) if is_fresh else None
+        if activity is None:
+            activity = measure_activity(song.read(stem, 0, song.n_samples), self._separate)
+            activity.save(path)
+        return activity
 
-    def _judge(self, song: TrainingSong, stem: str, heard: ActivityTrace) -> tuple[str, tuple[str, ...]]:
-        """The verdict on a recording, which sets its kind in training, and what its excerpts may hold."""
+    def _judge(self, song: TrainingSong, stem: str, activity: Activity) -> tuple[str, tuple[str, ...]]:
+        """Return the verdict on a recording, which sets its kind, and the targets of its excerpts."""
         recording = self._recordings[song.path.stem]
         kind, held = recording.kind, targets_of(stem)
-        is_believed = recording.parts[0][1].kind == "phrase"
-        if kind == "multitrack":  # its other stems say what is in this one
-            return _verdict(heard, held), ()
+        is_phrase = recording.parts[0][1].kind == "phrase"
+        if kind == "multitrack":  # the contents of its stems are known
+            return _judge_stem(activity, held), ()
         verdict = "kept"
-        if kind == "backing" and VoiceReport.of(heard).share > self._voice_share:
+        if kind == "backing" and VoiceActivity.of(activity).share > self._voice_share:
             verdict = "voice"
-        elif not is_believed and _verdict(heard, held) == "doubtful":
+        elif not is_phrase and _judge_stem(activity, held) == "doubtful":
             verdict, held = "doubtful", MIXED
-        # what is held out for validation stays as it is, so that figures can be compared
+        # validation songs stay as they are, so that scores stay comparable
         amend_song(song, kind="screened" if verdict != "kept" and song.split == "train" else kind)
         return verdict, () if verdict == "voice" else held
 
@@ -177,20 +178,22 @@ class Screening:
         song: TrainingSong,
         stem: str,
         held: tuple[str, ...],
-        sure: Iterable[Passage],
+        pseudo_labels: Iterable[Passage],
         stored: Mapping[str, str],
     ) -> set[str]:
-        """Store stems of a recording as songs, unless they are there by this model; returns their names."""
-        named = {_excerpt_name("separated", song, each): each for each in sure}
+        """Store stems as songs unless this model stored them before, and return their names."""
+        named = {_excerpt_name("separated", song, each): each for each in pseudo_labels}
         missing = {name: each for name, each in named.items() if stored.get(name) != self._model}
         estimates = self._separate(song.read(stem, 0, song.n_samples)) if missing else {}
         for name, each in missing.items():
-            summed = sum(estimates[target] for target in is_confident(held)[each.stem])
-            take = RenderedStem(np.asarray(summed)[:, each.start : each.stop], song.ingredients.get(stem, ()))
+            summed = sum(estimates[target] for target in estimates_by_target(held)[each.stem])
+            rendered = RenderedStem(
+                np.asarray(summed)[:, each.start : each.stop], song.ingredients.get(stem, ())
+            )
             save_song(
                 self._songs,
                 name,
-                {each.stem: take},
+                {each.stem: rendered},
                 split=song.split,
                 kind="separated",
                 maker=song.maker,
@@ -203,11 +206,11 @@ class Screening:
         self,
         song: TrainingSong,
         stem: str,
-        heard: ActivityTrace,
+        activity: Activity,
         verdict: str,
         seconds: tuple[float, float],
     ) -> Finding:
-        voice, parts = VoiceReport.of(heard), self._recordings[song.path.stem].parts
+        voice, parts = VoiceActivity.of(activity), self._recordings[song.path.stem].parts
         return Finding(
             song=song.path.stem,
             item=next(item.name for held, item in parts if held == stem),
@@ -215,8 +218,8 @@ class Screening:
             stem=stem,
             vocals_db=round(voice.level_db, 1),
             vocals_share=round(voice.share, 3),
-            drums_share=round(share_heard(heard, "drums"), 3),
-            bass_share=round(share_heard(heard, "bass"), 3),
+            drums_share=round(active_share(activity, "drums"), 3),
+            bass_share=round(active_share(activity, "bass"), 3),
             verdict=verdict,
             passages_s=seconds[0],
             separated_s=seconds[1],
@@ -224,13 +227,13 @@ class Screening:
 
 
 def save_passage(folder: Path, song: TrainingSong, stem: str, passage: Passage) -> str:
-    """Store a passage as a song of the split of its source, unless it is there; returns its name."""
+    """Store a passage as a song in the split of its recording unless it exists, and return its name."""
     name = _excerpt_name("passage", song, passage)
-    take = RenderedStem(
+    rendered = RenderedStem(
         song.read(stem, passage.start, passage.stop - passage.start), song.ingredients.get(stem, ())
     )
     if not (folder / f"{name}.json").exists():
-        save_song(folder, name, {passage.stem: take}, split=song.split, kind="passage", maker=song.maker)
+        save_song(folder, name, {passage.stem: rendered}, split=song.split, kind="passage", maker=song.maker)
     return name
 
 
@@ -243,7 +246,7 @@ def _seconds(excerpts: Iterable[Passage]) -> float:
 
 
 def write_report(findings: Iterable[Finding], path: Path) -> None:
-    """Write findings as CSV, the most voice first."""
+    """Write findings as CSV, sorted by the share of vocals."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Finding)])
         writer.writeheader()
@@ -252,7 +255,7 @@ def write_report(findings: Iterable[Finding], path: Path) -> None:
 
 
 def minutes_of_music(folder: Path) -> str:
-    """Minutes of unseparated music, its excerpts and what was screened out, by split, kind and stem."""
+    """Return the minutes of unseparated music, excerpts and excluded recordings, by split, kind and stem."""
     minutes: dict[tuple[str, str, str], float] = defaultdict(float)
     for song in load_songs(folder):
         if song.kind in {"backing", "screened", *EXCERPTS}:
@@ -260,12 +263,12 @@ def minutes_of_music(folder: Path) -> str:
     return "\n".join(f"{' '.join(key)}: {value:.1f} min" for key, value in sorted(minutes.items()))
 
 
-def _stem_to_hear(song: TrainingSong) -> str | None:
-    """The stem of a song whose purity is only claimed."""
+def _stem_to_check(song: TrainingSong) -> str | None:
+    """Return the stem of a song whose content has to be verified."""
     return next((stem for stem in song.stems if "other" in targets_of(stem)), None)
 
 
-def _verdict(heard: ActivityTrace, held: tuple[str, ...]) -> str:
+def _judge_stem(activity: Activity, held: tuple[str, ...]) -> str:
     lacking = [target for target in ("drums", "bass") if target not in held]
-    shares = [share_heard(heard, target) for target in lacking]
+    shares = [active_share(activity, target) for target in lacking]
     return "doubtful" if np.max(shares, initial=0.0) > DOUBTFUL_SHARE else "kept"

@@ -1,1 +1,1 @@
-"""Training data: the library, songs on disk, data sets of the user."""
+"""Training data: the library, its recordings, data sets of one's own, and songs as stored on disk."""

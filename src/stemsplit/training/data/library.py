@@ -1,7 +1,7 @@
-"""The training library: its index as items, and its audio decoded once.
+"""The training library: its index as items, and its audio, decoded once.
 
-The library is a folder with ``index.csv`` (a row per item: a stretch of one audio file) and the files.
-Which items may be trained on is decided here and nowhere else, by `is_held_out`.
+A library is a folder with audio files and ``index.csv``, which has a row per item; an item is a stretch of
+one file. Which items may be used for training is decided in one place, `is_held_out`.
 """
 
 import csv
@@ -21,7 +21,7 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.types import FloatArray
 
-# Sources, instruments and pieces of music kept aside for validation beside ``split=valid``.
+# Sources, instruments and pieces of music reserved for validation, in addition to ``split=valid``.
 HELD_OUT_SOURCES = frozenset({"oramics/sampled", "sfzinstruments/karoryfer.fashionbass"})
 HELD_OUT_INSTRUMENTS = frozenset({"Wurlitzer EP200 e-piano", "sitar"})
 HELD_OUT_BACKING = frozenset(
@@ -34,7 +34,7 @@ SPLITS = ("train", "valid")
 
 @dataclass(frozen=True)
 class Item:
-    """One row of the index: a note, a hit, a phrase, a stem of a song."""
+    """One row of the index: a note, a hit, a phrase, or a stem of a song."""
 
     file: str
     start_s: float
@@ -54,7 +54,10 @@ class Item:
 
     @classmethod
     def from_row(cls, row: dict[str, str]) -> "Item":
-        """Read one row of ``index.csv``; `KeyError` or `ValueError` where a column is wrong or missing."""
+        """Parse a row of ``index.csv``.
+
+        Raises `KeyError` or `ValueError` for missing columns and malformed values.
+        """
         if None in row.values():
             raise ValueError("fewer values than columns")
         values: dict[str, object] = {field.name: row[field.name] for field in fields(cls)}
@@ -65,9 +68,9 @@ class Item:
 
 
 def is_held_out(item: Item) -> bool:
-    """Whether an item is for validation only.
+    """Return whether an item is reserved for validation.
 
-    That is what the index marks so, everything under a share-alike licence, and some kits,
+    This holds for items of split "valid", for everything under a share-alike licence, and for the kits,
     instruments and backing tracks named at the top of this module.
     """
     return (
@@ -85,15 +88,15 @@ class Library:
     Parameters
     ----------
     folder : Path
-        Where ``index.csv`` lies. Only read.
+        Folder of ``index.csv``, which is only read.
     cache : Path
-        Where decoded audio is kept, 16-bit at 44,100 Hz, one array per file, beside it the size and time of
-        the file that it was decoded from.
+        Folder of decoded audio, 16-bit at 44,100 Hz: one array per file, with the size and modification
+        time of its source.
 
     Raises
     ------
     StemsplitError
-        The folder or its index is missing, or the index is not one, or an item's split is not known.
+        The folder or its index is missing, the index is malformed, or an item's split is unknown.
     """
 
     def __init__(self, folder: Path, cache: Path) -> None:
@@ -101,7 +104,7 @@ class Library:
         self.items = _read_index(folder / "index.csv")
 
     def select(self, *, split: str, category: str = "", kinds: Iterable[str] = ()) -> list[Item]:
-        """Items for ``split`` "train" or "valid", optionally of one category and of some kinds."""
+        """Return the items of split "train" or "valid", optionally of one category and of some kinds."""
         wanted = tuple(kinds)
         return [
             item
@@ -112,53 +115,53 @@ class Library:
         ]
 
     def audio(self, item: Item) -> FloatArray:
-        """Decoded audio of an item, ``(channels, samples)``; mono stays mono.
+        """Return the decoded audio of an item, ``(channels, samples)``; mono stays mono.
 
         Raises
         ------
         StemsplitError
-            The file cannot be decoded, has more than two channels, or holds nothing of the item.
+        The file cannot be decoded, has more than two channels, or ends before the item starts.
         """
-        return np.divide(self._stretch(item), 32768, dtype=np.float32)
+        return np.divide(self._read_span(item), 32768, dtype=np.float32)
 
     def length(self, item: Item) -> int:
-        """Samples of an item in its file, where less may be left of it than the index says."""
-        return int(self._stretch(item).shape[1])
+        """Return the samples of an item in its file, which may end before the item does."""
+        return int(self._read_span(item).shape[1])
 
-    def _stretch(self, item: Item) -> NDArray[np.int16]:
+    def _read_span(self, item: Item) -> NDArray[np.int16]:
         start = round(item.start_s * SAMPLE_RATE)
         stop = start + round(item.duration_s * SAMPLE_RATE)
-        decoded = self._decoded(item.file)
+        decoded = self._load_decoded(item.file)
         n_channels, n_samples = decoded.shape
         named = f"{item.name} of the training library: {item.file}"
         if n_channels > 2:
             raise StemsplitError(f"{named} has {n_channels} channels; mix it down to stereo")
         if not 0 <= start < min(stop, n_samples):
             raise StemsplitError(
-                f"{named}, {n_samples / SAMPLE_RATE:.2f} s long, has nothing of the {item.duration_s} s from "
-                f"{item.start_s} s on; correct the row in index.csv"
+                f"{named}, {n_samples / SAMPLE_RATE:.2f} s long, does not contain the "
+                f"{item.duration_s} s from {item.start_s} s on; correct the row in index.csv"
             )
         return decoded[:, start:stop]
 
     def decode(self) -> Iterator[str]:
-        """Decode every file that is not in the cache as it is now; yields their names."""
+        """Decode every file whose current version is not in the cache, and yield the names of all files."""
         for name in self.files:
-            self._decoded(name)
+            self._load_decoded(name)
             yield name
 
     @cached_property
     def files(self) -> list[str]:
-        """Every audio file of the index, relative to the folder."""
+        """Audio files of the index, relative to the folder."""
         return sorted({item.file for item in self.items})
 
-    def _decoded(self, name: str) -> NDArray[np.int16]:
-        path, state = self.cache / f"{name}.npy", _state(self.folder / name)
-        decoded_from = path.with_suffix(".source")
-        # a library whose audio is away is served from the cache
-        is_current = path.exists() and (not state or _read(decoded_from) == state)
+    def _load_decoded(self, name: str) -> NDArray[np.int16]:
+        path, state = self.cache / f"{name}.npy", _file_state(self.folder / name)
+        source_state = path.with_suffix(".source")
+        # if the audio of a library is missing, the cache is used
+        is_current = path.exists() and (not state or _read(source_state) == state)
         if not is_current:
             _save(path, _decode(self.folder / name))
-            with whole_file(decoded_from) as file:
+            with whole_file(source_state) as file:
                 file.write(state)
         samples: NDArray[np.int16] = np.load(path, mmap_mode="r")
         return samples
@@ -183,7 +186,7 @@ def _read_row(row: dict[str, str], place: str) -> Item:
         item = Item.from_row(row)
     except (KeyError, ValueError) as error:
         raise StemsplitError(f"{place}: not a row of the index of a training library: {error!r}") from error
-    # what is not marked as held out would be trained on
+    # an unknown split must not end up in training
     if item.split not in SPLITS:
         raise StemsplitError(
             f"{place}: the split of {item.name!r} is {item.split!r}; write one of {', '.join(SPLITS)}"
@@ -191,13 +194,16 @@ def _read_row(row: dict[str, str], place: str) -> Item:
     return item
 
 
-def _state(path: Path) -> bytes:
-    """Size and time of a file, by which another one under its name is noticed; nothing if there is none."""
+def _file_state(path: Path) -> bytes:
+    """Return size and modification time, which identify a version of a file.
+
+    Nothing if the file is missing.
+    """
     try:
-        facts = path.stat()
+        stat = path.stat()
     except FileNotFoundError:
         return b""
-    return f"{facts.st_size} {facts.st_mtime_ns}\n".encode()
+    return f"{stat.st_size} {stat.st_mtime_ns}\n".encode()
 
 
 def _read(path: Path) -> bytes:
@@ -214,11 +220,11 @@ def _decode(path: Path) -> NDArray[np.int16]:
 
 
 def to_int16(waveform: FloatArray) -> NDArray[np.int16]:
-    """Round a waveform in [-1, 1) to 16 bits; what is louder is clipped."""
+    """Round a waveform in [-1, 1) to 16 bits; louder samples are clipped."""
     return np.clip(np.rint(waveform * 32768), -32768, 32767).astype(np.int16)
 
 
 def _save(path: Path, samples: NDArray[np.int16]) -> None:
-    """Write an array so that it appears only when it is whole."""
+    """Write an array atomically."""
     with whole_file(path) as file:
         np.save(file, np.ascontiguousarray(samples))

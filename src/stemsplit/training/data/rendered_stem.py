@@ -1,4 +1,4 @@
-"""What a maker of stems gives: a waveform, and what went into it."""
+"""A rendered stem: a waveform and its ingredients."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,14 @@ from stemsplit.types import FloatArray
 
 @dataclass(frozen=True)
 class RenderedStem:
-    """A stem as it was made.
+    """A stem as a renderer returns it.
 
     Parameters
     ----------
     waveform : FloatArray, shape (2, samples)
-        The stem.
+        The rendered audio.
     ingredients : tuple of str
-        Names of what an ablation may leave out, such as "sung-speech" or "distortion".
+        Ingredients that an ablation may leave out, such as "sung-speech" or "distortion".
     """
 
     waveform: FloatArray

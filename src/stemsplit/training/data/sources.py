@@ -1,10 +1,11 @@
-"""Where songs come from, as tables name it."""
+"""Names of the sources of songs, as tables show them."""
 
-# Renders are made by the band that training songs are made by; they say less.
+# Rendered songs are less informative: the virtual band also renders songs for training.
 RENDER_SOURCE = "render"
 
 
-SOURCES = ("album", "mdn-funk", "pjs", RENDER_SOURCE)  # of the library and the band
+# Sources of validation songs: those of the library, and the virtual band.
+SOURCES = ("album", "mdn-funk", "pjs", RENDER_SOURCE)
 
 
 UNSEEN_SOURCE = "album-unseen"

@@ -15,7 +15,7 @@ import torch
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import write_json
 from stemsplit.training import TARGETS
-from stemsplit.training.data.songs import TrainingSong, songs_of
+from stemsplit.training.data.songs import TrainingSong, songs_with_targets
 from stemsplit.training.evaluation.ablation_rows import ROWS, AblationRow
 from stemsplit.training.evaluation.baseline import baseline_estimates, oracle_estimates
 from stemsplit.training.evaluation.scores import Score
@@ -96,7 +96,7 @@ class Comparison:
     def __init__(
         self, folder: Path, songs: Sequence[TrainingSong], budget: Budget, *, train: Train | None = None
     ) -> None:
-        songs = songs_of(songs, TARGETS)
+        songs = songs_with_targets(songs, TARGETS)
         self.folder, self.budget, self._songs = folder, budget, songs
         self._train = train or (lambda row, run: train_row(row, run, songs, budget))
         self._check_plan()

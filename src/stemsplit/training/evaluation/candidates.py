@@ -10,7 +10,7 @@ from stemsplit.errors import ModelError, StemsplitError
 from stemsplit.separation.recipe import RESIDUAL
 from stemsplit.separation.separator import Separator
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.data.songs import in_order
+from stemsplit.training.data.songs import order_targets
 from stemsplit.training.evaluation.validation import Separate, ValidationCase, network_estimates
 from stemsplit.training.fit.checkpoint import load_average, load_state
 from stemsplit.types import FloatArray
@@ -75,7 +75,7 @@ def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: in
         models=paths, device="cpu", threads=threads, wiener=wiener, shifts=shifts, ensemble=len(paths) > 1
     )
     given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
-    targets = in_order(given)
+    targets = order_targets(given)
     if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
         raise ModelError(f"{paths[0]} gives {', '.join(given)} only; models of all the music can be judged")
 

@@ -19,7 +19,7 @@ import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.data.songs import TrainingSong, songs_of, targets_of
+from stemsplit.training.data.songs import TrainingSong, songs_with_targets, targets_of
 from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
 from stemsplit.training.evaluation.bss_eval import has_sound, take_apart
 from stemsplit.training.evaluation.metrics import (
@@ -86,7 +86,7 @@ def collect_cases(
     targets : sequence of str
         What is to be separated; songs that know others are passed over.
     """
-    songs = songs_of(songs, targets)
+    songs = songs_with_targets(songs, targets)
     valid = [song for song in songs if song.split == "valid"]
     n_samples = round(excerpt_s * SAMPLE_RATE)
     cases = [case for song in valid for case in _cut(song, n_samples, n_excerpts, targets)]

@@ -12,7 +12,7 @@ from numpy.random import Generator
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.data.songs import TrainingSong, songs_of, targets_of
+from stemsplit.training.data.songs import TrainingSong, songs_with_targets, targets_of
 from stemsplit.training.examples.augment import augment, change_speed, mastered
 from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import RemixSettings
@@ -78,7 +78,7 @@ class Remixer:
     ) -> None:
         self.settings, self.seed, self.targets = settings, seed, tuple(targets)
         self._voiceless = frozenset(targets) - {"vocals"}
-        songs = songs_of(songs, targets)
+        songs = songs_with_targets(songs, targets)
         self.n_songs = len(songs)
         songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
         self.heard = frozenset(song.source for song in songs)

@@ -14,7 +14,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
 from stemsplit.registry.catalog import read_spec
 from stemsplit.training import OPEN_DATA, TARGETS
-from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.catalog import build
@@ -75,13 +75,13 @@ def training_sources_of(path: Path) -> frozenset[tuple[str, str]]:
         return heard_in(load_state(path))
     spec = read_spec(path)
     if (spec.licence, spec.training_data_licence) == ("MIT", OPEN_DATA):
-        return frozenset({LIBRARY})
+        return frozenset({LIBRARY_SOURCE})
     return frozenset({(f"model {spec.name}", f"{spec.licence}; trained on {spec.training_data_licence}")})
 
 
 def heard_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
     """The same, of a checkpoint that was read; the first ones had the library and did not say so."""
-    return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY,)))
+    return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY_SOURCE,)))
 
 
 def load_average(checkpoint: Path) -> SeparationNetwork:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from stemsplit.training.data.songs import in_order, is_target
+from stemsplit.training.data.songs import is_target, order_targets
 
 # Names of a song's rest, and of columns of the curves.
 RESERVED = ("residual", "step", "loss", "average", "elapsed_s", "waiting_s")
@@ -94,4 +94,4 @@ def checked_targets(targets: Sequence[str]) -> tuple[str, ...]:
             )
     if len(set(targets)) < len(targets):
         raise ValueError(f"a target comes twice in {', '.join(targets)}")
-    return in_order(targets)
+    return order_targets(targets)

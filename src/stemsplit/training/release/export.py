@@ -18,7 +18,7 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.models.spec import ModelSpec
 from stemsplit.separation.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
-from stemsplit.training.data.songs import LIBRARY
+from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
 from stemsplit.training.release.onnx_graph import count_macs, keep_targets, tidy
 from stemsplit.training.release.parity import TOLERANCE, Reference, halve
@@ -69,13 +69,13 @@ class ModelFacts:
             They heard something else, and nobody says what may be done with them.
         """
         sources = sorted(set(heard))
-        closed = [f"{source}: {terms}" for source, terms in sources if (source, terms) != LIBRARY]
+        closed = [f"{source}: {terms}" for source, terms in sources if (source, terms) != LIBRARY_SOURCE]
         if closed and not licence:
             raise SettingsError(
                 f"the weights were trained on more than the library ({'; '.join(closed)}): "
                 "say with --licence what may be done with them"
             )
-        opened = [OPEN_DATA] * (LIBRARY in sources)
+        opened = [OPEN_DATA] * (LIBRARY_SOURCE in sources)
         listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
         return cls(
             name=name,

@@ -9,9 +9,15 @@ from typing import Any
 
 from stemsplit.registry.catalog import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
-from stemsplit.training.curation.pseudo_labels import SURE_DB
+from stemsplit.training.curation.pseudo_labels import CONFIDENCE_DB
 from stemsplit.training.data.library import Library
-from stemsplit.training.data.songs import LIBRARY, TrainingSong, are_bundled, load_songs, songs_of
+from stemsplit.training.data.songs import (
+    LIBRARY_SOURCE,
+    TrainingSong,
+    are_bundled,
+    load_songs,
+    songs_with_targets,
+)
 from stemsplit.training.data.sources import UNSEEN_SOURCE
 from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import sources_of
@@ -103,10 +109,10 @@ def write_card(
     targets = network_of(state).targets
     songs = [
         song
-        for song in songs_of(load_songs(songs_folder), targets)
+        for song in songs_with_targets(load_songs(songs_folder), targets)
         if song.split == "train" and song.source in heard
     ]
-    is_bundled = heard == {LIBRARY} and targets == TARGETS
+    is_bundled = heard == {LIBRARY_SOURCE} and targets == TARGETS
     sections = [
         _head(model, heard),
         _architecture(run),
@@ -122,8 +128,8 @@ def write_card(
 
 def _head(model: Path, heard: Collection[tuple[str, str]]) -> str:
     spec = read_spec(model)
-    closed = [f"{source} ({terms})" for source, terms in sorted(heard) if (source, terms) != LIBRARY]
-    opened = ["openly licensed material; sources and credits below"] * (LIBRARY in heard)
+    closed = [f"{source} ({terms})" for source, terms in sorted(heard) if (source, terms) != LIBRARY_SOURCE]
+    opened = ["openly licensed material; sources and credits below"] * (LIBRARY_SOURCE in heard)
     data = ", ".join([*closed, *opened])
     return f"""# {spec.name} {spec.version}
 
@@ -159,7 +165,7 @@ def _training(state: dict[str, Any], songs: Sequence[TrainingSong], hardware: st
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
     if "separated" in minutes and "separated" not in remix.get("without", ()):
-        promised = f"where its masks promised {SURE_DB:g} dB"
+        promised = f"where its masks promised {CONFIDENCE_DB:g} dB"
         listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
     settings = state["settings"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600

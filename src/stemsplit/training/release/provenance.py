@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
-from stemsplit.training.data.songs import LIBRARY, TrainingSong
+from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong
 
 # Beside the audio of the index: patterns, and sounds that fluidsynth played.
 PATTERNS = (
@@ -43,11 +43,11 @@ def data_section(
         The library was heard, and is not given.
     """
     parts = []
-    if LIBRARY in heard:
+    if LIBRARY_SOURCE in heard:
         if library is None:
             raise StemsplitError("songs of the library were trained on: name it with --library")
         parts.append(_library(library))
-    if others := sorted(set(heard) - {LIBRARY}):
+    if others := sorted(set(heard) - {LIBRARY_SOURCE}):
         parts.append(_others(others, songs))
     return "\n\n".join(["## Data", *parts])
 

@@ -9,7 +9,7 @@ from typing import Any
 from stemsplit.registry.catalog import read_spec
 from stemsplit.training import TARGETS
 from stemsplit.training.data.recordings import EXCERPTS
-from stemsplit.training.data.songs import LIBRARY, TrainingSong
+from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong
 from stemsplit.training.examples.settings import SHARES, RemixSettings
 from stemsplit.training.fit.checkpoint import network_of, optimiser_of
 from stemsplit.training.fit.presets import PRESETS
@@ -88,8 +88,8 @@ def reproduction_section(
     settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
     file = f"models/{model.name}"
-    library = "--library LIBRARY " if LIBRARY in heard else ""
-    stated = f" --licence '{read_spec(model).licence}'" if set(heard) - {LIBRARY} else ""
+    library = "--library LIBRARY " if LIBRARY_SOURCE in heard else ""
+    stated = f" --licence '{read_spec(model).licence}'" if set(heard) - {LIBRARY_SOURCE} else ""
     judged, options = "RUN", '--hardware "..."'
     if exported.options:  # then no run is what was judged
         judged, options = file, f"{options} --scores WORK/scores-{model.stem}.json{exported.options}"

@@ -216,8 +216,8 @@ def detect_pitch(waveform: FloatArray) -> float | None:
     None if it is not periodic.
 
     >>> time = np.arange(8820) / SAMPLE_RATE
-        >>> round(detect_pitch(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32)))
-        57
+    >>> round(detect_pitch(np.sin(2 * np.pi * 220 * time)[None].astype(np.float32)))
+    57
     """
     n_samples = 4410
     mono = waveform.mean(0)
