@@ -9,7 +9,7 @@ from stemsplit.jobs.result import FileResult
 from stemsplit.separation.separator import Progress, Separator
 from stemsplit.types import FloatArray
 
-_OF_FILES = ("output_dir", "name", "format", "bits", "overwrite")
+_FILE_SETTINGS = ("output_dir", "name", "format", "bits", "overwrite")
 
 
 @overload
@@ -53,16 +53,16 @@ def separate(
     StemsplitError
         As of `Separator` and `stemsplit.separate_file`.
     """
-    delivery = {key: settings.pop(key) for key in _OF_FILES if key in settings}
+    file_settings = {key: settings.pop(key) for key in _FILE_SETTINGS if key in settings}
     if isinstance(source, Path | str):
         if sample_rate is not None:
             raise SettingsError(f"{source}: a file tells its sample rate; leave sample_rate out")
         with Separator(**settings) as separator:
             return separate_file(
-                separator, source, **{"output_dir": "separated", **delivery}, progress=progress
+                separator, source, **{"output_dir": "separated", **file_settings}, progress=progress
             )
-    if delivery:
-        raise SettingsError(f"a waveform becomes no files; leave {', '.join(delivery)} out")
+    if file_settings:
+        raise SettingsError(f"a waveform becomes no files; leave {', '.join(file_settings)} out")
     if sample_rate is None:
         raise SettingsError("a waveform needs its sample_rate")
     with Separator(**settings) as separator:

@@ -1,4 +1,4 @@
-"""Batches: order, failures, cancellation; and one file through the Python interface."""
+"""Batches: order, failures, cancellation and resume; and one file through the Python interface."""
 
 import itertools
 import os
@@ -32,22 +32,22 @@ from tests.support.external_models import write_waveform
 
 @pytest.fixture(scope="module")
 def separator(tiny_model: Path) -> Iterator[Separator]:
-    """A separator with a tiny model."""
+    """Open a separator with a tiny model."""
     with Separator(device="cpu", models=[tiny_model], threads=1) as opened:
         yield opened
 
 
 def make_jobs(*labels: str) -> list[Job]:
-    """Jobs without files."""
+    """Return jobs without files."""
     return [Job(SongInput(label, None), {}) for label in labels]
 
 
 def succeed(job: Job) -> FileResult:
-    """Do nothing, well."""
+    """Return a result without doing anything."""
     return FileResult(job.source.label, Status.DONE)
 
 
-def test_results_come_in_the_order_of_the_jobs() -> None:
+def test_results_are_in_the_order_of_the_jobs() -> None:
     second_done = threading.Event()
 
     def work(job: Job) -> FileResult:
@@ -62,7 +62,7 @@ def test_results_come_in_the_order_of_the_jobs() -> None:
     assert [result.input for result in results] == ["first", "second", "third"]
 
 
-def test_a_request_to_stop_keeps_what_is_finished() -> None:
+def test_a_cancelled_run_keeps_finished_songs() -> None:
     cancellation = Cancellation()
 
     def work(job: Job) -> FileResult:
@@ -77,7 +77,7 @@ def test_a_request_to_stop_keeps_what_is_finished() -> None:
     assert cancellation.status is ExitStatus.TERMINATED
 
 
-def test_a_request_to_stop_is_heard_in_a_first_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_first_pass_can_be_cancelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cancellation, n_read = Cancellation(), itertools.count(1)
 
     def blocks(_: AudioReader) -> Iterator[FloatArray]:
@@ -91,12 +91,12 @@ def test_a_request_to_stop_is_heard_in_a_first_pass(tmp_path: Path, monkeypatch:
     with Separator(["vocals"], models=[write_waveform(tmp_path)], device="cpu", threads=1) as opened:
         worker = SongWorker(opened, OutputSettings(tmp_path / "out"), cancellation=cancellation)
         with pytest.raises(Cancelled):
-            worker.attempt(job, step=worker.write_files)
+            worker.run(job, step=worker.write_files)
     assert next(n_read) == 4
     assert not (tmp_path / "out").exists()
 
 
-def test_a_consumer_that_leaves_stops_the_work() -> None:
+def test_closing_the_results_cancels_the_jobs() -> None:
     cancellation = Cancellation()
     results = run_jobs(make_jobs(*"abcdef"), succeed, cancellation=cancellation)
     next(results)
@@ -114,7 +114,7 @@ def test_a_bug_in_one_song_does_not_stop_the_others(
             raise KeyError("nonsense")
         return succeed(job)
 
-    work = partial(worker.attempt, step=step)
+    work = partial(worker.run, step=step)
     bad, good = run_jobs(make_jobs("bad", "good"), work, cancellation=Cancellation())
     assert bad.status is Status.FAILED
     assert "nonsense" in (bad.error or "")
@@ -124,9 +124,7 @@ def test_a_bug_in_one_song_does_not_stop_the_others(
     assert exit_status([good]) is ExitStatus.OK
 
 
-def test_a_song_that_breaks_off_when_all_is_stopped_has_not_failed(
-    separator: Separator, tmp_path: Path
-) -> None:
+def test_a_song_truncated_by_a_cancelled_run_has_not_failed(separator: Separator, tmp_path: Path) -> None:
     cancellation = Cancellation()
     worker = SongWorker(separator, OutputSettings(tmp_path), cancellation=cancellation)
 
@@ -136,7 +134,7 @@ def test_a_song_that_breaks_off_when_all_is_stopped_has_not_failed(
 
     (job,) = make_jobs("-")
     with pytest.raises(Cancelled):
-        worker.attempt(job, step=step)
+        worker.run(job, step=step)
 
 
 def test_one_file_into_files(separator: Separator, tmp_path: Path) -> None:
@@ -167,42 +165,42 @@ def test_one_file_that_exists_is_an_error_and_kept(separator: Separator, tmp_pat
     assert (tmp_path / "a/vocals.wav").exists()
 
 
-def test_outputs_that_meet_are_refused(separator: Separator, tmp_path: Path) -> None:
+def test_outputs_with_the_same_path_are_rejected(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav")
     with pytest.raises(SettingsError, match="both be written"):
         separate_file(separator, song, tmp_path / "out", name="{track}.{ext}")
 
 
-def plan(separator: Separator, delivery: OutputSettings, *songs: Path, **options: Any) -> list[Job]:
-    """Plan songs."""
+def plan(separator: Separator, output: OutputSettings, *songs: Path, **options: Any) -> list[Job]:
+    """Plan the jobs of songs."""
     sources = [SongInput(str(song), song) for song in songs]
-    return plan_jobs(sources, Provenance.of(separator, delivery), delivery, options.get("journal"))
+    return plan_jobs(sources, Provenance.of(separator, output), output, options.get("journal"))
 
 
-def test_an_output_over_an_input_is_refused(separator: Separator, tmp_path: Path) -> None:
+def test_an_output_over_an_input_is_rejected(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "vocals.wav")
     (tmp_path / "here").symlink_to(tmp_path)
-    delivery = OutputSettings(tmp_path / "here", overwrite=True)
+    output = OutputSettings(tmp_path / "here", overwrite=True)
     for text in ("{stem}.{ext}", "x/{stem}.{ext}"):
-        delivery = OutputSettings(tmp_path / "here", type(delivery.template)(text), overwrite=True)
+        output = OutputSettings(tmp_path / "here", type(output.template)(text), overwrite=True)
         if "/" in text:
-            assert plan(separator, delivery, song)
+            assert plan(separator, output, song)
         else:
             with pytest.raises(SettingsError, match="over the input"):
-                plan(separator, delivery, song)
+                plan(separator, output, song)
 
 
-def test_an_output_over_an_input_stops_no_other_song(separator: Separator, tmp_path: Path) -> None:
+def test_an_output_over_an_input_does_not_stop_other_songs(separator: Separator, tmp_path: Path) -> None:
     songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav", "a - bass.wav")]
-    delivery = OutputSettings(tmp_path, NameTemplate("{track} - {stem}.{ext}"), overwrite=True)
-    over, *others = plan(separator, delivery, *songs)
-    assert over.settled is not None
-    assert over.settled.status is Status.FAILED
-    assert "over the input" in (over.settled.error or "")
-    assert [job.settled for job in others] == [None, None]
+    output = OutputSettings(tmp_path, NameTemplate("{track} - {stem}.{ext}"), overwrite=True)
+    over, *others = plan(separator, output, *songs)
+    assert over.result is not None
+    assert over.result.status is Status.FAILED
+    assert "over the input" in (over.result.error or "")
+    assert [job.result for job in others] == [None, None]
 
 
-def test_tag_fields_come_from_the_tags(separator: Separator, tmp_path: Path) -> None:
+def test_tag_fields_are_read_from_the_tags(separator: Separator, tmp_path: Path) -> None:
     import mutagen
 
     song = make_song(tmp_path / "x.flac")
@@ -210,32 +208,30 @@ def test_tag_fields_come_from_the_tags(separator: Separator, tmp_path: Path) -> 
     tagged["title"], tagged["artist"], tagged["tracknumber"] = "../T?", "A/B", "3/12"
     tagged.save()
     template = "{artist}/{album}/{number} {title} {stem}.{ext}"
-    delivery = OutputSettings(tmp_path, type(OutputSettings(tmp_path).template)(template))
-    (job,) = plan(separator, delivery, song)
+    output = OutputSettings(tmp_path, type(OutputSettings(tmp_path).template)(template))
+    (job,) = plan(separator, output, song)
     assert job.outputs["bass"] == tmp_path / "A_B/Unknown album/03 .._T_ bass.wav"
 
 
 @pytest.mark.parametrize("template", ["{track}/{stem}.{ext}", "{title}/{stem}.{ext}"])
-def test_a_named_pipe_fails_and_is_not_waited_for(
-    separator: Separator, tmp_path: Path, template: str
-) -> None:
+def test_a_named_pipe_fails_without_blocking(separator: Separator, tmp_path: Path, template: str) -> None:
     song = tmp_path / "a.wav"
     os.mkfifo(song)
-    result = attempt(separator, song, tmp_path / "out", template=NameTemplate(template))
+    result = resume(separator, song, tmp_path / "out", template=NameTemplate(template))
     assert result.error_type == "AudioError"
     assert "not a regular file" in (result.error or "")
 
 
-def test_resume_redoes_what_differs(separator: Separator, tmp_path: Path) -> None:
+def test_resume_separates_changed_songs_again(separator: Separator, tmp_path: Path) -> None:
     songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav", "c.wav")]
     out = tmp_path / "out"
     journal = Journal(out)
 
     def run(**changes: Any) -> list[Status]:
-        delivery = OutputSettings(out, resume=True, **changes)
-        worker = SongWorker(separator, delivery, Journal(out))
-        jobs = plan(separator, delivery, *songs, journal=Journal(out))
-        return [worker.attempt(job, step=worker.write_files).status for job in jobs]
+        output = OutputSettings(out, resume=True, **changes)
+        worker = SongWorker(separator, output, Journal(out))
+        jobs = plan(separator, output, *songs, journal=Journal(out))
+        return [worker.run(job, step=worker.write_files).status for job in jobs]
 
     done, skipped = Status.DONE, Status.SKIPPED
     assert not journal.path.exists()
@@ -255,18 +251,18 @@ def test_a_kill_after_the_stems_appeared_is_resumed(
     out = tmp_path / "out"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Journal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        attempt(separator, song, out)
+        resume(separator, song, out)
     assert len(list_files(out)) == len(STEMS)
-    assert attempt(separator, song, out).status is Status.DONE
-    assert attempt(separator, song, out).status is Status.SKIPPED
+    assert resume(separator, song, out).status is Status.DONE
+    assert resume(separator, song, out).status is Status.SKIPPED
 
 
-def attempt(separator: Separator, song: Path, out: Path, **changes: Any) -> FileResult:
-    """Do what one run of the command with --resume does."""
-    journal, delivery = Journal(out), OutputSettings(out, resume=True, **changes)
-    (job,) = plan(separator, delivery, song, journal=journal)
-    worker = SongWorker(separator, delivery, journal)
-    return worker.attempt(job, step=worker.write_files)
+def resume(separator: Separator, song: Path, out: Path, **changes: Any) -> FileResult:
+    """Separate a song as the command does with --resume."""
+    journal, output = Journal(out), OutputSettings(out, resume=True, **changes)
+    (job,) = plan(separator, output, song, journal=journal)
+    worker = SongWorker(separator, output, journal)
+    return worker.run(job, step=worker.write_files)
 
 
 @pytest.mark.parametrize("bits", ["16", "24"])
@@ -276,7 +272,7 @@ def test_a_kill_between_two_names_is_resumed(
     song = make_song(tmp_path / "a.wav")
     out = tmp_path / "out"
     if bits == "24":  # the run that is killed replaces the stems of an earlier one
-        assert attempt(separator, song, out).status is Status.DONE
+        assert resume(separator, song, out).status is Status.DONE
     place = PendingFile.place
 
     def place_or_die(pending: PendingFile) -> None:
@@ -287,28 +283,28 @@ def test_a_kill_between_two_names_is_resumed(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(PendingFile, "place", place_or_die)
         patch.setattr(PendingFile, "withdraw", lambda _: None)
-        attempt(separator, song, out, bits=bits)
+        resume(separator, song, out, bits=bits)
     assert (out / "a/drums.wav").exists()
-    assert attempt(separator, song, out, bits=bits).status is Status.DONE
+    assert resume(separator, song, out, bits=bits).status is Status.DONE
     assert {soundfile.info(path).subtype for path in out.glob("a/*.wav")} == {f"PCM_{bits}"}
-    assert attempt(separator, song, out, bits=bits).status is Status.SKIPPED
+    assert resume(separator, song, out, bits=bits).status is Status.SKIPPED
 
 
 @pytest.mark.parametrize("text", ["mine", "m" * 44100])
 def test_resume_keeps_a_stem_that_was_edited(separator: Separator, tmp_path: Path, text: str) -> None:
     song = make_song(tmp_path / "a.wav")
     edited = tmp_path / "out/a/vocals.wav"
-    assert attempt(separator, song, tmp_path / "out").status is Status.DONE
+    assert resume(separator, song, tmp_path / "out").status is Status.DONE
     edited.write_text(text)
-    result = attempt(separator, song, tmp_path / "out")
+    result = resume(separator, song, tmp_path / "out")
     assert result.status is Status.FAILED
     assert str(edited) in (result.error or "")
     assert "move it away, or replace it with --overwrite" in (result.error or "")
     assert edited.read_text() == text
-    assert attempt(separator, song, tmp_path / "out", overwrite=True).status is Status.DONE
+    assert resume(separator, song, tmp_path / "out", overwrite=True).status is Status.DONE
 
 
-def test_resume_keeps_a_file_that_took_a_name_during_the_run_before(
+def test_resume_keeps_a_foreign_file_that_appeared_during_the_earlier_run(
     separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     song = make_song(tmp_path / "a.wav")
@@ -321,8 +317,8 @@ def test_resume_keeps_a_file_that_took_a_name_during_the_run_before(
 
     with monkeypatch.context() as patch:
         patch.setattr(StemSet, "complete", complete_and_meet)
-        assert attempt(separator, song, tmp_path / "out").status is Status.FAILED
-    assert attempt(separator, song, tmp_path / "out").status is Status.FAILED
+        assert resume(separator, song, tmp_path / "out").status is Status.FAILED
+    assert resume(separator, song, tmp_path / "out").status is Status.FAILED
     assert foreign.read_text() == "mine"
     assert list_files(tmp_path / "out") == ["a/bass.wav"]
 
@@ -332,7 +328,7 @@ def test_resume_keeps_a_stem_that_is_edited_during_the_run(
 ) -> None:
     song = make_song(tmp_path / "a.wav")
     edited = tmp_path / "out/a/bass.wav"
-    assert attempt(separator, song, tmp_path / "out").status is Status.DONE
+    assert resume(separator, song, tmp_path / "out").status is Status.DONE
     complete = StemSet.complete
 
     def complete_and_meet(stems: StemSet) -> WriteReport:
@@ -340,7 +336,7 @@ def test_resume_keeps_a_stem_that_is_edited_during_the_run(
         return complete(stems)
 
     monkeypatch.setattr(StemSet, "complete", complete_and_meet)
-    result = attempt(separator, song, tmp_path / "out", bits="24")
+    result = resume(separator, song, tmp_path / "out", bits="24")
     assert "no longer, as stemsplit wrote it" in (result.error or "")
     assert edited.read_text() == "mine"
     assert {soundfile.info(tmp_path / f"out/a/{stem}.wav").subtype for stem in ("vocals", "other")} == {
@@ -348,7 +344,7 @@ def test_resume_keeps_a_stem_that_is_edited_during_the_run(
     }
 
 
-def test_resume_does_not_touch_what_it_did_not_make(separator: Separator, tmp_path: Path) -> None:
+def test_resume_keeps_foreign_files(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav")
     foreign = tmp_path / "out/a/bass.wav"
     foreign.parent.mkdir(parents=True)
@@ -356,6 +352,6 @@ def test_resume_does_not_touch_what_it_did_not_make(separator: Separator, tmp_pa
     (job,) = plan(
         separator, OutputSettings(tmp_path / "out", resume=True), song, journal=Journal(tmp_path / "out")
     )
-    assert job.settled is not None
-    assert job.settled.status is Status.FAILED
+    assert job.result is not None
+    assert job.result.status is Status.FAILED
     assert foreign.read_text() == "mine"

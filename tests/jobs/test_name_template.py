@@ -1,4 +1,4 @@
-"""Names: whatever a song is called, its stems have legal names inside the output folder, and no two meet."""
+"""File names: for any song, the stems have legal, distinct names inside the output folder."""
 
 import unicodedata
 from pathlib import Path, PurePosixPath
@@ -49,14 +49,14 @@ def test_every_name_from_a_template_is_legal_and_inside(track: str, artist: str,
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=300), st.integers(16, 60))
-def test_a_shortened_text_fits_and_is_told_from_others(text: str, n_bytes: int) -> None:
+def test_a_shortened_text_fits_and_stays_distinct(text: str, n_bytes: int) -> None:
     short = shorten(text, n_bytes)
     assert len(short.encode()) <= n_bytes
     assert len(text.encode()) > n_bytes or short == text
     assert shorten(text + "x" * 60, n_bytes) != shorten(text + "x" * 61, n_bytes)
 
 
-def test_a_letter_does_not_lose_its_accent_when_it_is_cut() -> None:
+def test_shortening_does_not_split_a_letter_from_its_accent() -> None:
     text = "x" * 10 + "q\u0323" * 40
     kept = shorten(text, 30).split("~")[0]
     assert kept.endswith("\u0323")
@@ -107,7 +107,7 @@ def test_known_names(text: str, expected: str) -> None:
         ("aux/{stem}.{ext}", "'aux'"),
     ],
 )
-def test_a_wrong_template_is_refused(template: str, reason: str) -> None:
+def test_an_invalid_template_is_rejected(template: str, reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         NameTemplate(template)
 
@@ -134,7 +134,7 @@ def test_long_names_keep_their_ends_and_stay_apart() -> None:
     assert all(name.endswith("-bass.x") and len(name.encode()) <= MAX_NAME_BYTES for name in names)
 
 
-def test_a_template_too_long_by_itself_is_refused() -> None:
+def test_a_template_too_long_by_itself_is_rejected() -> None:
     with pytest.raises(SettingsError, match="too long"):
         NameTemplate("y" * 300 + "{stem}.{ext}").render(_VALUES)
 
@@ -157,7 +157,7 @@ def test_identity_folds_case_and_composition(text: str) -> None:
         ("o/a.wav/b", "o/A.wav", "one needs a folder where two would be written: o/A.wav"),
     ],
 )
-def test_names_that_meet_are_refused(first: str, second: str, reason: str) -> None:
+def test_colliding_paths_are_rejected(first: str, second: str, reason: str) -> None:
     one, two = (Path(first), "one"), (Path(second), "two")
     assert reason in (Claims().claim([one, two]) or "")
     claims = Claims()
@@ -165,7 +165,7 @@ def test_names_that_meet_are_refused(first: str, second: str, reason: str) -> No
     assert reason in (claims.claim([two]) or "")
 
 
-def test_who_is_refused_claims_nothing() -> None:
+def test_a_rejected_owner_claims_nothing() -> None:
     claims = Claims()
     assert claims.claim([(Path("o/A.wav"), "one")]) is None
     assert claims.claim([(Path("o/b/c.wav"), "two"), (Path("o/a.wav"), "two")])

@@ -148,7 +148,7 @@ class LiveProgress:
         for job in self._jobs:
             path = job.source.path
             # to open a named pipe would take from it what the song needs
-            if self._over.is_set() or job.settled is not None or path is None or not path.is_file():
+            if self._over.is_set() or job.result is not None or path is None or not path.is_file():
                 continue
             with contextlib.suppress(StemsplitError, OSError), open_audio(path) as reader, self._lock:
                 self._batch.know(job.source.label, reader.info.duration_s)

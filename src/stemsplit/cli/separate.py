@@ -35,21 +35,21 @@ def separate(options: Options) -> ExitStatus:
         If the journal cannot be read.
     """
     request = options.make_request()
-    delivery = make_output_settings(request)
+    output = make_output_settings(request)
     sources = expand_inputs(
         options.inputs,
         recursive=options.recursive,
-        output_dir=None if options.writes_stdout else delivery.output_dir,
+        output_dir=None if options.writes_stdout else output.output_dir,
     )
     _check_pipes(options, sources)
     with open_separator(request) as separator:
         check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
         print_device(separator, request, quiet=options.quiet)
         if options.writes_stdout:
-            return _run(options, separator, delivery, _plan_stdout(sources, separator), None)
-        journal = Journal(delivery.output_dir)
-        jobs = plan_jobs(sources, Provenance.of(separator, delivery), delivery, journal)
-        return _run(options, separator, delivery, jobs, journal)
+            return _run(options, separator, output, _plan_stdout(sources, separator), None)
+        journal = Journal(output.output_dir)
+        jobs = plan_jobs(sources, Provenance.of(separator, output), output, journal)
+        return _run(options, separator, output, jobs, journal)
 
 
 def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) -> None:
@@ -98,7 +98,7 @@ def _plan_stdout(sources: Sequence[SongInput], separator: Separator) -> list[Job
 def _run(
     options: Options,
     separator: Separator,
-    delivery: OutputSettings,
+    output: OutputSettings,
     jobs: Sequence[Job],
     journal: Journal | None,
 ) -> ExitStatus:
@@ -106,9 +106,9 @@ def _run(
     results = Results(as_json=options.json)
     finished: list[FileResult] = []
     with make_display(jobs, quiet=options.quiet) as display, catch_signals(cancellation):
-        worker = SongWorker(separator, delivery, journal, display, cancellation)
+        worker = SongWorker(separator, output, journal, display, cancellation)
         step = worker.inspect if options.dry_run else worker.write_files if journal else worker.write_stdout
-        work = partial(worker.attempt, step=step)
+        work = partial(worker.run, step=step)
         for result in run_jobs(jobs, work, cancellation=cancellation, n_jobs=options.jobs):
             finished.append(result)
             if journal is not None:

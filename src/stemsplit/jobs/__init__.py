@@ -1,1 +1,1 @@
-"""From songs to files: inputs, names, plan, journal, workers, batches, results."""
+"""From songs to files: inputs, name templates, plan, journal, worker, batches, results."""

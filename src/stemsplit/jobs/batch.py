@@ -1,4 +1,4 @@
-"""Many songs, one separator: several at a time, results in the order of the songs."""
+"""Batches: many songs through one separator, several at a time, with results in the order of the songs."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -25,10 +25,10 @@ def run_jobs(
     cancellation: Cancellation,
     n_jobs: int = 1,
 ) -> Iterator[FileResult]:
-    """Yield the result of every job, in the order of `jobs`, while up to `n_jobs` run at a time.
+    """Yield the result of every job, in the order of `jobs`; up to `n_jobs` run at a time.
 
-    Work runs in threads, never in the caller's, so that a signal cannot land in the middle of it. Jobs that
-    `cancellation` stops have no result.
+    Jobs run in threads of their own, where signal handlers cannot interrupt them. Jobs that `cancellation`
+    stops have no result.
     """
     pool = ThreadPoolExecutor(n_jobs, thread_name_prefix="song")
     futures = [pool.submit(work, job) for job in jobs]
@@ -45,7 +45,7 @@ def run_jobs(
 
 def _wait(future: "Future[FileResult]") -> FileResult | None:
     while not future.done():
-        # a wait without end cannot be interrupted on every platform
+        # with a timeout, since a wait without one cannot be interrupted on every platform
         wait([future], timeout=_POLL_S)
     try:
         return future.result()
@@ -64,20 +64,20 @@ def separate_file(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> FileResult:
-    """Separate one file into files.
+    """Separate one audio file into one file per stem.
 
     Parameters
     ----------
     separator
-        Open, and left open.
+        An open separator; it stays open.
     path
         The song.
     output_dir
-        Where `name` starts; created if it is not there.
+        The folder of the stems; created if it does not exist.
     name
-        Template of the names, see `stemsplit.jobs.name_template.NameTemplate`.
+        Template of the file names below `output_dir`, see `stemsplit.jobs.name_template.NameTemplate`.
     format, bits
-        See `stemsplit.audio.encoding.choose_encoding`.
+        As in `stemsplit.audio.encoding.choose_encoding`.
     overwrite
         Replace files that exist.
     progress
@@ -86,32 +86,32 @@ def separate_file(
     Raises
     ------
     SettingsError
-        If the template cannot be used.
+        If the template is invalid.
     AudioError, OutputError, ModelError, DeviceError
-        If the song cannot be read, separated or written; nothing is left under the final names.
+        If the song cannot be read, separated or written; no file is left under its final name.
     """
-    delivery = OutputSettings(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
-    (job,) = plan_jobs([SongInput(str(path), Path(path))], Provenance.of(separator, delivery), delivery, None)
-    if job.settled is not None:
-        raise OutputError(job.settled.error)
-    return SongWorker(separator, delivery, listener=_Counter(progress)).write_files(job)
+    output = OutputSettings(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
+    (job,) = plan_jobs([SongInput(str(path), Path(path))], Provenance.of(separator, output), output, None)
+    if job.result is not None:
+        raise OutputError(job.result.error)
+    return SongWorker(separator, output, listener=_Counter(progress)).write_files(job)
 
 
 @dataclass
 class _Counter:
-    """Turns the steps of one song into a running total."""
+    """Converts the progress of one song into a running total."""
 
     progress: Progress | None
     n_samples: int = 0
 
     def start(self, job: Job, info: AudioInfo) -> None:
-        """Nothing to count yet."""
+        """Do nothing."""
 
-    def advance(self, job: Job, n_samples: int) -> None:  # noqa: ARG002 - the signature is given
-        """Count on."""
+    def advance(self, job: Job, n_samples: int) -> None:  # noqa: ARG002 - of ProgressListener
+        """Add `n_samples` and report the total."""
         self.n_samples += n_samples
         if self.progress is not None:
             self.progress(self.n_samples)
 
     def finish(self, job: Job, result: FileResult) -> None:
-        """Nothing left to count."""
+        """Do nothing."""

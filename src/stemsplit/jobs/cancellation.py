@@ -1,6 +1,6 @@
-"""Stopping a run cleanly: signals set a flag, and the work looks at it between two blocks.
+"""Cooperative cancellation: signals set a flag, which the workers check between two blocks.
 
-An exception thrown into the main thread could land between two renames; a flag cannot.
+An exception raised in the main thread could interrupt the renames of a song's stems; a flag cannot.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ _SHOW_CURSOR = "\x1b[?25h"
 
 
 class Cancelled(BaseException):
-    """The run was asked to stop; no error, so that what handles errors lets it through."""
+    """The run was cancelled; not an `Exception`, so that error handlers do not catch it."""
 
 
 class Cancellation:
-    """A request to stop that many threads share; `status` is the exit code it leads to."""
+    """A request to stop, shared by all threads of a run; `status` is the exit code that results."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -32,52 +32,52 @@ class Cancellation:
 
     @property
     def requested(self) -> bool:
-        """Whether somebody asked."""
+        """Whether the run is to stop."""
         return self._event.is_set()
 
     def request(self, status: ExitStatus = ExitStatus.INTERRUPTED) -> None:
-        """Ask all work to stop; the first to ask decides the exit code."""
+        """Request that all jobs stop; the first request determines the exit code."""
         if not self.requested:
             self.status = status
             self._event.set()
 
     def abandon(self) -> None:
-        """Do what cannot wait: somebody asked again, and the process ends at once."""
+        """Clean up what must not outlive the process, which ends at once after a second request."""
 
     def check(self) -> None:
-        """Raise `Cancelled` if somebody asked."""
+        """Raise `Cancelled` if the run is to stop."""
         if self.requested:
             raise Cancelled
 
 
-class PatientPipe:
-    """Reads a pipe that may have nothing to say for a long time, and can be asked to stop meanwhile."""
+class InterruptiblePipe:
+    """Reads a pipe, and checks a cancellation while it waits for data."""
 
     def __init__(self, pipe: BinaryIO, cancellation: Cancellation) -> None:
         self._pipe = pipe
         self._cancellation = cancellation
 
     def read(self, size: int) -> bytes:
-        """Return up to `size` bytes as soon as there are any; none at the end."""
+        """Return up to `size` bytes as soon as there are any, and none at the end of the stream."""
         while not select.select([self._pipe], [], [], _POLL_S)[0]:
             self._cancellation.check()
         return self._pipe.read(size)
 
 
 def read_stdin(cancellation: Cancellation) -> BinaryIO:
-    """Return standard input, patient where the system can wait for a pipe with a time limit."""
+    """Return standard input; reads can be cancelled where the system can wait for a pipe with a timeout."""
     raw = getattr(sys.stdin.buffer, "raw", None)
     if raw is None or os.name == "nt":
         return sys.stdin.buffer
-    return cast(BinaryIO, PatientPipe(raw, cancellation))
+    return cast(BinaryIO, InterruptiblePipe(raw, cancellation))
 
 
 @contextlib.contextmanager
 def catch_signals(cancellation: Cancellation) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM ask `cancellation` to stop; a second one ends the process at once."""
+    """Make SIGINT (Ctrl-C) and SIGTERM request a stop; a second signal ends the process at once."""
     statuses = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
 
-    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature is given
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - of signal handlers
         status = statuses[signal.Signals(number)]
         if cancellation.requested:
             cancellation.abandon()

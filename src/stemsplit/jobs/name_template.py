@@ -1,7 +1,7 @@
-"""Names of stem files: a template, filled in with what is known of the song, made safe for every disk.
+"""The file names of stems: a template, filled in with properties of the song, valid on every file system.
 
-A template is a relative path with ``/`` between folders and ``{fields}`` in braces. Whatever a field holds
-(tags included) becomes part of one name: it can neither leave its folder nor start a new one.
+A template is a relative path with ``/`` between folders and ``{fields}`` in braces. The value of a field,
+tags included, becomes part of one name: it can neither leave its folder nor begin a new one.
 """
 
 import string
@@ -40,7 +40,7 @@ TAG_FIELDS = frozenset({"title", "artist", "album", "number"})
 
 @dataclass(frozen=True)
 class NameTemplate:
-    """A checked template.
+    """A template of file names.
 
     Parameters
     ----------
@@ -50,8 +50,8 @@ class NameTemplate:
     Raises
     ------
     SettingsError
-        If a field is unknown, the path is absolute or climbs with ``..``, a name holds a character that
-        some file system refuses, or it does not end in ``.{ext}``.
+        If a field is unknown, the path is absolute or contains ``..``, a name contains a character that is
+        illegal on some file system, or the template does not end in ``.{ext}``.
 
     Examples
     --------
@@ -69,12 +69,12 @@ class NameTemplate:
 
     @cached_property
     def fields(self) -> frozenset[str]:
-        """Names of the fields that the template uses."""
+        """The names of the fields in the template."""
         return frozenset(name for parts in self._components for _, name in parts if name)
 
     @cached_property
     def _components(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
-        """One entry a path component; each is a run of (literal text, field after it)."""
+        """One entry per path component: pairs of literal text and the field after it."""
         return tuple(_parse_component(piece, self.text) for piece in self.text.split("/"))
 
     def _check_component(self, parts: tuple[tuple[str, str | None], ...]) -> None:
@@ -82,8 +82,8 @@ class NameTemplate:
         bad = sorted({char for char in literal if is_illegal(char)})
         if bad:
             raise SettingsError(
-                f"the name template {self.text!r} holds {', '.join(map(repr, bad))}, which not every "
-                "file system takes; folders are separated by '/'"
+                f"the name template {self.text!r} holds {', '.join(map(repr, bad))}, which are "
+                "illegal on some file systems; folders are separated by '/'"
             )
         if not any(name for _, name in parts) and clean_name(literal) != literal:
             raise SettingsError(
@@ -92,7 +92,7 @@ class NameTemplate:
             )
 
     def render(self, values: Mapping[str, str]) -> PurePath:
-        """Fill in the fields; every component comes out as a legal name of bounded length."""
+        """Fill in the fields; every component of the result is a legal name of bounded length."""
         return PurePath(*(_render_component(parts, values) for parts in self._components))
 
 
@@ -128,10 +128,10 @@ def _render_component(parts: tuple[tuple[str, str | None], ...], values: Mapping
 
 
 class Claims:
-    """The files that songs are to become; each belongs to whoever claims it first.
+    """The output files of all songs, to find collisions; a path belongs to the first owner that claims it.
 
-    Two paths may be one file on a file system that folds case or accents, and one may be a folder that
-    another needs.
+    Two paths can be the same file on a file system that ignores case or accents, and a file can have the path
+    of a folder that another file needs.
     """
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class Claims:
         self._folders: dict[str, str] = {}
 
     def claim(self, outputs: Sequence[tuple[Path, str]]) -> str | None:
-        """Claim all `outputs`, pairs of a path and what goes there; or none of them, and return why.
+        """Claim all `outputs`, pairs of a path and its owner; or none of them, and return the reason.
 
         >>> claims = Claims()
         >>> claims.claim([(Path("x.wav"), "the vocals of one")])

@@ -1,4 +1,4 @@
-"""The plan of a run: which song becomes which files, settled before any work begins."""
+"""The plan of a run: the output files of every song, and which songs need no work."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -21,23 +21,23 @@ _KEY_NAMES = {"ensemble": "blend"}
 
 @dataclass(frozen=True)
 class OutputSettings:
-    """Where stems go and how they are stored.
+    """Where stems are written, and how.
 
     Parameters
     ----------
     output_dir
         The folder of all stems, and of the journal.
     template
-        Names below it.
+        The file names below it.
     format, bits
-        See `stemsplit.audio.encoding.choose_encoding`.
+        As in `stemsplit.audio.encoding.choose_encoding`.
     overwrite
         Replace files that exist.
     skip_existing
         Leave a song alone when all its files exist.
     resume
-        Leave a song alone when the journal says that its files were made from the same song, with the same
-        settings and models; replace files that stemsplit made otherwise and nobody has changed since.
+        Skip a song if, by the journal, its files were made from the same song with the same settings and
+        models; replace other files that stemsplit wrote and that have not been changed since.
     """
 
     output_dir: Path
@@ -51,7 +51,7 @@ class OutputSettings:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a separator will do to every song of the run, as results and the journal tell it."""
+    """How the stems of a run are made, as it is recorded in results and in the journal."""
 
     stems: tuple[str, ...]
     device: str
@@ -59,8 +59,8 @@ class Provenance:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, separator: Separator, delivery: OutputSettings) -> "Provenance":
-        """Describe `separator`, writing as `delivery` says."""
+    def of(cls, separator: Separator, output: OutputSettings) -> "Provenance":
+        """Return the provenance of the stems of `separator`, written with the settings `output`."""
         settings = asdict(separator.settings) | {"stems": list(separator.stems)}
         return cls(
             stems=separator.stems,
@@ -69,11 +69,11 @@ class Provenance:
                 ModelReference(info.name, info.version, info.sha256, info.licence, info.commercial)
                 for info in separator.models
             ),
-            settings=settings | {"format": delivery.format, "bits": delivery.bits},
+            settings=settings | {"format": output.format, "bits": output.bits},
         )
 
     def key(self, path: Path, outputs: Mapping[str, Path]) -> str:
-        """Return a hash of all that decides the bytes of `outputs`, save the device and its rounding.
+        """Return a hash of everything that determines the content of `outputs`, except the device.
 
         Raises
         ------
@@ -97,62 +97,60 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Job:
-    """One song and the files it becomes.
+    """One song and its output files.
 
-    `replaceable` are those of them that may take the place of a file. `settled` is the song's result when
-    there is nothing left to do.
+    Existing files are replaced only if they are in `replaceable`. If the song needs no work, `result` is set.
     """
 
     source: SongInput
     outputs: Mapping[str, Path]
     replaceable: frozenset[Path] = frozenset()
-    settled: FileResult | None = None
+    result: FileResult | None = None
 
 
-def fail(source: SongInput, error: Exception, **known: Any) -> FileResult:
-    """Return the result of a song that `error` stopped."""
+def failed_result(source: SongInput, error: Exception, **known: Any) -> FileResult:
+    """Return the result of a song that failed with `error`."""
     return FileResult(source.label, Status.FAILED, error=str(error), error_type=type(error).__name__, **known)
 
 
 def plan_jobs(
-    sources: Sequence[SongInput], provenance: Provenance, delivery: OutputSettings, journal: Journal | None
+    sources: Sequence[SongInput], provenance: Provenance, output: OutputSettings, journal: Journal | None
 ) -> list[Job]:
-    """Name the files of every song and settle what needs no work.
+    """Name the output files of every song, and decide which songs need no work.
 
     Raises
     ------
     SettingsError
-        If every song has two stems that would be written to one file, or a stem that would be written over a
-        song that is to be read. Where that is true of some songs only, they fail; so do those whose names
-        an earlier song has.
+        If every song has two stems with the same path, or a stem that would overwrite an input. If this is
+        so for some songs only, these songs fail, as do songs whose output files belong to an earlier song.
     """
     jobs = [
-        Job(source, {} if source.problem else name_outputs(source, provenance.stems, delivery))
+        Job(source, {} if source.problem else name_outputs(source, provenance.stems, output))
         for source in sources
     ]
     checked = _check_names(jobs)
-    return [job if job.settled else _settle(job, provenance, delivery, journal) for job in checked]
+    return [job if job.result else _decide(job, provenance, output, journal) for job in checked]
 
 
-def name_outputs(source: SongInput, stems: Sequence[str], delivery: OutputSettings) -> dict[str, Path]:
+def name_outputs(source: SongInput, stems: Sequence[str], output: OutputSettings) -> dict[str, Path]:
     """Return the path of every stem of one song."""
-    values = _describe(source, delivery)
-    folder = delivery.output_dir.joinpath(*map(clean_name, source.mirror.parts))
-    return {stem: folder / delivery.template.render({**values, "stem": stem}) for stem in stems}
+    values = _describe(source, output)
+    folder = output.output_dir.joinpath(*map(clean_name, source.mirror.parts))
+    return {stem: folder / output.template.render({**values, "stem": stem}) for stem in stems}
 
 
-def _describe(source: SongInput, delivery: OutputSettings) -> dict[str, str]:
-    """Return the value of every template field but the stem; tags are read only if they are asked for."""
+def _describe(source: SongInput, output: OutputSettings) -> dict[str, str]:
+    """Return the value of every template field except the stem; tags are read only if they are needed."""
     path = source.path
     values = {
         "track": source.track,
         "file": path.name if path else source.track,
         "folder": path.absolute().parent.name if path else "",
-        "ext": delivery.format,
+        "ext": output.format,
     }
-    if not delivery.template.fields & TAG_FIELDS:
+    if not output.template.fields & TAG_FIELDS:
         return values
-    # what is no file is left to the reader, which says so; to open a named pipe would wait for its writer
+    # only regular files are opened, since opening a named pipe would block; the reader reports all others
     tags = read_tags(path) if path and os.path.isfile(path) else None  # noqa: PTH113 - no error if forbidden
     number = "" if tags is None else str(tags.track_number or "").split("/")[0].strip()
     return values | {
@@ -164,11 +162,11 @@ def _describe(source: SongInput, delivery: OutputSettings) -> dict[str, str]:
 
 
 def _check_names(jobs: Sequence[Job]) -> list[Job]:
-    """Settle the jobs that cannot have the names of their files."""
+    """Fail the jobs whose output files collide with inputs or with those of other jobs."""
     songs = {_locate(job.source.path): job.source.label for job in jobs if job.source.path is not None}
     claims = Claims()
     checked = [_claim_names(job, claims, songs) for job in jobs]
-    refused = [job.settled for job in checked if job.settled is not None]
+    refused = [job.result for job in checked if job.result is not None]
     if refused and len(refused) == sum(bool(job.outputs) for job in jobs):
         raise SettingsError(refused[0].error)
     return checked
@@ -180,7 +178,7 @@ def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
         song = songs.get(_locate(path))
         if song is not None:
             reason = f"{stem} would be written over the input {song}; choose another folder with --output"
-            return replace(job, settled=fail(job.source, OutputError(reason)))
+            return replace(job, result=failed_result(job.source, OutputError(reason)))
     collision = claims.claim(outputs)
     if collision is None:
         return job
@@ -188,43 +186,43 @@ def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
         f"{collision}; give --name a template that keeps them apart, with {{stem}} and {{track}}, "
         "{file} (the name with its extension) or {folder}"
     )
-    return replace(job, settled=fail(job.source, error))
+    return replace(job, result=failed_result(job.source, error))
 
 
 def _locate(path: Path) -> str:
-    """Return what tells whether two paths lead to one file."""
+    """Return a string that is equal for two paths of the same file."""
     return identity(Path(os.path.realpath(path)))
 
 
-def _settle(job: Job, provenance: Provenance, delivery: OutputSettings, journal: Journal | None) -> Job:
+def _decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Journal | None) -> Job:
     if job.source.problem:
         error = OutputError(job.source.problem)
-        return replace(job, settled=replace(fail(job.source, error), error_type="AudioError"))
+        return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
     present = [path for path in job.outputs.values() if os.path.lexists(path)]
-    if delivery.skip_existing and len(present) == len(job.outputs):
-        return replace(job, settled=_skip(job, provenance, "all outputs exist"))
-    if delivery.resume and journal is not None and _is_done(job, provenance, journal):
-        return replace(job, settled=_skip(job, provenance, "done before, with the same settings and models"))
-    replaceable = _find_replaceable(job, delivery, journal)
+    if output.skip_existing and len(present) == len(job.outputs):
+        return replace(job, result=_skip(job, provenance, "all outputs exist"))
+    if output.resume and journal is not None and _is_done(job, provenance, journal):
+        return replace(job, result=_skip(job, provenance, "done before, with the same settings and models"))
+    replaceable = _find_replaceable(job, output, journal)
     kept = [path for path in present if path not in replaceable]
     if kept:
-        error = refuse(kept[0], delivery)
-        return replace(job, settled=fail(job.source, error, outputs=job.outputs))
+        error = existing_file_error(kept[0], output)
+        return replace(job, result=failed_result(job.source, error, outputs=job.outputs))
     return replace(job, replaceable=replaceable)
 
 
-def _find_replaceable(job: Job, delivery: OutputSettings, journal: Journal | None) -> frozenset[Path]:
+def _find_replaceable(job: Job, output: OutputSettings, journal: Journal | None) -> frozenset[Path]:
     paths = job.outputs.values()
-    if delivery.overwrite:
+    if output.overwrite:
         return frozenset(paths)
-    if delivery.resume and journal is not None:
+    if output.resume and journal is not None:
         return frozenset(path for path in paths if journal.owns(path))
     return frozenset()
 
 
-def refuse(path: Path, delivery: OutputSettings) -> OutputError:
-    """Return the error of a song that would replace a file which is to be kept."""
-    if delivery.resume:
+def existing_file_error(path: Path, output: OutputSettings) -> OutputError:
+    """Return the error of a song whose output `path` exists and must not be replaced."""
+    if output.resume:
         return OutputError(
             f"{path} is not, or no longer, as stemsplit wrote it; "
             "move it away, or replace it with --overwrite"
@@ -237,7 +235,7 @@ def _is_done(job: Job, provenance: Provenance, journal: Journal) -> bool:
         return False
     try:
         key = provenance.key(job.source.path, job.outputs)
-    except OSError:  # reading the song will say it better
+    except OSError:  # opening the song reports it in detail
         return False
     return journal.is_done(key, job.outputs)
 

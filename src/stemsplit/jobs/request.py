@@ -1,6 +1,6 @@
-"""A request: which stems are asked for, of which models, and how they are written.
+"""The request: which stems are to be made, from which models, and how they are written.
 
-The command line and the service both fill a `SeparationRequest`; nothing below them knows who asked.
+The command line and the service both make a `SeparationRequest`; the packages below do not depend on either.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from stemsplit.separation.separator import Separator
 
 @dataclass(frozen=True)
 class SeparationRequest:
-    """What is asked of a run, whoever asks.
+    """The settings of a run.
 
     Parameters
     ----------
@@ -30,17 +30,15 @@ class SeparationRequest:
     chunk_s, overlap_s
         In seconds; None for the values of the model.
     batch_size
-        Chunks in one call of the network; None for the default of the device.
+        Chunks in one run of a network; None for the default of the device.
     models
-        Names or files of models; empty for those of the package.
+        Names or files of models; empty for the bundled ones.
     models_dir
-        Folder of the registered models; None for the default.
+        Folder of the installed models; None for the default.
     device, provider_options, threads
-        Where and how the networks run.
-    output_dir, name_template, format, bits
-        Where the stems are written, under which names, in which format.
-    overwrite, skip_existing, resume
-        What happens to files that exist.
+        As the arguments of `stemsplit.Separator`.
+    output_dir, name_template, format, bits, overwrite, skip_existing, resume
+        As the fields of `stemsplit.jobs.plan.OutputSettings`.
     """
 
     stems: tuple[str, ...] | None = None
@@ -69,7 +67,7 @@ class SeparationRequest:
 
 
 def parse_stems(text: str) -> tuple[str, ...]:
-    """Return the names in a list separated by commas, each once.
+    """Return the names in a comma-separated list, each once.
 
     Raises
     ------
@@ -88,14 +86,14 @@ def parse_stems(text: str) -> tuple[str, ...]:
 
 
 def make_output_settings(request: SeparationRequest) -> OutputSettings:
-    """Return how the stems of a request are written.
+    """Return the output settings of a request.
 
     Raises
     ------
     SettingsError
-        If no song could be written in this way: an unknown format, or bits that it does not have.
+        If no song could be written with them: the format is unknown, or does not have the bits.
     """
-    # every format can hold this song, so what is refused here would be refused for every song
+    # every format can store this song, so what is invalid for it is invalid for every song
     plain_song = AudioInfo(48000, 2, None, "WAV", "PCM_16")
     try:
         choose_encoding(request.format, request.bits, plain_song)
@@ -113,7 +111,7 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
 
 
 def open_separator(request: SeparationRequest) -> Separator:
-    """Open the models that a request needs.
+    """Open the separator of a request.
 
     Raises
     ------

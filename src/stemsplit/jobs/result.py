@@ -1,4 +1,4 @@
-"""What came of one song, and of a whole run."""
+"""The result of a song, and the exit code of a run."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ class ExitStatus(IntEnum):
 
 
 class Status(StrEnum):
-    """What happened to a song; ``planned`` appears in dry runs only."""
+    """The status of a song; ``planned`` occurs in dry runs only."""
 
     DONE = "done"
     SKIPPED = "skipped"
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class ModelReference:
-    """Which model made a result, and what may be done with it, see `stemsplit.models.licence`."""
+    """The model that made a result, with its licence, see `stemsplit.models.licence`."""
 
     name: str
     version: str
@@ -40,13 +40,38 @@ class ModelReference:
 
 @dataclass(frozen=True)
 class FileResult:
-    """What came of one song.
+    """The result of one song.
 
-    `levels_db` is the energy of each stem over that of the song, before the gain, None for digital silence;
-    `expected_sdr_db` is the SDR that the masks promise for it, None also where no ratio mask alone made it.
-    Lengths in seconds end in ``_s``; `speed` is seconds of music a second of work; `gain` is the factor
-    that all stems share (below 1 where a PCM stem would have clipped); `clipped_samples` counts what still
-    lies outside full scale. A field that is not known, because nothing was separated, is None.
+    Fields that are unknown, because nothing was separated, are None.
+
+    Parameters
+    ----------
+    input
+        The name of the song, as the user wrote it.
+    status
+        Whether the song was separated.
+    outputs
+        The path of each stem.
+    levels_db
+        Energy of each stem relative to the song in dB, before `gain`; None for digital silence.
+    expected_sdr_db
+        Expected SDR of each stem in dB, see `stemsplit.dsp.meter`; None unless ratio masks alone made it.
+    sample_rate, n_channels, n_samples, duration_s
+        Of the song, in Hz and seconds.
+    elapsed_s, speed
+        Time of the separation in seconds, and seconds of music separated per second.
+    device
+        The device that ran the networks.
+    models, settings
+        What the stems were made with.
+    gain
+        The factor that all stems share; below 1 where a PCM stem would have clipped.
+    clipped_samples
+        Samples outside full scale after `gain`.
+    note
+        Remarks for the user.
+    error, error_type
+        Message and class of the exception that stopped the song.
     """
 
     input: str
@@ -70,17 +95,17 @@ class FileResult:
     error_type: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON has them."""
+        """Return the fields as JSON-compatible values."""
         plain = asdict(self)
         plain["outputs"] = {stem: str(path) for stem, path in self.outputs.items()}
         return plain
 
     def to_json(self) -> str:
-        """Return one line of JSON."""
+        """Return the fields as one line of JSON."""
         return json.dumps(self.to_dict())
 
 
 def exit_status(results: Iterable[FileResult]) -> ExitStatus:
-    """Return the exit code that a run with these results deserves."""
+    """Return the exit code of a run with these results."""
     failed = any(result.status is Status.FAILED for result in results)
     return ExitStatus.FAILED if failed else ExitStatus.OK

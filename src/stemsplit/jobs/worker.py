@@ -1,4 +1,4 @@
-"""One song: read, separated and written while it is read."""
+"""The worker: reads one song, separates it and writes its stems, block by block."""
 
 import os
 import sys
@@ -22,30 +22,30 @@ from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, read_stdin
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import Job, OutputSettings, Provenance, fail, refuse
+from stemsplit.jobs.plan import Job, OutputSettings, Provenance, existing_file_error, failed_result
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 
-# a stream of these has exactly the length that its header declares
+# subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 
 
 class ProgressListener(Protocol):
-    """Hears how songs get on, from the threads that work on them."""
+    """Is called with the progress of songs, from the threads that separate them."""
 
     def start(self, job: Job, info: AudioInfo) -> None:
-        """`job` has been opened."""
+        """Take note that the song of `job` has been opened."""
 
     def advance(self, job: Job, n_samples: int) -> None:
-        """`n_samples` more samples of every stem are finished."""
+        """Take note that `n_samples` more samples of every stem are finished."""
 
     def finish(self, job: Job, result: FileResult) -> None:
-        """`job` is over."""
+        """Take note that `job` has ended."""
 
 
 class NoProgress:
-    """A listener that does not listen."""
+    """A listener that ignores the progress."""
 
     def start(self, job: Job, info: AudioInfo) -> None:
         """Do nothing."""
@@ -59,41 +59,43 @@ class NoProgress:
 
 @dataclass(frozen=True)
 class SongWorker:
-    """Separates songs, in as many threads as it is called from.
+    """Separates songs; safe to call from several threads.
 
     Parameters
     ----------
     separator
         Shared by all songs.
-    delivery
-        How stems are stored.
+    output
+        How the stems are written.
     journal
-        Told of every finished song; None for none.
-    listener, cancellation
-        Who hears of the progress, and who may stop it.
+        Records every finished song; None for no journal.
+    listener
+        Is called with the progress.
+    cancellation
+        Stops the songs in progress.
     """
 
     separator: Separator
-    delivery: OutputSettings
+    output: OutputSettings
     journal: Journal | None = None
     listener: ProgressListener = field(default_factory=NoProgress)
     cancellation: Cancellation = field(default_factory=Cancellation)
 
-    def attempt(self, job: Job, *, step: Callable[[Job], FileResult]) -> FileResult:
-        """Take one `step` (a method below) with `job`; an error becomes a failed result.
+    def run(self, job: Job, *, step: Callable[[Job], FileResult]) -> FileResult:
+        """Run `step`, one of the methods below, on `job`; an exception becomes a failed result.
 
         Raises
         ------
         Cancelled
-            If somebody asked to stop; nothing of the song is left.
+            If the run is to stop; no file of the song is left.
         """
         self.cancellation.check()
-        result = job.settled
+        result = job.result
         if result is None:
             try:
                 result = step(job)
-            except Exception as error:  # noqa: BLE001 - a bug met in one song must not lose the others
-                result = self._fail(job, blame(error))
+            except Exception as error:  # noqa: BLE001 - a bug that one song triggers must not stop the others
+                result = self._fail(job, wrap_bug(error))
         self.listener.finish(job, result)
         return result
 
@@ -107,7 +109,7 @@ class SongWorker:
                 job.outputs,
                 sample_rate=info.sample_rate,
                 n_channels=info.n_channels,
-                encoding=choose_encoding(self.delivery.format, self.delivery.bits, info),
+                encoding=choose_encoding(self.output.format, self.output.bits, info),
                 tags=read_tags(job.source.path) if job.source.path else None,
                 replaceable=job.replaceable,
             )
@@ -117,7 +119,7 @@ class SongWorker:
         return self._describe(job, info, report, meter, time.perf_counter() - started_s)
 
     def write_stdout(self, job: Job) -> FileResult:
-        """Separate the song of `job` into a wav stream on standard output."""
+        """Separate the song of `job` into a wav stream on standard output; the separator has one stem."""
         started_s = time.perf_counter()
         (stem,) = self.separator.stems
         with self._open(job.source) as reader:
@@ -126,7 +128,7 @@ class SongWorker:
                 sys.stdout.buffer,
                 sample_rate=info.sample_rate,
                 n_channels=info.n_channels,
-                encoding=choose_encoding("wav", self.delivery.bits or "32f", info),
+                encoding=choose_encoding("wav", self.output.bits or "32f", info),
                 n_samples=info.n_samples if info.subtype.startswith(_EXACT_SUBTYPES) else None,
             )
             with pipe:
@@ -135,19 +137,19 @@ class SongWorker:
         return self._describe(job, info, report, meter, time.perf_counter() - started_s)
 
     def inspect(self, job: Job) -> FileResult:
-        """Read no more than the header of the song and say what would be done."""
+        """Read the header of the song only, and return what would be done."""
         for path in job.outputs.values():
             check_folder(path)
         if job.source.is_stdin:
             return self._describe(job, None)
         with self._open(job.source) as reader:
-            choose_encoding(self.delivery.format, self.delivery.bits, reader.info)
+            choose_encoding(self.output.format, self.output.bits, reader.info)
             return self._describe(job, reader.info)
 
     def _fail(self, job: Job, error: Exception) -> FileResult:
-        # Ctrl-C also ends the program that feeds the pipe: the song then breaks off, which is no failure
+        # Ctrl-C also ends the program that writes to the pipe: a song truncated by it is not a failure
         self.cancellation.check()
-        return fail(job.source, error, outputs=job.outputs)
+        return failed_result(job.source, error, outputs=job.outputs)
 
     def _open(self, source: SongInput) -> AudioReader:
         if source.problem:
@@ -157,7 +159,7 @@ class SongWorker:
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
     ) -> StemMeter:
-        """Separate what `reader` reads and `write` it; return what can be told of the stems."""
+        """Separate the song of `reader`, pass its stems to `write`, and return their meter."""
         info = reader.info
         meter = StemMeter()
         self.listener.start(job, info)
@@ -173,7 +175,7 @@ class SongWorker:
         return meter
 
     def _read(self, reader: AudioReader) -> Iterator[FloatArray]:
-        """Blocks of the song; a first pass over all of it can be stopped here only."""
+        """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
         for block in reader.blocks():
             self.cancellation.check()
             yield block
@@ -191,20 +193,20 @@ class SongWorker:
         return report
 
     def _check_owned(self, job: Job) -> None:
-        """Keep a file that took the place of a stem since the run was planned."""
-        if self.delivery.overwrite or self.journal is None:
+        """Raise an `OutputError` if a file has taken the path of a stem since the run was planned."""
+        if self.output.overwrite or self.journal is None:
             return
         for path in job.outputs.values():
             if path in job.replaceable and os.path.lexists(path) and not self.journal.owns(path):
-                raise refuse(path, self.delivery)
+                raise existing_file_error(path, self.output)
 
     def _journal_key(self, job: Job) -> str | None:
-        """Identify the song before it is read: a change while it is being read is a change."""
+        """Return the key of the song, before it is read, so that later changes to it are detected."""
         if self.journal is None or job.source.path is None:
             return None
         try:
             return self._provenance.key(job.source.path, job.outputs)
-        except OSError:  # opening the song will say it better
+        except OSError:  # opening the song reports it in detail
             return None
 
     def _describe(
@@ -243,16 +245,16 @@ class SongWorker:
 
     @property
     def _provenance(self) -> Provenance:
-        return Provenance.of(self.separator, self.delivery)
+        return Provenance.of(self.separator, self.output)
 
 
 def check_folder(path: Path) -> None:
-    """Tell, without writing, whether the folder of `path` is there or can be made.
+    """Check, without writing, that the folder of `path` exists or can be created.
 
     Raises
     ------
     OutputError
-        If it cannot.
+        If it cannot be created.
     """
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
@@ -260,11 +262,11 @@ def check_folder(path: Path) -> None:
 
 
 class BugError(StemsplitError):
-    """An error that should never have been met."""
+    """An unexpected exception: a bug in stemsplit."""
 
 
-def blame(error: Exception) -> Exception:
-    """Return `error` if it is one that a song may meet, or else the bug that it shows."""
+def wrap_bug(error: Exception) -> Exception:
+    """Return `error` if a song can cause it, and a `BugError` that describes it otherwise."""
     if isinstance(error, StemsplitError | OSError | MemoryError):
         return error
     place = traceback.extract_tb(error.__traceback__)[-1]

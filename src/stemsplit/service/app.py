@@ -24,7 +24,7 @@ from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitEr
 from stemsplit.files.atomic import explaining
 from stemsplit.jobs.plan import OutputSettings, Provenance
 from stemsplit.jobs.request import SeparationRequest
-from stemsplit.jobs.worker import blame
+from stemsplit.jobs.worker import wrap_bug
 from stemsplit.separation.separator import Separator
 from stemsplit.service.errors import NoSuchSongError, RefusedError, SlowUploadError, TooLargeError
 from stemsplit.service.guard import Guard, answer_error, answer_refusal
@@ -277,7 +277,7 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:  # noq
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    bug = blame(error)
+    bug = wrap_bug(error)
     _log.error("%s %s: %s", request.method, request.url.path, bug)
     return answer_error(bug, 500)
 

@@ -10,10 +10,10 @@ from typing import Self
 from stemsplit.audio.info import AudioInfo
 from stemsplit.jobs.cancellation import Cancelled
 from stemsplit.jobs.inputs import SongInput
-from stemsplit.jobs.plan import Job, Provenance, fail, plan_jobs
+from stemsplit.jobs.plan import Job, Provenance, failed_result, plan_jobs
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult
-from stemsplit.jobs.worker import SongWorker, blame
+from stemsplit.jobs.worker import SongWorker, wrap_bug
 from stemsplit.separation.separator import Separator
 from stemsplit.service.queue import QueuedSong, SongQueue
 
@@ -79,12 +79,12 @@ class Worker:
         source = SongInput(song.request.name, song.source)
         try:
             separator = self._separators.open(song.separation)
-            delivery = make_output_settings(song.separation)
-            (job,) = plan_jobs([source], Provenance.of(separator, delivery), delivery, None)
+            output = make_output_settings(song.separation)
+            (job,) = plan_jobs([source], Provenance.of(separator, output), output, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next song is separated
-            return fail(source, blame(error))
-        worker = SongWorker(separator, delivery, None, _Progress(song), song.cancellation)
-        return worker.attempt(job, step=worker.write_files)
+            return failed_result(source, wrap_bug(error))
+        worker = SongWorker(separator, output, None, _Progress(song), song.cancellation)
+        return worker.run(job, step=worker.write_files)
 
 
 @dataclass(frozen=True)
