@@ -32,13 +32,13 @@ def main(
     for each in BENCHMARKS if name == "all" else [name]:
         facts = {"machine": describe_machine(), "models": describe_models(), "runs": runs}
         with tempfile.TemporaryDirectory(dir=work) as folder:
-            rows = BENCHMARKS[each](Bench(Path(folder), runs), _tell)
+            rows = BENCHMARKS[each](Bench(Path(folder), runs), _log)
         show(each, rows)
         if json is not None:
-            _tell(f"written: {save(each, rows, facts, json)}")
+            _log(f"written: {save(each, rows, facts, json)}")
 
 
-def _tell(text: str) -> None:
+def _log(text: str) -> None:
     typer.echo(text, err=True)
 
 

@@ -1,6 +1,6 @@
-"""A model that does nothing: the same STFT, targets and chunks as a real one, and a constant mask.
+"""A stand-in for a model: the same STFT, targets and chunks, and a constant mask.
 
-A run with it takes what everything but the network takes.
+A run with it costs as much as a run with the model, except for the network.
 """
 
 from dataclasses import replace

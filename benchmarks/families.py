@@ -1,6 +1,6 @@
-"""Foreign models: the speed of stemsplit against that of a family's own code, both in this process.
+"""External models: the speed of stemsplit and of a family's own code, both in this process.
 
-Networks have the size of the published ones and random weights. Opening a model is not counted.
+The networks have the size of the published ones and random weights. Opening a model is not counted.
 """
 
 import json
@@ -27,64 +27,65 @@ from stemsplit.types import FloatArray
 SONG_S = 60
 WARM_UP_S = 10
 SAMPLE_RATE = 44100
-UNMIX_FRAMES = 1077  # 25 s; traced, the peer's network takes one length only
+UNMIX_FRAMES = 1077  # 25 s; once traced, the network takes one length only
 UNMIX_TARGETS = ("vocals", "drums", "bass", "other")
 
 Separate = Callable[[FloatArray], FloatArray]
 
 
 @dataclass(frozen=True)
-class Contest:
-    """One family: `prepare` gives stemsplit's separation of a song and that of `package`."""
+class Comparison:
+    """One family: `prepare` returns the separation functions of stemsplit and of `package`."""
 
     family: str
     package: str
     prepare: Callable[[Path, int], tuple[Separate, Separate]]
 
     @property
-    def is_possible(self) -> bool:
+    def is_available(self) -> bool:
         """Whether the package is installed."""
         return find_spec(self.package.replace("-", "_")) is not None
 
 
-def measure_families(bench: Bench, tell: Callable[[str], None]) -> list[Row]:
-    """Speed of each family on a minute of music; what is not installed is left out, and said."""
+def measure_families(bench: Bench, log: Callable[[str], None]) -> list[Row]:
+    """Measure the speed of each family on a minute of music; packages that are not installed are skipped."""
     path = make_song(bench.folder / "song.wav", SONG_S)
     song = soundfile.read(path, dtype="float32", always_2d=True)[0].T.copy()
-    return [race(contest, bench, song, tell) for contest in CONTESTS]
+    return [compare(comparison, bench, song, log) for comparison in COMPARISONS]
 
 
-def race(contest: Contest, bench: Bench, song: FloatArray, tell: Callable[[str], None]) -> Row:
-    """Run both in turns, after a warm-up on the beginning of the song."""
-    row: Row = {"family": contest.family, "peer": contest.package}
-    if not contest.is_possible:
-        tell(f"{contest.family}: skipped, {contest.package} is not installed")
-        return {**row, "skipped": f"{contest.package} is not installed"}
-    folder = bench.folder / contest.family.replace(" ", "-")
+def compare(comparison: Comparison, bench: Bench, song: FloatArray, log: Callable[[str], None]) -> Row:
+    """Run both functions alternately, after a warm-up on the beginning of the song."""
+    row: Row = {"family": comparison.family, "peer": comparison.package}
+    if not comparison.is_available:
+        log(f"{comparison.family}: skipped, {comparison.package} is not installed")
+        return {**row, "skipped": f"{comparison.package} is not installed"}
+    folder = bench.folder / comparison.family.replace(" ", "-")
     folder.mkdir()
-    runs = contest.prepare(folder, count_cores())
+    runs = comparison.prepare(folder, count_cores())
     for run in runs:
         run(song[:, : WARM_UP_S * SAMPLE_RATE])
-    pairs = [[_clock(run, song) for run in runs] for _ in range(bench.n_runs)]
+    pairs = [[_time(run, song) for run in runs] for _ in range(bench.n_runs)]
     own_s, peer_s = ([seconds for seconds, _ in each] for each in zip(*pairs, strict=True))
     row |= {
         "own_s": round(median(own_s), 2),
         "peer_s": round(median(peer_s), 2),
         "times_peer": round(median(peer / own for own, peer in zip(own_s, peer_s, strict=True)), 2),
-        "difference_db": round(difference_db(*(found for _, found in pairs[-1])), 1),
+        "difference_db": round(difference_db(*(stems for _, stems in pairs[-1])), 1),
     }
-    tell(f"{contest.family}: {row['own_s']} s, {contest.package} {row['peer_s']} s")
+    log(f"{comparison.family}: {row['own_s']} s, {comparison.package} {row['peer_s']} s")
     return row
 
 
-def _clock(run: Separate, song: FloatArray) -> tuple[float, FloatArray]:
+def _time(run: Separate, song: FloatArray) -> tuple[float, FloatArray]:
+    """Return the seconds that one separation took, and its stems."""
     started = time.perf_counter()
-    found = run(song)
-    return time.perf_counter() - started, found
+    stems = run(song)
+    return time.perf_counter() - started, stems
 
 
 def _open_own(folder: Path, *lines: str, threads: int, wiener: int = 0) -> Separate:
-    """Return the separation by the model of these lines: ``(targets, channels, samples)``."""
+    """Return the separation by the model that these lines describe, to ``(targets, channels, samples)``."""
     path = folder / "model.toml"
     path.write_text("\n".join(['name = "peer"', *lines, ""]), encoding="utf-8")
     separator = Separator(models=[path], device="cpu", threads=threads, wiener=wiener)
@@ -97,7 +98,7 @@ def _open_own(folder: Path, *lines: str, threads: int, wiener: int = 0) -> Separ
 
 
 def prepare_unmix(folder: Path, threads: int, *, iterations: int = 0) -> tuple[Separate, Separate]:
-    """Four networks of the size of umxhq; the peer hears the whole song at once."""
+    """Prepare four networks of the size of umxhq; the peer processes the whole song at once."""
     import torch
 
     model = import_module("openunmix.model")
@@ -121,12 +122,12 @@ def prepare_unmix(folder: Path, threads: int, *, iterations: int = 0) -> tuple[S
 
 
 def prepare_filtered_unmix(folder: Path, threads: int) -> tuple[Separate, Separate]:
-    """The same with one step of the Wiener filter, which is the peer's default."""
+    """Prepare the same networks with one iteration of the Wiener filter, the peer's default."""
     return prepare_unmix(folder, threads, iterations=1)
 
 
 def prepare_htdemucs(folder: Path, threads: int) -> tuple[Separate, Separate]:
-    """A network of the size of htdemucs, in segments of 7.8 s with a quarter of overlap, without shifts."""
+    """Prepare a network of the size of htdemucs: segments of 7.8 s, an overlap of a quarter, no shifts."""
     from copy import deepcopy
     from fractions import Fraction
 
@@ -155,7 +156,7 @@ def prepare_htdemucs(folder: Path, threads: int) -> tuple[Separate, Separate]:
 
 
 def prepare_mdx(folder: Path, threads: int) -> tuple[Separate, Separate]:
-    """A graph with the input and output of an MDX-Net, and few convolutions: both run it in onnxruntime."""
+    """Prepare a graph with the tensors of an MDX-Net and few convolutions; both run it in onnxruntime."""
     import torch
     from torch import nn
 
@@ -170,9 +171,9 @@ def prepare_mdx(folder: Path, threads: int) -> tuple[Separate, Separate]:
     return _open_own(folder, *lines, threads=threads), lambda song: peer(song)[None]
 
 
-CONTESTS = (
-    Contest("open-unmix", "openunmix", prepare_unmix),
-    Contest("open-unmix with wiener 1", "openunmix", prepare_filtered_unmix),
-    Contest("mdx", "audio-separator", prepare_mdx),
-    Contest("htdemucs", "demucs", prepare_htdemucs),
+COMPARISONS = (
+    Comparison("open-unmix", "openunmix", prepare_unmix),
+    Comparison("open-unmix with wiener 1", "openunmix", prepare_filtered_unmix),
+    Comparison("mdx", "audio-separator", prepare_mdx),
+    Comparison("htdemucs", "demucs", prepare_htdemucs),
 )

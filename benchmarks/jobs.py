@@ -1,4 +1,4 @@
-"""The commands that are measured: one song in, stems out."""
+"""The measured commands: each separates one song."""
 
 import sys
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ STEMS = {1: ("vocals",), 2: ("vocals", "drums"), 4: ("vocals", "drums", "bass", 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where songs and stems lie, and how often to measure."""
+    """The folder of songs and stems, and the number of measurements."""
 
     folder: Path
     n_runs: int
 
     @property
     def output_dir(self) -> Path:
-        """Stems of every run go here; a run replaces those of the one before."""
+        """The folder of the stems; each run replaces those of the previous one."""
         return self.folder / "stems"
 
     def separation(self, song: Path, stems: Sequence[str] | None = None, *options: str) -> list[str]:
-        """Separate `song` with the installed command, into all stems or some."""
+        """Return the command line that separates `song` into `stems` (None: all)."""
         return [*find_stemsplit(), *self.arguments(song, stems, *options)]
 
     def arguments(self, song: Path, stems: Sequence[str] | None = None, *options: str) -> list[str]:
-        """What follows the name of the command."""
+        """Return the arguments of that command line."""
         wanted = ["--stems", ",".join(stems)] if stems else []
         return [str(song), "-o", str(self.output_dir), "--overwrite", "--quiet", *wanted, *options]
 
     def yardstick(self, song: Path) -> list[str]:
-        """Separate `song` into four stems with the PyTorch implementation of Open-Unmix's architecture."""
+        """Return the command line that separates `song` with the PyTorch implementation of Open-Unmix."""
         return [sys.executable, "-m", "benchmarks.yardstick", str(song), str(self.output_dir / "yardstick")]

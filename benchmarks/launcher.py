@@ -1,7 +1,7 @@
-"""Start one command, wait for it, and write what the operating system accounted to it as JSON.
+"""Run one command and write its resource usage, as the operating system reports it, as JSON.
 
-``python -I -S launcher.py REPORT COMMAND...``. A process of its own, because a child inherits the peak
-memory of the process that started it: this one is small.
+``python -I -S launcher.py REPORT COMMAND...``. This is a process of its own because a child inherits the peak
+memory of its parent, and this one is small.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""A description of the machine and the models of a measurement."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ _PACKAGES = (
 
 
 def describe_machine() -> dict[str, Any]:
-    """Processor, cores, memory, versions, and how busy the machine was."""
+    """Return the processor, cores, memory, versions and load of this machine."""
     return {
         "processor": _processor(),
         "cores": count_cores(),
@@ -27,12 +27,12 @@ def describe_machine() -> dict[str, Any]:
 
 
 def count_cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_models() -> list[dict[str, str]]:
-    """The bundled models."""
+    """Return name, version and checksum of the bundled models."""
     from stemsplit.registry.catalog import bundled_models, read_model
 
     infos = [read_model(path) for path in bundled_models()]

@@ -1,4 +1,4 @@
-"""The benchmarks themselves: each measures and returns rows of figures."""
+"""The benchmarks: each function measures and returns rows of figures."""
 
 import json
 import sys
@@ -21,7 +21,7 @@ from benchmarks.process import (
 from benchmarks.songs import make_song
 
 Row = dict[str, Any]
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 SONG_S = 240
 MEMORY_MINUTES = (1, 5, 60)
@@ -29,12 +29,12 @@ CHUNKS_S = (5, 8, 12, 16, 20, 30)
 YARDSTICK = "yardstick"
 
 
-def measure_speed(bench: Bench, tell: Tell) -> list[Row]:
-    """Speed for 1, 2 and 4 stems of a four-minute mp3, and the yardstick's, in turn."""
+def measure_speed(bench: Bench, log: Log) -> list[Row]:
+    """Measure the speed for 1, 2 and 4 stems of a four-minute mp3, and that of the yardstick."""
     song = make_song(bench.folder / "song.mp3", SONG_S)
     commands = {str(count): bench.separation(song, stems) for count, stems in STEMS.items()}
     commands[YARDSTICK] = bench.yardstick(song)
-    usages = alternate(commands, n_runs=bench.n_runs, tell=tell)
+    usages = alternate(commands, n_runs=bench.n_runs, log=log)
     rows: list[Row] = [
         {"program": "stemsplit", "stems": count, **_speed(usages[str(count)], SONG_S)} for count in STEMS
     ]
@@ -43,21 +43,21 @@ def measure_speed(bench: Bench, tell: Tell) -> list[Row]:
     return rows
 
 
-def measure_overhead(bench: Bench, tell: Tell) -> list[Row]:
-    """How much of a run is not the network.
+def measure_overhead(bench: Bench, log: Log) -> list[Row]:
+    """Measure how much of a run is spent outside the networks.
 
-    Twice: the CPU time of the same run with a constant mask in place of the network, as a share of the real
-    run's; and the part of the real run's wall time in which no network was busy.
+    This is measured in two ways: as the CPU time of the same run with constant masks, relative to the real
+    run; and as the share of the real run's wall time in which no network was running.
     """
     song = make_song(bench.folder / "song.mp3", SONG_S)
     stand_ins = write_constant_models(bench.folder)
     options = [option for path in stand_ins for option in ("--model", str(path))]
     commands = {"real": bench.separation(song), "constant": bench.separation(song, None, *options)}
-    usages = alternate(commands, n_runs=bench.n_runs, tell=tell)
+    usages = alternate(commands, n_runs=bench.n_runs, log=log)
     real, constant = summarise(usages["real"]), summarise(usages["constant"])
     clocked = [_clock_network(bench, song) for _ in range(bench.n_runs)]
     busy = median(network_s / wall_s for network_s, wall_s in clocked)
-    tell(f"network busy for {busy:.0%} of the run")
+    log(f"network busy for {busy:.0%} of the run")
     return [
         {
             "wall_s": real["wall_s"],
@@ -72,42 +72,42 @@ def measure_overhead(bench: Bench, tell: Tell) -> list[Row]:
 
 
 def _clock_network(bench: Bench, song: Path) -> tuple[float, float]:
-    """Seconds for which a network was busy, and seconds of the whole process."""
+    """Return the seconds in which a network was running, and those of the whole process."""
     report = bench.folder / "network.json"
     command = [sys.executable, "-m", "benchmarks.network_time", str(report), *bench.arguments(song)]
     usage = measure(command)
     return float(json.loads(report.read_text(encoding="utf-8"))["network_s"]), usage.wall_s
 
 
-def measure_memory(bench: Bench, tell: Tell) -> list[Row]:
-    """Peak memory against the length of the song, four stems."""
+def measure_memory(bench: Bench, log: Log) -> list[Row]:
+    """Measure the peak memory for songs of different lengths, four stems."""
     rows = []
     for minutes in MEMORY_MINUTES:
-        tell(f"making a song of {minutes} min")
+        log(f"making a song of {minutes} min")
         song = make_song(bench.folder / f"{minutes}.mp3", minutes * 60)
-        usages = alternate({f"{minutes} min": bench.separation(song)}, n_runs=1, tell=tell, n_warm_ups=0)
+        usages = alternate({f"{minutes} min": bench.separation(song)}, n_runs=1, log=log, n_warm_ups=0)
         rows.append({"minutes": minutes, **_speed(usages[f"{minutes} min"], minutes * 60)})
         song.unlink()
     return rows
 
 
-def measure_startup(bench: Bench, tell: Tell) -> list[Row]:
-    """Time until the command has said something, next to an empty Python program."""
+def measure_startup(bench: Bench, log: Log) -> list[Row]:
+    """Measure the start-up time of the command and of an empty Python program."""
     command = find_stemsplit()
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "stemsplit --version": [*command, "--version"],
         "stemsplit --help": [*command, "--help"],
     }
-    usages = alternate(commands, n_runs=max(bench.n_runs, 9), tell=tell)
+    usages = alternate(commands, n_runs=max(bench.n_runs, 9), log=log)
     return [{"command": name, **summarise(found)} for name, found in usages.items()]
 
 
-def measure_chunks(bench: Bench, tell: Tell) -> list[Row]:
-    """Speed and memory against the length of a chunk, four stems."""
+def measure_chunks(bench: Bench, log: Log) -> list[Row]:
+    """Measure speed and memory for chunks of different lengths, four stems."""
     song = make_song(bench.folder / "song.mp3", SONG_S)
     commands = {f"{chunk_s} s": bench.separation(song, None, "--chunk", str(chunk_s)) for chunk_s in CHUNKS_S}
-    usages = alternate(commands, n_runs=bench.n_runs, tell=tell)
+    usages = alternate(commands, n_runs=bench.n_runs, log=log)
     return [
         {"chunk_s": chunk_s, **_speed(found, SONG_S)}
         for chunk_s, found in zip(CHUNKS_S, usages.values(), strict=True)
@@ -119,7 +119,7 @@ def _speed(usages: list[Usage], duration_s: float) -> Row:
     return {"speed": round(duration_s / summary["wall_s"], 1), **summary}
 
 
-BENCHMARKS: dict[str, Callable[[Bench, Tell], list[Row]]] = {
+BENCHMARKS: dict[str, Callable[[Bench, Log], list[Row]]] = {
     "speed": measure_speed,
     "overhead": measure_overhead,
     "memory": measure_memory,

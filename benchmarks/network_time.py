@@ -1,6 +1,6 @@
-"""Run ``stemsplit`` with a clock around the network: ``python -m benchmarks.network_time REPORT ARGS...``.
+"""Run ``stemsplit`` and time its networks: ``python -m benchmarks.network_time REPORT ARGS...``.
 
-The report says for how many seconds of the run a network was busy.
+The report contains the seconds in which a network was running.
 """
 
 import json
@@ -15,7 +15,7 @@ from stemsplit.cli.app import main as stemsplit
 
 
 def clock_networks() -> list[float]:
-    """Time every call of every network from now on; the list fills up."""
+    """Time every run of every network from now on; the returned list receives the seconds."""
     seconds: list[float] = []
     run = onnxruntime.InferenceSession.run
 

@@ -28,7 +28,7 @@ def export(network: Any, example: Any, path: Path, **axes: Any) -> Path:
 
 
 def difference_db(found: FloatArray, expected: Any) -> float:
-    """Level of the difference below that of what was expected."""
+    """Return the energy of the difference relative to that of `expected`, in dB."""
     expected = np.asarray(expected)
     assert found.shape == expected.shape
     assert expected.any()
@@ -45,7 +45,7 @@ def open_audio_separator(
     denoise: bool = False,
     threads: int = 1,
 ) -> Callable[[FloatArray], FloatArray]:
-    """Return audio-separator's own demixing of a song, without its files and levels."""
+    """Return audio-separator's separation of a waveform, without its file handling and normalisation."""
     import onnxruntime
     import torch
 
@@ -71,9 +71,9 @@ def open_audio_separator(
 
 
 def without_complex(network: Any, n_samples: int) -> Any:
-    """Give an HTDemucs an STFT of real convolutions in place of torch's, which ONNX does not have.
+    """Replace the STFT of an HTDemucs, which ONNX lacks, by real convolutions.
 
-    What it computes for segments of `n_samples` samples stays the same.
+    The results for segments of `n_samples` samples stay the same.
     """
     import torch
     from torch.nn import functional

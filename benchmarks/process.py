@@ -15,7 +15,7 @@ _LAUNCHER = Path(__file__).with_name("launcher.py")
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took; `peak_mb` is its largest resident set in megabytes (1e6 bytes)."""
+    """The resources of one process; `peak_mb` is its maximum resident set size in megabytes (1e6 bytes)."""
 
     wall_s: float
     cpu_s: float
@@ -23,19 +23,19 @@ class Usage:
 
 
 def find_stemsplit() -> list[str]:
-    """The installed ``stemsplit`` command, or the module where it is not installed as one."""
+    """Return the installed ``stemsplit`` command, or the module if there is no command."""
     beside = Path(sys.executable).with_name("stemsplit")
     found = str(beside) if beside.exists() else shutil.which("stemsplit")
     return [found] if found else [sys.executable, "-m", "stemsplit"]
 
 
 def measure(command: Sequence[str]) -> Usage:
-    """Run `command` to its end and return what it took.
+    """Run `command` to its end and return its resources.
 
     Raises
     ------
     RuntimeError
-        If it fails; the message carries what it wrote.
+        If it fails; the message contains its output.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "usage.json"
@@ -56,10 +56,10 @@ def alternate(
     commands: Mapping[str, Sequence[str]],
     *,
     n_runs: int,
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     n_warm_ups: int = 1,
 ) -> dict[str, list[Usage]]:
-    """Measure commands in turn, A B A B ..., so that a machine that slows down slows all of them.
+    """Measure commands alternately, A B A B ..., so that a change of the machine's speed affects all of them.
 
     The warm-up runs, which fill the file cache, are not counted.
     """
@@ -67,14 +67,14 @@ def alternate(
     for number in range(-n_warm_ups, n_runs):
         for name, command in commands.items():
             usage = measure(command)
-            tell(f"{name}: {usage.wall_s:.2f} s{' (warm-up)' if number < 0 else ''}")
+            log(f"{name}: {usage.wall_s:.2f} s{' (warm-up)' if number < 0 else ''}")
             if number >= 0:
                 usages[name].append(usage)
     return usages
 
 
 def summarise(usages: Sequence[Usage]) -> dict[str, float]:
-    """Medians, and the fastest and slowest wall time."""
+    """Return the medians, and the shortest and longest wall time."""
     walls = [usage.wall_s for usage in usages]
     return {
         "wall_s": round(median(walls), 3),
@@ -86,6 +86,6 @@ def summarise(usages: Sequence[Usage]) -> dict[str, float]:
 
 
 def paired_ratio(slower: Sequence[Usage], faster: Sequence[Usage]) -> float:
-    """Median over the pairs of how many times longer the first of each took."""
+    """Return the median over all pairs of the ratio of their wall times."""
     ratios = [one.wall_s / other.wall_s for one, other in zip(slower, faster, strict=True)]
     return round(median(ratios), 2)

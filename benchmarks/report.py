@@ -41,7 +41,7 @@ TITLES = {
 
 
 def show(name: str, rows: Sequence[Row]) -> None:
-    """Print one benchmark's rows; a single row is turned on its side."""
+    """Print one benchmark's rows; a single row is transposed."""
     columns = _columns(rows)
     lines = [[TITLES[column] for column in columns]]
     lines += [[_text(row.get(column)) for column in columns] for row in rows]
@@ -54,7 +54,7 @@ def show(name: str, rows: Sequence[Row]) -> None:
 
 
 def save(name: str, rows: Sequence[Row], facts: Row, folder: Path) -> Path:
-    """Write one benchmark's rows and what they were measured on."""
+    """Write one benchmark's rows, with the machine and the models that were measured."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
     path.write_text(json.dumps({"benchmark": name, **facts, "rows": rows}, indent=2) + "\n", encoding="utf-8")

@@ -14,7 +14,7 @@ _FORMATS = {".mp3": "MPEG_LAYER_III", ".wav": "PCM_16", ".flac": "PCM_16"}
 
 
 def make_loop(sample_rate_wanted: int = 44100) -> FloatArray:
-    """The example with its end faded over its start, ``(samples, channels)``: it repeats without a gap."""
+    """Return the example with its end mixed into its start, ``(samples, channels)``: it loops seamlessly."""
     samples, sample_rate = soundfile.read(EXAMPLE, dtype="float32", always_2d=True)
     assert sample_rate == sample_rate_wanted
     n_fade = round(_FADE_S * sample_rate)
@@ -28,11 +28,11 @@ def make_song(path: Path, duration_s: float) -> Path:
     loop = make_loop()
     left = round(duration_s * 44100)
     with soundfile.SoundFile(path, "w", 44100, loop.shape[1], subtype=_FORMATS[path.suffix]) as file:
-        level = 0
+        repeat = 0
         while left:
-            # each turn at another level, so that no two passages are equal
-            gain = np.float32(1 - 0.1 * (level % 4))
+            # the repeats have different levels, so that no two passages are equal
+            gain = np.float32(1 - 0.1 * (repeat % 4))
             file.write(gain * loop[:left])
             left -= min(left, len(loop))
-            level += 1
+            repeat += 1
     return path

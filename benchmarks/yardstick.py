@@ -1,12 +1,12 @@
-"""The yardstick: Open-Unmix's architecture in PyTorch doing the job that stemsplit does.
+"""The yardstick: the architecture of Open-Unmix in PyTorch, separating the same song.
 
 ``python -m benchmarks.yardstick SONG OUTPUT_DIR`` decodes a song, runs four networks (vocals, drums, bass,
 other; random weights, which are as fast as trained ones) and writes four 16-bit wavs. The networks are the
 published ones: STFT 4096/1024 with a Hann window, 1487 of 2049 bins read, hidden size 512, three
 bidirectional LSTM layers, masks multiplied with the mixture, no Wiener filter.
 
-It is given every advantage that costs nobody quality: all cores, inference mode, denormals flushed, one
-STFT for all four targets, and the piece length that was fastest for it.
+It is optimised as far as that costs no quality: all cores, inference mode, denormals flushed, one STFT for
+all four targets, and the segment length that was fastest.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from stemsplit.training.networks.openunmix import OpenUnmix
 TARGETS = ("vocals", "drums", "bass", "other")
 N_FFT = 4096
 HOP_LENGTH = 1024
-PIECE_S = 15.0
+SEGMENT_S = 15.0
 
 
-def separate_piece(networks: dict[str, nn.Module], mixture: Tensor) -> Iterator[tuple[str, Tensor]]:
+def separate_segment(networks: dict[str, nn.Module], mixture: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield the waveform of each target, ``(channels, samples)`` like `mixture`."""
     window = torch.hann_window(N_FFT)
     spectrogram = torch.stft(mixture, N_FFT, HOP_LENGTH, window=window, return_complex=True)
@@ -39,12 +39,12 @@ def separate_piece(networks: dict[str, nn.Module], mixture: Tensor) -> Iterator[
 
 
 @torch.inference_mode()
-def separate_song(song: Path, output_dir: Path, *, piece_s: float) -> None:
-    """Separate one file into four, piece by piece; 0 seconds means the whole song at once."""
+def separate_song(song: Path, output_dir: Path, *, segment_s: float) -> None:
+    """Separate one file into four, segment by segment; 0 seconds means the whole song at once."""
     networks = dict(zip(TARGETS, OpenUnmix().eval().parts, strict=True))
     waveform: NDArray[np.float32]
     waveform, sample_rate = soundfile.read(song, dtype="float32", always_2d=True)
-    step = int(piece_s * sample_rate) or len(waveform)
+    step = int(segment_s * sample_rate) or len(waveform)
     output_dir.mkdir(parents=True, exist_ok=True)
     files = {
         target: soundfile.SoundFile(
@@ -54,7 +54,7 @@ def separate_song(song: Path, output_dir: Path, *, piece_s: float) -> None:
     }
     for start in range(0, len(waveform), step):
         mixture = torch.from_numpy(np.ascontiguousarray(waveform[start : start + step].T))
-        for target, estimate in separate_piece(networks, mixture):
+        for target, estimate in separate_segment(networks, mixture):
             files[target].write(estimate.T.numpy())
     for file in files.values():
         file.close()
@@ -65,11 +65,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("song", type=Path)
     parser.add_argument("output_dir", type=Path)
-    parser.add_argument("--piece-s", type=float, default=PIECE_S)
+    parser.add_argument("--segment-s", type=float, default=SEGMENT_S)
     arguments = parser.parse_args()
     torch.set_num_threads(count_cores())
     torch.set_flush_denormal(True)
-    separate_song(arguments.song, arguments.output_dir, piece_s=arguments.piece_s)
+    separate_song(arguments.song, arguments.output_dir, segment_s=arguments.segment_s)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmarks measure what they say."""
+"""The benchmarks: their measurements, songs, stand-ins and stored results."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from benchmarks.constant_model import write_constant_model
-from benchmarks.families import Contest, Separate, race
+from benchmarks.families import Comparison, Separate, compare
 from benchmarks.jobs import Bench
 from benchmarks.process import Usage, measure, paired_ratio, summarise
 from benchmarks.report import RESULTS, load, save
@@ -33,7 +33,7 @@ def test_memory_of_the_measuring_process_does_not_count() -> None:
     assert ballast.all()
 
 
-def test_a_failed_process_is_an_error_with_its_words() -> None:
+def test_the_error_of_a_failed_process_has_its_output() -> None:
     with pytest.raises(RuntimeError, match="no such luck"):
         measure([sys.executable, "-c", "raise SystemExit('no such luck')"])
 
@@ -59,16 +59,16 @@ def test_a_constant_model_gives_equal_shares(tmp_path: Path) -> None:
             np.testing.assert_allclose(stem, mixture / 4, atol=1e-6)
 
 
-def test_the_yardstick_does_the_same_job(tmp_path: Path) -> None:
+def test_the_yardstick_writes_the_same_files(tmp_path: Path) -> None:
     song = make_song(tmp_path / "song.wav", 3)
-    separate_song(song, tmp_path / "stems", piece_s=2)
+    separate_song(song, tmp_path / "stems", segment_s=2)
     for target in TARGETS:
         stem = soundfile.info(tmp_path / "stems" / f"{target}.wav")
         assert (stem.frames, stem.samplerate, stem.channels) == (3 * 44100, 44100, 2)
         assert stem.subtype == "PCM_16"
 
 
-def test_results_are_stored_with_what_they_were_measured_on(tmp_path: Path) -> None:
+def test_results_are_stored_with_the_machine(tmp_path: Path) -> None:
     save("speed", [{"stems": 4}], {"machine": {"cores": 2}}, tmp_path)
     assert load("speed", tmp_path) == {"benchmark": "speed", "machine": {"cores": 2}, "rows": [{"stems": 4}]}
 
@@ -82,7 +82,7 @@ def test_stored_results_name_machine_and_models(path: Path) -> None:
     assert result["rows"]
 
 
-def test_a_race_runs_both_in_turns_and_compares_what_they_give(tmp_path: Path) -> None:
+def test_a_comparison_runs_both_alternately(tmp_path: Path) -> None:
     turns: list[str] = []
 
     def runner(name: str, factor: float) -> Separate:
@@ -96,11 +96,13 @@ def test_a_race_runs_both_in_turns_and_compares_what_they_give(tmp_path: Path) -
         assert folder.is_dir() and threads > 0
         return runner("own", 1.01), runner("peer", 1.0)
 
-    told: list[str] = []
+    messages: list[str] = []
     song = np.ones((2, 500_000), np.float32)
-    row = race(Contest("made up", "numpy", prepare), Bench(tmp_path, 2), song, told.append)
+    row = compare(Comparison("made up", "numpy", prepare), Bench(tmp_path, 2), song, messages.append)
     assert turns == ["own 441000", "peer 441000", *["own 500000", "peer 500000"] * 2]
     assert row["difference_db"] == pytest.approx(-40, abs=0.1)
-    assert row["times_peer"] > 0 and len(told) == 1
-    missing = race(Contest("made up", "no-such-package", prepare), Bench(tmp_path, 2), song, told.append)
+    assert row["times_peer"] > 0 and len(messages) == 1
+    missing = compare(
+        Comparison("made up", "no-such-package", prepare), Bench(tmp_path, 2), song, messages.append
+    )
     assert missing["skipped"] == "no-such-package is not installed" and "times_peer" not in missing

@@ -1,6 +1,5 @@
 """Ensembles of models: weights that sum to one, stems that sum to the mixture."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +9,10 @@ from hypothesis import strategies as st
 
 from stemsplit.errors import SettingsError
 from stemsplit.separation.ensemble import EnsembleWeights
-from stemsplit.separation.recipe import Recipe, make_recipe
+from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.separator import Separator
 from tests.conftest import make_noise
+from tests.separation.test_recipe import sums_to_mixture
 from tests.support.tiny_models import TARGETS, make_spec, write_model
 
 FOUR = make_spec()
@@ -20,14 +20,6 @@ OTHER_FOUR = make_spec(name="second")
 VOICE = make_spec(name="voice", targets=("vocals",), complete=False, remainder="")
 
 weight = st.floats(0.001, 1000).map(lambda value: round(value, 6))
-
-
-def sums_to_mixture(recipe: Recipe) -> bool:
-    totals: dict[object, Fraction] = {}
-    for stem in recipe.stems:
-        for signal, factor in stem.signal_gains.items():
-            totals[signal] = totals.get(signal, Fraction(0)) + factor
-    return sum(stem.mixture_gain for stem in recipe.stems) == 1 and not any(totals.values())
 
 
 @given(st.dictionaries(st.sampled_from(TARGETS), st.tuples(weight, weight)), st.booleans(), st.booleans())

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from fractions import Fraction
 
 import pytest
 
@@ -20,10 +21,10 @@ def names(recipe: Recipe) -> list[str]:
 
 def sums_to_mixture(recipe: Recipe) -> bool:
     """Return whether the gains of the mixture sum to one and those of every signal to zero."""
-    totals = dict.fromkeys(recipe.signals, 0)
+    totals = dict.fromkeys(recipe.signals, Fraction(0))
     for stem in recipe.stems:
-        for signal, sign in stem.signal_gains.items():
-            totals[signal] += sign
+        for signal, gain in stem.signal_gains.items():
+            totals[signal] += gain
     return sum(stem.mixture_gain for stem in recipe.stems) == 1 and not any(totals.values())
 
 

@@ -22,7 +22,7 @@ STEMS = ("vocals", "drums", "bass", "other")
 
 @dataclass(frozen=True)
 class Call:
-    """What a call of the command came to."""
+    """The exit code and the output of a call of the command."""
 
     code: int
     stdout: bytes

@@ -1,4 +1,4 @@
-"""A real HTTP server in a thread, with the faults of real servers."""
+"""A real HTTP server in a thread, with configurable faults."""
 
 import http.server
 import threading
@@ -11,19 +11,19 @@ from typing import Any
 
 @dataclass
 class Behaviour:
-    """What the server does with the bytes of `body`, and what it was asked."""
+    """How the server responds with `body`, and the requests that it received."""
 
     body: bytes = b""
     etag: str = '"one"'
-    cuts: list[int] = field(default_factory=list)  # the next answers end after so many bytes
+    cuts: list[int] = field(default_factory=list)  # lengths after which the next responses break off
     knows_ranges: bool = True
     says_length: bool = True
     endless: bool = False
     pause_s: float = 0.0
-    closed: threading.Lock = field(default_factory=threading.Lock)  # nothing is answered while it is held
+    closed: threading.Lock = field(default_factory=threading.Lock)  # no response is sent while it is locked
     redirect: str | None = None
     status: int = 200
-    length: str = ""  # said in place of the true one
+    length: str = ""  # sent in place of the true length
     ranges: list[str | None] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
 
@@ -32,64 +32,70 @@ class _Server(http.server.ThreadingHTTPServer):
     behaviour: Behaviour
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: clients that go away are what is tested."""
+        """Ignore errors: tests disconnect on purpose."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
-        """Answer as told."""
-        told = self.server.behaviour
-        told.paths.append(self.path)
-        with told.closed:
-            self._answer(told)
+        """Respond as configured."""
+        behaviour = self.server.behaviour
+        behaviour.paths.append(self.path)
+        with behaviour.closed:
+            self._answer(behaviour)
 
-    def _answer(self, told: Behaviour) -> None:
-        if told.redirect and not self.path.endswith("/moved.onnx"):
+    def _answer(self, behaviour: Behaviour) -> None:
+        if behaviour.redirect and not self.path.endswith("/moved.onnx"):
             self.send_response(302)
-            self.send_header("Location", told.redirect)
+            self.send_header("Location", behaviour.redirect)
             self.end_headers()
             return
-        if told.status != 200:
-            self.send_error(told.status)
+        if behaviour.status != 200:
+            self.send_error(behaviour.status)
             return
-        told.ranges.append(self.headers.get("Range"))
-        start = self._find_start(told)
-        if start >= len(told.body) > 0:
+        behaviour.ranges.append(self.headers.get("Range"))
+        start = self._find_start(behaviour)
+        if start >= len(behaviour.body) > 0:
             self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(told.body)}")
+            self.send_header("Content-Range", f"bytes */{len(behaviour.body)}")
             self.end_headers()
             return
-        self._send(told, start)
+        self._send(behaviour, start)
 
-    def _find_start(self, told: Behaviour) -> int:
+    def _find_start(self, behaviour: Behaviour) -> int:
         asked = self.headers.get("Range")
-        if not asked or not told.knows_ranges or self.headers.get("If-Range", told.etag) != told.etag:
+        if (
+            not asked
+            or not behaviour.knows_ranges
+            or self.headers.get("If-Range", behaviour.etag) != behaviour.etag
+        ):
             return 0
         return int(asked.removeprefix("bytes=").removesuffix("-"))
 
-    def _send(self, told: Behaviour, start: int) -> None:
-        body = told.body[start:]
+    def _send(self, behaviour: Behaviour, start: int) -> None:
+        body = behaviour.body[start:]
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(told.body) - 1}/{len(told.body)}")
-        if told.etag:
-            self.send_header("ETag", told.etag)
-        if told.says_length and not told.endless:
-            self.send_header("Content-Length", told.length or str(len(body)))
+            self.send_header(
+                "Content-Range", f"bytes {start}-{len(behaviour.body) - 1}/{len(behaviour.body)}"
+            )
+        if behaviour.etag:
+            self.send_header("ETag", behaviour.etag)
+        if behaviour.says_length and not behaviour.endless:
+            self.send_header("Content-Length", behaviour.length or str(len(body)))
         self.end_headers()
-        if told.cuts:
-            body = body[: told.cuts.pop(0)]
-        while told.endless:
+        if behaviour.cuts:
+            body = body[: behaviour.cuts.pop(0)]
+        while behaviour.endless:
             self.wfile.write(b"x" * 65536)
-        for byte in range(0, len(body) if told.pause_s else 0):
+        for byte in range(0, len(body) if behaviour.pause_s else 0):
             self.wfile.write(body[byte : byte + 1])
-            time.sleep(told.pause_s)
-        if not told.pause_s:
+            time.sleep(behaviour.pause_s)
+        if not behaviour.pause_s:
             self.wfile.write(body)
 
 

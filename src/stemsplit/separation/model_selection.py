@@ -8,6 +8,7 @@ from stemsplit.models.device import Device
 from stemsplit.models.spec import ModelSpec
 from stemsplit.registry.catalog import Model, open_model, read_spec
 from stemsplit.separation.ensemble import EnsembleWeights
+from stemsplit.separation.recipe import group_by_target
 
 
 def open_models(
@@ -101,10 +102,7 @@ def open_ensemble(
         return open_models(paths, stems, device=device, threads=threads), ensemble
     ensemble.check_count(len(paths))
     models = [open_model(path, device=device, threads=threads) for path in paths]
-    candidates: dict[str, list[int]] = {}
-    for number, model in enumerate(models):
-        for target in model.info.spec.targets:
-            candidates.setdefault(target, []).append(number)
+    candidates = group_by_target([model.info.spec for model in models])
     for stem in [*(stems or ()), *ensemble.weights]:
         check_stem(stem, candidates)
     wanted = stems if stems is not None else list(candidates)

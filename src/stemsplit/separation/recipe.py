@@ -98,7 +98,7 @@ def make_recipe(
         If the settings contradict each other, or the residual would be empty.
     """
     _check(stems, residual, karaoke)
-    names = [karaoke] if karaoke is not None else list(stems or _group_by_target(models))
+    names = [karaoke] if karaoke is not None else list(stems or group_by_target(models))
     recipes = [_average_models(models, name, names, ensemble) for name in names]
     rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, recipes)
     is_complete = rest.mixture_gain == 0 and not rest.signal_gains
@@ -123,7 +123,7 @@ def _check(stems: Sequence[str] | None, residual: bool, karaoke: str | None) -> 
         raise SettingsError(f"a stem is named twice: {','.join(stems)}")
 
 
-def _group_by_target(models: Sequence[ModelTargets]) -> dict[str, list[int]]:
+def group_by_target(models: Sequence[ModelTargets]) -> dict[str, list[int]]:
     """Map each target to the indices of the models that offer it."""
     candidates: dict[str, list[int]] = {}
     for index, model in enumerate(models):
@@ -136,7 +136,7 @@ def _average_models(
     models: Sequence[ModelTargets], name: str, names: Sequence[str], ensemble: EnsembleWeights
 ) -> StemRecipe:
     """Make the weighted mean of the stem `name` over the models that offer it."""
-    weights = ensemble.normalise(name, _group_by_target(models)[name])
+    weights = ensemble.normalise(name, group_by_target(models)[name])
     mixture_gain: Gain = 0
     signal_gains: defaultdict[Signal, Gain] = defaultdict(int)
     for index, weight in weights.items():
