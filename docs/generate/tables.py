@@ -1,7 +1,7 @@
 """The tables of the documentation, from the program and its measurements.
 
 ``python -m docs.generate.tables`` rewrites them in their pages, between the comments ``<!-- NAME -->`` and
-``<!-- /NAME -->``; a test holds every page to what this module makes.
+``<!-- /NAME -->``, and the man page; a test holds every page to what this module makes.
 """
 
 import ast
@@ -246,4 +246,7 @@ def rewrite() -> None:
 
 
 if __name__ == "__main__":
+    from docs.generate import man_page
+
     rewrite()
+    man_page.rewrite()

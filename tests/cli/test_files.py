@@ -66,6 +66,24 @@ def test_stems_residual_and_karaoke(model: Path) -> None:
     assert [Path(line).stem for line in sung.lines] == ["vocals", "no_vocals"]
 
 
+def test_stems_add_up_and_are_understood(model: Path) -> None:
+    make_song(Path("a.wav"))
+    named = call("a.wav", "-m", model, "-s", "voice", "-s", "drum,vocals", "-q")
+    assert [Path(line).stem for line in named.lines] == ["vocals", "drums"]
+    sung = call("a.wav", "-m", model, "--two-stems", "vocal", "-o", "sung", "-q")
+    assert [Path(line).stem for line in sung.lines] == ["vocals", "no_vocals"]
+    for args in (["--instrumental"], ["-s", "accompaniment"]):
+        played = call("a.wav", "-m", model, *args, "-o", "played", "--overwrite", "-q")
+        assert played.lines == ["played/a/instrumental.wav"]
+        played_samples, without_vocals = soundfile.read(played.lines[0])[0], soundfile.read(sung.lines[1])[0]
+        assert (played_samples == without_vocals).all()
+    both = call("a.wav", "-m", model, "--instrumental", "-s", "vocals", "--bits", "32f", "--overwrite", "-q")
+    total = sum(soundfile.read(line)[0] for line in both.lines)
+    assert abs(total - soundfile.read("a.wav")[0]).max() < 1e-6
+    refused = call("a.wav", "-m", model, "--instrumental", "-s", "drums", "--residual")
+    assert refused.code == 2 and "already contains drums" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [
@@ -94,13 +112,36 @@ def test_existing_files_are_kept_unless_overwritten(model: Path) -> None:
     assert refused.code == 1
     assert "--overwrite" in refused.stderr
     assert list_files(Path("separated")) == ["a/bass.wav"]
-    assert call("a.wav", "-m", model, "--skip-existing").code == 1
+    assert call("a.wav", "-m", model, "--skip-existing", "--overwrite").code == 2
     assert mine.read_text() == "mine"
-    assert call("a.wav", "-m", model, "--skip-existing", "--overwrite").code == 0
+    assert call("a.wav", "-m", model, "--overwrite").code == 0
     assert list_files(Path("separated")) == expect("a")
     skipped = call("a.wav", "-m", model, "--skip-existing", "--json")
     assert skipped.code == 0
     assert skipped.records[0]["status"] == "skipped"
+
+
+def test_skip_existing_makes_what_is_missing(model: Path) -> None:
+    make_song(Path("a.wav"))
+    assert call("a.wav", "-m", model, "-o", "whole").code == 0
+    Path("separated/a").mkdir(parents=True)
+    Path("separated/a/bass.wav").write_text("mine")
+    made = call("a.wav", "-m", model, "--skip-existing")
+    assert (made.code, made.lines) == (0, [f"separated/a/{stem}.wav" for stem in STEMS])
+    assert Path("separated/a/bass.wav").read_text() == "mine"
+    for stem in set(STEMS) - {"bass"}:
+        assert Path(f"separated/a/{stem}.wav").read_bytes() == Path(f"whole/a/{stem}.wav").read_bytes()
+
+
+def test_a_missing_stem_gets_the_gain_that_all_stems_would_share(model: Path) -> None:
+    loud = 4 * soundfile.read(make_song(Path("a.wav")))[0]
+    soundfile.write("a.wav", loud / abs(loud).max(), 44100, "PCM_16")
+    gains = [call("a.wav", "-m", model, "-o", "whole", "--json").records[0]["gain"]]
+    Path("separated/a").mkdir(parents=True)
+    for stem in STEMS[:-1]:
+        Path(f"separated/a/{stem}.wav").touch()
+    gains.append(call("a.wav", "-m", model, "--skip-existing", "--json").records[0]["gain"])
+    assert gains[0] == gains[1]
 
 
 def test_resume_looks_at_the_settings(model: Path, vocals_model: Path) -> None:

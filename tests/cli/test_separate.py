@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS
 from stemsplit.cli.app import app
-from stemsplit.cli.options import Options
+from stemsplit.cli.options import MAIN_OPTIONS, Options, Panel
 from tests.support.cli import (
     STEMS,
     call,
@@ -131,10 +131,10 @@ def test_a_device_that_is_not_there_is_1(model: Path, monkeypatch: pytest.Monkey
     assert not Path("separated").exists()
 
 
-def test_auto_says_what_it_chose_and_why(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_says_what_it_chose_and_nothing_else(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stemsplit.models.device.find_cuda_problem", lambda _index=0: "no GPU here")
     make_song(Path("a.wav"))
-    assert "device: cpu (no GPU here)" in call("a.wav", "-m", model, "--dry-run").stderr
+    assert call("a.wav", "-m", model, "--dry-run").stderr.splitlines()[0] == "device: cpu"
     assert "device:" not in call("a.wav", "-m", model, "--dry-run", "--device", "cpu").stderr
 
 
@@ -238,14 +238,60 @@ def test_a_closed_pipe_for_the_stem_is_1(model: Path) -> None:
 # the program itself
 
 
-def test_the_help_names_every_option() -> None:
-    shown = call("--help")
+def test_the_help_fits_a_screen() -> None:
+    for args in (["--help"], ["-h"], ["separate", "--help"]):
+        shown = call(*args, columns=80)
+        assert shown.code == 0
+        assert shown.lines[0] == "Usage: stemsplit [OPTIONS] INPUTS..."
+        assert len(shown.lines) <= 24 and max(map(len, shown.lines)) <= 80
+    assert sum(line.startswith("  stemsplit ") for line in shown.lines) == 3
+    for name in (*MAIN_OPTIONS, "help-all"):
+        assert f"--{name}" in shown.text
+    for command in ("models", "serve", "doctor"):
+        assert f"\n  {command} " in shown.text
+
+
+def test_the_whole_help_names_every_option_in_its_panel() -> None:
+    shown = call("--help-all", columns=100)
     assert shown.code == 0
+    assert max(map(len, shown.lines)) <= 100
+    titles = [line for line in shown.lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Arguments:", *(f"{panel}:" for panel in Panel), "Commands:"]
     for field in Options.__dataclass_fields__:
         assert field == "inputs" or f"--{field.replace('_', '-')}" in shown.text
-    assert "models" in shown.text
-    assert "doctor" in shown.text
-    assert call("separate", "--help").code == 0
+    assert call("--help-all", "a.wav").lines[0] == shown.lines[0]
+
+
+def test_a_usage_error_names_the_command_as_it_is_called(model: Path) -> None:
+    done = call("a.wav", "--nonsense")
+    assert done.stderr.splitlines()[0] == "Usage: stemsplit [OPTIONS] INPUTS..."
+    assert "separate" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("serv", "serve"),
+        ("doctr", "doctor"),
+        ("Models", "models"),
+        ("list", "models list"),
+        ("version", "--version"),
+        ("help", "--help"),
+    ],
+)
+def test_a_mistyped_command_is_a_mistyped_command(model: Path, word: str, meant: str) -> None:
+    done = call(word, "--json")
+    assert done.code == 2
+    assert f"there is no command and no file {word!r}; did you mean 'stemsplit {meant}'?" in done.stderr
+    make_song(Path("song.wav")).rename(word)
+    assert call(word, "-m", model, "-s", "bass").lines == [f"separated/{word}/bass.wav"]
+
+
+def test_a_word_like_no_command_is_a_song_that_is_missing(model: Path) -> None:
+    for name in ("song", "serve.mp3", "./serv"):
+        done = call(name, "-m", model)
+        assert done.code == 1
+        assert f"failed: {name}: no such file" in done.stderr
 
 
 def test_the_version() -> None:
@@ -294,6 +340,7 @@ def test_completion_knows_options_and_stems(tiny_model: Path, monkeypatch: pytes
         "vocals,drums",
         "vocals,bass",
         "vocals,other",
+        "vocals,instrumental",
     ]
     assert complete("stemsplit", "do") == ["doctor"]
 

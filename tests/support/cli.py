@@ -44,9 +44,12 @@ class Call:
         return [json.loads(line) for line in self.lines]
 
 
-def call(*args: object, stdin: bytes | None = None) -> Call:
-    """Run the command in this process."""
-    result = CliRunner().invoke(app, [str(arg) for arg in args], input=stdin)
+def call(*args: object, stdin: bytes | None = None, columns: int = 80) -> Call:
+    """Run the command in this process, on a terminal of `columns`."""
+    environment = {"COLUMNS": str(columns)}
+    result = CliRunner().invoke(
+        app, [str(arg) for arg in args], input=stdin, env=environment, prog_name="stemsplit"
+    )
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Call(result.exit_code, result.stdout_bytes, result.stderr)

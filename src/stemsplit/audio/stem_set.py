@@ -110,18 +110,20 @@ class StemSet:
         Parameters
         ----------
         blocks : mapping of str to array of float32, shape (channels, samples)
-            The same shape for every stem; exactly the stems of ``paths``.
+            The same shape for every stem. Stems that are not in ``paths`` are not written, but their peaks
+            count for the common gain.
         """
-        assert blocks.keys() == self._stems.keys()
+        assert blocks.keys() >= self._stems.keys()
         shapes = {block.shape for block in blocks.values()}
         assert len(shapes) == 1 and next(iter(shapes))[0] == self._n_channels
         n_samples = next(iter(shapes))[1]
         if not n_samples:
             return
-        for name, stem in self._stems.items():
-            block = blocks[name]
+        for block in blocks.values():
             self._lowest = min(self._lowest, float(block.min()))
             self._highest = max(self._highest, float(block.max()))
+        for name, stem in self._stems.items():
+            block = blocks[name]
             with explaining(stem.pending.path):
                 stem.write(np.ascontiguousarray(block.T))
         self._n_samples += n_samples

@@ -4,66 +4,30 @@ import inspect
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
-from itertools import takewhile
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from stemsplit import __version__
 from stemsplit.cli.console import open_missing_streams, settle_stdout, show, warn, writing
+from stemsplit.cli.default_group import DefaultCommand, DefaultGroup
 from stemsplit.cli.exit import run_command
+from stemsplit.cli.help import MAX_COLUMNS
 from stemsplit.cli.models import Json, models
-from stemsplit.cli.options import Options
+from stemsplit.cli.options import Options, Panel
 from stemsplit.cli.serve import ABOUT, EPILOG, serve
 from stemsplit.errors import OutputError
 from stemsplit.jobs.result import ExitStatus
 
-_ABOUT = "Split songs into stems: stemsplit song.mp3 --stems vocals,drums"
-
-
-class DefaultGroup(TyperGroup):
-    """A group whose first word may be left out: what is no subcommand is a song.
-
-    Its own options end the program, wherever among songs and their options they stand.
-    """
-
-    default = "separate"
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put the default subcommand in front where none is named, and behind options of the group."""
-        own = {option for param in self.params for option in param.opts}
-        if args and args[0].partition("=")[0] not in {*self.commands, *own, *ctx.help_option_names}:
-            options = takewhile(lambda word: word != "--", args)
-            args = [*(word for word in options if word in own), self.default, *args]
-        return super().parse_args(ctx, args)
-
-    def format_usage(self, ctx: Any, formatter: Any) -> None:
-        """Show that songs can follow at once."""
-        formatter.write_usage(ctx.command_path, "[OPTIONS] INPUTS...")
-        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """List the options of the default subcommand with the group's own."""
-        command = self.commands[self.default]
-        params = [*command.params, *self.get_params(ctx)]
-        arguments = [param for param in params if param.param_type_name == "argument"]
-        options = [param for param in params if param.param_type_name == "option"]
-        with formatter.section("Arguments"):
-            formatter.write_dl([(f"{param.metavar}...", getattr(param, "help", "")) for param in arguments])
-        with formatter.section("Options"):
-            formatter.write_dl([record for param in options if (record := param.get_help_record(ctx))])
-        self.format_commands(ctx, formatter)
+_ABOUT = "Split songs into stems: vocals, drums, bass and other."
 
 
 app = typer.Typer(
     cls=DefaultGroup,
     help=_ABOUT,
-    epilog="A song called like a command is named with its folder: ./models. "
-    "Exit codes: 0 all done, 1 a song failed, 2 a mistake in the call, 130 interrupted.",
     rich_markup_mode=None,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["--help", "-h"]},
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": MAX_COLUMNS},
 )
 
 
@@ -76,14 +40,37 @@ def _show_version(wanted: bool) -> None:
         run_command(command)
 
 
+def _show_all(ctx: typer.Context, wanted: bool) -> None:
+    if wanted and isinstance(ctx.command, DefaultGroup):
+        with writing():
+            typer.echo(ctx.command.get_full_help(ctx))
+        raise typer.Exit
+
+
 @app.callback()
 def _group(
+    help_all: Annotated[
+        bool,
+        typer.Option(
+            "--help-all",
+            help="Show all options and exit.",
+            is_eager=True,
+            callback=_show_all,
+            rich_help_panel=Panel.OTHER,
+        ),
+    ] = False,
     version: Annotated[
         bool,
-        typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=_show_version),
+        typer.Option(
+            "--version",
+            help="Show the version and exit.",
+            is_eager=True,
+            callback=_show_version,
+            rich_help_panel=Panel.OTHER,
+        ),
     ] = False,
 ) -> None:
-    """Options of the program itself."""
+    """Take the options of the program itself."""
 
 
 def _separate(ctx: typer.Context, **given: Any) -> None:
@@ -114,14 +101,14 @@ _separate.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
     [_context, *inspect.signature(Options).parameters.values()]
 )
 _separate.__annotations__ = {"ctx": typer.Context, **Options.__annotations__}
-app.command(DefaultGroup.default, hidden=True, help=_ABOUT)(_separate)
+app.command(DefaultGroup.default, cls=DefaultCommand, hidden=True, help=_ABOUT)(_separate)
 
 
 app.add_typer(models, name="models")
-app.command("serve", help=ABOUT, epilog=EPILOG)(serve)
+app.command("serve", help=ABOUT, short_help="Serve a web page and a REST interface.", epilog=EPILOG)(serve)
 
 
-@app.command("doctor", help="Check the installation and say what to do where something is missing.")
+@app.command("doctor", help="Check the installation, and show how to repair it.")
 def _doctor(json: Json = False) -> None:
     def command() -> ExitStatus:
         from stemsplit.cli.doctor import run_doctor

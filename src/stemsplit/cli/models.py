@@ -5,15 +5,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stemsplit.cli.completion import complete_models, complete_registered
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options import ModelsFolder, complete_models, complete_registered
+from stemsplit.cli.options import ModelsFolder
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.result import ExitStatus
 
 if TYPE_CHECKING:
     from stemsplit.registry.store import Registry
 
-models = typer.Typer(help="Show and manage the models.", rich_markup_mode=None)
+models = typer.Typer(help="List, show, fetch and check models.", rich_markup_mode=None)
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model of the same name.")]
 Name = Annotated[

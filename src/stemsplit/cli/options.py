@@ -1,10 +1,19 @@
 """The arguments of the separation command, declared once: for the parser, for the help, for the code."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stemsplit.cli.completion import (
+    complete_bits,
+    complete_device,
+    complete_format,
+    complete_models,
+    complete_preset,
+    complete_stems,
+)
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, FIELDS
 from stemsplit.separation.settings import MAX_THREADS
@@ -12,49 +21,39 @@ from stemsplit.separation.settings import MAX_THREADS
 if TYPE_CHECKING:
     from stemsplit.jobs.request import SeparationRequest
 
+
+class Panel(StrEnum):
+    """The panels of the help, in order."""
+
+    STEMS = "Stems"
+    OUTPUT = "Output"
+    SONGS = "Songs"
+    MODELS = "Models"
+    SPEED = "Speed"
+    OTHER = "Other"
+
+
+# what everybody needs: the short help has these and no others
+MAIN_OPTIONS = ("stems", "karaoke", "output", "format", "recursive", "device")
+
 ModelsFolder = Annotated[
     str | None,
     typer.Option(
         "--models-dir",
         metavar="DIR",
-        help="Folder of your models. Default: STEMSPLIT_MODELS, or one of the system's.",
+        help="Folder of your models. Default: STEMSPLIT_MODELS, or the system's folder for data.",
+        rich_help_panel=Panel.MODELS,
     ),
 ]
-
-
-def complete_models(incomplete: str) -> list[str]:
-    """Offer the names of all models."""
-    from stemsplit.registry.catalog import bundled_models, read_spec
-
-    names = [*complete_registered(""), *(read_spec(path).name for path in bundled_models())]
-    return [name for name in names if name.startswith(incomplete)]
-
-
-def complete_registered(incomplete: str) -> list[str]:
-    """Offer the names of the user's models."""
-    from stemsplit.registry.store import Registry
-
-    return [name for name in Registry().names() if name.startswith(incomplete)]
-
-
-def complete_stems(incomplete: str) -> list[str]:
-    """Offer stem names after the last comma."""
-    from stemsplit.registry.catalog import bundled_models, read_spec
-
-    head, comma, tail = incomplete.rpartition(",")
-    chosen = set(head.split(","))
-    targets = [target for path in bundled_models() for target in read_spec(path).targets]
-    names = dict.fromkeys(targets)
-    return [head + comma + name for name in names if name.startswith(tail) and name not in chosen]
-
-
 Device = Annotated[
     str,
     typer.Option(
         "--device",
         "-d",
         metavar="DEVICE",
-        help="auto, cpu, cuda, tensorrt, openvino, coreml or directml; with a number as in cuda:1.",
+        help="auto, cpu, cuda, tensorrt, openvino, coreml or directml; cuda:1 is the second GPU.",
+        autocompletion=complete_device,
+        rich_help_panel=Panel.SPEED,
     ),
 ]
 Threads = Annotated[
@@ -64,7 +63,8 @@ Threads = Annotated[
         metavar="N",
         min=1,
         max=MAX_THREADS,
-        help="Threads of the network. Default: one a core.",
+        help="Threads of the network on the CPU. Default: one per core.",
+        rich_help_panel=Panel.SPEED,
     ),
 ]
 Models = Annotated[
@@ -73,15 +73,16 @@ Models = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="Name of a model, or a file (.onnx, .toml), in place of the bundled ones; repeatable.",
+        help="Name of a model, or a file (.onnx, .toml), instead of the bundled ones; repeatable.",
         autocompletion=complete_models,
+        rich_help_panel=Panel.MODELS,
     ),
 ]
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of ``stemsplit SONG...``, as they were typed.
+    """The options of ``stemsplit INPUTS...``, as they were given.
 
     Raises
     ------
@@ -93,56 +94,68 @@ class Options:
         list[str],
         typer.Argument(
             metavar="INPUTS",
-            help="Songs, folders, globs; - reads a wav from standard input.",
+            help="Songs, folders and globs; - reads a wav from standard input.",
             show_default=False,
         ),
     ]
     stems: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--stems",
             "-s",
             metavar="A,B",
-            help="Stems to write, separated by commas. Default: all that the models know.",
             autocompletion=complete_stems,
+            help="Stems, separated by commas. Default: all.",
+            rich_help_panel=Panel.STEMS,
         ),
     ] = None
-    residual: Annotated[
-        bool,
-        typer.Option("--residual", help="Also write what --stems leaves over, so that all sum to the song."),
-    ] = False
     karaoke: Annotated[
         str | None,
         typer.Option(
             "--karaoke",
+            "--two-stems",
             metavar="STEM",
-            help="Write STEM and the song without it (no_STEM).",
             autocompletion=complete_stems,
+            help="Write STEM, and the song without it (no_STEM).",
+            rich_help_panel=Panel.STEMS,
         ),
     ] = None
-    wiener: Annotated[
-        int,
-        typer.Option("--wiener", metavar="N", min=0, max=10, help="Refine with N steps of a Wiener filter."),
-    ] = 0
+    instrumental: Annotated[
+        bool,
+        typer.Option(
+            "--instrumental",
+            help="Write the song without the vocals: --stems instrumental.",
+            rich_help_panel=Panel.STEMS,
+        ),
+    ] = False
+    residual: Annotated[
+        bool,
+        typer.Option(
+            "--residual",
+            help="Also write what --stems leaves over, so that all stems sum to the song.",
+            rich_help_panel=Panel.STEMS,
+        ),
+    ] = False
     output: Annotated[
         str,
         typer.Option(
             "--output",
             "-o",
             metavar="DIR",
-            help="Folder for the stems; - writes one stem to standard output.",
+            help="Folder for the stems, or - for standard output.",
+            rich_help_panel=Panel.OUTPUT,
         ),
     ] = "separated"
-    name: Annotated[
+    format: Annotated[
         str,
         typer.Option(
-            "--name",
-            metavar="TEMPLATE",
-            help=f"Names below the folder. Fields: {' '.join(f'{{{field}}}' for field in FIELDS)}.",
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            autocompletion=complete_format,
+            help="wav, flac, mp3, ogg or opus.",
+            rich_help_panel=Panel.OUTPUT,
         ),
-    ] = DEFAULT_TEMPLATE
-    format: Annotated[
-        str, typer.Option("--format", "-f", metavar="FORMAT", help="wav, flac, mp3, ogg or opus.")
     ] = "wav"
     bits: Annotated[
         str | None,
@@ -150,46 +163,86 @@ class Options:
             "--bits",
             "--subtype",
             metavar="DEPTH",
+            autocompletion=complete_bits,
             help="16, 24 or 32f (float). Default: as the song has it, 16 for a lossy song.",
+            rich_help_panel=Panel.OUTPUT,
         ),
     ] = None
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False
+    name: Annotated[
+        str,
+        typer.Option(
+            "--name",
+            metavar="TEMPLATE",
+            help=f"Names below the folder. Fields: {' '.join(f'{{{field}}}' for field in FIELDS)}.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = DEFAULT_TEMPLATE
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=Panel.OUTPUT)
+    ] = False
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave out songs whose stems all exist.")
+        bool,
+        typer.Option(
+            "--skip-existing",
+            help="Leave files that exist alone, and make only the stems that are missing.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
     ] = False
     resume: Annotated[
         bool,
         typer.Option(
             "--resume",
             help="Leave out songs that are done with the same settings and models; do the others again.",
+            rich_help_panel=Panel.OUTPUT,
         ),
     ] = False
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Go into the folders of a folder.")] = (
-        False
-    )
-    device: Device = "auto"
-    provider_option: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--provider-option",
-            metavar="KEY=VALUE",
-            help="Option of onnxruntime for the device, such as trt_fp16_enable=1; repeatable.",
-        ),
-    ] = None
-    half: Annotated[
+    recursive: Annotated[
         bool,
         typer.Option(
-            "--half", help="Compute in half precision, on a GPU: cuda or directml; needs the extra half."
+            "--recursive", "-r", help="Include the subfolders of a folder.", rich_help_panel=Panel.SONGS
         ),
     ] = False
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1
-    threads: Threads = None
+    jobs: Annotated[
+        int,
+        typer.Option(
+            "--jobs", "-j", metavar="N", min=1, help="Songs at a time.", rich_help_panel=Panel.SONGS
+        ),
+    ] = 1
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Show what would be done: read headers only, write nothing.",
+            rich_help_panel=Panel.SONGS,
+        ),
+    ] = False
     model: Models = None
     models_dir: ModelsFolder = None
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            "--preset",
+            metavar="NAME",
+            autocompletion=complete_preset,
+            help="fast, best, or one of your own; options on the command line override it.",
+            rich_help_panel=Panel.MODELS,
+        ),
+    ] = None
+    presets: Annotated[
+        str | None,
+        typer.Option(
+            "--presets",
+            metavar="TOML",
+            help="File of your presets. Default: presets.toml in your settings folder.",
+            rich_help_panel=Panel.MODELS,
+        ),
+    ] = None
     ensemble: Annotated[
         bool,
         typer.Option(
-            "--ensemble", help="Average the models that offer the same stem, instead of taking the first."
+            "--ensemble",
+            help="Average the models that offer the same stem, instead of taking the first.",
+            rich_help_panel=Panel.MODELS,
         ),
     ] = False
     weights: Annotated[
@@ -197,37 +250,21 @@ class Options:
         typer.Option(
             "--weights",
             metavar="STEM=W,W",
-            help="Weights of the models for a stem, in their order; repeatable.",
+            help="Weight of each model for a stem, in the order of --model; repeatable.",
+            rich_help_panel=Panel.MODELS,
         ),
     ] = None
-    preset: Annotated[
-        str | None,
+    wiener: Annotated[
+        int,
         typer.Option(
-            "--preset",
-            metavar="NAME",
-            help="fast, best, or settings of your list; what is typed as well wins.",
+            "--wiener",
+            metavar="N",
+            min=0,
+            max=10,
+            help="Iterations of a Wiener filter on the masks.",
+            rich_help_panel=Panel.MODELS,
         ),
-    ] = None
-    presets: Annotated[
-        str | None,
-        typer.Option(
-            "--presets", metavar="TOML", help="The list. Default: presets.toml among your settings."
-        ),
-    ] = None
-    commercial_only: Annotated[
-        bool,
-        typer.Option(
-            "--commercial-only", help="Refuse models that do not allow commercial use, or do not say so."
-        ),
-    ] = False
-    chunk: Annotated[
-        float | None,
-        typer.Option("--chunk", metavar="S", help="Seconds the network hears at once. Default: the model's."),
-    ] = None
-    overlap: Annotated[
-        float | None,
-        typer.Option("--overlap", metavar="S", help="Seconds of cross-fade between chunks. Default: 0.5."),
-    ] = None
+    ] = 0
     shifts: Annotated[
         int,
         typer.Option(
@@ -235,30 +272,85 @@ class Options:
             metavar="N",
             min=1,
             max=16,
-            help="Passes over the song, each with its frames a little later; their mean is a little better.",
+            help="Passes over the song, each a little later; the stems are their mean.",
+            rich_help_panel=Panel.MODELS,
         ),
     ] = 1
+    commercial_only: Annotated[
+        bool,
+        typer.Option(
+            "--commercial-only",
+            help="Refuse models whose licence does not allow commercial use or does not say.",
+            rich_help_panel=Panel.MODELS,
+        ),
+    ] = False
+    device: Device = "auto"
+    half: Annotated[
+        bool,
+        typer.Option(
+            "--half",
+            help="Compute in half precision on a GPU (cuda, directml); needs the extra half.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = False
+    threads: Threads = None
     batch: Annotated[
         int | None,
         typer.Option(
-            "--batch", metavar="N", min=1, help="Chunks at once. Default: 1 on the CPU, 4 on a GPU."
+            "--batch",
+            metavar="N",
+            min=1,
+            help="Chunks per call of the network. Default: 1 on the CPU, 4 on a GPU.",
+            rich_help_panel=Panel.SPEED,
         ),
     ] = None
-    json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each song.")] = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be done; read headers only, write nothing.")
+    chunk: Annotated[
+        float | None,
+        typer.Option(
+            "--chunk",
+            metavar="S",
+            help="Length of a chunk in seconds. Default: the model's.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = None
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            "--overlap",
+            metavar="S",
+            help="Seconds of cross-fade between chunks. Default: 0.5.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = None
+    provider_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--provider-option",
+            metavar="KEY=VALUE",
+            help="Option of onnxruntime for the device, such as trt_fp16_enable=1; repeatable.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = None
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one line of JSON per song.", rich_help_panel=Panel.OTHER)
     ] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, only failures.")] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show failures only.", rich_help_panel=Panel.OTHER)
+    ] = False
 
     def __post_init__(self) -> None:
         if not self.output:
             raise SettingsError("--output is empty; name a folder, . for this one")
+        if self.skip_existing and self.overwrite:
+            raise SettingsError("--skip-existing and --overwrite exclude each other; choose one")
         if self.skip_existing and self.resume:
-            raise SettingsError("--skip-existing and --resume exclude each other; --resume looks closer")
+            raise SettingsError(
+                "--skip-existing and --resume exclude each other; --resume also compares the settings"
+            )
         if "-" in self.inputs and self.resume:
             raise SettingsError("standard input cannot be resumed; leave out --resume")
         if self.presets is not None and self.preset is None:
-            raise SettingsError("--presets names a list; say with --preset which one of it")
+            raise SettingsError("--presets names a file of presets; choose one of them with --preset")
         if self.writes_stdout:
             self._check_stdout()
 
@@ -268,17 +360,17 @@ class Options:
         return self.output == "-"
 
     def make_request(self) -> "SeparationRequest":
-        """Return what is asked of the separation itself.
+        """Return the request that the options make.
 
         Raises
         ------
         SettingsError
-            If a list is not written as it must be.
+            If a list is malformed.
         """
-        from stemsplit.jobs.request import SeparationRequest, parse_stems
+        from stemsplit.jobs.request import SeparationRequest
 
         return SeparationRequest(
-            stems=None if self.stems is None else parse_stems(self.stems),
+            stems=self._parse_stems(),
             residual=self.residual,
             karaoke=self.karaoke,
             wiener=self.wiener,
@@ -303,6 +395,12 @@ class Options:
             resume=self.resume,
         )
 
+    def _parse_stems(self) -> tuple[str, ...] | None:
+        from stemsplit.jobs.request import parse_stems
+
+        lists = [*(self.stems or ()), *(["instrumental"] if self.instrumental else [])]
+        return parse_stems(",".join(lists)) if lists else None
+
     def _parse_provider_options(self) -> dict[str, str]:
         pairs = [text.partition("=") for text in self.provider_option or ()]
         for key, sign, value in pairs:
@@ -326,7 +424,7 @@ class Options:
         return found
 
     def _check_stdout(self) -> None:
-        senseless = {
+        meaningless = {
             "--json": self.json,
             "--format": self.format != "wav",
             "--name": self.name != DEFAULT_TEMPLATE,
@@ -335,6 +433,6 @@ class Options:
             "--resume": self.resume,
             "--jobs": self.jobs != 1,
         }
-        given = [option for option, is_given in senseless.items() if is_given]
+        given = [option for option, is_given in meaningless.items() if is_given]
         if given:
             raise SettingsError(f"{', '.join(given)} cannot be used with --output -, which writes a bare wav")

@@ -59,7 +59,7 @@ class Preset:
         """Return the settings as options of the command line; files of models are looked for in `folder`."""
         options = {field.name: getattr(self, field.name) for field in fields(self)}
         if self.stems is not None:
-            options["stems"] = ",".join(self.stems)
+            options["stems"] = list(self.stems)
         if self.weights is not None:
             options["weights"] = [
                 f"{stem}={','.join(f'{weight:g}' for weight in each)}" for stem, each in self.weights.items()

@@ -68,9 +68,9 @@ def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) 
 
 
 def print_device(separator: Separator, request: SeparationRequest, *, quiet: bool) -> None:
-    """Say where the networks run and why, where that was left to the program."""
+    """Print where the networks run, if that was left to the program; ``doctor`` has the reasons."""
     if request.device == "auto" and not quiet:
-        warn(f"device: {separator.device} ({separator.device_reason})")
+        warn(f"device: {separator.device}")
 
 
 def _check_pipes(options: Options, sources: Sequence[SongInput]) -> None:

@@ -34,7 +34,7 @@ class OutputSettings:
     overwrite
         Replace files that exist.
     skip_existing
-        Leave a song alone when all its files exist.
+        Leave files alone that exist, and make only the stems that are missing.
     resume
         Skip a song if, by the journal, its files were made from the same song with the same settings and
         models; replace other files that stemsplit wrote and that have not been changed since.
@@ -99,13 +99,20 @@ class Provenance:
 class Job:
     """One song and its output files.
 
-    Existing files are replaced only if they are in `replaceable`. If the song needs no work, `result` is set.
+    Existing files are replaced only if they are in `replaceable`; those of the stems in `kept` stay as they
+    are. If the song needs no work, `result` is set.
     """
 
     source: SongInput
     outputs: Mapping[str, Path]
     replaceable: frozenset[Path] = frozenset()
+    kept: frozenset[str] = frozenset()
     result: FileResult | None = None
+
+    @property
+    def missing(self) -> dict[str, Path]:
+        """The files that are to be written."""
+        return {stem: path for stem, path in self.outputs.items() if stem not in self.kept}
 
 
 def failed_result(source: SongInput, error: Exception, **known: Any) -> FileResult:
@@ -198,13 +205,15 @@ def _decide(job: Job, provenance: Provenance, output: OutputSettings, journal: J
     if job.source.problem:
         error = OutputError(job.source.problem)
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
-    present = [path for path in job.outputs.values() if os.path.lexists(path)]
-    if output.skip_existing and len(present) == len(job.outputs):
-        return replace(job, result=_skip(job, provenance, "all outputs exist"))
+    present = {stem: path for stem, path in job.outputs.items() if os.path.lexists(path)}
+    if output.skip_existing:
+        if len(present) == len(job.outputs):
+            return replace(job, result=_skip(job, provenance, "all stems exist"))
+        return replace(job, kept=frozenset(present))
     if output.resume and journal is not None and _is_done(job, provenance, journal):
         return replace(job, result=_skip(job, provenance, "done before, with the same settings and models"))
     replaceable = _find_replaceable(job, output, journal)
-    kept = [path for path in present if path not in replaceable]
+    kept = [path for path in present.values() if path not in replaceable]
     if kept:
         error = existing_file_error(kept[0], output)
         return replace(job, result=failed_result(job.source, error, outputs=job.outputs))

@@ -106,7 +106,7 @@ class SongWorker:
         with self._open(job.source) as reader:
             info = reader.info
             stems = StemSet(
-                job.outputs,
+                job.missing,
                 sample_rate=info.sample_rate,
                 n_channels=info.n_channels,
                 encoding=choose_encoding(self.output.format, self.output.bits, info),
@@ -187,16 +187,16 @@ class SongWorker:
             stems.place()
             return report
         models = [asdict(model) for model in self._provenance.models]
-        self.journal.begin(key, job.outputs, stems.parts, models)
+        self.journal.begin(key, job.missing, stems.parts, models)
         stems.place()
-        self.journal.finish(key, job.outputs, models)
+        self.journal.finish(key, job.missing, models)
         return report
 
     def _check_owned(self, job: Job) -> None:
         """Raise an `OutputError` if a file has taken the path of a stem since the run was planned."""
         if self.output.overwrite or self.journal is None:
             return
-        for path in job.outputs.values():
+        for path in job.missing.values():
             if path in job.replaceable and os.path.lexists(path) and not self.journal.owns(path):
                 raise existing_file_error(path, self.output)
 
@@ -205,7 +205,7 @@ class SongWorker:
         if self.journal is None or job.source.path is None:
             return None
         try:
-            return self._provenance.key(job.source.path, job.outputs)
+            return self._provenance.key(job.source.path, job.missing)
         except OSError:  # opening the song reports it in detail
             return None
 

@@ -19,6 +19,7 @@ from typing import Protocol
 
 from stemsplit.errors import SettingsError
 from stemsplit.separation.ensemble import EnsembleWeights
+from stemsplit.separation.stem_names import INSTRUMENTAL, VOCALS
 
 RESIDUAL = "residual"
 
@@ -84,7 +85,8 @@ def make_recipe(
     models
         The targets of each model.
     stems
-        Names of targets; None for all targets, completed by a residual if they do not sum to the mixture.
+        Names of targets, or ``instrumental``, which is the mixture without the vocals where no model offers
+        it; None for all targets, completed by a residual if they do not sum to the mixture.
     residual
         Add the stem that completes the sum to the mixture.
     karaoke
@@ -99,9 +101,14 @@ def make_recipe(
     """
     _check(stems, residual, karaoke)
     names = [karaoke] if karaoke is not None else list(stems or group_by_target(models))
-    recipes = [_average_models(models, name, names, ensemble) for name in names]
+    recipes = [_make_recipe_of(models, name, names, ensemble) for name in names]
     rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, recipes)
     is_complete = rest.mixture_gain == 0 and not rest.signal_gains
+    overlapping = [name for name in names if name not in {VOCALS, INSTRUMENTAL}]
+    if residual and _is_derived(INSTRUMENTAL, models) and INSTRUMENTAL in names and overlapping:
+        raise SettingsError(
+            f"the instrumental already contains {', '.join(overlapping)}; leave --residual or them out"
+        )
     if residual and is_complete:
         raise SettingsError("the stems already sum to the mixture, nothing is left; leave --residual out")
     if karaoke is not None or residual or (stems is None and not is_complete):
@@ -130,6 +137,19 @@ def group_by_target(models: Sequence[ModelTargets]) -> dict[str, list[int]]:
         for target in model.targets:
             candidates.setdefault(target, []).append(index)
     return candidates
+
+
+def _is_derived(name: str, models: Sequence[ModelTargets]) -> bool:
+    """Tell whether a stem is the mixture without the vocals, since no model offers it itself."""
+    return name == INSTRUMENTAL and all(name not in model.targets for model in models)
+
+
+def _make_recipe_of(
+    models: Sequence[ModelTargets], name: str, names: Sequence[str], ensemble: EnsembleWeights
+) -> StemRecipe:
+    if _is_derived(name, models):
+        return _subtract(name, [_average_models(models, VOCALS, names, ensemble)])
+    return _average_models(models, name, names, ensemble)
 
 
 def _average_models(

@@ -21,6 +21,7 @@ from stemsplit.separation.pipelines import make_pipelines
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
 from stemsplit.separation.song_stream import stream_song
+from stemsplit.separation.stem_names import StemVocabulary
 from stemsplit.types import FloatArray
 
 GPU_BATCH_SIZE = 4
@@ -91,7 +92,10 @@ class Separator:
         shifts: int = 1,
     ) -> None:
         _check_lists(stems=stems, models=models)
-        names = None if stems is None else tuple(stems)
+        paths = bundled_models() if models is None else [resolve(model) for model in models]
+        vocabulary = StemVocabulary(paths)
+        names = None if stems is None else vocabulary.translate(stems)
+        karaoke = None if karaoke is None else vocabulary.translate([karaoke])[0]
         averaging = EnsembleWeights(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
         self.settings = SeparationSettings(
             names, residual, karaoke, wiener, chunk_s, overlap_s, averaging, half, shifts
@@ -100,7 +104,7 @@ class Separator:
         _check_count("batch_size", batch_size)
         self._device = choose_device(device, provider_options, half=half)
         needed = (karaoke,) if karaoke is not None and names is None else names
-        paths = bundled_models() if models is None else [resolve(model) for model in models]
+        needed = None if needed is None else vocabulary.find_needed(needed)
         if models is None and averaging.is_default:
             self._models = open_cheapest(paths, needed, device=self._device, threads=threads)
         else:

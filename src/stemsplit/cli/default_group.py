@@ -1,0 +1,70 @@
+"""A group of commands with a default: ``stemsplit song.mp3`` means ``stemsplit separate song.mp3``."""
+
+from itertools import takewhile
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from stemsplit.cli.help import write_all_options, write_main_options
+from stemsplit.cli.mistyped import explain_mistyped
+
+
+class _DefaultContext(typer.Context):
+    """The context of the default command, which nobody needs to name."""
+
+    @property
+    def command_path(self) -> str:
+        """The path of the group."""
+        assert self.parent is not None
+        return self.parent.command_path
+
+
+class DefaultCommand(TyperCommand):
+    """The default command; its help is that of its group."""
+
+    context_class = _DefaultContext
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the usage of the group."""
+        ctx.parent.command.format_usage(ctx.parent, formatter)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help of the group."""
+        ctx.parent.command.format_help(ctx.parent, formatter)
+
+
+class DefaultGroup(TyperGroup):
+    """A group whose default command may be left out: a first word that is no command is an input.
+
+    The options of the group itself end the program, wherever among the inputs and their options they stand.
+    """
+
+    default = "separate"
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the default command in front where none is named, but behind the options of the group."""
+        own = {option for param in self.params for option in param.opts}
+        if args and args[0].partition("=")[0] not in {*self.commands, *own, *ctx.help_option_names}:
+            problem = explain_mistyped(args[0], [name for name in self.commands if name != self.default])
+            if problem is not None:
+                ctx.fail(problem)
+            options = takewhile(lambda word: word != "--", args)
+            args = [*(word for word in options if word in own), self.default, *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Show the default command as the command."""
+        formatter.write_usage(ctx.command_path, "[OPTIONS] INPUTS...")
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write examples, the options that everybody needs, and the commands."""
+        write_main_options(self, ctx, formatter)
+
+    def get_full_help(self, ctx: Any) -> str:
+        """Return the help with all options, panel by panel."""
+        formatter = ctx.make_formatter()
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        write_all_options(self, ctx, formatter)
+        return str(formatter.getvalue()).rstrip("\n")

@@ -1,0 +1,53 @@
+"""Names of stems: the words that people use for them, and the stem that is the sum of others."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from stemsplit.registry.catalog import read_spec
+
+INSTRUMENTAL: Final = "instrumental"
+VOCALS: Final = "vocals"
+
+SYNONYMS: Final = MappingProxyType(
+    {
+        "vocal": VOCALS,
+        "voice": VOCALS,
+        "voices": VOCALS,
+        "drum": "drums",
+        "basses": "bass",
+        "others": "other",
+        "instrumentals": INSTRUMENTAL,
+        "accompaniment": INSTRUMENTAL,
+    }
+)
+
+
+class StemVocabulary:
+    """What the names of stems mean to the models of `paths`.
+
+    The metadata of the models are read only where it depends on them.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+
+    def translate(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the names with synonyms replaced, save for those that a model offers itself; each once."""
+        return tuple(dict.fromkeys(self._translate(name) for name in names))
+
+    def _translate(self, name: str) -> str:
+        return name if name not in SYNONYMS or name in self._offered else SYNONYMS[name]
+
+    def find_needed(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the targets that the stems are made of; the instrumental needs the vocals."""
+        return tuple(dict.fromkeys(VOCALS if self._is_derived(name) else name for name in names))
+
+    def _is_derived(self, name: str) -> bool:
+        return name == INSTRUMENTAL and name not in self._offered
+
+    @cached_property
+    def _offered(self) -> frozenset[str]:
+        return frozenset(target for path in self._paths for target in read_spec(path).targets)
