@@ -1,0 +1,147 @@
+"""The analysis of one song: everything that producers and DJs want to know of it.
+
+An `Analyser` takes the mixture and the stems block by block, as they come out of the separation; `finish`
+estimates beats from the drums, key and chords from bass and other, loudness of each.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final
+
+import numpy as np
+
+from stemsplit.music.chords import Chord, estimate_chords
+from stemsplit.music.features import ChromaFeatures, OnsetFeatures
+from stemsplit.music.key import Key, estimate_key, estimate_tuning, fold_to_semitones
+from stemsplit.music.loudness import LoudnessMeter
+from stemsplit.music.tempo import Beats, estimate_beats
+from stemsplit.types import FloatArray
+
+RHYTHM: Final = ("drums",)
+HARMONY: Final = ("bass", "other")
+_LEAST_DRUMS_LU: Final = -30.0  # drums softer than the song by more are no drums
+
+
+@dataclass(frozen=True)
+class StemAnalysis:
+    """One stem: its loudness in LUFS (None for silence), and from when to when it sounds, in seconds."""
+
+    loudness_lufs: float | None
+    intervals_s: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class SongAnalysis:
+    """What is known of a song; a part that could not be found is None or empty.
+
+    Attributes
+    ----------
+    duration_s : float
+    loudness_lufs : float or None
+        Integrated loudness of the mixture after EBU R 128; None for silence.
+    beats : Beats or None
+    key : Key or None
+    tuning_cents : float
+        How far the song lies above A = 440 Hz.
+    chords : sequence of Chord
+    stems : mapping of str to StemAnalysis
+    """
+
+    duration_s: float
+    loudness_lufs: float | None
+    beats: Beats | None
+    key: Key | None
+    tuning_cents: float | None
+    chords: Sequence[Chord] = ()
+    stems: Mapping[str, StemAnalysis] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON has them."""
+        beats, key = self.beats, self.key
+        return {
+            "duration_s": round(self.duration_s, 3),
+            "loudness_lufs": self.loudness_lufs,
+            "bpm": None if beats is None else round(beats.bpm, 2),
+            "beats_s": [] if beats is None else [round(float(time), 3) for time in beats.times_s],
+            "downbeats_s": [] if beats is None else [round(float(time), 3) for time in beats.downbeats_s],
+            "key": None if key is None else key.name,
+            "key_confidence": None if key is None else key.confidence,
+            "camelot": None if key is None else key.camelot,
+            "tuning_cents": self.tuning_cents,
+            "chords": [asdict(chord) for chord in self.chords],
+            "stems": {name: asdict(stem) for name, stem in self.stems.items()},
+        }
+
+
+class Analyser:
+    """Collects what the estimates need, block by block.
+
+    Parameters
+    ----------
+    sample_rate
+        Of the song, in Hz.
+    n_channels
+        Of the song.
+    """
+
+    def __init__(self, *, sample_rate: int, n_channels: int) -> None:
+        self._sample_rate = sample_rate
+        self._n_channels = n_channels
+        self._n_samples = 0
+        self._song = self._meter()
+        self._stems: dict[str, LoudnessMeter] = {}
+        self._song_onsets, self._drum_onsets = OnsetFeatures(sample_rate), OnsetFeatures(sample_rate)
+        self._song_chroma, self._harmony_chroma = ChromaFeatures(sample_rate), ChromaFeatures(sample_rate)
+        self._has_harmony = False
+
+    def process(self, mixture: FloatArray, stems: Mapping[str, FloatArray]) -> None:
+        """Take a block ``(channels, samples)`` of the mixture and of every stem."""
+        self._n_samples += mixture.shape[-1]
+        self._song.process(mixture)
+        self._song_onsets.process(mixture)
+        for name, waveform in stems.items():
+            self._stems.setdefault(name, self._meter()).process(waveform)
+        drums = [stems[name] for name in RHYTHM if name in stems]
+        if drums:
+            self._drum_onsets.process(_add_up(drums))
+        harmony = [stems[name] for name in HARMONY if name in stems]
+        self._has_harmony = self._has_harmony or bool(harmony)
+        if harmony:
+            self._harmony_chroma.process(_add_up(harmony))
+        else:
+            self._song_chroma.process(mixture)
+
+    def finish(self) -> SongAnalysis:
+        """Return the analysis of the song that has been taken."""
+        onsets = self._drum_onsets if self._has_drums() else self._song_onsets
+        onsets.flush()
+        if onsets is not self._song_onsets:
+            self._song_onsets.flush()
+        harmony = self._harmony_chroma if self._has_harmony else self._song_chroma
+        harmony.flush()
+        duration_s = self._n_samples / self._sample_rate
+        loudness = self._song.integrated_lufs
+        stems = {
+            name: StemAnalysis(meter.integrated_lufs, meter.intervals_s())
+            for name, meter in self._stems.items()
+        }
+        if loudness is None:
+            return SongAnalysis(duration_s, None, None, None, None, (), stems)
+        tuning_cents = estimate_tuning(harmony.chroma)
+        chroma = fold_to_semitones(harmony.chroma, tuning_cents)
+        beats = estimate_beats(onsets.strength, onsets.low, song=self._song_onsets.strength, chroma=chroma)
+        chords = estimate_chords(chroma, None if beats is None else beats.times_s, duration_s)
+        return SongAnalysis(duration_s, loudness, beats, estimate_key(chroma), tuning_cents, chords, stems)
+
+    def _meter(self) -> LoudnessMeter:
+        return LoudnessMeter(self._sample_rate, self._n_channels)
+
+    def _has_drums(self) -> bool:
+        """Whether the drums are loud enough to tell the beat."""
+        song = self._song.integrated_lufs
+        drums = [self._stems[name].integrated_lufs for name in RHYTHM if name in self._stems]
+        return song is not None and any(each is not None and each > song + _LEAST_DRUMS_LU for each in drums)
+
+
+def _add_up(waveforms: Sequence[FloatArray]) -> FloatArray:
+    return np.asarray(np.sum(waveforms, axis=0, dtype=np.float32))
