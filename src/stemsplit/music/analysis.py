@@ -129,7 +129,12 @@ class Analyser:
             return SongAnalysis(duration_s, None, None, None, None, (), stems)
         tuning_cents = estimate_tuning(harmony.chroma)
         chroma = fold_to_semitones(harmony.chroma, tuning_cents)
-        beats = estimate_beats(onsets.strength, onsets.low, song=self._song_onsets.strength, chroma=chroma)
+        beats = estimate_beats(
+            onsets.strength,
+            onsets.low,
+            song=self._song_onsets.strength,
+            chroma=chroma if self._has_harmony else None,
+        )
         chords = estimate_chords(chroma, None if beats is None else beats.times_s, duration_s)
         return SongAnalysis(duration_s, loudness, beats, estimate_key(chroma), tuning_cents, chords, stems)
 

@@ -24,6 +24,7 @@ _CHROMA_SPEC: Final = StftSpec(
     8192, CHROMA_HOP, analysis_window="hann", synthesis_window="hann", framing="centred"
 )
 _N_MELS: Final = 64
+_LOWS: Final = slice(1, round(120 * _ONSET_SPEC.n_fft / SAMPLE_RATE) + 1)
 _LOWEST_HZ: Final = 55.0
 _HIGHEST_HZ: Final = 2200.0
 
@@ -60,7 +61,7 @@ class OnsetFeatures:
     strength : FloatArray
         ``(frames,)``, the mean rise over all mel bands, 0 or more.
     low : FloatArray
-        ``(frames,)``, the mean rise below about 150 Hz, where kick drums and bass notes begin.
+        ``(frames,)``, the rise of the magnitude below 120 Hz, where kick drums and bass notes begin.
     """
 
     def __init__(self, sample_rate: int) -> None:
@@ -69,6 +70,7 @@ class OnsetFeatures:
         self._frames = _Frames(_ONSET_SPEC, sample_rate)
         self._mel = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=_ONSET_SPEC.n_fft, n_mels=_N_MELS)
         self._last = np.full((_N_MELS, 1), np.nan, dtype=np.float32)
+        self._last_low = np.float32(0)
         self._rises: list[FloatArray] = []
 
     def process(self, waveform: FloatArray) -> None:
@@ -86,7 +88,7 @@ class OnsetFeatures:
 
     @property
     def low(self) -> FloatArray:
-        """The mean rise in the lowest bands, ``(frames,)``."""
+        """The rise in the lows, ``(frames,)``."""
         return np.asarray(self._joined()[1])
 
     def _joined(self) -> FloatArray:
@@ -100,7 +102,10 @@ class OnsetFeatures:
         before = np.concatenate([self._last, level_db[:, :-1]], axis=1)
         rise = np.nan_to_num(np.maximum(level_db - before, 0), nan=0.0)
         self._last = level_db[:, -1:]
-        self._rises.append(np.stack([rise.mean(axis=0), rise[:4].mean(axis=0)]).astype(np.float32))
+        lows = np.sqrt((magnitudes[_LOWS] ** 2).sum(axis=0))
+        rise_of_lows = np.maximum(np.diff(lows, prepend=self._last_low), 0)
+        self._last_low = lows[-1]
+        self._rises.append(np.stack([rise.mean(axis=0), rise_of_lows]).astype(np.float32))
 
 
 class ChromaFeatures:

@@ -18,6 +18,9 @@ BEATS_PER_BAR: Final = 4
 
 # A song has a beat if its onsets come back this much more than by chance.
 _LEAST_PULSE: Final = 0.1
+_PULSE_OF_NOISE: Final = 3.0  # times the spread of the autocorrelation of noise
+# The spectrum of a frame rises before the onset is in its middle, by about so much.
+_ATTACK_S: Final = 0.015
 _FEWEST_BEATS: Final = 8
 _HARMONY_WEIGHT: Final = 1.5
 _WEAK_BEAT: Final = 0.55  # of the strength of a beat
@@ -71,13 +74,14 @@ def estimate_beats(
     bpm = _estimate_bpm(onsets)
     if bpm is None:
         return None
+    accents = [onsets + lows] if song is None else [onsets + lows, _level(song)]
     _, frames = librosa.beat.beat_track(
         onset_envelope=onsets, sr=SAMPLE_RATE, hop_length=ONSET_HOP, bpm=bpm, tightness=300, trim=False
     )
-    frames = _drop_weak_beats([onsets] if song is None else [onsets, _level(song)], frames, bpm)
+    frames = _drop_weak_beats(accents, frames, bpm)
     if len(frames) < _FEWEST_BEATS:
         return None
-    times_s = _refine(onsets, frames) / FRAME_RATE
+    times_s = _refine(onsets, frames) / FRAME_RATE + _ATTACK_S
     first = _find_downbeat(lows, chroma, frames)
     median_s = float(np.median(np.diff(times_s)))
     slope_s = float(np.polyfit(np.arange(len(times_s)), times_s, 1)[0])
@@ -87,7 +91,7 @@ def estimate_beats(
 
 
 def _level(strength: FloatArray) -> FloatArray:
-    """Divide onset strength by its own level over four seconds, so that soft passages beat as loud ones do."""
+    """Divide onset strength by its mean over four seconds, so that soft passages count as loud ones do."""
     from scipy.ndimage import uniform_filter1d
 
     level = uniform_filter1d(strength.astype(np.float64), round(4 * FRAME_RATE), mode="nearest")
@@ -107,7 +111,7 @@ def _estimate_bpm(onsets: FloatArray) -> float | None:
     weights = {1: 1.0, 2: 0.75, 4: 0.75}
     parts = [weight * np.interp(beats * periods, places, returns) for beats, weight in weights.items()]
     salience = np.sum(parts, axis=0) / sum(weights.values())
-    if salience.max() < _LEAST_PULSE:
+    if salience.max() < _LEAST_PULSE + _PULSE_OF_NOISE / np.sqrt(len(onsets)):
         return None
     usual = np.exp(-0.5 * (np.log2(bpms / _USUAL_BPM) / _WIDTH_OCTAVES) ** 2)
     return float(bpms[np.argmax(np.maximum(salience, 0) * usual)])
