@@ -22,7 +22,7 @@ PRODUCT_FLOORS = (
     {"files"},
     {"audio", "dsp"},
     {"models"},
-    {"registry"},
+    {"registry", "music"},
     {"separation"},
     {"jobs"},
     {"api", "service"},

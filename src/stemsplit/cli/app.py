@@ -9,6 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from stemsplit import __version__
+from stemsplit.cli.analyse import ABOUT as ANALYSE_ABOUT
+from stemsplit.cli.analyse import EPILOG as ANALYSE_EPILOG
+from stemsplit.cli.analyse import analyse
 from stemsplit.cli.console import open_missing_streams, settle_stdout, show, warn, writing
 from stemsplit.cli.default_group import DefaultCommand, DefaultGroup
 from stemsplit.cli.exit import run_command
@@ -106,6 +109,12 @@ app.command(DefaultGroup.default, cls=DefaultCommand, hidden=True, help=_ABOUT)(
 
 app.add_typer(models, name="models")
 app.command("serve", help=ABOUT, short_help="Serve a web page and a REST interface.", epilog=EPILOG)(serve)
+app.command(
+    "analyse",
+    help=ANALYSE_ABOUT,
+    short_help="Find tempo, beats, key and chords of songs.",
+    epilog=ANALYSE_EPILOG,
+)(analyse)
 
 
 @app.command("doctor", help="Check the installation, and show how to repair it.")

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from stemsplit.audio.reader import open_audio
-from stemsplit.errors import SettingsError
+from stemsplit.errors import OutputError, SettingsError
+from stemsplit.files.atomic import explaining, whole_file, write_json
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.music.analysis import Analyser, SongAnalysis
+from stemsplit.music.chords import format_lab
 from stemsplit.separation.separator import Progress, Separator
 
 
@@ -53,9 +55,28 @@ def analyse_file(
         with closing(stream):
             for stems in stream:
                 cancellation.check()
-                mixture = np.sum(list(stems.values()), axis=0, dtype=np.float32)
+                mixture = np.sum(np.stack(list(stems.values())), axis=0)
                 analyser.process(mixture, stems)
                 n_finished += mixture.shape[-1]
                 if progress is not None:
                     progress(n_finished)
     return analyser.finish()
+
+
+def write_analysis(found: SongAnalysis, folder: Path, *, overwrite: bool = False) -> list[Path]:
+    """Write ``analysis.json`` and ``chords.lab`` into `folder`; return their paths.
+
+    Raises
+    ------
+    OutputError
+        If a file exists and may not be replaced, or cannot be written.
+    """
+    analysis, chords = folder / "analysis.json", folder / "chords.lab"
+    for path in (analysis, chords):
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path}: exists; replace it with --overwrite, or choose another folder")
+    with explaining(analysis):
+        write_json(analysis, found.to_dict())
+    with explaining(chords), whole_file(chords) as file:
+        file.write(format_lab(found.chords).encode())
+    return [analysis, chords]
