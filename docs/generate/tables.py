@@ -24,6 +24,7 @@ PACKAGES = (
     "cli",
     "service",
     "jobs",
+    "music",
     "separation",
     "registry",
     "models",
