@@ -1,4 +1,4 @@
-"""``python -m stemsplit.training``: prepare, screen, add, fit, evaluate, compare, draw, export, card."""
+"""``python -m stemsplit.training``: from a library of sounds to a model and its card."""
 
 import sys
 from collections import Counter
@@ -12,12 +12,13 @@ import typer
 from stemsplit.errors import StemsplitError
 from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.data.songs import load_songs
-from stemsplit.training.data_commands import SeedOption, WorkOption, add, prepare, say, screen
+from stemsplit.training.data_commands import SeedOption, WorkOption, add, fit_records, prepare, say, screen
 from stemsplit.training.evaluation.ablation import Budget, Comparison
 from stemsplit.training.evaluation.ablation_rows import find_rows
 from stemsplit.training.evaluation.ablation_table import write_tables
 from stemsplit.training.evaluation.baseline import reference_scores
 from stemsplit.training.evaluation.candidates import open_candidate
+from stemsplit.training.evaluation.records import add_record_scores, load_records
 from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores, summary
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
@@ -39,10 +40,14 @@ from stemsplit.training.release.model_card import write_card
 from stemsplit.training.release.reproduction import Exported
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
-for command in (prepare, screen, add):
+for command in (prepare, screen, add, fit_records):
     app.command()(command)
 
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
+RecordsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of records with their stems, to be judged by; only read, never trained on."),
+]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
 
 
@@ -71,6 +76,11 @@ def fit(  # noqa: PLR0917 - the command line names them
         typer.Option(help="CHANCE=VALUE of how examples are drawn, such as silence=0.6; may be repeated."),
     ] = None,
     optimiser: Annotated[str, typer.Option(help="muon or adamw. Default: the preset's.")] = "",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(min=1e-7, max=1, help="At its highest; lower for good weights. Default: the preset's."),
+    ] = None,
+    records: RecordsOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
@@ -91,9 +101,15 @@ def fit(  # noqa: PLR0917 - the command line names them
     net = chosen.build(network, **options)
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
     settings = settings if workers is None else replace(settings, n_workers=workers)
-    settings = replace(settings, optimiser=optimiser or settings.optimiser)
+    settings = replace(
+        settings,
+        optimiser=optimiser or settings.optimiser,
+        learning_rate=learning_rate or settings.learning_rate,
+    )
     songs = load_songs(work / "songs")
-    cases = collect_cases(songs, excerpt_s=15, n_excerpts=1, targets=net.targets)
+    cases = collect_cases(
+        songs, excerpt_s=15, n_excerpts=1, targets=net.targets, records=load_records(records)
+    )
     drawn = chosen.remix(without=without or (), chances=read_options(remix or ()))
     trainer = Trainer(
         net,
@@ -122,6 +138,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     museval: Annotated[bool, typer.Option("--museval", help="SDR, SIR and SAR by frames too; slow.")] = False,
     wiener: Annotated[int, typer.Option(min=0, max=10, help="Iterations of a model's Wiener filter.")] = 0,
     shifts: Annotated[int, typer.Option(min=1, max=16, help="A model's passes over a song.")] = 1,
+    records: RecordsOption = None,
     others: Annotated[
         list[Path] | None,
         typer.Option("--with", help="Model to average it with; may be repeated."),
@@ -142,6 +159,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
         n_excerpts=excerpts,
         without=contender.without,
         targets=contender.targets,
+        records=load_records(records),
     )
     slow = framewise_names(cases) if museval else frozenset()
     kept = work / f"reference-{excerpt_s:g}-{excerpts}-{len(cases)}.json"
@@ -163,6 +181,7 @@ def compare(  # noqa: PLR0917 - the command line names them
     rows: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 1,
+    records: RecordsOption = None,
     publish: Annotated[
         Path | None, typer.Option(help="Folder that gets CSV and Markdown as well, named like OUT.")
     ] = None,
@@ -175,7 +194,7 @@ def compare(  # noqa: PLR0917 - the command line names them
     keep_freed_memory()
     torch.set_num_threads(threads)
     budget = Budget(minutes=minutes, seed=seed, threads=threads)
-    comparison = Comparison(out, load_songs(work / "songs"), budget)
+    comparison = Comparison(out, load_songs(work / "songs"), budget, records=load_records(records))
     for row in find_rows(rows):
         say(f"row {row.name}: {comparison.run(row).training}")
         results = comparison.results()
@@ -255,12 +274,18 @@ def card(  # noqa: PLR0917 - the command line names them
     scores: Annotated[
         Path | None, typer.Option(help="Of `evaluate`; default: scores.json of the run.")
     ] = None,
+    records: RecordsOption = None,
     mean_with: Annotated[Path | None, typer.Option(help="That of `export`, if it was given one.")] = None,
     attenuation_db: Annotated[float, typer.Option(help="That of `export`, if it was given one.")] = 0.0,
 ) -> None:
-    """Write the model's card and its curve from the run, its scores, its songs and the library's index."""
+    """Write the model's card and its curve from the run, its scores, its songs and the library's index.
+
+    With --records the model is scored on them first, where the scores do not have them.
+    """
     songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None
     judged = scores or run / "scores.json"
+    if records:
+        add_record_scores(judged, model, load_records(records), kept=work / "reference-records.json")
     exported = Exported(mean_with, attenuation_db)
     write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)
     say(f"wrote {model.with_suffix('.md')}")

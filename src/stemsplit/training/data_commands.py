@@ -13,6 +13,7 @@ from stemsplit.training.curation.prepare import prepare as prepare_songs
 from stemsplit.training.curation.screening import Screening, minutes_of_music, write_report
 from stemsplit.training.data.dataset import PARTS, PATTERNS, UNSTATED, Dataset, add_songs
 from stemsplit.training.data.songs import LIBRARY_SOURCE
+from stemsplit.training.examples.record_statistics import BUNDLED, RecordDistribution
 from stemsplit.training.fit.checkpoint import training_sources_of
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
@@ -83,6 +84,20 @@ def add(  # noqa: PLR0917 - the command line names them
     )
     if n_failed := add_songs(dataset, work / "songs", say):
         raise StemsplitError(f"{n_failed} songs could not be added, see above")
+
+
+def fit_records(
+    statistics: Annotated[
+        Path, typer.Argument(help="CSV with a row for each record and target: number, target, figures in dB.")
+    ],
+    out: Annotated[Path, typer.Argument(help="The table of the distribution.")] = BUNDLED,
+) -> None:
+    """Fit the distribution that examples are moved toward: percentiles and correlations of statistics.
+
+    Nothing of a single record is in it.
+    """
+    RecordDistribution.fit(statistics).save(out)
+    say(f"wrote {out}")
 
 
 def _read_patterns(pairs: list[str]) -> dict[str, list[str]]:

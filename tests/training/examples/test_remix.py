@@ -51,7 +51,9 @@ def everything(songs: list[TrainingSong]) -> set[tuple[str, str]]:
 
 
 def make_remixer(songs: list[TrainingSong], **changes: object) -> Remixer:
-    return Remixer(songs, RemixSettings(n_samples=4000, **changes), seed=3)  # type: ignore[arg-type]
+    """A remixer that leaves stems as they are drawn; `matched` moves them toward records."""
+    settings = RemixSettings(n_samples=4000, **{"matched": 0.0, **changes})  # type: ignore[arg-type]
+    return Remixer(songs, settings, seed=3)
 
 
 def readings(remixer: Remixer, monkeypatch: pytest.MonkeyPatch, n_examples: int = 150) -> list[Reading]:

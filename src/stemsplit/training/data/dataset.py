@@ -31,7 +31,7 @@ from stemsplit.training.data.songs import (
     sum_waveforms,
     targets_of,
 )
-from stemsplit.training.data.sources import SOURCES, UNSEEN_SOURCE
+from stemsplit.training.data.sources import RECORDS_SOURCE, SOURCES, UNSEEN_SOURCE
 from stemsplit.types import FloatArray
 
 SPLITS = ("train", "valid")
@@ -40,7 +40,7 @@ PARTS = ("drums", "bass", "other", "vocals")  # streams of a stem file after the
 UNSTATED = "not stated"  # licence of songs for which none is given
 LONGEST_S = 1800.0  # songs are held in memory while they are stored
 _STEM_FILES = (".stem.mp4", ".stem.m4a")
-_RESERVED_NAMES = tuple(sorted({*SOURCES, UNSEEN_SOURCE, "library"}))
+_RESERVED_NAMES = tuple(sorted({RECORDS_SOURCE, *SOURCES, UNSEEN_SOURCE, "library"}))
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """Names of the sources of songs, as tables show them."""
 
+# Commercial records, which nothing is trained on: they choose between models.
+RECORDS_SOURCE = "records"
+
 # Rendered songs are less informative: the virtual band also renders songs for training.
 RENDER_SOURCE = "render"
 

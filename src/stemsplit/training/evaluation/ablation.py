@@ -19,7 +19,13 @@ from stemsplit.training.data.songs import TrainingSong, songs_with_targets
 from stemsplit.training.evaluation.ablation_rows import ROWS, AblationRow
 from stemsplit.training.evaluation.baseline import baseline_estimates, oracle_estimates
 from stemsplit.training.evaluation.scores import Score
-from stemsplit.training.evaluation.validation import Separate, collect_cases, network_estimates, score_cases
+from stemsplit.training.evaluation.validation import (
+    Separate,
+    ValidationCase,
+    collect_cases,
+    network_estimates,
+    score_cases,
+)
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.fit.presets import find_preset
 from stemsplit.training.fit.trainer import Trainer
@@ -84,6 +90,8 @@ class Comparison:
         Of both splits.
     budget : Budget
         What the rows share.
+    records : sequence of ValidationCase
+        Records that decide between the rows.
     train : callable, optional
         Trains a row in a folder; `train_row` if not given.
 
@@ -94,10 +102,16 @@ class Comparison:
     """
 
     def __init__(
-        self, folder: Path, songs: Sequence[TrainingSong], budget: Budget, *, train: Train | None = None
+        self,
+        folder: Path,
+        songs: Sequence[TrainingSong],
+        budget: Budget,
+        *,
+        records: Sequence[ValidationCase] = (),
+        train: Train | None = None,
     ) -> None:
         songs = songs_with_targets(songs, TARGETS)
-        self.folder, self.budget, self._songs = folder, budget, songs
+        self.folder, self.budget, self._songs, self._records = folder, budget, songs, records
         self._train = train or (lambda row, run: train_row(row, run, songs, budget))
         self._check_plan()
 
@@ -114,6 +128,7 @@ class Comparison:
             excerpt_s=self.budget.excerpt_s,
             n_excerpts=self.budget.n_excerpts,
             without=row.without,
+            records=self._records,
         )
         result = Result(row, training, score_cases(cases, separate))
         write_json(run / "result.json", asdict(result))

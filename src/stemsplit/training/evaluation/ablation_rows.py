@@ -57,6 +57,7 @@ ROWS = (
     AblationRow("bandsplit-adamw", "cpu", fit={"optimiser": "adamw"}),
     AblationRow("fine-tuned", "cpu", one_target=0.5),
     AblationRow("one-by-one", "cpu", one_target=1.0),
+    AblationRow("unmatched", "cpu", remix={"matched": 0.0}),
     *(AblationRow(f"without-{name}", "cpu", remix={"without": (name,)}) for name in INGREDIENTS),
 )
 

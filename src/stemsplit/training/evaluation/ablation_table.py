@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.training import TARGETS
-from stemsplit.training.data.sources import SOURCES, UNSEEN_SOURCE
+from stemsplit.training.data.sources import RECORDS_SOURCE, SOURCES, UNSEEN_SOURCE
 from stemsplit.training.evaluation.ablation import Budget, Result
-from stemsplit.training.evaluation.scores import Score, average, by_target, sources_of, targets_in
+from stemsplit.training.evaluation.scores import (
+    Score,
+    all_sources_of,
+    average,
+    by_target,
+    sources_of,
+    targets_in,
+)
 from stemsplit.training.fit.presets import find_preset
 
 FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
@@ -57,6 +64,7 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
         "brackets its improvement over the mixture. Every figure by source is in the CSV beside this file; "
         "`python -m stemsplit.training compare` writes both.",
         HOW_TO_READ,
+        *_records(results),
         f"## Real music\n\n`album` (two songs), `mdn-funk` (one song), `pjs` (dry singers over real music; "
         f"vocals only){_added(scores)}.",
         _quality(results, sources_of(scores, is_real=True)),
@@ -71,6 +79,14 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
             _quality(unseen, (UNSEEN_SOURCE,)),
         ]
     return "\n\n".join([*head, "## What the minutes came to", _efforts(results)]) + "\n"
+
+
+def _records(results: Sequence[Result]) -> list[str]:
+    """What decides between rows, where records were scored."""
+    if not any(score.source == RECORDS_SOURCE for result in results for score in result.scores):
+        return []
+    text = "## Records\n\nCommercial records that nothing is trained on: they decide between the rows."
+    return [text, _quality(results, (RECORDS_SOURCE,))]
 
 
 def _added(scores: Sequence[Score]) -> str:
@@ -110,7 +126,7 @@ def _csv_lines(result: Result) -> list[dict[str, Any]]:
     facts = {"row": result.row.name, "minutes": round(training.minutes, 2), "steps": training.steps}
     facts |= {"parameters": training.n_parameters, "audio_h": round(training.audio_h, 3)}
     judged = {(score.source, score.target) for score in result.scores}
-    places = itertools.product((*sources_of(result.scores), UNSEEN_SOURCE), targets_in(result.scores))
+    places = itertools.product(all_sources_of(result.scores), targets_in(result.scores))
     return [
         {**facts, "settings": _settings(result), "source": source, "target": target}
         | {"excerpts": sum((s.source, s.target) == (source, target) for s in result.scores)}

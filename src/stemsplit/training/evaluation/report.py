@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from stemsplit.training.data.sources import UNSEEN_SOURCE
+from stemsplit.training.data.sources import RECORDS_SOURCE
 from stemsplit.training.evaluation.scores import (
     Score,
+    all_sources_of,
     average,
     by_target,
     load_scores,
+    mean_of_records,
     sources_of,
     targets_in,
 )
@@ -50,8 +52,11 @@ class Evaluation:
         names = ("uSDR", "improvement", "SI-SDR", "expected", "baseline", "oracle mask", "leakage")
         head = f"| source | target | excerpts | {' | '.join(names)} |"
         lines = [head, "|---" * (3 + len(names)) + "|"]
-        lines += [self._line(*pair) for pair in self._pairs()]
-        for name, is_real in (("real sources", True), ("all sources", False)):
+        records = [self._line(*pair) for pair in self._pairs() if pair[0] == RECORDS_SOURCE]
+        others = [self._line(*pair) for pair in self._pairs() if pair[0] != RECORDS_SOURCE]
+        lines += [*records, *(self._record_line() for _ in records[:1]), *others]
+        other = "other " if records else ""
+        for name, is_real in ((f"{other}real sources", True), (f"all {other}sources", False)):
             lines += self._mean_lines(name, is_real)
         return "\n".join(lines)
 
@@ -88,7 +93,7 @@ class Evaluation:
         judged = self.scores["model"]
         return [
             f"{target} of `{source}`"
-            for source in sources_of(judged)
+            for source in all_sources_of(judged)
             for target in targets_in(judged)
             if average(self.scores["model"], "sdr_db", source=source, target=target)
             <= average(self.scores["baseline"], "sdr_db", source=source, target=target)
@@ -98,8 +103,7 @@ class Evaluation:
         """Sources and targets that the model was scored on, in order."""
         judged = self.scores["model"]
         found = {(score.source, score.target) for score in judged}
-        sources = (*sources_of(judged), UNSEEN_SOURCE)
-        pairs = ((source, target) for source in sources for target in targets_in(judged))
+        pairs = ((source, target) for source in all_sources_of(judged) for target in targets_in(judged))
         return [pair for pair in pairs if pair in found]
 
     def _chosen(self, source: str, target: str) -> list[Score]:
@@ -120,6 +124,12 @@ class Evaluation:
         n_frames, n_silent = sum(s.n_frames for s in chosen), sum(s.n_silent for s in chosen)
         cells = [str(len(chosen)), *map(_decibels, values), str(n_frames), str(n_silent)]
         return f"| {source} | {target} | {' | '.join(cells)} |"
+
+    def _record_line(self) -> str:
+        """The mean over the targets of the records, by which models are chosen."""
+        values = [mean_of_records(self.scores[way], column) for way, column in _COLUMNS]
+        cells = " | ".join(f"**{_decibels(value)}**" for value in values)
+        return f"| **{RECORDS_SOURCE}** | **mean** | | {cells} | |"
 
     def _mean_lines(self, name: str, is_real: bool) -> list[str]:
         """A line for each target, and one for the mean of them."""

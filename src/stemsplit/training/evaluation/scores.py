@@ -1,6 +1,7 @@
 """Scores of estimates: kept as JSON, and their means over sources and targets.
 
-Every source counts as much as another in a mean, however many excerpts it has.
+Every source counts as much as another in a mean, however many excerpts it has. Records are in no mean with
+others: they choose between models, and have a mean of their own.
 """
 
 import json
@@ -15,7 +16,7 @@ import numpy as np
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import write_json
 from stemsplit.training import TARGETS
-from stemsplit.training.data.sources import RENDER_SOURCE, SOURCES, UNSEEN_SOURCE
+from stemsplit.training.data.sources import RECORDS_SOURCE, RENDER_SOURCE, SOURCES, UNSEEN_SOURCE
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,16 @@ def sources_of(scores: Iterable[Score], *, is_real: bool = False) -> tuple[str, 
     """Sources that are in the means, in their order: all there are, or those that are no renders."""
     judged = dict.fromkeys(score.source for score in scores)
     named = [source for source in SOURCES if source in judged]
-    added = [source for source in judged if source not in {*SOURCES, UNSEEN_SOURCE}]
+    added = [source for source in judged if source not in {RECORDS_SOURCE, *SOURCES, UNSEEN_SOURCE}]
     return tuple(source for source in (*named, *added) if not (is_real and source == RENDER_SOURCE))
+
+
+def all_sources_of(scores: Iterable[Score]) -> tuple[str, ...]:
+    """Every source that was scored, as tables list them: records first, what is in no mean last."""
+    scores = tuple(scores)
+    judged = {score.source for score in scores}
+    listed = (RECORDS_SOURCE, *sources_of(scores), UNSEEN_SOURCE)
+    return tuple(source for source in listed if source in judged)
 
 
 def targets_in(scores: Iterable[Score]) -> tuple[str, ...]:
@@ -106,14 +115,25 @@ def by_target(scores: Sequence[Score], column: str = "sdr_db", *, sources: Seque
     return {target: float(np.mean(found[target])) for target in targets if target in found}
 
 
+def mean_of_records(scores: Sequence[Score], column: str = "sdr_db") -> float:
+    """A column over all targets of the records, each with equal weight; NaN if none were scored."""
+    means = by_target(scores, column, sources=(RECORDS_SOURCE,))
+    return float(np.mean(list(means.values()))) if means else math.nan
+
+
 def summary(scores: Sequence[Score]) -> dict[str, float]:
-    """uSDR by source and target, then by target and in all, each source with equal weight."""
-    sources = sources_of(scores)
+    """uSDR of records by target and in all, then by source and target, by target and in all.
+
+    Each source but the records has equal weight in the latter.
+    """
+    sources, targets = sources_of(scores), targets_in(scores)
     found = {
         f"{source} {target}": average(scores, "sdr_db", source=source, target=target)
-        for source in sources
-        for target in targets_in(scores)
+        for source in (RECORDS_SOURCE, *sources)
+        for target in targets
     }
+    found = {f"{RECORDS_SOURCE} mean": mean_of_records(scores)} | found
     found = {key: value for key, value in found.items() if not math.isnan(value)}
     means = by_target(scores, sources=sources)
-    return found | means | {"average": float(np.mean(list(means.values())))}
+    overall = {"average": float(np.mean(list(means.values())))} if means else {}
+    return found | means | overall

@@ -1,11 +1,11 @@
 """The validation set, and what estimates of it are worth.
 
-Sources of cases, each reported by itself: ``album`` (the held-out songs of the album that training has
-other songs of: same band, so it flatters), ``mdn-funk`` (a real song without a voice), ``pjs`` (a singer
-never heard in training over held-out real music; only vocals are known) and ``render`` (held-out MIDI,
-kit, bass, keys and singer). To what was trained without multitracks the album's training songs are unheard
-as well: they are the source ``album-unseen``, which no mean of sources includes. Every added data set with
-songs for validation is a source of its own, called as it is.
+Sources of cases, each reported by itself: ``records`` (see `records`; by them models are chosen), ``album``
+(the held-out songs of the album that training has other songs of: same band, so it flatters), ``mdn-funk`` (a
+real song without a voice), ``pjs`` (a singer never heard in training over held-out real music; only vocals
+are known) and ``render`` (held-out MIDI, kit, bass, keys and singer). To what was trained without multitracks
+the album's training songs are unheard as well: they are the source ``album-unseen``, which no mean of sources
+includes. Every added data set with songs for validation is a source of its own, called as it is.
 """
 
 import math
@@ -19,7 +19,7 @@ import torch
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.data.songs import TrainingSong, songs_with_targets, targets_of
+from stemsplit.training.data.songs import TrainingSong, are_bundled, songs_with_targets, targets_of
 from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
 from stemsplit.training.evaluation.bss_eval import has_sound, take_apart
 from stemsplit.training.evaluation.metrics import (
@@ -69,6 +69,7 @@ def collect_cases(
     n_excerpts: int,
     without: Collection[str] = (),
     targets: Sequence[str] = TARGETS,
+    records: Sequence[ValidationCase] = (),
 ) -> list[ValidationCase]:
     """Cut the validation set out of the songs of split "valid".
 
@@ -85,11 +86,19 @@ def collect_cases(
         `UNSEEN_SOURCE`; what a training may have heard is never a case.
     targets : sequence of str
         What is to be separated; songs that know others are passed over.
+    records : sequence of ValidationCase
+        What comes first, see `records.load_records`; passed over where other targets are separated.
+
+    Raises
+    ------
+    StemsplitError
+        There are no cases.
     """
     songs = songs_with_targets(songs, targets)
     valid = [song for song in songs if song.split == "valid"]
     n_samples = round(excerpt_s * SAMPLE_RATE)
-    cases = [case for song in valid for case in _cut(song, n_samples, n_excerpts, targets)]
+    cases = list(records) if are_bundled(targets) else []
+    cases += [case for song in valid for case in _cut(song, n_samples, n_excerpts, targets)]
     singers = [song for song in valid if song.kind == "singing"]
     backings = [song for song in valid if song.kind == "backing"]
     cases += [_sung_over(s, b, n_samples) for s, b in zip(singers, backings * n_excerpts, strict=False)]

@@ -14,6 +14,8 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.data.songs import TrainingSong, songs_with_targets, targets_of
 from stemsplit.training.examples.augment import augment, change_speed, mastered
+from stemsplit.training.examples.record_matching import match_levels, match_stem
+from stemsplit.training.examples.record_statistics import bundled_distribution
 from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.types import FloatArray
@@ -100,12 +102,26 @@ class Remixer:
     def example(self, number: int) -> Example:
         """Draw example `number`."""
         rng = np.random.default_rng((self.seed, number))
-        example = self._draw(rng)
+        example = self._matched(rng, self._draw(rng))
         stems = example.stems
         if rng.random() < self.settings.master and "mastering" not in self.settings.without:
             stems = mastered(stems, float(rng.uniform(3, 12)))
         gain_db = rng.uniform(-self.settings.loudness_db, self.settings.loudness_db)
         return replace(example, stems=stems * np.float32(10 ** (gain_db / 20)))
+
+    def _matched(self, rng: Generator, example: Example) -> Example:
+        """Move the known stems toward the statistics of one record, by chance."""
+        settings = self.settings.match
+        if rng.random() >= self.settings.matched or not set(self.targets) <= set(TARGETS):
+            return example
+        record = bundled_distribution().draw(rng)
+        stems = example.stems.copy()
+        for place in np.flatnonzero(example.known):
+            stems[place] = match_stem(rng, stems[place], record[self.targets[place]], settings)
+        if settings.levels and example.known.all():
+            levels_db = np.array([record[target].level_db for target in self.targets])
+            stems = match_levels(rng, stems, levels_db, settings.level_spread_db)
+        return replace(example, stems=stems)
 
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.examples.augment import AugmentSettings
+from stemsplit.training.examples.record_matching import MatchSettings
 
 # What an ablation may leave out.
 INGREDIENTS = (
@@ -18,7 +19,7 @@ INGREDIENTS = (
     "separated",
 )
 # Settings that are a share of the examples, or a chance.
-SHARES = ("coherent", "backing", "partial", "real", "maker", "silence", "speed", "master")
+SHARES = ("coherent", "backing", "partial", "real", "maker", "silence", "speed", "master", "matched")
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,14 @@ class RemixSettings:
         Chance that a stem is played faster or slower, pitch included, by up to what `SPEED_SPREADS` says.
     master : float
         Chance that a limiter works on the mixture, as in mastering: stems duck under the loudest together.
+    matched : float
+        Chance that the known stems of an example are moved toward the statistics of a record.
     loudness_db : float
         How much louder or softer than most records an example is at most, all stems alike.
     augment : AugmentSettings
         What is done to single stems.
+    match : MatchSettings
+        How far they are moved.
     without : tuple of str
         Some of `INGREDIENTS`, to be left out.
 
@@ -70,8 +75,10 @@ class RemixSettings:
     silence: float = 0.05
     speed: float = 0.3
     master: float = 0.4
+    matched: float = 1.0
     loudness_db: float = 9.0
     augment: AugmentSettings = field(default_factory=AugmentSettings)
+    match: MatchSettings = field(default_factory=MatchSettings)
     without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

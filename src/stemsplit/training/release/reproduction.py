@@ -50,6 +50,8 @@ def _changes(state: dict[str, Any]) -> str:
     for key, value in network_of(state).options.items():
         if value != usual.get(key):
             words.append(f"--option '{key}={value if isinstance(value, str) else json.dumps(value)}'")
+    rate, usual_rate = state["settings"]["learning_rate"], PRESETS[name].learning_rate
+    words += [f"--learning-rate {rate:g}"] if rate != usual_rate else []
     remix, usual = state["remix"], asdict(RemixSettings(0))
     words += [
         f"--remix {name}={remix[name]:g}" for name in SHARES if remix.get(name, usual[name]) != usual[name]

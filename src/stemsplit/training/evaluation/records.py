@@ -1,0 +1,80 @@
+"""Commercial records with their true stems: the validation set that models are chosen by.
+
+A folder with ``records/<song>/vocals.*``, ``drums.*``, ``bass.*`` and ``other.*``, in any format and at any
+rate, is read where it lies. Nothing of it is stored: what may be published are figures over all songs, so
+songs are known by their folder's name alone.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from stemsplit.audio.extensions import is_audio
+from stemsplit.errors import StemsplitError
+from stemsplit.training import TARGETS
+from stemsplit.training.data.dataset import StemSources
+from stemsplit.training.data.sources import RECORDS_SOURCE
+from stemsplit.training.evaluation.baseline import reference_scores
+from stemsplit.training.evaluation.candidates import open_candidate
+from stemsplit.training.evaluation.scores import load_scores, save_scores
+from stemsplit.training.evaluation.validation import ValidationCase, score_cases
+
+
+def load_records(folder: Path | None) -> list[ValidationCase]:
+    """Read every song of a folder of records, whole; none where no folder is given.
+
+    A record of 7 s takes 10 MB of memory.
+
+    Raises
+    ------
+    StemsplitError
+        The folder holds no songs, or a song lacks a stem.
+    AudioError
+        A stem cannot be read.
+    """
+    if folder is None:
+        return []
+    songs = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
+    if not songs:
+        raise StemsplitError(f"{folder} holds no records: stems are looked for in records/SONG/vocals.*")
+    return [_load_record(song) for song in songs]
+
+
+def add_record_scores(scores: Path, model: Path, records: Sequence[ValidationCase], *, kept: Path) -> None:
+    """Score a model file, the baseline and the oracle on records, if a file of scores has none of them.
+
+    Parameters
+    ----------
+    scores : Path
+        What `save_scores` wrote; rows are added to it.
+    model : Path
+        The model file.
+    records : sequence of ValidationCase
+        What it is judged by.
+    kept : Path
+        Where the scores of baseline and oracle are kept for the next model.
+    """
+    found = load_scores(scores)
+    if any(score.source == RECORDS_SOURCE for score in found["model"]):
+        return
+    judged = reference_scores(records, kept)
+    judged["model"] = score_cases(records, open_candidate(model, threads=torch.get_num_threads()).separate)
+    save_scores({way: [*judged[way], *each] for way, each in found.items()}, scores)
+
+
+def _load_record(song: Path) -> ValidationCase:
+    stems = [StemSources(_find_stem(song, target)).read() for target in TARGETS]
+    n_samples = max(stem.shape[1] for stem in stems)
+    padded = np.zeros((len(TARGETS), 2, n_samples), np.float32)
+    for place, stem in zip(padded, stems, strict=True):
+        place[:, : stem.shape[1]] = stem
+    return ValidationCase(song.name, RECORDS_SOURCE, song.name, padded, TARGETS)
+
+
+def _find_stem(song: Path, target: str) -> Path:
+    found = sorted(path for path in song.glob(f"{target}.*") if is_audio(path))
+    if len(found) != 1:
+        raise StemsplitError(f"{song} must hold one audio file called {target}.*, not {len(found)}")
+    return found[0]

@@ -1,0 +1,219 @@
+"""Stems moved toward the statistics of a record: its spectra, widths, dynamics and levels.
+
+Songs that few makers recorded or that a virtual band played differ from commercial records in what anybody
+could measure. A drawn record says what its stems measure; every known stem of an example goes part of the
+way there, by a different part each time, so that examples lie around records and not on them.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.examples.augment import scale_width
+from stemsplit.training.examples.record_statistics import BAND_EDGES_HZ, StemStatistics
+from stemsplit.types import FloatArray
+
+FRAME = round(0.05 * SAMPLE_RATE)
+FRAME_RANGE_DB = 40.0  # frames further below the loudest do not count
+MONO_DB = -60.0  # a side below is none
+FAINT_DB = -50.0  # a band below, against the whole stem, holds next to nothing
+_FLOOR = 1e-12
+# the middle of every band on the axis of log frequency; the lowest band has no lower end there
+_LOG_CENTRES = np.log2([40, *(np.sqrt(np.array(BAND_EDGES_HZ[1:-1]) * BAND_EDGES_HZ[2:]))])
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    """How far stems go toward a record, and how much they may change on the way.
+
+    Parameters
+    ----------
+    spectrum, width, dynamics : (float, float)
+        Least and largest share of the way that the energies of the bands, the ratio of side to middle and
+        the spread of the level of frames go, in decibels. (0, 0) leaves them alone.
+    spectrum_db, width_db, dynamics_db : float
+        Largest gain of a band, of the side and of a frame, up or down.
+    faint_db : float
+        Largest gain of a band that holds next to nothing: what is raised there is noise.
+    levels : bool
+        Whether stems get the levels of the record, where all of an example are known.
+    level_spread_db : float
+        Standard deviation of what is added to those levels.
+
+    Raises
+    ------
+    StemsplitError
+        A share is not from 0 to 1, or a gain is negative.
+    """
+
+    spectrum: tuple[float, float] = (0.4, 1.0)
+    spectrum_db: float = 14.0
+    faint_db: float = 3.0
+    width: tuple[float, float] = (0.4, 1.0)
+    width_db: float = 8.0
+    dynamics: tuple[float, float] = (0.4, 1.0)
+    dynamics_db: float = 10.0
+    levels: bool = True
+    level_spread_db: float = 1.5
+
+    def __post_init__(self) -> None:
+        for name in ("spectrum", "width", "dynamics"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high <= 1:
+                raise StemsplitError(f"{name} is {low!r} to {high!r}; it must go up, from 0 to 1 at most")
+        for name in ("spectrum_db", "faint_db", "width_db", "dynamics_db", "level_spread_db"):
+            if not getattr(self, name) >= 0:
+                raise StemsplitError(f"{name} is {getattr(self, name)!r}; it must not be negative")
+
+
+def match_stem(
+    rng: Generator, stem: FloatArray, record: StemStatistics, settings: MatchSettings
+) -> FloatArray:
+    """Move the spectrum, width and dynamics of a stem toward those of a record; its energy stays.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws which part of each way is gone.
+    stem : FloatArray, shape (2, samples)
+        Silence is returned as it is.
+    record : StemStatistics
+        Where to.
+    settings : MatchSettings
+        How far.
+
+    Returns
+    -------
+    FloatArray, shape (2, samples)
+    """
+    shares = [float(rng.uniform(*each)) for each in (settings.spectrum, settings.width, settings.dynamics)]
+    energy = _energy(stem)
+    if not energy > 0:
+        return stem
+    moved = _match_spectrum(stem, record, shares[0], settings)
+    moved = _match_width(moved, record, shares[1], settings)
+    moved = _match_dynamics(moved, record, shares[2], settings)
+    return np.asarray(moved * np.sqrt(energy / max(_energy(moved), _FLOOR)), np.float32)
+
+
+def match_levels(
+    rng: Generator, stems: FloatArray, levels_db: NDArray[np.float64], spread_db: float
+) -> FloatArray:
+    """Give the stems of a mixture the levels of a record, more or less; their energy together stays.
+
+    Parameters
+    ----------
+    rng : Generator
+        Draws what is added to each level.
+    stems : FloatArray, shape (targets, 2, samples)
+        Those that are silent stay so.
+    levels_db : NDArray, shape (targets,)
+        Levels against the mixture.
+    spread_db : float
+        Standard deviation of what is added.
+
+    Returns
+    -------
+    FloatArray, shape (targets, 2, samples)
+    """
+    energies = np.array([_energy(stem) for stem in stems])
+    wanted = 10 ** ((levels_db + rng.normal(0, spread_db, len(stems))) / 10) * (energies > 0)
+    if not wanted.any():
+        return stems
+    wanted *= energies.sum() / wanted.sum()
+    gains = np.sqrt(wanted / np.maximum(energies, _FLOOR))
+    return np.asarray(stems * gains[:, None, None], np.float32)
+
+
+def measure(stem: FloatArray) -> StemStatistics:
+    """Statistics of a stem ``(2, samples)`` by itself: its level against a mixture is 0."""
+    return StemStatistics(
+        level_db=0.0,
+        side_db=_side_db(stem),
+        frame_level_std_db=_spread_db(_frame_levels_db(stem)),
+        bands_db=_bands_db(torch.fft.rfft(torch.from_numpy(stem)).abs().square().sum(0).numpy()),
+    )
+
+
+def _match_spectrum(
+    stem: FloatArray, record: StemStatistics, share: float, settings: MatchSettings
+) -> FloatArray:
+    n_samples = stem.shape[1]
+    # by torch, whose transforms take a fraction of the time that scipy's take
+    spectra = torch.fft.rfft(torch.from_numpy(np.ascontiguousarray(stem)))
+    bands_db = _bands_db(spectra.abs().square().sum(0).numpy())
+    largest_db = settings.spectrum_db
+    highest_db = np.where(bands_db < FAINT_DB, min(settings.faint_db, largest_db), largest_db)
+    gains_db = np.clip(share * (record.bands_db - bands_db), -largest_db, highest_db)
+    curve_db = np.interp(_log_frequencies(n_samples), _LOG_CENTRES, gains_db)
+    gains = torch.from_numpy((10 ** (curve_db / 20)).astype(np.float32))
+    return np.asarray(torch.fft.irfft(spectra * gains, n_samples).numpy())
+
+
+def _match_width(
+    stem: FloatArray, record: StemStatistics, share: float, settings: MatchSettings
+) -> FloatArray:
+    side_db = _side_db(stem)
+    if side_db <= MONO_DB:  # no gain makes a side of nothing
+        return stem
+    gain_db = float(np.clip(share * (record.side_db - side_db), -settings.width_db, settings.width_db))
+    return scale_width(stem, 10 ** (gain_db / 20))
+
+
+def _match_dynamics(
+    stem: FloatArray, record: StemStatistics, share: float, settings: MatchSettings
+) -> FloatArray:
+    """Spread the levels of frames about their mean, or draw them together."""
+    levels_db = _frame_levels_db(stem)
+    spread_db = _spread_db(levels_db)
+    if not spread_db > 0:
+        return stem
+    counted = np.maximum(levels_db, levels_db.max() - FRAME_RANGE_DB)
+    mean_db = levels_db[levels_db > levels_db.max() - FRAME_RANGE_DB].mean()
+    stretch = share * (record.frame_level_std_db / spread_db - 1)
+    gains_db = np.clip(stretch * (counted - mean_db), -settings.dynamics_db, settings.dynamics_db)
+    centres = (np.arange(gains_db.size) + 0.5) * FRAME
+    curve_db = np.interp(np.arange(stem.shape[1]), centres, gains_db)
+    return np.asarray(stem * 10 ** (curve_db / 20), np.float32)
+
+
+def _bands_db(power: FloatArray) -> FloatArray:
+    """Energies of the bands against the whole, of a power spectrum ``(bins,)`` up to half the rate."""
+    edges = np.round(np.array(BAND_EDGES_HZ) / (SAMPLE_RATE / 2) * (power.size - 1)).astype(int)
+    sums = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
+    energies = np.diff(sums[edges])
+    return np.asarray(10 * np.log10(np.maximum(energies, 0) / max(sums[-1], _FLOOR) + _FLOOR), np.float32)
+
+
+def _side_db(stem: FloatArray) -> float:
+    middle, side = _energy(stem[0] + stem[1]), _energy(stem[0] - stem[1])
+    return max(MONO_DB, float(10 * np.log10((side + _FLOOR) / (middle + _FLOOR))))
+
+
+def _frame_levels_db(stem: FloatArray) -> FloatArray:
+    n_frames = stem.shape[1] // FRAME
+    power = np.square(stem[:, : n_frames * FRAME]).mean(0).reshape(n_frames, FRAME).mean(1)
+    return np.asarray(10 * np.log10(power + _FLOOR), np.float32)
+
+
+def _spread_db(levels_db: FloatArray) -> float:
+    if not levels_db.size:
+        return 0.0
+    return float(levels_db[levels_db > levels_db.max() - FRAME_RANGE_DB].std())
+
+
+@cache
+def _log_frequencies(n_samples: int) -> FloatArray:
+    frequencies_hz = np.arange(n_samples // 2 + 1) * (SAMPLE_RATE / n_samples)
+    return np.asarray(np.log2(np.maximum(frequencies_hz, 1.0)))
+
+
+def _energy(sound: FloatArray) -> float:
+    # no product of vectors: BLAS would take all cores for it, in each of the processes that cut examples
+    return float(np.square(sound).sum())
