@@ -14,7 +14,7 @@ import torch
 from stemsplit.audio.extensions import is_audio
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
-from stemsplit.training.data.dataset import StemSources
+from stemsplit.training.data.dataset import StemFile
 from stemsplit.training.data.sources import RECORDS_SOURCE
 from stemsplit.training.evaluation.baseline import reference_scores
 from stemsplit.training.evaluation.candidates import open_candidate
@@ -65,7 +65,7 @@ def add_record_scores(scores: Path, model: Path, records: Sequence[ValidationCas
 
 
 def _load_record(song: Path) -> ValidationCase:
-    stems = [StemSources(_find_stem(song, target)).read() for target in TARGETS]
+    stems = [StemFile(_find_stem(song, target)).read() for target in TARGETS]
     n_samples = max(stem.shape[1] for stem in stems)
     padded = np.zeros((len(TARGETS), 2, n_samples), np.float32)
     for place, stem in zip(padded, stems, strict=True):
