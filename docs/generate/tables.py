@@ -79,20 +79,21 @@ def make_serve() -> str:
 
 
 def make_commands() -> str:
-    """Return every command but those with a page of their own, and what it does."""
-    rows = [(f"`stemsplit {name}`", text) for name, text in _commands(get_command(app))]
-    return _table(("command", "what it does"), rows)
+    """Return every command but those with a page of their own: what it does, and its options."""
+    return "\n\n".join(_sections(get_command(app), "stemsplit"))
 
 
-def _commands(group: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+def _sections(group: Any, prefix: str) -> Iterator[str]:
     for name, command in group.commands.items():
         if name in {DefaultGroup.default, "serve"}:
             continue
         if hasattr(command, "commands"):
-            yield from _commands(command, f"{prefix}{name} ")
+            yield from _sections(command, f"{prefix} {name}")
             continue
         arguments = [param.metavar for param in command.params if param.param_type_name == "argument"]
-        yield " ".join([f"{prefix}{name}", *arguments]).replace("|", r"\|"), str(command.help)
+        options = [param for param in command.params if param.param_type_name == "option"]
+        head = f"### {' '.join([prefix, name, *arguments])}\n\n{command.help}"
+        yield f"{head}\n\n{_option_table(options)}" if options else head
 
 
 def _option_table(params: Iterable[Any]) -> str:
@@ -117,7 +118,8 @@ def _options_of(name: str) -> Iterator[Any]:
 
 def _describe(param: Any) -> str:
     shown = isinstance(param.default, int | str) and not param.is_flag
-    return f"{param.help} Default: `{param.default}`." if shown else str(param.help)
+    meaning = f"{param.help} Default: `{param.default}`." if shown else str(param.help)
+    return meaning.replace("|", r"\|")
 
 
 def make_exit_codes() -> str:
