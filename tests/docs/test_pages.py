@@ -31,7 +31,7 @@ def _options(command: Any) -> set[str]:
 @pytest.mark.parametrize("page", USER_PAGES)
 def test_every_option_that_is_mentioned_exists(page: str) -> None:
     code = " ".join([*re.findall(r"`([^`\n]+)`", read(page)), *blocks(page, "sh"), *blocks(page, "console")])
-    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", code))
+    mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", code))
     assert mentioned <= _options(get_command(app)) | {"--help"}
 
 
