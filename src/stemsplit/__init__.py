@@ -1,5 +1,16 @@
 """stemsplit: split songs into stems.
 
+Functions
+    `separate` splits one song into arrays or files, `separate_file` one file with an open separator, and
+    `sum_stems` adds stems up again.
+Classes
+    `Separator` opens models once, for many songs and for streams. `Stems` are arrays by name with a sample
+    rate, `FileResult` is what became of a file, `ModelInfo` a model in use, and `SeparationSettings` are what
+    determines the stems besides the models.
+Errors
+    `StemsplitError` is the base of `AudioError`, `DeviceError`, `DownloadError`, `LicenceError`,
+    `ModelError`, `OutputError` and `SettingsError`.
+
 Everything public is imported on first use, so that ``import stemsplit`` costs nothing. It sets one variable
 of the environment, unless it is set: ``ORT_DISABLE_TELEMETRY``, which onnxruntime reads when it is loaded.
 
@@ -7,6 +18,7 @@ of the environment, unless it is set: ``ORT_DISABLE_TELEMETRY``, which onnxrunti
 """
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -22,7 +34,11 @@ if TYPE_CHECKING:
         StemsplitError,
     )
     from stemsplit.jobs.batch import separate_file
+    from stemsplit.jobs.result import FileResult
+    from stemsplit.models.mask_model import ModelInfo
     from stemsplit.separation.separator import Separator
+    from stemsplit.separation.settings import SeparationSettings
+    from stemsplit.separation.stems import Stems, sum_stems
 
 __version__ = "0.2.0"
 
@@ -34,35 +50,39 @@ __all__ = [
     "AudioError",
     "DeviceError",
     "DownloadError",
+    "FileResult",
     "LicenceError",
     "ModelError",
+    "ModelInfo",
     "OutputError",
+    "SeparationSettings",
     "Separator",
     "SettingsError",
+    "Stems",
     "StemsplitError",
     "__version__",
     "separate",
     "separate_file",
+    "sum_stems",
 ]
 
-_HOMES = {
-    "Separator": "stemsplit.separation.separator",
-    "separate": "stemsplit.api",
-    "separate_file": "stemsplit.jobs.batch",
-    "SettingsError": "stemsplit.errors",
-    "StemsplitError": "stemsplit.errors",
-    "AudioError": "stemsplit.errors",
-    "DeviceError": "stemsplit.errors",
-    "ModelError": "stemsplit.errors",
-    "OutputError": "stemsplit.errors",
-    "DownloadError": "stemsplit.errors",
-    "LicenceError": "stemsplit.errors",
+_MODULES = {
+    "separate": "api",
+    "separate_file": "jobs.batch",
+    "sum_stems": "separation.stems",
+    "FileResult": "jobs.result",
+    "ModelInfo": "models.mask_model",
+    "SeparationSettings": "separation.settings",
+    "Separator": "separation.separator",
+    "Stems": "separation.stems",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module 'stemsplit' has no attribute {name!r}")
-    from importlib import import_module
+    return getattr(import_module(f"stemsplit.{_MODULES.get(name, 'errors')}"), name)
 
-    return getattr(import_module(_HOMES[name]), name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import load
-from stemsplit.cli.presets import read_preset
 from stemsplit.models.description import Description, parse_description
 from stemsplit.models.families import FAMILIES
 from stemsplit.registry.index import find_remote
+from stemsplit.separation.presets import read_preset
 from tests.support import ROOT
 
 TEXT = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
@@ -40,7 +40,7 @@ def test_lists_can_be_read(tmp_path: Path) -> None:
     path.write_text(remote, encoding="utf-8")
     assert find_remote("umxhq", path).description is not None
     path.write_text(preset, encoding="utf-8")
-    assert read_preset(path, "voices")["residual"] is True
+    assert read_preset("voices", path).residual is True
 
 
 def test_the_table_of_speeds_is_what_was_measured() -> None:

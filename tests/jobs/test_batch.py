@@ -140,7 +140,9 @@ def test_a_song_truncated_by_a_cancelled_run_has_not_failed(separator: Separator
 def test_one_file_into_files(separator: Separator, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a song é.wav", seconds=2, seed=3)
     steps: list[int] = []
-    result = separate_file(separator, song, tmp_path / "out", bits="32f", progress=steps.append)
+    result = separate_file(
+        separator, song, tmp_path / "out", bits="32f", progress=lambda done, _: steps.append(done)
+    )
     assert result.status is Status.DONE
     assert list(result.outputs) == list(STEMS)
     assert result.n_samples == steps[-1] == 2 * 44100

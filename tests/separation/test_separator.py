@@ -312,7 +312,12 @@ def test_function_takes_arrays(tiny_model: Path) -> None:
     progress: list[int] = []
     mixture = make_noise(2, 50_000)
     stems = separate(
-        mixture, 44100, stems=["bass"], models=[tiny_model], device="cpu", progress=progress.append
+        mixture,
+        44100,
+        stems=["bass"],
+        models=[tiny_model],
+        device="cpu",
+        progress=lambda done, _: progress.append(done),
     )
     assert list(stems) == ["bass"]
     assert progress == sorted(progress)

@@ -27,7 +27,7 @@ def main(song: Path, output: Path, share: float, figure: Path, settings: str) ->
     n_early = share * soundfile.info(song).frames
     pauses = [n_early * number / (N_PAUSES + 1) for number in range(N_PAUSES, 0, -1)]
 
-    def observe(n_samples: int) -> None:
+    def observe(n_samples: int, _total: int | None) -> None:
         if pauses and n_samples >= pauses[-1]:
             pauses.pop()
             time.sleep(PAUSE_S)

@@ -66,9 +66,9 @@ def complete_bits(incomplete: str) -> list[str]:
 
 def complete_preset(incomplete: str) -> list[str]:
     """Offer the names of the presets, the user's and those of the package."""
-    from stemsplit.cli.presets import BUILT_IN, FILE_NAME
     from stemsplit.files import user_dirs
     from stemsplit.files.toml import read_tables
+    from stemsplit.separation.presets import BUILT_IN, FILE_NAME
 
     names: list[str] = []
     for path in (user_dirs.config_folder() / FILE_NAME, BUILT_IN):

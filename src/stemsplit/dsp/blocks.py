@@ -1,12 +1,19 @@
 """Blocks of a waveform: validation, regrouping to a fixed length, and a first-in, first-out buffer."""
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
+
+# what a song may come as
+AudioArray: TypeAlias = NDArray[np.floating[Any] | np.integer[Any]]
+
+# the zero and the full scale of integers
+_FULL_SCALES: Final = {"uint8": (128, 128), "int16": (0, 2**15), "int32": (0, 2**31)}
 
 MAX_CHANNELS: Final = 1024  # the limit of libsndfile
 _MAX_CHANNELS_OF_LAYOUTS: Final = 8  # up to 7.1: so many channels may be more than the samples of a song
@@ -30,6 +37,37 @@ class Fifo:
         popped, self._samples = self._samples[:, :n_samples], self._samples[:, n_samples:]
         n_missing = n_samples - popped.shape[-1]
         return np.pad(popped, ((0, 0), (0, n_missing))) if n_missing else popped
+
+
+def scale_to_float(waveform: AudioArray) -> FloatArray:
+    """Return a waveform as float32 with full scale at 1.
+
+    Parameters
+    ----------
+    waveform
+        Floating point, which is taken to have its full scale at 1; or int16, int32 or uint8, which are scaled
+        by the range of their type. uint8 has its zero at 128, as in a wav.
+
+    Raises
+    ------
+    AudioError
+        If it is of another type: of the int64 of a list of numbers nobody knows the full scale.
+
+    Examples
+    --------
+    >>> scale_to_float(np.array([[-32768, 16384]], dtype=np.int16))
+    array([[-1. ,  0.5]], dtype=float32)
+    """
+    array: NDArray[Any] = np.asarray(waveform)
+    if array.dtype.kind == "f":
+        return array.astype(np.float32, copy=False)
+    if array.dtype.name not in _FULL_SCALES:
+        raise AudioError(
+            f"a waveform of {array.dtype} has no known full scale; pass floating point with full scale at 1, "
+            "or int16, int32 or uint8"
+        )
+    zero, full_scale = _FULL_SCALES[array.dtype.name]
+    return ((array.astype(np.float64) - zero) / full_scale).astype(np.float32)
 
 
 def check_waveform(waveform: FloatArray) -> None:
@@ -56,9 +94,11 @@ def check_blocks(blocks: Iterable[FloatArray], n_channels: int) -> Iterator[Floa
     Raises
     ------
     AudioError
-        At the first block whose shape is not ``(n_channels, samples)``.
+        At the first block that is not floating point, or whose shape is not ``(n_channels, samples)``.
     """
     for block in blocks:
+        if block.dtype.kind != "f":
+            raise AudioError(f"a block is of {block.dtype}; it must be floating point, with full scale at 1")
         if block.ndim != 2:
             raise AudioError(f"a block has shape {block.shape}; it must be (channels, samples)")
         if block.shape[0] != n_channels:

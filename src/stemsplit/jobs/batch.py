@@ -81,7 +81,8 @@ def separate_file(
     overwrite
         Replace files that exist.
     progress
-        Called with the number of samples finished so far.
+        Called with the number of samples finished so far, and with that of all samples, None if the file does
+        not say.
 
     Raises
     ------
@@ -103,15 +104,17 @@ class _Counter:
 
     progress: Progress | None
     n_samples: int = 0
+    n_total: int | None = None
 
-    def start(self, job: Job, info: AudioInfo) -> None:
-        """Do nothing."""
+    def start(self, job: Job, info: AudioInfo) -> None:  # noqa: ARG002 - of ProgressListener
+        """Note the length of the song."""
+        self.n_total = info.n_samples
 
     def advance(self, job: Job, n_samples: int) -> None:  # noqa: ARG002 - of ProgressListener
         """Add `n_samples` and report the total."""
         self.n_samples += n_samples
         if self.progress is not None:
-            self.progress(self.n_samples)
+            self.progress(self.n_samples, self.n_total)
 
     def finish(self, job: Job, result: FileResult) -> None:
         """Do nothing."""

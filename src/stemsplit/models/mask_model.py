@@ -25,13 +25,17 @@ from stemsplit.types import ComplexArray, FloatArray
 Shape = tuple[int | None, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ModelInfo:
     """A model file and what it says about itself."""
 
     path: Path
     sha256: str
     spec: ModelProperties
+
+    def __repr__(self) -> str:
+        targets = ", ".join(self.spec.targets)
+        return f"<Model {self.name} {self.version}: {targets}; {self.licence}, sha256 {self.sha256[:12]}>"
 
     @property
     def name(self) -> str:

@@ -4,29 +4,34 @@ from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Never, Self, Unpack
 
 import numpy as np
 
-from stemsplit.dsp.blocks import MAX_CHANNELS, check_waveform
+from stemsplit.dsp.blocks import MAX_CHANNELS, AudioArray, check_waveform, scale_to_float
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import AudioError, ModelError, SettingsError
 from stemsplit.models.device import choose_device
+from stemsplit.models.licence import check_commercial
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.registry.catalog import bundled_models, resolve
 from stemsplit.separation.ensemble import EnsembleWeights
+from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.model_selection import open_cheapest, open_ensemble
 from stemsplit.separation.pipelines import make_pipelines
+from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
 from stemsplit.separation.song_stream import stream_song
 from stemsplit.separation.stem_names import StemVocabulary
+from stemsplit.separation.stems import Stems
 from stemsplit.types import FloatArray
 
 GPU_BATCH_SIZE = 4
 
-Progress = Callable[[int], None]
+# called with the samples that are finished, and with all of them, None where their number is unknown
+Progress = Callable[[int, int | None], object]
 
 
 class Separator:
@@ -90,7 +95,26 @@ class Separator:
         provider_options: Mapping[str, str] | None = None,
         half: bool = False,
         shifts: int = 1,
+        **unknown: Never,
     ) -> None:
+        check_keywords(unknown)
+        self._keywords = SeparatorKeywords(
+            stems=stems,
+            residual=residual,
+            karaoke=karaoke,
+            wiener=wiener,
+            device=device,
+            models=models,
+            threads=threads,
+            chunk_s=chunk_s,
+            overlap_s=overlap_s,
+            batch_size=batch_size,
+            ensemble=ensemble,
+            weights=weights,
+            provider_options=provider_options,
+            half=half,
+            shifts=shifts,
+        )
         _check_lists(stems=stems, models=models)
         paths = bundled_models() if models is None else [resolve(model) for model in models]
         vocabulary = StemVocabulary(paths)
@@ -116,6 +140,42 @@ class Separator:
         self._recipe = make_recipe(specs, names, residual=residual, karaoke=karaoke, ensemble=averaging)
         self._batch_size = batch_size or (GPU_BATCH_SIZE if self._device.is_gpu else 1)
         self._pipelines = make_pipelines(self._models, self._recipe.signals, self.settings, self._batch_size)
+
+    @classmethod
+    def from_preset(cls, name: str, **settings: Unpack[SeparatorKeywords]) -> Self:
+        """Return a separator with the settings of a preset.
+
+        Parameters
+        ----------
+        name
+            ``fast``, ``best``, or a preset of ``presets.toml`` in the user's settings folder. Its format and
+            bits are left out, since a separator writes no files.
+        settings
+            As of the class; they override the preset.
+
+        Raises
+        ------
+        SettingsError, ModelError, DeviceError, LicenceError
+            As of the class; also if there is no such preset, or a model may not be used commercially where
+            the preset says ``commercial_only``.
+        """
+        check_keywords(settings)
+        preset = read_preset(name)
+        separator = cls(**merge_preset(preset, settings))
+        if preset.commercial_only:
+            check_commercial(separator.models)
+        return separator
+
+    def __getstate__(self) -> SeparatorKeywords:
+        # a process pool or a cluster opens the models anew
+        return self._keywords
+
+    def __setstate__(self, state: SeparatorKeywords) -> None:
+        type(self).__init__(self, **state)
+
+    def __repr__(self) -> str:
+        models = ", ".join(info.name for info in self.models)
+        return f"<Separator {', '.join(self.stems)} with {models or 'no models, closed'} on {self.device}>"
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -217,33 +277,33 @@ class Separator:
         )
         return self._check_stems(stream)
 
-    def __call__(
-        self, waveform: FloatArray, sample_rate: int, *, progress: Progress | None = None
-    ) -> dict[str, FloatArray]:
+    def __call__(self, waveform: AudioArray, sample_rate: int, *, progress: Progress | None = None) -> Stems:
         """Separate a song that is already in memory.
 
         Parameters
         ----------
         waveform
-            ``(channels, samples)``, full scale at 1.
+            ``(channels, samples)``: floating point with full scale at 1, or int16, int32 or uint8, which are
+            scaled by the range of their type.
         sample_rate
             In Hz.
         progress
-            Called with the number of samples finished so far.
+            Called with the number of samples finished so far, and with that of all samples.
 
         Returns
         -------
-        dict
+        Stems
             float32 ``(channels, samples)`` for each stem, as long as `waveform`.
 
         Raises
         ------
         AudioError
-            If `waveform` is empty, holds NaN or infinity, or has its axes exchanged.
+            If `waveform` is empty, holds NaN or infinity, has its axes exchanged, or is of a type without a
+            full scale.
         """
-        mixture = np.asarray(waveform, dtype=np.float32)
+        mixture = scale_to_float(waveform)
         check_waveform(mixture)
-        stems = {name: np.empty_like(mixture) for name in self.stems}
+        stems = Stems({name: np.empty_like(mixture) for name in self.stems}, sample_rate)
         n_done = 0
         for block in self.stream([mixture], sample_rate=sample_rate, n_channels=mixture.shape[0]):
             n_samples = next(iter(block.values())).shape[-1]
@@ -251,7 +311,7 @@ class Separator:
                 stems[name][:, n_done : n_done + n_samples] = samples
             n_done += n_samples
             if progress is not None:
-                progress(n_done)
+                progress(n_done, mixture.shape[-1])
         return stems
 
     def close(self) -> None:

@@ -1,0 +1,125 @@
+"""Presets: settings of a separation under a name, in a TOML file that the user writes, and two of our own.
+
+::
+
+    [voices]
+    models = ["umxhq", "htdemucs"]
+    stems = ["vocals"]
+    residual = true
+    wiener = 1
+    weights = { vocals = [0.3, 0.7] }
+
+Options on the command line override the preset. Weights belong to their models: other models come without
+them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Annotated, Any, Final, cast
+
+from stemsplit.did_you_mean import unknown_name
+from stemsplit.errors import SettingsError
+from stemsplit.files import user_dirs
+from stemsplit.files.schema import NonEmpty, between, convert
+from stemsplit.files.toml import read_tables
+from stemsplit.separation.keywords import SEPARATOR_KEYWORDS, SeparatorKeywords
+
+FILE_NAME: Final = "presets.toml"
+BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
+
+
+_Count = Annotated[int, between(0, 2**31)]
+_Text = Annotated[str, NonEmpty]
+_Texts = Annotated[tuple[_Text, ...], NonEmpty]
+_Weights = Annotated[tuple[float, ...], NonEmpty]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """The settings of a preset; None where it leaves one alone."""
+
+    models: _Texts | None = None
+    ensemble: bool | None = None
+    weights: Mapping[str, _Weights] | None = None
+    stems: _Texts | None = None
+    residual: bool | None = None
+    karaoke: _Text | None = None
+    wiener: _Count | None = None
+    chunk: float | None = None
+    overlap: float | None = None
+    batch: _Count | None = None
+    shifts: _Count | None = None
+    half: bool | None = None
+    format: _Text | None = None
+    bits: _Text | None = None
+    commercial_only: bool | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the preset sets, by the names of its fields."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def find_models(self, folder: Path) -> "Preset":
+        """Return the preset with the files of its models looked for in `folder`."""
+        if self.models is None:
+            return self
+        return replace(self, models=tuple(_locate(model, folder) for model in self.models))
+
+
+def _locate(model: str, folder: Path) -> str:
+    return str(folder / model) if model.endswith((".onnx", ".toml")) else model
+
+
+def read_preset(name: str, path: Path | None = None) -> Preset:
+    """Return a preset of the file `path`, or of the package.
+
+    Parameters
+    ----------
+    name
+        Of the preset.
+    path
+        The file; None for ``presets.toml`` in the user's settings folder, if there is one.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such preset or file, or a setting is unknown or has the wrong type.
+    ModelError
+        If the file is not a TOML file.
+    """
+    if path is not None and not path.exists():
+        raise SettingsError(f"{path} does not exist; name the file of your presets")
+    own = path or user_dirs.config_folder() / FILE_NAME
+    path = own if own.exists() else None
+    lists = [(each, read_tables(each)) for each in (path, BUILT_IN) if each]
+    found = next(((each, tables[name]) for each, tables in lists if name in tables), None)
+    if found is None:
+        known = list(dict.fromkeys(key for _, tables in lists for key in tables))
+        problem = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
+        raise unknown_name(problem, name, known)
+    source, table = found
+    try:
+        return convert(table, Preset, error=SettingsError).find_models(source.parent)
+    except SettingsError as error:
+        raise SettingsError(f"{source}: {name}: {error}") from error
+
+
+# settings of the separator that a preset calls otherwise
+_KEYWORDS: Final = {"chunk": "chunk_s", "overlap": "overlap_s", "batch": "batch_size"}
+# a keyword of this group overrides all that the preset sets in the group
+_STEMS: Final = frozenset({"stems", "residual", "karaoke"})
+
+
+def merge_preset(preset: Preset, given: SeparatorKeywords) -> SeparatorKeywords:
+    """Return the keywords of a separator: those `given`, and for the others what the preset sets.
+
+    Weights belong to their models: other models come without them.
+    """
+    kept = set(given) | (_STEMS if _STEMS & set(given) else set())
+    if "models" in given:
+        kept |= {"ensemble", "weights"}
+    found = {_KEYWORDS.get(name, name): value for name, value in preset.settings.items()}
+    merged = {name: value for name, value in found.items() if name in SEPARATOR_KEYWORDS and name not in kept}
+    return cast(SeparatorKeywords, {**merged, **given})

@@ -1,0 +1,76 @@
+"""The scripts of ``examples/`` run, and do what they say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from benchmarks.songs import make_loop
+from tests.support import ROOT
+from tests.support.cli import make_environment
+
+FOLDER = ROOT / "examples"
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    """Two seconds of music."""
+    path = tmp_path / "Music" / "Album" / "song.wav"
+    path.parent.mkdir(parents=True)
+    soundfile.write(path, make_loop()[: 2 * 44100], 44100, "FLOAT")
+    return path
+
+
+def run(script: str, *args: object) -> str:
+    """Run a script of the folder; return its output."""
+    command = [sys.executable, str(FOLDER / script), *map(str, args)]
+    done = subprocess.run(command, env=make_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read(path: Path) -> np.ndarray:
+    """Return the samples of a file."""
+    return soundfile.read(path, dtype="float32", always_2d=True)[0]
+
+
+def test_remix(song: Path, tmp_path: Path) -> None:
+    run("remix.py", song, tmp_path / "remix.wav")
+    from stemsplit import separate
+
+    stems = separate(song)
+    expected = read(song).T - (1 - 10 ** (-6 / 20)) * stems["vocals"]
+    assert abs(read(tmp_path / "remix.wav").T - expected).max() < 1e-4
+
+
+def test_process_pool(song: Path, tmp_path: Path) -> None:
+    second = song.with_name("second.wav")
+    second.write_bytes(song.read_bytes())
+    printed = run("process_pool.py", tmp_path / "out", song, second)
+    names = [(track, stem) for track in ("song", "second") for stem in ("vocals", "residual")]
+    assert printed.splitlines() == [str(tmp_path / "out" / track / f"{stem}.wav") for track, stem in names]
+    assert abs(sum(read(Path(line)) for line in printed.splitlines()[:2]) - read(song)).max() < 1e-6
+
+
+def test_instrumentals(song: Path, tmp_path: Path) -> None:
+    run("instrumentals.py", tmp_path / "Music", tmp_path / "out")
+    (made,) = (path for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert made == tmp_path / "out" / "Album" / "song (instrumental).flac"
+    before = made.stat().st_mtime_ns
+    run("instrumentals.py", tmp_path / "Music", tmp_path / "out")
+    assert made.stat().st_mtime_ns == before
+
+
+def test_microphone(tmp_path: Path) -> None:
+    run("microphone.py", 3, tmp_path / "vocals.wav")
+    assert soundfile.info(tmp_path / "vocals.wav").frames == 3 * 44100
+
+
+def test_every_script_is_run() -> None:
+    tested = Path(__file__).read_text(encoding="utf-8")
+    scripts = {path.name for path in FOLDER.glob("*.py")} - {"cut_example.py", "__init__.py"}
+    assert len(scripts) == 4
+    assert all(f'run("{name}"' in tested for name in scripts)
