@@ -24,9 +24,16 @@ def write_main_options(group: Any, ctx: Any, formatter: Any) -> None:
         formatter.write_dl(EXAMPLES, col_max=_EXAMPLE_COLUMNS)
     params = {param.name: param for param in iter_options(group, ctx)}
     with formatter.section("Options"):
-        main = [(params[name].get_help_record(ctx)[0], params[name].help) for name in MAIN_OPTIONS]
+        main = [_shorten(params[name]) for name in MAIN_OPTIONS]
         formatter.write_dl([*main, ("--help-all", "Show all options.")])
     _write_commands(group, formatter)
+
+
+def _shorten(param: Any) -> tuple[str, str]:
+    """Return an option's main names, and its help up to the first semicolon."""
+    names = [name for name in param.opts if not name.startswith("--")] + [param.opts[0]]
+    value = "" if param.is_flag else f" {param.metavar}"
+    return ", ".join(names) + value, param.help.partition(";")[0].rstrip(".") + "."
 
 
 def write_all_options(group: Any, ctx: Any, formatter: Any) -> None:

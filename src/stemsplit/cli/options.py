@@ -51,7 +51,7 @@ Device = Annotated[
         "--device",
         "-d",
         metavar="DEVICE",
-        help="auto, cpu, cuda, tensorrt, openvino, coreml or directml; cuda:1 is the second GPU.",
+        help="auto, cpu, cuda, tensorrt, openvino, coreml, directml; cuda:1 is the second GPU.",
         autocompletion=complete_device,
         rich_help_panel=Panel.SPEED,
     ),

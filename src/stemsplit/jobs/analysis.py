@@ -30,7 +30,7 @@ def analyse_file(
     path
         The song.
     progress
-        Called with the number of samples finished so far.
+        Called with the number of samples finished so far, and with that of all samples, None if unknown.
     cancellation
         Stops the work when it is requested.
 
@@ -59,7 +59,7 @@ def analyse_file(
                 analyser.process(mixture, stems)
                 n_finished += mixture.shape[-1]
                 if progress is not None:
-                    progress(n_finished)
+                    progress(n_finished, info.n_samples)
     return analyser.finish()
 
 
