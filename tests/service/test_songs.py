@@ -23,8 +23,8 @@ pytest.importorskip("starlette")
 from stemsplit import __version__
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
-from stemsplit.service.app import ServiceLimits
 from stemsplit.service.errors import NoSuchSongError
+from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.worker import Separators, _Progress
 from tests.support.cli import STEMS
 from tests.support.service import Gate, Running, make_wav, read_audio, running

@@ -15,7 +15,8 @@ from starlette.testclient import TestClient
 from starlette.types import ASGIApp
 
 from stemsplit.jobs.request import SeparationRequest
-from stemsplit.service.app import Service, ServiceLimits
+from stemsplit.service.app import Service
+from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.worker import Separators, Worker, _Progress
 from stemsplit.types import FloatArray

@@ -47,7 +47,7 @@ def serve(  # noqa: PLR0917 - as they are typed
         _check_extra()
         from stemsplit.cli.server import serve
         from stemsplit.jobs.request import SeparationRequest
-        from stemsplit.service.app import ServiceLimits
+        from stemsplit.service.limits import ServiceLimits
 
         defaults = SeparationRequest(
             device=device, models=tuple(model or ()), models_dir=models_dir, threads=threads

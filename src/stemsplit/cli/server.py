@@ -20,8 +20,9 @@ from stemsplit.errors import SettingsError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import ExitStatus
-from stemsplit.service.app import Service, ServiceLimits
+from stemsplit.service.app import Service
 from stemsplit.service.guard import LOCAL_NAMES
+from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.temp_folder import private_folder
 from stemsplit.service.worker import Separators, Worker

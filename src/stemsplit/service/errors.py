@@ -41,10 +41,25 @@ class NotSeparatedError(RefusedError):
     status = 409
 
 
+class RepeatedUploadError(RefusedError):
+    """An ``Idempotency-Key`` comes a second time, for something else or too early."""
+
+    status = 409
+
+
 class TooLargeError(RefusedError):
     """A song has more bytes than are taken."""
 
     status = 413
+
+
+class UnsupportedBodyError(RefusedError):
+    """The body of an upload is neither a song nor a form."""
+
+    status = 415
+    headers: ClassVar[Mapping[str, str]] = {
+        "Accept": "audio/*, video/*, application/octet-stream, multipart/form-data"
+    }
 
 
 class BusyError(RefusedError):

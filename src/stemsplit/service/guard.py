@@ -11,9 +11,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stemsplit.service.answers import answer_refusal
 from stemsplit.service.errors import ForeignHostError, ForeignOriginError, RefusedError
 
 LOCAL_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -22,7 +22,8 @@ _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\[\]:@/?#\\\s]+))(?::\d{1,5}
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "media-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "img-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -82,14 +83,3 @@ def read_host(header: str) -> str | None:
     """
     match = _HOST.fullmatch(header)
     return (match[1] or match[2]).lower() if match else None
-
-
-def answer_refusal(refusal: RefusedError) -> JSONResponse:
-    """Return what a client is told."""
-    return answer_error(refusal, refusal.status, dict(refusal.headers))
-
-
-def answer_error(error: Exception, status: int, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Return an error in JSON."""
-    content = {"error": str(error), "error_type": type(error).__name__}
-    return JSONResponse(content, status, {"Cache-Control": "no-store"} | (headers or {}))

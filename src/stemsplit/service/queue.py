@@ -5,121 +5,19 @@ Everything of a song lies in a folder of its own, whose name is the song's ungue
 
 import contextlib
 import secrets
-import shutil
 import threading
 import time
-import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from pathlib import Path, PurePath
+from pathlib import Path
 
-from stemsplit.audio.extensions import AV_EXTENSIONS, SNDFILE_EXTENSIONS
-from stemsplit.files.atomic import explaining, whole_file
-from stemsplit.jobs.cancellation import Cancellation
-from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import FileResult, Status
-from stemsplit.service.errors import BusyError, NoSuchSongError, NotSeparatedError
+from stemsplit.service.errors import BusyError, NoSuchSongError, RepeatedUploadError
+from stemsplit.service.owner import Repeat
 from stemsplit.service.request import UploadRequest
+from stemsplit.service.song import QueuedSong, Stage
 
 _ID_BYTES = 18
-
-
-class Stage(StrEnum):
-    """How far a song is."""
-
-    QUEUED = "queued"
-    SEPARATING = "separating"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(eq=False)
-class QueuedSong:
-    """One upload on its way; `n_samples` is None where the length is not known."""
-
-    id: str
-    request: UploadRequest
-    folder: Path
-    stage: Stage = Stage.QUEUED
-    n_samples: int | None = None
-    n_finished: int = 0
-    result: FileResult | None = None
-    ended_s: float | None = None
-    cancellation: Cancellation = field(default_factory=Cancellation)
-    _files: threading.Lock = field(default_factory=threading.Lock)
-    _is_gone: bool = False
-
-    @property
-    def source(self) -> Path:
-        """Where the upload lies; only an ending that is known is taken from the client's name."""
-        ending = PurePath(self.request.name).suffix.lower()
-        known = ending[1:] in SNDFILE_EXTENSIONS | AV_EXTENSIONS
-        return self.folder / ("song" + (ending if known else ""))
-
-    @property
-    def separation(self) -> SeparationRequest:
-        """The separation that is asked for, into the folder of the song."""
-        folder = str(self.folder / "stems")
-        return replace(self.request.separation, output_dir=folder, name_template="{stem}.{ext}")
-
-    @property
-    def progress(self) -> float | None:
-        """The share that is separated, 0 to 1; None if the length is not known."""
-        if self.stage is Stage.QUEUED:
-            return 0.0
-        if self.stage is Stage.DONE:
-            return 1.0
-        return min(1.0, self.n_finished / self.n_samples) if self.n_samples else None
-
-    @property
-    def stems(self) -> dict[str, Path]:
-        """The files of a song that is done.
-
-        Raises
-        ------
-        NotSeparatedError
-            If it is not.
-        """
-        if self.stage is not Stage.DONE or self.result is None:
-            raise NotSeparatedError(f"the song has no stems: it is {self.stage}")
-        return dict(self.result.outputs)
-
-    def name_stem(self, stem: str) -> str:
-        """Return what a client's file of `stem` is called."""
-        return self.request.name_download(stem, self.request.separation.format)
-
-    def pack(self) -> Path:
-        """Return one file with all stems, as they are; it is made when it is first asked for.
-
-        Raises
-        ------
-        NotSeparatedError, NoSuchSongError
-            If there are no stems.
-        OutputError
-            If the disk is full.
-        """
-        path = self.folder / "stems.zip"
-        with self._files, explaining(Path("stems.zip")):
-            if self._is_gone:
-                raise NoSuchSongError("the song has been removed")
-            if not path.exists():
-                with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-                    for stem, stored in self.stems.items():
-                        archive.write(stored, self.name_stem(stem))
-        return path
-
-    def drop_source(self) -> None:
-        """Remove the upload, which is not needed any more."""
-        with contextlib.suppress(OSError):
-            self.source.unlink()
-
-    def discard(self) -> None:
-        """Remove all its files."""
-        with self._files:
-            self._is_gone = True
-            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class SongQueue:
@@ -146,24 +44,27 @@ class SongQueue:
         self._clock = clock
         self._songs: dict[str, QueuedSong] = {}
         self._waiting: deque[QueuedSong] = deque()
+        self._repeats: dict[tuple[str, str], tuple[Repeat, QueuedSong | None]] = {}
         self._n_arriving = 0
         self._is_closed = False
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def receive(self, request: UploadRequest) -> Iterator[QueuedSong]:
+    def receive(
+        self, request: UploadRequest, owner: str = "", repeat: Repeat | None = None
+    ) -> Iterator[QueuedSong]:
         """Hold a place for a song while it is uploaded into its folder; then it waits for its turn.
 
-        If the body fails, nothing is left of it.
+        If the body fails, nothing is left of it. `owner` is who may list it; `repeat` finds it again.
 
         Raises
         ------
         BusyError
             If too many songs are waiting.
         """
-        self._hold_place()
+        self._hold_place(repeat)
         id = secrets.token_urlsafe(_ID_BYTES)
-        song = QueuedSong(id, request, self._folder / id)
+        song = QueuedSong(id, owner, request, self._folder / id)
         try:
             song.folder.mkdir(mode=0o700)
             yield song
@@ -171,18 +72,46 @@ class SongQueue:
             song.discard()
             with self._changed:
                 self._n_arriving -= 1
+                self._forget_repeat(repeat)
             raise
         with self._changed:
             self._n_arriving -= 1
             self._songs[id] = song
+            if repeat is not None:
+                self._repeats[repeat.client, repeat.key] = repeat, song
             self._waiting.append(song)
             self._changed.notify()
 
-    def _hold_place(self) -> None:
+    def find_repeat(self, repeat: Repeat | None) -> QueuedSong | None:
+        """Return the song that was taken with the same key before, if it is still there.
+
+        Raises
+        ------
+        RepeatedUploadError
+            If the key was used for something else, or its upload has not ended yet.
+        """
+        if repeat is None:
+            return None
+        with self._changed:
+            first, song = self._repeats.get((repeat.client, repeat.key), (repeat, None))
+            is_known = (repeat.client, repeat.key) in self._repeats
+        if first.wanted != repeat.wanted:
+            raise RepeatedUploadError("this Idempotency-Key was used for another request; take a new one")
+        if is_known and song is None:
+            raise RepeatedUploadError("the upload with this Idempotency-Key has not ended yet; wait for it")
+        return song
+
+    def _forget_repeat(self, repeat: Repeat | None) -> None:
+        if repeat is not None:
+            self._repeats.pop((repeat.client, repeat.key), None)
+
+    def _hold_place(self, repeat: Repeat | None) -> None:
         with self._changed:
             if self._n_arriving + len(self._waiting) >= self._max_waiting:
                 raise BusyError(f"{self._max_waiting} songs are waiting already; try again later")
             self._n_arriving += 1
+            if repeat is not None:
+                self._repeats[repeat.client, repeat.key] = repeat, None
 
     def take(self) -> QueuedSong | None:
         """Wait for the next song to separate, and return it; None once the queue is closed."""
@@ -192,6 +121,7 @@ class SongQueue:
                 return None
             song = self._waiting.popleft()
             song.stage = Stage.SEPARATING
+            song.started_s = self._clock()
             return song
 
     def finish(self, song: QueuedSong, result: FileResult) -> None:
@@ -219,6 +149,18 @@ class SongQueue:
             raise NoSuchSongError("there is no such song, or not any more")
         return song
 
+    def find_all(self, owner: str) -> list[QueuedSong]:
+        """Return the songs of `owner`, the oldest first."""
+        with self._changed:
+            return [song for song in self._songs.values() if song.owner == owner]
+
+    def estimate_time_left(self, song: QueuedSong) -> float | None:
+        """Return the seconds until a song that is being separated is done; None while that is not known."""
+        if song.stage is not Stage.SEPARATING or song.started_s is None or not song.progress:
+            return None
+        elapsed_s = self._clock() - song.started_s
+        return elapsed_s * (1.0 - song.progress) / song.progress
+
     def look(self, song: QueuedSong) -> tuple[Stage, int | None, FileResult | None]:
         """Return how far a song is, its place in the queue (1 for the next one), and what came of it."""
         with self._changed:
@@ -236,6 +178,7 @@ class SongQueue:
         song = self.find(id)
         with self._changed:
             self._songs.pop(id, None)
+            self._repeats = {key: known for key, known in self._repeats.items() if known[1] is not song}
             with contextlib.suppress(ValueError):
                 self._waiting.remove(song)
             song.cancellation.request()

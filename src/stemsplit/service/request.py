@@ -1,5 +1,6 @@
 """Requests of clients: the parameters of an upload, checked as the command checks its options."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -11,8 +12,10 @@ from stemsplit.jobs.request import SeparationRequest, make_output_settings, pars
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.separation.model_selection import check_stem
 from stemsplit.separation.recipe import make_recipe
+from stemsplit.service.mixdown import Mix
 
 PARAMETERS = ("name", "stems", "residual", "karaoke", "format", "bits")
+MIX_PARAMETERS = ("stems", "gains_db", "pans", "format", "bits", "start_s", "end_s")
 
 _DOWNLOAD = NameTemplate("{track} ({stem}).{ext}")
 _TRUTHS = {"true": True, "false": False}
@@ -49,6 +52,51 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
     if "stems" in given:
         given["stems"] = parse_stems(given["stems"])
     return UploadRequest(name, replace(defaults, residual=residual, **given))
+
+
+def read_mix(
+    query: Sequence[tuple[str, str]],
+    known: Sequence[str] = MIX_PARAMETERS,
+    stems: tuple[str, ...] | None = None,
+) -> Mix:
+    """Read the parameters of a mix; `stems` are those that sound where the query does not say it.
+
+    Raises
+    ------
+    SettingsError
+        If one is unknown, there twice, cannot be read, or is outside its range.
+    """
+    given = check_parameters(query, known)
+    return Mix(
+        stems=parse_stems(given["stems"]) if given.get("stems") else stems,
+        gains_db=_read_values("gains_db", given.get("gains_db", "")),
+        pans=_read_values("pans", given.get("pans", "")),
+        format=given.get("format"),
+        bits=given.get("bits"),
+        start_s=_read_number("start_s", given.get("start_s")),
+        end_s=_read_number("end_s", given.get("end_s")),
+    )
+
+
+def _read_values(name: str, text: str) -> dict[str, float]:
+    """Read numbers by stem, such as ``drums:-6,bass:3``."""
+    pairs = [pair.rpartition(":") for pair in text.split(",") if pair]
+    for stem, _, _ in pairs:
+        if not stem:
+            raise SettingsError(f"{name} is {text!r}; write it like drums:-6,bass:3")
+    return {stem.strip(): _read_number(name, value) or 0.0 for stem, _, value in pairs}
+
+
+def _read_number(name: str, text: str | None) -> float | None:
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise SettingsError(f"{name} has {text!r}, which is no number") from error
+    if not math.isfinite(value):
+        raise SettingsError(f"{name} has {text!r}, which is no number")
+    return value
 
 
 def check_parameters(query: Sequence[tuple[str, str]], known: Sequence[str]) -> dict[str, str]:

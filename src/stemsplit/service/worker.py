@@ -1,6 +1,6 @@
 """The thread that separates the songs of the queue, one after the other, and the separators that it keeps."""
 
-import os
+import logging
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, replace
@@ -12,12 +12,15 @@ from stemsplit.jobs.cancellation import Cancelled
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job, Provenance, failed_result, plan_jobs
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
-from stemsplit.jobs.result import FileResult
-from stemsplit.jobs.worker import SongWorker, wrap_bug
+from stemsplit.jobs.result import FileResult, Status
+from stemsplit.jobs.worker import SongWorker, blame
 from stemsplit.separation.separator import Separator
-from stemsplit.service.queue import QueuedSong, SongQueue
+from stemsplit.service.playback import make_preview
+from stemsplit.service.queue import SongQueue
+from stemsplit.service.song import QueuedSong
 
 _MAX_OPEN = 3
+_log = logging.getLogger(__name__)
 
 
 class Separators:
@@ -73,6 +76,8 @@ class Worker:
             except Cancelled:
                 song.discard()
             else:
+                if result.status is Status.DONE:
+                    _prepare_playback(song, result)
                 self._queue.finish(song, _hide_paths(result, song))
 
     def _separate(self, song: QueuedSong) -> FileResult:
@@ -85,6 +90,15 @@ class Worker:
             return failed_result(source, wrap_bug(error))
         worker = SongWorker(separator, output, None, _Progress(song), song.cancellation)
         return worker.run(job, step=worker.write_files)
+
+
+def _prepare_playback(song: QueuedSong, result: FileResult) -> None:
+    """Make what the mixer of the page needs; without it the stems can still be downloaded."""
+    assert result.gain is not None
+    try:
+        song.preview = make_preview(song.source, result.outputs, song.original, gain=result.gain)
+    except Exception as error:  # noqa: BLE001 - the stems are finished, and are not to be lost
+        _log.error("%s cannot be played: %s", song.request.name, blame(error))
 
 
 @dataclass(frozen=True)
@@ -106,14 +120,7 @@ class _Progress:
 
 
 def _hide_paths(result: FileResult, song: QueuedSong) -> FileResult:
-    """Return `result` in words that name the song as its owner does, and no folder of this computer."""
-
-    def hide(text: str | None) -> str | None:
-        if text is None:
-            return None
-        named = text.replace(str(song.source), song.request.name)
-        return named.replace(song.separation.output_dir + os.sep, "").replace(
-            str(song.folder), "the song's folder"
-        )
-
-    return replace(result, error=hide(result.error), note=hide(result.note))
+    """Return `result` without folders of this computer."""
+    error = None if result.error is None else song.hide_paths(result.error)
+    note = None if result.note is None else song.hide_paths(result.note)
+    return replace(result, error=error, note=note)

@@ -1,0 +1,201 @@
+"""A song of the service: what is asked for, how far it is, and the files in its folder."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path, PurePath
+from typing import Final
+
+from stemsplit.audio.extensions import AV_EXTENSIONS, SNDFILE_EXTENSIONS
+from stemsplit.files.atomic import explaining, whole_file
+from stemsplit.jobs.cancellation import Cancellation
+from stemsplit.jobs.request import SeparationRequest
+from stemsplit.jobs.result import FileResult
+from stemsplit.service.errors import NoSuchSongError, NotSeparatedError
+from stemsplit.service.mixdown import Mix, write_mix
+from stemsplit.service.playback import ORIGINAL, Preview
+from stemsplit.service.request import UploadRequest
+
+_MAX_RENDERED: Final = 8
+
+
+class Stage(StrEnum):
+    """How far a song is."""
+
+    QUEUED = "queued"
+    SEPARATING = "separating"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(eq=False)
+class QueuedSong:
+    """One upload on its way; `n_samples` is None where the length is not known."""
+
+    id: str
+    owner: str
+    request: UploadRequest
+    folder: Path
+    stage: Stage = Stage.QUEUED
+    duration_s: float | None = None
+    n_samples: int | None = None
+    n_finished: int = 0
+    result: FileResult | None = None
+    preview: Preview | None = None
+    started_s: float | None = None
+    ended_s: float | None = None
+    cancellation: Cancellation = field(default_factory=Cancellation)
+    _files: threading.Lock = field(default_factory=threading.Lock)
+    _is_gone: bool = False
+
+    @property
+    def upload(self) -> Path:
+        """Where the bytes of the song lie while they come."""
+        return self.folder / "upload"
+
+    @property
+    def source(self) -> Path:
+        """Where the upload lies; only an ending that is known is taken from the client's name."""
+        ending = PurePath(self.request.name).suffix.lower()
+        known = ending[1:] in SNDFILE_EXTENSIONS | AV_EXTENSIONS
+        return self.folder / ("song" + (ending if known else ""))
+
+    @property
+    def original(self) -> Path:
+        """Where the mixture lies that is played beside the stems."""
+        return self.folder / ORIGINAL
+
+    @property
+    def separation(self) -> SeparationRequest:
+        """The separation that is asked for, into the folder of the song."""
+        folder = str(self.folder / "stems")
+        return replace(self.request.separation, output_dir=folder, name_template="{stem}.{ext}")
+
+    @property
+    def progress(self) -> float | None:
+        """The share that is separated, 0 to 1; None if the length is not known."""
+        if self.stage is Stage.QUEUED:
+            return 0.0
+        if self.stage is Stage.DONE:
+            return 1.0
+        return min(1.0, self.n_finished / self.n_samples) if self.n_samples else None
+
+    @property
+    def stems(self) -> dict[str, Path]:
+        """The files of a song that is done.
+
+        Raises
+        ------
+        NotSeparatedError
+            If it is not.
+        """
+        if self.stage is not Stage.DONE or self.result is None:
+            raise NotSeparatedError(f"the song has no stems: it is {self.stage}")
+        return dict(self.result.outputs)
+
+    def find_stem(self, stem: str) -> Path:
+        """Return the file of one stem.
+
+        Raises
+        ------
+        NotSeparatedError, NoSuchSongError
+            If there are no stems, or not this one.
+        """
+        stems = self.stems
+        if stem not in stems:
+            raise NoSuchSongError(f"the song has no stem {stem!r}; there are: {', '.join(stems)}")
+        return stems[stem]
+
+    def render(self, mix: Mix) -> Path:
+        """Return a file with `mix`; the last few that were asked for are kept.
+
+        Raises
+        ------
+        SettingsError
+            If the song cannot be mixed in this way.
+        NotSeparatedError, NoSuchSongError
+            If there are no stems.
+        OutputError
+            If the disk is full.
+        """
+        stems = self.stems
+        name = hashlib.sha256(repr(mix).encode()).hexdigest()[:32]
+        path = self.folder / "mixes" / f"{name}.{mix.format or 'wav'}"
+        with self._keeping_files(path):
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                write_mix(mix, stems, path)
+            os.utime(path)
+            self._forget_mixes(path.parent)
+        return path
+
+    def _forget_mixes(self, folder: Path) -> None:
+        kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        for path in kept[:-_MAX_RENDERED]:
+            path.unlink()
+
+    def pack(self, format: str | None = None, bits: str | None = None) -> Path:
+        """Return one file with all stems; it is made when it is first asked for.
+
+        Parameters
+        ----------
+        format, bits
+            As `Mix` has them; None for both packs the stems as they are.
+
+        Raises
+        ------
+        SettingsError, NotSeparatedError, NoSuchSongError, OutputError
+            As `render`.
+        """
+        stored = self.stems
+        if format is None and bits is None:
+            names = {self.name_stem(stem): path for stem, path in stored.items()}
+        else:
+            ext = format or "wav"
+            mixes = {stem: Mix(stems=(stem,), format=ext, bits=bits) for stem in stored}
+            names = {self.request.name_download(stem, ext): self.render(mix) for stem, mix in mixes.items()}
+        path = self.folder / "-".join(["stems", *(word for word in (format, bits) if word)])
+        return self._zip(names, path.with_name(path.name + ".zip"))
+
+    def _zip(self, names: Mapping[str, Path], path: Path) -> Path:
+        with self._keeping_files(path):
+            if not path.exists():
+                with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+                    for name, stored in names.items():
+                        archive.write(stored, name)
+        return path
+
+    @contextlib.contextmanager
+    def _keeping_files(self, path: Path) -> Iterator[None]:
+        """Let nobody else change the files, and make sure that they are still there."""
+        with self._files, explaining(Path(path.name)):
+            if self._is_gone:
+                raise NoSuchSongError("the song has been removed")
+            yield
+
+    def name_stem(self, stem: str) -> str:
+        """Return what a client's file of `stem` is called."""
+        return self.request.name_download(stem, self.request.separation.format)
+
+    def hide_paths(self, text: str) -> str:
+        """Return `text` in words that name the song as its owner does, and no folder of this computer."""
+        named = text.replace(str(self.source), self.request.name)
+        named = named.replace(self.separation.output_dir + os.sep, "")
+        return named.replace(str(self.folder), "the song's folder")
+
+    def drop_source(self) -> None:
+        """Remove the upload, which is not needed any more."""
+        with contextlib.suppress(OSError):
+            self.source.unlink()
+
+    def discard(self) -> None:
+        """Remove all its files."""
+        with self._files:
+            self._is_gone = True
+            shutil.rmtree(self.folder, ignore_errors=True)
