@@ -10,7 +10,7 @@ pytest.importorskip("starlette")
 from stemsplit.cli.server import find_names, is_local, listen
 from stemsplit.errors import StemsplitError
 from stemsplit.service.guard import LOCAL_NAMES
-from tests.support.service import HOST, Running, running
+from tests.support.service import HOST, Running, make_wav, running
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +69,11 @@ def test_no_other_site_changes_anything(service: Running, origin: str) -> None:
 
 def test_the_page_itself_may(service: Running) -> None:
     headers = {"Host": HOST, "Origin": f"http://{HOST}"}
-    assert service.client.post("/api/songs", headers=headers, content=b"x").status_code == 202
+    assert service.client.post("/api/songs", headers=headers, content=make_wav()).status_code == 202
     assert service.client.delete("/api/songs/x", headers=headers).status_code == 404
 
 
-@pytest.mark.parametrize("path", ["/", "/page.js", "/api", "/api/songs/x", "/nowhere"])
+@pytest.mark.parametrize("path", ["/", "/page/app.js", "/api", "/api/songs/x", "/nowhere"])
 def test_browsers_are_told_what_the_page_may(service: Running, path: str) -> None:
     headers = service.client.get(path).headers
     policy = dict(rule.split(" ", 1) for rule in headers["content-security-policy"].split("; "))

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import io
+import json
 import os
 import re
 import threading
@@ -15,7 +16,9 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+import soundfile
 
+from tests.conftest import make_noise
 from tests.support import ROOT
 
 pytest.importorskip("starlette")
@@ -23,6 +26,7 @@ pytest.importorskip("starlette")
 from stemsplit import __version__
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
+from stemsplit.service.answers import MEDIA_TYPES
 from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.worker import Separators, _Progress
@@ -77,18 +81,19 @@ def test_a_model_that_leaves_something_over_says_so(vocals_model: Path, tmp_path
         assert list(service.separate(WAV)["outputs"]) == ["vocals", "residual"]
 
 
-def test_the_readme_has_every_address_and_no_other(service: Running) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    told = re.findall(r"^\| `([A-Z]+) (/\S+?)(?:\?\S*)?` \|", readme, flags=re.MULTILINE)
+def test_the_docs_have_every_address_and_no_other(service: Running) -> None:
+    text = (ROOT / "docs" / "web-page.md").read_text(encoding="utf-8")
+    told = re.findall(r"^\| `([A-Z]+) (/[^?`\s]+)(\?[^`]*)?` \|", text, flags=re.MULTILINE)
     id = service.separate(WAV)["id"]
-    for method, path in told:  # the last one removes the song
-        answer = service.client.request(
-            method, path.replace("ID", id), content=WAV if method == "POST" else None
-        )
-        assert answer.is_success, (method, path)
+    for method, pattern, query in told:  # the last one removes the song
+        body = WAV if (method, pattern) == ("POST", "/api/songs") else None
+        address = (pattern + query).replace("ID", id).replace("STEM", "vocals")
+        answer = service.client.request(method, address, content=body)
+        assert answer.is_success, (method, address, answer.text)
     starlette: Any = service.app._app  # type: ignore[attr-defined]
-    paths = [route for route in starlette.routes if route.path.startswith("/api")]
-    assert len(told) == len(paths) > 5
+    paths = [route.path for route in starlette.routes if route.path.startswith("/api")]
+    expected = [path.replace("{id}", "ID").replace("{stem:path}", "STEM") for path in paths]
+    assert sorted(path for _, path, _ in told) == sorted(expected)
 
 
 # from upload to download
@@ -110,10 +115,15 @@ def test_a_song_becomes_stems_that_sum_to_it(service: Running) -> None:
     assert np.abs(np.sum(stems, axis=0) - read_audio(WAV)).max() < 1e-6
 
 
-def test_no_answer_names_a_folder_of_this_computer(service: Running) -> None:
-    done, failed = service.separate(WAV), service.separate(b"no song", name="Song.mp3")
-    assert str(service.folder) not in f"{done}{failed}"
-    assert failed["error"].startswith("Song.mp3: ")
+def test_no_answer_names_a_folder_of_this_computer(service: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = service.separate(WAV)
+    refused = service.client.post("/api/songs?name=Song.mp3", content=b"no song").json()
+    with monkeypatch.context() as patch:
+        patch.setattr("stemsplit.jobs.worker.open_audio", lambda path: 1 / 0 if path.exists() else None)
+        failed = service.separate(WAV)
+    assert failed["status"] == "failed"
+    assert str(service.folder) not in f"{done}{refused}{failed}"
+    assert refused["error"].startswith("Song.mp3: ")
 
 
 def test_what_is_asked_for_is_made(service: Running) -> None:
@@ -142,7 +152,7 @@ def test_downloads_have_good_names(service: Running, name: str, expected: str) -
     said = response.headers["content-disposition"]
     assert said in (f'attachment; filename="{expected}"', f"attachment; filename*=utf-8''{quote(expected)}")
     names = {path.name for path in service.folder.rglob("*")}
-    assert names == {song["id"], "stems", "vocals.wav"}  # whatever the client calls it
+    assert names == {song["id"], "stems", "vocals.wav", "original.wav"}  # whatever the client calls it
 
 
 @pytest.mark.parametrize(
@@ -195,7 +205,7 @@ def test_a_zip_for_which_there_is_no_room_is_an_error_and_no_file(
     with monkeypatch.context() as patch:
         patch.setattr(zipfile.ZipFile, "write", fill)
         assert is_error(service.client.get(song["zip"]), 507, "OutputError", "the disk is full")
-    assert [path.name for path in service.folder.rglob("*") if path.is_file()] == ["bass.wav"]
+    assert not list(service.folder.rglob("*.zip*"))
     assert service.client.get(song["zip"]).status_code == 200
 
 
@@ -401,7 +411,7 @@ def test_a_full_disk_refuses_the_upload(service: Running, monkeypatch: pytest.Mo
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("stemsplit.service.app.run_in_threadpool", fill)
+        patch.setattr("stemsplit.service.endpoints.run_in_threadpool", fill)
         refused = service.client.post("/api/songs?name=a.wav", content=WAV)
     assert is_error(refused, 507, "OutputError", "a.wav", "the disk is full")
     assert service.songs == []
@@ -410,13 +420,23 @@ def test_a_full_disk_refuses_the_upload(service: Running, monkeypatch: pytest.Mo
 # failures
 
 
+@pytest.mark.parametrize("data", [b"no song", b"%PDF-1.7", b"<html></html>" * 100, WAV[: len(WAV) // 2]])
+def test_what_is_no_audio_never_waits(service: Running, data: bytes) -> None:
+    refused = service.client.post("/api/songs?name=cut.wav", content=data)
+    assert is_error(refused, 422, "AudioError", "cut.wav")
+    assert service.songs == []
+    assert service.separate(WAV)["status"] == "done"
+
+
 def test_a_broken_song_fails_and_the_next_is_separated(service: Running) -> None:
-    broken = service.upload(WAV[: len(WAV) // 2], name="cut.wav")
+    flac = io.BytesIO()
+    soundfile.write(flac, make_noise(2, 44100).T, 44100, format="FLAC")
+    broken = service.upload(flac.getvalue()[:20_000], name="cut.flac")
     whole = service.upload(WAV)
     failed = service.wait(broken)
     assert (failed["status"], failed["error_type"]) == ("failed", "AudioError")
-    assert "cut.wav" in failed["error"]
-    assert (failed["outputs"], failed["zip"]) == ({}, None)
+    assert "cut.flac" in failed["error"]
+    assert (failed["outputs"], failed["zip"], failed["preview"]) == ({}, None, None)
     assert is_error(service.client.get(f"/api/songs/{broken['id']}/stems/bass"), 409, "NotSeparatedError")
     assert service.wait(whole)["status"] == "done"
     assert not [path for path in service.folder.rglob("song*") if path.is_file()]  # the uploads are gone
@@ -511,7 +531,7 @@ def test_songs_are_removed_when_their_time_is_over(tiny_model: Path, tmp_path: P
     with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(keep_s=60, sweep_s=0.02)) as service:
         early = service.separate(WAV)
         service.clock.now_s = 30
-        late = service.separate(b"no song")
+        late = service.separate(WAV, format="mp3")
         service.clock.now_s = 59.9
         time.sleep(0.1)
         assert service.songs == sorted([early["id"], late["id"]])
@@ -584,3 +604,221 @@ def test_as_many_are_open_as_is_said(tiny_model: Path) -> None:
     assert second.models and not first.models
     separators.close()
     assert not second.models
+
+
+# mixes and playback
+
+
+def test_a_mix_is_the_sum_of_what_sounds(service: Running) -> None:
+    song = service.separate(WAV, bits="32f")
+    stems = {stem: read_audio(service.client.get(url).content) for stem, url in song["outputs"].items()}
+    parameters = {"stems": "drums,bass", "gains_db": "drums:-6,bass:3.5", "pans": "bass:-0.5"}
+    mix = service.client.get(song["mix"], params=parameters)
+    assert mix.headers["content-disposition"].endswith(quote("song (mix).wav"))
+    left, right = stems["bass"].T * 10 ** (3.5 / 20)
+    near, far = np.sin(np.pi / 4), np.cos(np.pi / 4)
+    bass = np.stack([left + far * right, near * right], axis=1)
+    assert np.abs(read_audio(mix.content) - (10 ** (-6 / 20) * stems["drums"] + bass)).max() < 1e-6
+
+
+def test_a_part_of_a_mix_is_cut_to_the_sample(service: Running) -> None:
+    song = service.separate(WAV, bits="32f")
+    whole = read_audio(service.client.get(song["mix"]).content)
+    part = read_audio(service.client.get(song["mix"], params={"start_s": "0.1", "end_s": "0.2"}).content)
+    assert np.array_equal(part, whole[4410:8820])
+    assert np.abs(whole - read_audio(WAV)).max() < 1e-6
+
+
+@pytest.mark.parametrize("format", ["flac", "mp3", "ogg"])
+def test_stems_come_in_any_format(service: Running, format: str) -> None:
+    song = service.separate(WAV)
+    stored = read_audio(service.client.get(song["outputs"]["bass"]).content)
+    response = service.client.get(song["outputs"]["bass"], params={"format": format})
+    assert response.headers["content-type"] == MEDIA_TYPES[format]
+    converted = read_audio(response.content)
+    assert np.abs(converted[: len(stored)] - stored).max() < (1e-9 if format == "flac" else 0.2)
+    with zipfile.ZipFile(
+        io.BytesIO(service.client.get(song["zip"], params={"format": format}).content)
+    ) as archive:
+        assert archive.namelist() == [f"song ({stem}).{format}" for stem in song["outputs"]]
+        assert archive.read(f"song (bass).{format}") == response.content
+
+
+def test_a_mix_that_would_clip_is_turned_down(service: Running) -> None:
+    song = service.separate(WAV)
+    mix = read_audio(service.client.get(song["mix"], params={"gains_db": "other:12", "bits": "16"}).content)
+    assert 0.5 < np.abs(mix).max() <= 1.0
+    loud = read_audio(service.client.get(song["mix"], params={"gains_db": "other:12", "bits": "32f"}).content)
+    assert np.abs(mix / np.abs(mix).max() - loud / np.abs(loud).max()).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"stems": "drms"}, ["'drms'", "did you mean 'drums'?"]),
+        ({"gains_db": "drums"}, ["drums:-6,bass:3"]),
+        ({"gains_db": "drums:loud"}, ["'loud'", "no number"]),
+        ({"gains_db": "drums:nan"}, ["no number"]),
+        ({"gains_db": "drums:40"}, ["-60 to 12"]),
+        ({"pans": "drums:2"}, ["-1 to 1"]),
+        ({"format": "mp4"}, ["'mp4' is unknown"]),
+        ({"format": "flac", "bits": "32f"}, ["cannot hold '32f' bits"]),
+        ({"start_s": "3", "end_s": "1"}, ["is empty"]),
+        ({"start_s": "9"}, ["behind the end"]),
+        ({"volume": "1"}, ["'volume' is unknown"]),
+    ],
+)
+def test_a_mix_that_cannot_be_is_refused(
+    service: Running, parameters: dict[str, str], words: list[str]
+) -> None:
+    song = service.separate(WAV)
+    assert is_error(service.client.get(song["mix"], params=parameters), 400, "SettingsError", *words)
+
+
+def test_only_the_last_mixes_are_kept(service: Running) -> None:
+    song = service.separate(WAV)
+    for gain in range(12):
+        assert service.client.get(song["mix"], params={"gains_db": f"drums:{gain}"}).status_code == 200
+    assert len(list(service.folder.glob("*/mixes/*"))) == 8
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_segments_are_the_track_without_a_seam(service: Running, format: str) -> None:
+    data = make_wav(9)
+    song = service.separate(data, format=format)
+    preview = service.client.get(song["preview"]).json()
+    assert (preview["sample_rate"], preview["n_channels"], preview["n_samples"]) == (44100, 2, 9 * 44100)
+    assert preview["n_segments"] == 5
+    for track, url in [*preview["stems"].items(), ("original", preview["original"])]:
+        segments = [
+            read_audio(service.client.get(url, params={"segment": n}).content)
+            for n in range(preview["n_segments"])
+        ]
+        stored = data if track == "original" else service.client.get(song["outputs"][track]).content
+        expected = read_audio(stored)[: preview["n_samples"]]
+        assert np.abs(np.concatenate(segments) - expected).max() <= 1 / 32768
+    assert is_error(service.client.get(f"{url}?segment=5"), 404, "NoSuchSongError", "there are 5")
+
+
+def test_peaks_are_those_of_the_tracks(service: Running) -> None:
+    song = service.separate(WAV)
+    preview = service.client.get(song["preview"]).json()
+    assert set(preview["peaks"]) == set(song["outputs"])
+    stem = np.abs(read_audio(service.client.get(song["outputs"]["drums"]).content)).max(axis=1)
+    n = -(-len(stem) // 1800)
+    expected = [round(255 * float(stem[start : start + n].max())) for start in range(0, len(stem), n)]
+    assert preview["peaks"]["drums"] == pytest.approx(expected, abs=1)
+
+
+def test_a_song_that_cannot_be_played_is_done_all_the_same(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("stemsplit.service.worker.make_preview", lambda *_, **__: 1 / 0)
+        song = service.separate(WAV)
+    assert (song["status"], song["preview"]) == ("done", None)
+    assert service.client.get(song["outputs"]["bass"]).status_code == 200
+    assert is_error(service.client.get(f"/api/songs/{song['id']}/preview"), 409, "NotSeparatedError")
+
+
+# forms, repeats, owners, events
+
+
+def test_a_form_is_as_good_as_a_body(service: Running) -> None:
+    form = {"file": ("Été.wav", WAV, "audio/wav")}
+    answer = service.client.post("/api/songs", files=form, data={"stems": "bass", "format": "flac"})
+    assert answer.status_code == 202
+    song = service.wait(answer.json())
+    assert (song["input"], list(song["outputs"])) == ("Été.wav", ["bass"])
+    assert service.client.get(song["outputs"]["bass"]).content.startswith(b"fLaC")
+
+
+def test_fields_may_come_behind_the_file(service: Running) -> None:
+    part = b'--x\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n'
+    body = part % (b"file", b'; filename="a.wav"', WAV) + part % (b"karaoke", b"", b"drums") + b"--x--\r\n"
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = service.client.post("/api/songs", content=body, headers=headers)
+    assert list(service.wait(answer.json())["outputs"]) == ["drums", "no_drums"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"--x--\r\n", "no file"),
+        (b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF', "breaks off"),
+        (b"no form", "cannot be read"),
+    ],
+)
+def test_a_form_that_is_none_leaves_nothing(service: Running, body: bytes, words: str) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    refused = service.client.post("/api/songs", content=body, headers=headers)
+    assert refused.status_code in {400, 422}
+    assert words in refused.text or "is empty" in refused.text
+    assert service.songs == []
+
+
+@pytest.mark.parametrize("kind", ["application/json", "text/html", "image/png", "multipart/form-data"])
+def test_a_body_that_is_not_understood_is_415(service: Running, kind: str) -> None:
+    refused = service.client.post("/api/songs", content=WAV, headers={"Content-Type": kind})
+    assert is_error(refused, 415, "UnsupportedBodyError", "curl -F file=@song.mp3")
+    assert "multipart/form-data" in refused.headers["accept"]
+
+
+def test_an_upload_that_comes_twice_is_one_song(service: Running) -> None:
+    headers = {"Idempotency-Key": "8e03978e-40d5-43dd-bc93-6894a57f9324"}
+    first, again = (service.client.post("/api/songs", content=WAV, headers=headers) for _ in range(2))
+    assert first.json()["id"] == again.json()["id"]
+    assert service.songs == [first.json()["id"]]
+    other = service.client.post("/api/songs?format=flac", content=WAV, headers=headers)
+    assert is_error(other, 409, "RepeatedUploadError", "take a new one")
+    service.wait(first.json())
+    service.client.delete(f"/api/songs/{first.json()['id']}")
+    assert service.client.post("/api/songs", content=WAV, headers=headers).json()["id"] != first.json()["id"]
+
+
+def test_an_upload_that_failed_may_come_again(service: Running) -> None:
+    headers = {"Idempotency-Key": "0"}
+    assert service.client.post("/api/songs", content=b"no song", headers=headers).status_code == 422
+    assert service.client.post("/api/songs", content=WAV, headers=headers).status_code == 202
+
+
+def test_each_client_sees_its_own_songs(service: Running) -> None:
+    service.client.cookies.clear()
+    own = service.upload(WAV)
+    assert [song["id"] for song in service.client.get("/api/songs").json()["songs"]] == [own["id"]]
+    cookies = dict(service.client.cookies)
+    service.client.cookies.clear()
+    assert service.client.get("/api/songs").json() == {"songs": []}
+    other = service.upload(WAV)
+    assert [song["id"] for song in service.client.get("/api/songs").json()["songs"]] == [other["id"]]
+    assert cookies != dict(service.client.cookies)
+    service.wait(other)
+
+
+def test_events_tell_how_songs_get_on(service: Running) -> None:
+    song = service.upload(make_wav(4))
+    with service.client.stream("GET", f"/api/events?songs={song['id']}") as response:
+        assert response.headers["content-type"].startswith("text/event-stream")
+        text = "".join(response.iter_text())
+    events = re.findall(r"^event: (\w+)\ndata: (.*)\n\n", text, flags=re.MULTILINE)
+    assert {name for name, _ in events} == {"song"}
+    assert json.loads(events[-1][1]) == service.wait(song)
+    assert is_error(service.client.get("/api/events?songs=x"), 404, "NoSuchSongError")
+
+
+def test_the_time_that_is_left_is_told(service: Running, gate: Gate) -> None:
+    song = service.upload(make_wav(4))
+    assert service.wait(song, "separating")["time_left_s"] is None
+    service.clock.now_s = 10
+    end_s = time.monotonic() + 20
+    while (said := service.wait(song, "separating"))["time_left_s"] is None:
+        assert time.monotonic() < end_s
+    share = said["progress"]
+    assert said["time_left_s"] == pytest.approx(10 * (1 - share) / share, abs=0.1)
+
+
+def test_a_file_that_the_client_has_is_not_sent_again(service: Running) -> None:
+    url = service.separate(WAV, stems="bass")["outputs"]["bass"]
+    first = service.client.get(url)
+    again = service.client.get(url, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])

@@ -30,7 +30,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def find_browser() -> str | None:
-    """Return the Chromium of this computer, or the one that STEMSPLIT_CHROMIUM names; None if there is none."""
+    """Return the Chromium that STEMSPLIT_CHROMIUM names, or that of this computer; None if there is none."""
     named = os.environ.get("STEMSPLIT_CHROMIUM")
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
 

@@ -219,8 +219,8 @@ class SongEndpoints:
             raise NoSuchSongError(
                 f"the song has no segment {number!r}; there are {preview.n_segments}, from 0"
             )
-        data, media_type = await run_in_threadpool(read_segment, path, int(number))
-        return Response(data, media_type=media_type, headers={"Cache-Control": "private, max-age=3600"})
+        data = await run_in_threadpool(read_segment, path, int(number))
+        return Response(data, media_type="audio/wav", headers={"Cache-Control": "private, max-age=3600"})
 
     def _find(self, request: Request) -> QueuedSong:
         return self._queue.find(request.path_params["id"])

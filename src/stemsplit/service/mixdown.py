@@ -65,7 +65,7 @@ class Mix:
             raise SettingsError("a mix of no stem is silence; name some, like stems=vocals,drums")
         if not 0.0 <= (self.start_s or 0.0) < (math.inf if self.end_s is None else self.end_s):
             raise SettingsError(
-                f"the excerpt from {self.start_s or 0.0:g} s to {self.end_s} s is empty; end_s comes after start_s"
+                f"the excerpt from {self.start_s or 0.0:g} s to {self.end_s} s is empty; end_s comes later"
             )
 
     def choose_stems(self, offered: Mapping[str, Path]) -> dict[str, Path]:
@@ -97,7 +97,8 @@ def write_mix(mix: Mix, stems: Mapping[str, Path], path: Path) -> None:
     Raises
     ------
     SettingsError
-        If `stems` do not have what is to be mixed, the format cannot hold it, or the excerpt lies behind the end.
+        If `stems` do not have what is to be mixed, the format cannot hold it, or the excerpt lies behind the
+        end.
     OutputError
         If it cannot be written.
     """

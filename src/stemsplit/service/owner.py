@@ -19,11 +19,16 @@ _LONGEST: Final = 64
 
 @dataclass(frozen=True)
 class Repeat:
-    """An upload that may come twice: the same `key` of the same client stands for the same song."""
+    """An upload that may come twice: the same `key` of one of `clients` stands for the same song."""
 
-    client: str
+    clients: tuple[str, ...]
     key: str
     wanted: UploadRequest
+
+    @property
+    def keys(self) -> list[tuple[str, str]]:
+        """What it is found by: the key of each of its clients."""
+        return [(client, self.key) for client in self.clients]
 
 
 def read_owner(request: Request) -> str:
@@ -35,13 +40,14 @@ def read_owner(request: Request) -> str:
 def read_repeat(request: Request, owner: str, wanted: UploadRequest) -> Repeat | None:
     """Return what tells an upload that is sent again from a new one: its ``Idempotency-Key``, if it has one.
 
-    A client without a cookie is told from others by its network address.
+    A client that has no cookie yet, or keeps none, is told from others by its network address.
     """
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
     address = request.client.host if request.client else ""
-    return Repeat(owner if _COOKIE in request.cookies else address, key, wanted)
+    clients = (owner,) if _COOKIE in request.cookies else (owner, address)
+    return Repeat(clients, key, wanted)
 
 
 def remember_owner(request: Request, response: Response, owner: str) -> None:

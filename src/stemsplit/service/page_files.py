@@ -31,7 +31,7 @@ def page_folder() -> Traversable:
 
 
 def make_page_routes() -> list[Route]:
-    """Return the addresses of the page's files: ``/`` and ``/page/NAME``; the service worker needs the root."""
+    """Return the addresses of the page: ``/``, ``/page/NAME``, and the service worker at the root."""
     contents = {file.name: file.read_bytes() for file in page_folder().iterdir()}
     return [
         Route(_find_path(name), _Sender(name, content).send, name=name) for name, content in contents.items()

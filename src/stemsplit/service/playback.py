@@ -1,9 +1,9 @@
 """What the mixer of the page plays and draws: the mixture beside its stems, their peaks, and short segments.
 
 A browser that decoded four stems of a four-minute song would hold 340 MB. So it draws from peaks, and plays
-from segments of a few seconds, which it fetches as it goes and forgets again. Segments are 16-bit FLAC (WAV
-where FLAC cannot hold the song): lossless, so their ends meet without a seam, and of exactly the same length for
-every track, so that all tracks stay together to the sample.
+from segments of a few seconds, which it fetches as it goes and forgets again. Segments are plain wavs of 16 bits:
+nothing is decoded that a browser would have to collect afterwards, their ends meet without a seam, and they have
+exactly the same length for every track, so that all tracks stay together to the sample.
 """
 
 import io
@@ -15,12 +15,10 @@ from typing import Final
 import numpy as np
 import soundfile
 
-from stemsplit.audio.encoding import Encoding, check_encoding
 from stemsplit.audio.reader import open_audio
-from stemsplit.errors import OutputError
 from stemsplit.types import FloatArray
 
-SEGMENT_S: Final = 4
+SEGMENT_S: Final = 2
 ORIGINAL: Final = "original.wav"
 
 _MAX_PEAKS: Final = 1800
@@ -143,8 +141,8 @@ def _measure(blocks: Iterable[FloatArray], samples_per_peak: int) -> list[int]:
     return meter.flush()
 
 
-def read_segment(path: Path, number: int) -> tuple[bytes, str]:
-    """Return a segment of a track as a file of its own, and its media type.
+def read_segment(path: Path, number: int) -> bytes:
+    """Return a segment of a track as a wav of its own.
 
     Parameters
     ----------
@@ -158,16 +156,6 @@ def read_segment(path: Path, number: int) -> tuple[bytes, str]:
         file.seek(number * n_samples)
         samples = file.read(n_samples, dtype="float32", always_2d=True)
         sample_rate = file.samplerate
-    format = _choose_format(sample_rate, samples.shape[1])
     segment = io.BytesIO()
-    level = {"compression_level": 0.0} if format == "FLAC" else {}  # fast: it goes to this network only
-    soundfile.write(segment, samples, sample_rate, format=format, subtype="PCM_16", **level)
-    return segment.getvalue(), f"audio/{format.lower()}"
-
-
-def _choose_format(sample_rate: int, n_channels: int) -> str:
-    try:
-        check_encoding(Encoding("flac", "PCM_16"), sample_rate=sample_rate, n_channels=n_channels)
-    except OutputError:
-        return "WAV"
-    return "FLAC"
+    soundfile.write(segment, samples, sample_rate, format="WAV", subtype="PCM_16")
+    return segment.getvalue()

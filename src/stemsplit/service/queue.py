@@ -77,8 +77,7 @@ class SongQueue:
         with self._changed:
             self._n_arriving -= 1
             self._songs[id] = song
-            if repeat is not None:
-                self._repeats[repeat.client, repeat.key] = repeat, song
+            self._remember_repeat(repeat, song)
             self._waiting.append(song)
             self._changed.notify()
 
@@ -93,25 +92,30 @@ class SongQueue:
         if repeat is None:
             return None
         with self._changed:
-            first, song = self._repeats.get((repeat.client, repeat.key), (repeat, None))
-            is_known = (repeat.client, repeat.key) in self._repeats
+            keys = [key for key in repeat.keys if key in self._repeats]
+            if not keys:
+                return None
+            first, song = self._repeats[keys[0]]
         if first.wanted != repeat.wanted:
             raise RepeatedUploadError("this Idempotency-Key was used for another request; take a new one")
-        if is_known and song is None:
+        if song is None:
             raise RepeatedUploadError("the upload with this Idempotency-Key has not ended yet; wait for it")
         return song
 
-    def _forget_repeat(self, repeat: Repeat | None) -> None:
+    def _remember_repeat(self, repeat: Repeat | None, song: QueuedSong | None) -> None:
         if repeat is not None:
-            self._repeats.pop((repeat.client, repeat.key), None)
+            self._repeats |= dict.fromkeys(repeat.keys, (repeat, song))
+
+    def _forget_repeat(self, repeat: Repeat | None) -> None:
+        for key in repeat.keys if repeat is not None else ():
+            self._repeats.pop(key, None)
 
     def _hold_place(self, repeat: Repeat | None) -> None:
         with self._changed:
             if self._n_arriving + len(self._waiting) >= self._max_waiting:
                 raise BusyError(f"{self._max_waiting} songs are waiting already; try again later")
             self._n_arriving += 1
-            if repeat is not None:
-                self._repeats[repeat.client, repeat.key] = repeat, None
+            self._remember_repeat(repeat, None)
 
     def take(self) -> QueuedSong | None:
         """Wait for the next song to separate, and return it; None once the queue is closed."""

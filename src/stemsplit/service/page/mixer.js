@@ -17,6 +17,7 @@ export class Mixer {
   #formats;
   #player;
   #tracks = new Map(); // stem -> its controls
+  #waves = [];
   #frame = null;
   #selected = 0;
 
@@ -127,16 +128,17 @@ export class Mixer {
       make("span", { class: "words" }, describeQuality(this.#song, stem)),
     );
     this.#listenToWave(wave.element);
+    this.#waves.push(wave);
     const tone = TONES.includes(stem) ? stem : `tone-${number % 4}`;
     const row = make("section", { class: `track tone-${tone}`, "aria-label": name }, head, wave.element);
     row.addEventListener("focusin", () => (this.#selected = number - 1));
-    this.#tracks.set(stem, { row, solo, mute, volume, pan, level, wave });
+    this.#tracks.set(stem, { row, solo, mute, volume, pan, level });
     return row;
   }
 
   #buildOriginal(wave) {
     this.#listenToWave(wave.element);
-    this.originalWave = wave;
+    this.#waves.push(wave);
     this.originalRow = make("section", { class: "track original", "aria-label": t("original") }, make("div", { class: "track-head" }, make("span", { class: "track-number" }, "O"), make("span", { class: "track-name" }, t("original"))), wave.element);
     return this.originalRow;
   }
@@ -222,7 +224,7 @@ export class Mixer {
 
   #showPosition() {
     const { position, duration } = this.#player;
-    this.tracks.style.setProperty("--played", `${(100 * position) / duration}%`);
+    for (const wave of this.#waves) wave.showPlayed(position / duration);
     setText(this.clock, `${formatTime(position, 1)} / ${formatTime(duration)}`);
     this.seek.value = position;
     this.seek.setAttribute("aria-valuetext", formatTime(position));
@@ -234,8 +236,7 @@ export class Mixer {
   }
 
   redraw() {
-    for (const { wave } of this.#tracks.values()) wave.draw();
-    this.originalWave.draw();
+    for (const wave of this.#waves) wave.draw();
   }
 
   // downloads

@@ -2,13 +2,16 @@
 //
 // Every track comes in segments of the same few seconds. The same segment of all tracks is started at one time of
 // the audio clock, and the next one exactly where it ends; so tracks cannot drift, and only the segments around the
-// playhead are in memory: five tracks of 4 s in stereo are 7 MB, and at most MAX_SEGMENTS are kept.
+// playhead are in memory: five tracks of 2 s in stereo are 3.5 MB, and at most MAX_SEGMENTS are kept. Buffers are used
+// again, because browsers are slow to collect them.
 
 const LOOKAHEAD_S = 2.5; // a page in the background wakes up once a second
 const START_S = 0.06;
 const FADE_S = 0.008;
 const TICK_MS = 120;
 const MAX_SEGMENTS = 5;
+const REST_S = 1; // before a buffer is used again
+const FULL_SCALE = 32768;
 
 export class Player extends EventTarget {
   #context;
@@ -17,6 +20,7 @@ export class Player extends EventTarget {
   #master;
   #original;
   #stems;
+  #spare = []; // buffers that can be used again: { buffer, since }
   #segments = new Map(); // number -> { buffers: Map or null, abort }
   #pieces = []; // what has been scheduled: { time, from, to, sources }
   #nextTime = null; // of the audio clock
@@ -304,7 +308,26 @@ export class Player extends EventTarget {
   async #fetchTrack(name, number, signal) {
     const response = await fetch(`${this.#tracks.get(name).url}?segment=${number}`, { signal });
     if (!response.ok) throw new Error(`${response.status}`);
-    return this.#context.decodeAudioData(await response.arrayBuffer());
+    return this.#read(await response.arrayBuffer());
+  }
+
+  // a wav of 16 bits, in a buffer that can be played
+  #read(data) {
+    const { n_channels: channels, sample_rate: rate } = this.#preview;
+    const values = new Int16Array(data, findSamples(data));
+    const length = values.length / channels;
+    const buffer = this.#takeSpare(length) ?? this.#context.createBuffer(channels, length, rate);
+    for (let channel = 0; channel < channels; channel++) {
+      const samples = buffer.getChannelData(channel);
+      for (let index = 0; index < length; index++) samples[index] = values[index * channels + channel] / FULL_SCALE;
+    }
+    return buffer;
+  }
+
+  #takeSpare(length) {
+    const latest = this.#context.currentTime - REST_S;
+    const index = this.#spare.findIndex(({ buffer, since }) => buffer.length === length && since <= latest);
+    return index < 0 ? null : this.#spare.splice(index, 1)[0].buffer;
   }
 
   // keep what is played next, and where a loop begins
@@ -314,10 +337,22 @@ export class Player extends EventTarget {
     const distance = (number) => (number === start ? 0 : number < next ? 2 * (next - number) : number - next);
     const numbers = [...this.#segments.keys()].sort((a, b) => distance(a) - distance(b));
     for (const number of numbers.slice(MAX_SEGMENTS)) {
-      this.#segments.get(number).abort.abort();
+      const { buffers, abort } = this.#segments.get(number);
+      abort.abort();
+      const since = this.#context.currentTime;
+      for (const buffer of buffers?.values() ?? []) this.#spare.push({ buffer, since });
       this.#segments.delete(number);
     }
+    if (this.#spare.length > 2 * this.#tracks.size) this.#spare.splice(0, this.#spare.length - 2 * this.#tracks.size);
   }
+}
+
+// where the samples of a wav begin
+function findSamples(data) {
+  const view = new DataView(data);
+  let offset = 12;
+  while (view.getUint32(offset) !== 0x64617461) offset += 8 + view.getUint32(offset + 4, true); // until "data"
+  return offset + 8;
 }
 
 // at the rate of the song nothing is resampled between segments

@@ -1,4 +1,4 @@
-// A waveform from peaks, drawn twice: what has been played lies over the whole, clipped by the style sheet.
+// A waveform from peaks. What is still to be played lies behind a cover that moves on: moving it paints nothing.
 
 const BAR = 2;
 const GAP = 1;
@@ -6,7 +6,8 @@ const FLOOR = 0.02;
 
 export class Waveform {
   #peaks;
-  #canvases;
+  #canvas;
+  #cover;
 
   // loudest: the peak that is as high as the waveform
   constructor(peaks, loudest) {
@@ -14,12 +15,10 @@ export class Waveform {
     this.element = document.createElement("div");
     this.element.className = "wave";
     this.element.setAttribute("aria-hidden", "true");
-    this.#canvases = ["ahead", "played"].map((name) => {
-      const canvas = document.createElement("canvas");
-      canvas.className = name;
-      return canvas;
-    });
-    this.element.append(...this.#canvases);
+    this.#canvas = document.createElement("canvas");
+    this.#cover = document.createElement("div");
+    this.#cover.className = "cover";
+    this.element.append(this.#canvas, this.#cover);
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
@@ -27,20 +26,23 @@ export class Waveform {
     const { clientWidth: width, clientHeight: height } = this.element;
     if (!width || !height) return;
     const bars = summarise(this.#peaks, Math.floor((width + GAP) / (BAR + GAP)));
-    for (const canvas of this.#canvases) {
-      const scale = window.devicePixelRatio || 1;
-      canvas.width = Math.round(width * scale);
-      canvas.height = Math.round(height * scale);
-      const context = canvas.getContext("2d");
-      context.scale(scale, scale);
-      context.fillStyle = getComputedStyle(canvas).color;
-      context.beginPath();
-      bars.forEach((peak, index) => {
-        const bar = Math.max(1.5, Math.max(FLOOR, peak) * height * 0.96);
-        context.roundRect(index * (BAR + GAP), (height - bar) / 2, BAR, bar, 1);
-      });
-      context.fill();
-    }
+    const scale = window.devicePixelRatio || 1;
+    this.#canvas.width = Math.round(width * scale);
+    this.#canvas.height = Math.round(height * scale);
+    const context = this.#canvas.getContext("2d");
+    context.scale(scale, scale);
+    context.fillStyle = getComputedStyle(this.#canvas).color;
+    context.beginPath();
+    bars.forEach((peak, index) => {
+      const bar = Math.max(1.5, Math.max(FLOOR, peak) * height * 0.96);
+      context.roundRect(index * (BAR + GAP), (height - bar) / 2, BAR, bar, 1);
+    });
+    context.fill();
+  }
+
+  // share of the song, 0 to 1
+  showPlayed(share) {
+    this.#cover.style.transform = `translateX(${100 * share}%)`;
   }
 }
 
