@@ -1,7 +1,7 @@
-"""The picture of the web page: ``python -m docs.generate.web_page``.
+"""The pictures of the web page: ``python -m docs.generate.web_page``.
 
-The page is served, the example song is separated in a browser, and what it shows then is the picture. It
-needs playwright, and chromium on the path.
+The page is served, the example song is separated in a browser, and what it shows while it plays are the
+pictures. It needs playwright, and chromium on the path.
 """
 
 import re
@@ -15,23 +15,34 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
-SONG = ROOT / "examples" / "caesium.mp3"
-PICTURE = ROOT / "docs" / "pictures" / "web-page.png"
-SIZE = {"width": 760, "height": 620}
+PICTURES = ROOT / "docs" / "pictures"
+# name, width and height in pixels, light or dark
+SIGHTS = (
+    ("web-page", 1280, 900, "light"),
+    ("web-page-dark", 1280, 900, "dark"),
+    ("web-page-wide", 1920, 1000, "dark"),
+    ("web-page-phone", 390, 844, "light"),
+)
 TIMEOUT_MS = 120_000
 
 
 def draw() -> None:
-    """Separate the example song on the page and draw it."""
-    PICTURE.parent.mkdir(exist_ok=True)
+    """Separate the example song on the page, and draw it while it plays."""
+    PICTURES.mkdir(exist_ok=True)
     with _serve() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZE, color_scheme="light")  # type: ignore[arg-type]
-        page.goto(address)
-        page.locator("input[type=file]").set_input_files(SONG)
-        page.get_by_role("button", name="Split").click()
-        page.get_by_role("link", name="zip").wait_for(timeout=TIMEOUT_MS)
-        page.screenshot(path=PICTURE, full_page=True)
+        for name, width, height, scheme in SIGHTS:
+            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+            page.set_default_timeout(TIMEOUT_MS)
+            page.goto(address)
+            page.click("#demo")
+            page.wait_for_selector(".mixer")
+            page.keyboard.press("ArrowRight")
+            page.keyboard.press("ArrowRight")
+            page.click(".play")
+            page.wait_for_function("Number(document.querySelector('.clock').textContent.slice(2, 6)) > 11")
+            page.screenshot(path=PICTURES / f"{name}.png")
+            page.close()
         browser.close()
 
 

@@ -5,9 +5,11 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from filelock import FileLock
 pytest.importorskip("starlette")
 
 from benchmarks.songs import EXAMPLE
+from stemsplit.cli.certificate import make_certificate
 from stemsplit.errors import AudioError
 from stemsplit.service.temp_folder import PREFIX, private_folder
 from tests.support.cli import call, make_command, make_environment, make_song
@@ -81,7 +84,7 @@ def serving(folder: Path, *args: object) -> Iterator[Server]:
             line = process.stderr.readline()
             assert line, said
             said.append(line.rstrip())
-            address = re.match(r"serving: (http://\S+:[1-9]\d*)/ ", line)
+            address = re.match(r"serving: (https?://\S+:[1-9]\d*)/", line)
         yield Server(process, address[1], folder, said)
     finally:
         process.kill()
@@ -157,13 +160,58 @@ def test_the_device_that_was_chosen_and_the_licence_are_told(tmp_path: Path) -> 
         assert len(server.said) == 3
 
 
-def test_a_wide_host_is_warned_of(tiny_model: Path, tmp_path: Path) -> None:
+def open_wide(address: str, path: str, password: str | None, context: Any = None) -> Any:
+    """Ask a service; one that other computers reach, under a name that it does not know."""
+    headers = {} if "127.0.0.1" in address else {"Host": "studio.lan"}
+    if password is not None:
+        headers["Authorization"] = f"Bearer {password}"
+    scheme, _, rest = address.partition("://")
+    port = rest.rpartition(":")[2].partition("/")[0]
+    request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}{path}", headers=headers)
+    return urllib.request.urlopen(request, timeout=20, context=context)
+
+
+def test_a_wide_host_needs_a_password_which_is_in_the_address(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "tmp", "-m", tiny_model, "--host", "0.0.0.0") as server:
+        address, _, password = server.said[-1].split()[1].partition("?key=")
+        assert len(password) >= 16
+        assert server.process.stderr is not None
+        assert "unencrypted" in server.process.stderr.readline()
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            open_wide(address, "/api", None)
+        with open_wide(address, "/api", password) as response:
+            about = json.loads(response.read())
+        assert about["address"] == f"{address}?key={password}"
+        with open_wide(address, "/api/address.svg", password) as response:
+            assert b"<svg" in response.read()
+
+
+def test_a_wide_host_without_a_password_is_warned_of(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "tmp", "-m", tiny_model, "--host", "0.0.0.0", "--insecure") as server:
+        assert "?key=" not in server.said[-1]
         assert server.process.stderr is not None
         assert "without a password" in server.process.stderr.readline()
-        port = server.address.rpartition(":")[2]
-        request = urllib.request.Request(f"http://127.0.0.1:{port}/api", headers={"Host": "studio.lan"})
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with open_wide(server.said[-1].split()[1], "/api", None) as response:
+            assert response.status == 200
+
+
+def test_the_service_can_be_encrypted(tiny_model: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "tmp", "-m", tiny_model, "--tls", "--password", "secret") as server:
+        address = server.said[-1].split()[1]
+        assert address.startswith("https://127.0.0.1:") and address.endswith("/?key=secret")
+        (own,) = server.folder.glob(PREFIX + "*")
+        context = ssl.create_default_context(cafile=str(own / "certificate.pem"))
+        with open_wide(address, "/api", "secret", context) as response:
+            assert json.loads(response.read())["address"] is None
+        assert server.process.stderr is not None
+        assert "certificate: SHA-256 " in server.process.stderr.readline()
+
+
+def test_a_certificate_of_ones_own_is_used(tiny_model: Path, tmp_path: Path) -> None:
+    made = make_certificate(tmp_path, ["127.0.0.1"])
+    with serving(tmp_path / "tmp", "-m", tiny_model, "--cert", made.certificate, "--key", made.key) as server:
+        context = ssl.create_default_context(cafile=str(made.certificate))
+        with open_wide(server.said[-1].split()[1], "/api", None, context) as response:
             assert response.status == 200
 
 
@@ -191,6 +239,10 @@ def test_a_port_in_use_is_1(tiny_model: Path) -> None:
         (["--port", "65536"], "port"),
         (["--max-mb", "0"], "max-mb"),
         (["--keep-minutes", "0"], "keep-minutes"),
+        (["--password", "x", "--insecure"], "exclude each other"),
+        (["--password", ""], "--password is empty"),
+        (["--cert", "a.pem"], "--cert and --key belong together"),
+        (["--cert", "a.pem", "--key", "b.pem"], "a.pem"),
         (["song.mp3"], "song.mp3"),
     ],
 )
@@ -206,7 +258,7 @@ def test_a_missing_model_is_1(tmp_path: Path) -> None:
     assert len(refused.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "segno"])
 def test_a_missing_extra_is_1_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setattr("stemsplit.cli.serve.find_spec", lambda name: None if name == missing else object())
     refused = call("serve", "--port", "0")
@@ -216,9 +268,9 @@ def test_a_missing_extra_is_1_and_says_what_to_install(monkeypatch: pytest.Monke
     )
 
 
-def test_help_warns_of_a_wider_host() -> None:
+def test_help_says_who_is_let_in() -> None:
     text = " ".join(call("serve", "--help").text.split())
-    assert "There is no password: with a wider --host than 127.0.0.1" in text
+    assert "With a wider --host than 127.0.0.1, such as 0.0.0.0, a password is needed" in text
 
 
 # the folder

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
-from stemsplit.cli.server import find_names, is_local, listen
+from stemsplit.cli.door import find_names, is_local, listen
 from stemsplit.errors import StemsplitError
 from stemsplit.service.guard import LOCAL_NAMES
 from tests.support.service import HOST, Running, make_wav, running

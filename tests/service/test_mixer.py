@@ -32,7 +32,8 @@ registerProcessor("recorder", class extends AudioWorkletProcessor {
   }
   process([input]) {
     input.forEach((samples, track) => samples.forEach((value, index) => {
-      if (Math.abs(value) > this.thresholds[track]) this.port.postMessage([track, currentFrame + index, Math.abs(value)]);
+      const loud = Math.abs(value);
+      if (loud > this.thresholds[track]) this.port.postMessage([track, currentFrame + index, loud]);
     }));
     return true;
   }

@@ -19,6 +19,7 @@ FOLDER = Path(str(page_folder()))
 HTML = (FOLDER / "index.html").read_text(encoding="utf-8")
 STYLE = (FOLDER / "style.css").read_text(encoding="utf-8")
 SCRIPTS = {path.name: path.read_text(encoding="utf-8") for path in sorted(FOLDER.glob("*.js"))}
+LOGIN = (FOLDER / "login.html").read_text(encoding="utf-8")
 SCRIPT = "\n".join(SCRIPTS.values())
 TABLE = json.loads((FOLDER / "texts.json").read_text(encoding="utf-8"))
 
@@ -26,10 +27,10 @@ TABLE = json.loads((FOLDER / "texts.json").read_text(encoding="utf-8"))
 class _Tags(HTMLParser):
     """Collects tags with their attributes."""
 
-    def __init__(self) -> None:
+    def __init__(self, html: str = HTML) -> None:
         super().__init__()
         self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(HTML)
+        self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Keep one."""
@@ -37,6 +38,7 @@ class _Tags(HTMLParser):
 
 
 TAGS = _Tags().found
+KEYS = ("data-text", "data-label")  # attributes that name a text
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,7 @@ def test_every_language_has_every_text() -> None:
 
 def test_every_text_is_used_and_there() -> None:
     used = set(re.findall(r'\bt\(\s*"(\w+)"', SCRIPT))
-    used |= {str(attrs[key]) for _, attrs in TAGS for key in ("data-text", "data-label") if key in attrs}
+    used |= {str(attrs[key]) for _, attrs in [*TAGS, *_Tags(LOGIN).found] for key in KEYS if key in attrs}
     built = ("error_", "stem_", "quality_", "theme_")
     assert used <= set(TABLE["texts"]), used - set(TABLE["texts"])
     unused = {key for key in TABLE["texts"] if key not in used and not key.startswith(built)}

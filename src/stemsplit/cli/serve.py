@@ -12,9 +12,13 @@ from stemsplit.jobs.result import ExitStatus
 
 ABOUT = "Serve a web page and a REST interface that split songs, until Ctrl-C."
 EPILOG = (
-    "There is no password: with a wider --host than 127.0.0.1, such as 0.0.0.0, everyone in the network "
-    "can use it. Songs and stems lie in a temporary folder that is removed at the end."
+    "With a wider --host than 127.0.0.1, such as 0.0.0.0, a password is needed, which is in the address that "
+    "is printed; --insecure leaves it out. Songs and stems lie in a temporary folder that is removed at the "
+    "end."
 )
+
+
+_EXTRA = ("starlette", "uvicorn", "python_multipart", "cryptography", "segno")
 
 
 class MissingExtraError(StemsplitError):
@@ -28,6 +32,28 @@ def serve(  # noqa: PLR0917 - as they are typed
     port: Annotated[
         int, typer.Option("--port", metavar="N", min=0, max=65535, help="Port; 0 takes a free one.")
     ] = 8000,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            "--password",
+            metavar="TEXT",
+            help="Password of the page. Default: a random one where other devices reach it, else none.",
+        ),
+    ] = None,
+    tls: Annotated[
+        bool,
+        typer.Option("--tls", help="Encrypt, with a new certificate; browsers ask about it once."),
+    ] = False,
+    cert: Annotated[
+        str | None,
+        typer.Option("--cert", metavar="PEM", help="Encrypt, with this certificate; needs --key."),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="PEM", help="Private key of --cert.", show_default=False)
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Let everyone in the network in, without a password.")
+    ] = False,
     device: Device = "auto",
     model: Models = None,
     models_dir: ModelsFolder = None,
@@ -45,6 +71,7 @@ def serve(  # noqa: PLR0917 - as they are typed
 
     def command() -> ExitStatus:
         _check_extra()
+        from stemsplit.cli.door import Door
         from stemsplit.cli.server import serve
         from stemsplit.jobs.request import SeparationRequest
         from stemsplit.service.limits import ServiceLimits
@@ -53,13 +80,14 @@ def serve(  # noqa: PLR0917 - as they are typed
             device=device, models=tuple(model or ()), models_dir=models_dir, threads=threads
         )
         limits = ServiceLimits(max_mb * 1_000_000, keep_minutes * 60.0)
-        return serve(defaults, host, port, limits, quiet=quiet)
+        door = Door(host, port, password, tls=tls, cert=cert, key=key, insecure=insecure)
+        return serve(defaults, door, limits, quiet=quiet)
 
     run_command(command)
 
 
 def _check_extra() -> None:
-    missing = [name for name in ("starlette", "uvicorn") if find_spec(name) is None]
+    missing = [name for name in _EXTRA if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
             f"serve needs {' and '.join(missing)}: pip install '.[serve]' (in your clone of stemsplit)"

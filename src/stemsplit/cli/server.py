@@ -1,27 +1,27 @@
 """The ``serve`` command: a socket, a folder, a worker, and a server until somebody says stop."""
 
 import contextlib
-import errno
-import ipaddress
+import io
 import logging
-import os
 import shutil
 import socket
-from collections.abc import Collection, Iterator
+import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import segno
 import uvicorn
 from starlette.types import ASGIApp
 
+from stemsplit.cli.certificate import Certificate
 from stemsplit.cli.console import ConsoleHandler, warn
+from stemsplit.cli.door import Door, Entrance
 from stemsplit.cli.separate import check_licences, print_device
-from stemsplit.errors import SettingsError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import ExitStatus
 from stemsplit.service.app import Service
-from stemsplit.service.guard import LOCAL_NAMES
 from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.temp_folder import private_folder
@@ -29,11 +29,6 @@ from stemsplit.service.worker import Separators, Worker
 
 # for answers that are on their way when the service is stopped
 _GRACE_S = 1
-_WIDE = "everyone who reaches this address can use it, without a password; it is meant for networks you trust"
-
-
-class AddressError(StemsplitError):
-    """The service cannot listen where it should."""
 
 
 class _Server(uvicorn.Server):
@@ -65,14 +60,14 @@ class _Stop(Cancellation):
 
 
 def serve(
-    defaults: SeparationRequest, host: str, port: int, limits: ServiceLimits, *, quiet: bool = False
+    defaults: SeparationRequest, door: Door, limits: ServiceLimits, *, quiet: bool = False
 ) -> ExitStatus:
     """Serve until Ctrl-C or SIGTERM; the songs are gone then.
 
     Raises
     ------
     SettingsError
-        If `host` is no address of this computer, or what `defaults` ask for is not possible.
+        If the host is no address of this computer, or what `defaults` ask for is not possible.
     AddressError
         If the port is in use or not allowed.
     ModelError, DeviceError
@@ -80,78 +75,37 @@ def serve(
     """
     stop = _Stop()
     logging.getLogger("stemsplit.service").addHandler(ConsoleHandler())
-    with closing(listen(host, port)) as listener, catch_signals(stop), private_folder() as folder:
+    with closing(door.listen()) as listener, catch_signals(stop), private_folder() as folder:
         stop.folder = folder
+        entrance = door.open(listener, folder)
         queue = SongQueue(folder, max_waiting=limits.max_waiting, keep_s=limits.keep_s)
         separators = Separators()
         separator = separators.open(defaults)
         check_licences(separator, commercial_only=False, quiet=quiet)
         print_device(separator, defaults, quiet=quiet)
-        app = Service(queue, separator, defaults, limits).make_app(find_names(listener, host))
+        service = Service(queue, separator, defaults, limits, address=entrance.shared_address)
+        app = service.make_app(entrance.names, entrance.password)
         with Worker(queue, separators):
             if not stop.requested:
-                _tell_address(listener, host, quiet=quiet)
-                _run(app, listener, stop)
+                _show_address(entrance, quiet=quiet)
+                _run(app, listener, entrance.certificate, stop)
     return stop.status
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
-
-    Raises
-    ------
-    SettingsError
-        If `host` is no address of this computer.
-    AddressError
-        If the port is in use or not allowed.
-    """
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-    except (OSError, UnicodeError) as error:
-        raise SettingsError(f"--host {host!r} is unknown; try 127.0.0.1") from error
-    try:
-        if os.name != "nt":  # there it would share a port that is in use
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        raise _explain(error, host, port) from error
-    return listener
+def _show_address(entrance: Entrance, *, quiet: bool) -> None:
+    warn(f"serving: {entrance.address} (Ctrl-C stops it)")
+    if quiet:
+        return
+    for line in entrance.warnings:
+        warn(line)
+    if entrance.shared_address is not None and sys.stderr.isatty():
+        drawing = io.StringIO()
+        segno.make(entrance.shared_address, error="l").terminal(drawing, compact=True)
+        for line in drawing.getvalue().splitlines():
+            warn(line)
 
 
-def _explain(error: OSError, host: str, port: int) -> StemsplitError:
-    if error.errno == errno.EADDRINUSE:
-        return AddressError(
-            f"port {port} of {host} is in use; choose another with --port, or 0 for a free one"
-        )
-    if error.errno == errno.EADDRNOTAVAIL:
-        return SettingsError(f"--host {host!r} is no address of this computer; try 127.0.0.1")
-    return AddressError(
-        f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port"
-    )
-
-
-def is_local(listener: socket.socket) -> bool:
-    """Tell whether only this computer can reach a socket."""
-    return ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-
-
-def find_names(listener: socket.socket, host: str) -> Collection[str] | None:
-    """Return the names that requests may be sent to; None for all, in a network."""
-    return {*LOCAL_NAMES, host} if is_local(listener) else None
-
-
-def _tell_address(listener: socket.socket, host: str, *, quiet: bool) -> None:
-    name = f"[{host}]" if ":" in host else host
-    warn(f"serving: http://{name}:{listener.getsockname()[1]}/ (Ctrl-C stops it)")
-    if not quiet and not is_local(listener):
-        warn(_WIDE)
-
-
-def _run(app: ASGIApp, listener: socket.socket, stop: _Stop) -> None:
+def _run(app: ASGIApp, listener: socket.socket, certificate: Certificate | None, stop: _Stop) -> None:
     config = uvicorn.Config(
         app,
         loop="asyncio",
@@ -164,6 +118,8 @@ def _run(app: ASGIApp, listener: socket.socket, stop: _Stop) -> None:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=None if certificate is None else certificate.certificate,
+        ssl_keyfile=None if certificate is None else certificate.key,
     )
     stop.server = _Server(config)
     stop.server.should_exit = stop.requested

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitError
-from stemsplit.jobs.worker import blame
+from stemsplit.jobs.worker import wrap_bug
 from stemsplit.service.errors import NoSuchSongError, RefusedError
 
 MEDIA_TYPES: Final = {
@@ -93,7 +93,7 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:  # noq
 
 
 async def _answer_bug(request: Request, error: Exception) -> Response:
-    bug = blame(error)
+    bug = wrap_bug(error)
     _log.error("%s %s: %s", request.method, request.url.path, bug)
     return answer_error(bug, 500)
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import io
 from collections.abc import AsyncIterator, Collection
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import segno
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -22,9 +24,11 @@ from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
 from stemsplit.service.answers import HANDLERS, answer_json
 from stemsplit.service.endpoints import SongEndpoints
+from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.guard import Guard
 from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.page_files import make_page_routes
+from stemsplit.service.password import PasswordGate
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.request import check_parameters
 
@@ -42,26 +46,44 @@ class Service:
         What holds where an upload says nothing.
     limits
         See there.
+    address
+        Where other devices of the network find the page; None if they cannot.
     """
 
     def __init__(
-        self, queue: SongQueue, separator: Separator, defaults: SeparationRequest, limits: ServiceLimits
+        self,
+        queue: SongQueue,
+        separator: Separator,
+        defaults: SeparationRequest,
+        limits: ServiceLimits,
+        *,
+        address: str | None = None,
     ) -> None:
         self._queue = queue
         self._limits = limits
-        self._about = describe_service(separator, limits)
+        self._address = address
+        self._about = describe_service(separator, limits) | {"address": address}
         self._songs = SongEndpoints(queue, tuple(separator.models), defaults, limits)
 
-    def make_app(self, names: Collection[str] | None) -> ASGIApp:
-        """Return the application; `names` are those that it answers to, None for all."""
+    def make_app(self, names: Collection[str] | None, password: str | None = None) -> ASGIApp:
+        """Return the application.
+
+        Parameters
+        ----------
+        names
+            Those that it answers to, None for all.
+        password
+            What clients have to know; None where they need none.
+        """
         routes = [*self._make_api_routes(), *make_page_routes()]
         app = Starlette(routes=routes, exception_handlers=HANDLERS, lifespan=self._sweeping)
-        return Guard(app, names)
+        return Guard(app if password is None else PasswordGate(app, password), names)
 
     def _make_api_routes(self) -> list[Route]:
         songs = self._songs
         addresses = [
             ("GET", "/api", self.about),
+            ("GET", "/api/address.svg", self.send_address),
             ("POST", "/api/demo", songs.add_demo),
             ("GET", "/api/events", songs.send_events),
             ("GET", "/api/songs", songs.show_all),
@@ -94,6 +116,16 @@ class Service:
         """Say what there is."""
         check_parameters(request.query_params.multi_items(), ())
         return answer_json(self._about)
+
+    async def send_address(self, request: Request) -> Response:
+        """Send the address of the page as a QR code."""
+        check_parameters(request.query_params.multi_items(), ())
+        if self._address is None:
+            raise NoSuchSongError("no other device can reach this service; start it with --host 0.0.0.0")
+        image = io.BytesIO()
+        segno.make(self._address, error="m").save(image, kind="svg", scale=8, light="#fff")
+        headers = {"Cache-Control": "no-store"}
+        return Response(image.getvalue(), media_type="image/svg+xml", headers=headers)
 
 
 def describe_service(separator: Separator, limits: ServiceLimits) -> dict[str, Any]:

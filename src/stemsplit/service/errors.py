@@ -17,6 +17,20 @@ class ForeignHostError(RefusedError):
     """The request was sent to a name that is not this computer's."""
 
 
+class PasswordError(RefusedError):
+    """The password is missing or wrong."""
+
+    status = 401
+    headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="stemsplit"'}
+
+
+class TooManyAttemptsError(RefusedError):
+    """Too many wrong passwords have come from one address."""
+
+    status = 429
+    headers: ClassVar[Mapping[str, str]] = {"Retry-After": "60"}
+
+
 class ForeignOriginError(RefusedError):
     """Another site's page wants to change something."""
 

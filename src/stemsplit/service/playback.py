@@ -1,9 +1,9 @@
 """What the mixer of the page plays and draws: the mixture beside its stems, their peaks, and short segments.
 
 A browser that decoded four stems of a four-minute song would hold 340 MB. So it draws from peaks, and plays
-from segments of a few seconds, which it fetches as it goes and forgets again. Segments are plain wavs of 16 bits:
-nothing is decoded that a browser would have to collect afterwards, their ends meet without a seam, and they have
-exactly the same length for every track, so that all tracks stay together to the sample.
+from segments of a few seconds, which it fetches as it goes and forgets again. Segments are plain wavs of 16
+bits: nothing is decoded that a browser would have to collect afterwards, their ends meet without a seam, and
+they have exactly the same length for every track, so that all tracks stay together to the sample.
 """
 
 import io

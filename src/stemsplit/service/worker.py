@@ -13,7 +13,7 @@ from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job, Provenance, failed_result, plan_jobs
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult, Status
-from stemsplit.jobs.worker import SongWorker, blame
+from stemsplit.jobs.worker import SongWorker, wrap_bug
 from stemsplit.separation.separator import Separator
 from stemsplit.service.playback import make_preview
 from stemsplit.service.queue import SongQueue
@@ -98,7 +98,7 @@ def _prepare_playback(song: QueuedSong, result: FileResult) -> None:
     try:
         song.preview = make_preview(song.source, result.outputs, song.original, gain=result.gain)
     except Exception as error:  # noqa: BLE001 - the stems are finished, and are not to be lost
-        _log.error("%s cannot be played: %s", song.request.name, blame(error))
+        _log.error("%s cannot be played: %s", song.request.name, wrap_bug(error))
 
 
 @dataclass(frozen=True)

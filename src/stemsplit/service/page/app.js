@@ -21,6 +21,7 @@ async function start() {
   stage = new Stage(songs, service);
   chooser = new Chooser(service, { onSplit: split, onDemo: splitDemo });
   byId("privacy").textContent = t("privacy", { minutes: service.limits.keep_minutes });
+  offerPhone(service.address);
   songs.addEventListener("change", showSongs);
   await songs.restore();
   const [newest] = songs.all;
@@ -148,6 +149,20 @@ function belongsToControl({ target, key }) {
   if (target.matches("select, textarea, input:not([type=range], [type=checkbox], [type=radio])")) return true;
   if (target.matches("input[type=range], input[type=radio]") && /^(Arrow|Home|End)/.test(key)) return true;
   return key === " " && target.matches("button, a, summary, input[type=checkbox], input[type=radio]");
+}
+
+// other devices, where they can reach the service
+
+function offerPhone(address) {
+  if (!address) return;
+  byId("open-phone").hidden = false;
+  byId("open-phone").addEventListener("click", () => {
+    byId("code").src = "/api/address.svg";
+    byId("phone-address").href = address;
+    setText(byId("phone-address"), address);
+    byId("phone").showModal();
+  });
+  byId("close-phone").addEventListener("click", () => byId("phone").close());
 }
 
 // the shell of the page, for a phone's home screen
