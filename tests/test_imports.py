@@ -25,7 +25,7 @@ PRODUCT_FLOORS = (
     {"registry", "music"},
     {"separation"},
     {"jobs"},
-    {"api", "service"},
+    {"api", "client", "service"},
     {"cli"},
     {"__main__"},
 )

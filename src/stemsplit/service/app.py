@@ -27,6 +27,7 @@ from stemsplit.service.endpoints import SongEndpoints
 from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.guard import Guard
 from stemsplit.service.limits import ServiceLimits
+from stemsplit.service.openapi import make_document, make_page
 from stemsplit.service.page_files import make_page_routes
 from stemsplit.service.password import PasswordGate
 from stemsplit.service.queue import SongQueue
@@ -83,6 +84,8 @@ class Service:
         songs = self._songs
         addresses = [
             ("GET", "/api", self.about),
+            ("GET", "/api/openapi.json", self.send_document),
+            ("GET", "/api/docs", self.send_reference),
             ("GET", "/api/address.svg", self.send_address),
             ("POST", "/api/demo", songs.add_demo),
             ("GET", "/api/events", songs.send_events),
@@ -116,6 +119,16 @@ class Service:
         """Say what there is."""
         check_parameters(request.query_params.multi_items(), ())
         return answer_json(self._about)
+
+    async def send_document(self, request: Request) -> Response:
+        """Send the OpenAPI document."""
+        check_parameters(request.query_params.multi_items(), ())
+        return answer_json(make_document())
+
+    async def send_reference(self, request: Request) -> Response:
+        """Send the same for people."""
+        check_parameters(request.query_params.multi_items(), ())
+        return Response(make_page(), media_type="text/html", headers={"Cache-Control": "no-cache"})
 
     async def send_address(self, request: Request) -> Response:
         """Send the address of the page as a QR code."""

@@ -73,7 +73,7 @@ class SongEndpoints:
         repeat = read_repeat(request, owner, wanted)
         known = self._queue.find_repeat(repeat)
         if known is not None:
-            return self._answer_taken(request, known, owner)
+            return self._answer_taken(request, known, known.owner)
         with explaining(Path(wanted.name)), self._queue.receive(wanted, owner, repeat) as song:
             await self._receive(request, song, form)
             if form is not None:

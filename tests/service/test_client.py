@@ -1,0 +1,152 @@
+"""`stemsplit.client` against a service that listens."""
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette")
+
+from stemsplit.client import Client, ServiceError
+from stemsplit.service.password import PasswordGate
+from tests.support.browser import listening
+from tests.support.cli import STEMS
+from tests.support.service import Running, make_wav, read_audio, running
+
+PASSWORD = "a b/+ü"
+
+
+@pytest.fixture(scope="module")
+def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Any service."""
+    with running(tiny_model, tmp_path_factory.mktemp("serve") / "songs") as service:
+        yield service
+
+
+@pytest.fixture(scope="module")
+def address(service: Running) -> Iterator[str]:
+    """Where it listens, with its password."""
+    with listening(PasswordGate(service.app, PASSWORD)) as address:
+        yield f"{address}/?key=a%20b%2F%2B%C3%BC"
+
+
+@pytest.fixture
+def client(address: str) -> Iterator[Client]:
+    """A client of it."""
+    with Client(address) as client:
+        yield client
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    """A song to upload."""
+    path = tmp_path / "Été.wav"
+    path.write_bytes(make_wav())
+    return path
+
+
+def test_a_song_is_separated_and_saved(client: Client, song: Path, tmp_path: Path) -> None:
+    done = client.separate(song, stems=["bass"], residual=True, bits="32f")
+    assert (done.status, done.stems, done.progress) == ("done", ("bass", "residual"), 1.0)
+    assert done.details["input"] == "Été.wav"
+    stems = [read_audio(done.save(stem, tmp_path / f"{stem}.wav").read_bytes()) for stem in done.stems]
+    assert np.abs(sum(stems) - read_audio(song.read_bytes())).max() < 1e-6
+    mix = done.save_mix(tmp_path / "mix.wav", stems=["bass"], gains_db={"bass": -6}, bits="32f")
+    assert np.abs(read_audio(mix.read_bytes()) - stems[0] * 10 ** (-6 / 20)).max() < 1e-6
+    assert done.save("bass", tmp_path / "bass.flac", format="flac").read_bytes().startswith(b"fLaC")
+    assert [each.id for each in client.songs()] == [done.id]
+    done.remove()
+    assert client.songs() == []
+
+
+def test_progress_is_followed(client: Client, song: Path) -> None:
+    uploaded = client.upload(song)
+    seen = list(client.follow(uploaded))
+    assert seen[-1].status == "done"
+    assert client.wait(uploaded).status == "done"
+
+
+def test_what_is_offered_is_told(client: Client) -> None:
+    assert client.about()["stems"] == list(STEMS)
+
+
+def test_a_refusal_is_an_error_with_its_status(client: Client, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("no song")
+    with pytest.raises(ServiceError, match=r"notes\.txt") as refused:
+        client.upload(text)
+    assert (refused.value.status, refused.value.kind) == (422, "AudioError")
+    with pytest.raises(ServiceError) as missing:
+        client.song("x")
+    assert missing.value.status == 404
+
+
+def test_a_wrong_password_is_refused(address: str) -> None:
+    with (
+        Client(address.partition("?")[0], password="guess") as client,
+        pytest.raises(ServiceError) as refused,
+    ):
+        client.about()
+    assert (refused.value.status, refused.value.kind) == (401, "PasswordError")
+
+
+def test_a_service_that_is_away_is_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+    with Client(f"http://127.0.0.1:{port}") as client, pytest.raises(ServiceError, match="cannot be reached"):
+        client.about()
+
+
+def test_an_upload_that_breaks_off_is_sent_again(song: Path, service: Running) -> None:
+    """The first connection is cut after the song has been taken."""
+    with listening(service.app) as address, cutting(address) as cut, Client(cut) as client:
+        uploaded = client.upload(song)
+        assert [each.id for each in client.songs()] == [uploaded.id]
+
+
+class cutting:  # noqa: N801 - used like a function
+    """A relay to `address` that cuts its first connection when the answer comes."""
+
+    def __init__(self, address: str) -> None:
+        self._target = ("127.0.0.1", int(address.rpartition(":")[2]))
+        self._sockets = [socket.create_server(("127.0.0.1", 0))]
+        self._threads: list[threading.Thread] = []
+
+    def __enter__(self) -> str:
+        self._start(self._accept)
+        return f"http://127.0.0.1:{self._sockets[0].getsockname()[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        for each in reversed(self._sockets):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _start(self, run: Callable[..., None], *args: socket.socket) -> None:
+        self._threads.append(threading.Thread(target=run, args=args, daemon=True))
+        self._threads[-1].start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, far = self._sockets[0].accept()[0], socket.create_connection(self._target)
+                is_first = len(self._sockets) == 1
+                self._sockets += [near, far]
+                self._start(self._copy, near, far)
+                if is_first:
+                    far.recv(1)
+                    near.shutdown(socket.SHUT_RDWR)
+                else:
+                    self._start(self._copy, far, near)
+
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
