@@ -37,7 +37,7 @@ from stemsplit.training.fit.presets import find_preset, read_options
 from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
 from stemsplit.training.release.model_card import write_card
-from stemsplit.training.release.reproduction import Exported
+from stemsplit.training.release.reproduction import ExportOptions
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 for command in (prepare, screen, add, fit_records):
@@ -251,12 +251,14 @@ def export(  # noqa: PLR0917 - the command line names them
     if mean_with:
         average_weights(network, mean_with)
     if attenuation_db is not None:
-        network = network.attenuated(attenuation_db)
+        network = network.with_attenuation(attenuation_db)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
-    heard = training_sources_of(run / "checkpoint.pt").union(
+    training_sources = training_sources_of(run / "checkpoint.pt").union(
         training_sources_of(mean_with) if mean_with else ()
     )
-    facts = ModelFacts.of(model.stem, chosen, heard=heard, licence=licence, version=version)
+    facts = ModelFacts.of(
+        model.stem, chosen, training_sources=training_sources, licence=licence, version=version
+    )
     export_network(network, model, facts, targets=chosen, weights=weights)
     say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
 
@@ -286,7 +288,7 @@ def card(  # noqa: PLR0917 - the command line names them
     judged = scores or run / "scores.json"
     if records:
         add_record_scores(judged, model, load_records(records), kept=work / "reference-records.json")
-    exported = Exported(mean_with, attenuation_db)
+    exported = ExportOptions(mean_with, attenuation_db)
     write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)
     say(f"wrote {model.with_suffix('.md')}")
 

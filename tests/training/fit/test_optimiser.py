@@ -65,7 +65,9 @@ def test_every_weight_has_one_optimiser() -> None:
     given = [weight for each in (muon, adamw) for group in each.param_groups for weight in group["params"]]
     assert sorted(map(id, given)) == sorted(id(weight) for weight in network.parameters())
     assert all(weight.ndim > 1 for group in muon.param_groups for weight in group["params"])
-    hidden = [each for name, each in network.named_parameters() if name.partition(".")[0] not in network.ends]
+    hidden = [
+        each for name, each in network.named_parameters() if name.partition(".")[0] not in network.end_modules
+    ]
     left = {id(weight) for weight in adamw.param_groups[0]["params"]} & {id(weight) for weight in hidden}
     assert all(weight.ndim == 1 or 1 in weight.shape for weight in hidden if id(weight) in left)
     assert id(network.encode[0].weight) not in {id(w) for group in muon.param_groups for w in group["params"]}

@@ -1,4 +1,4 @@
-"""The network: cut songs give the same masks."""
+"""The networks: chunks have the masks of the whole song."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from stemsplit.training.networks.bands import BandLayout
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.catalog import build
 from stemsplit.training.networks.openunmix import OPENUNMIX_SPEC, OpenUnmix, TargetNetwork
-from stemsplit.training.networks.spectra import as_input, inverse, transform, whole_transform
+from stemsplit.training.networks.spectra import centred_stft, inverse_stft, stft, to_input
 from tests.support.tiny_networks import make_bandsplit
 
 
@@ -46,17 +46,17 @@ def test_a_chunk_with_context_has_the_masks_of_the_whole(network: BandSplit, sta
     assert (whole - chunk).abs().max() < 1e-5  # -100 dB
 
 
-def test_an_attenuated_network_hears_the_mixture_softer(network: BandSplit) -> None:
+def test_attenuation_scales_the_input(network: BandSplit) -> None:
     mixture = spectrum(20)
     with torch.inference_mode():
-        found, expected = network.attenuated(12.0)(mixture), network(mixture * 10 ** (-12 / 20))
+        found, expected = network.with_attenuation(12.0)(mixture), network(mixture * 10 ** (-12 / 20))
         assert (found - network(mixture)).abs().max() > 1e-3
     assert (found - expected).abs().max() < 3e-4
     with pytest.raises(ValueError, match="attenuation_db is -1"):
-        network.attenuated(-1)
+        network.with_attenuation(-1)
 
 
-def test_rounding_errors_of_nearly_mono_music_change_nothing(network: BandSplit) -> None:
+def test_rounding_errors_of_nearly_mono_music_have_no_effect(network: BandSplit) -> None:
     mixture = spectrum(20)
     mixture[:, 2:] = mixture[:, :2]
     rounded = mixture * (1 + 1e-6 * torch.randn(mixture.shape, generator=torch.Generator().manual_seed(1)))
@@ -64,7 +64,7 @@ def test_rounding_errors_of_nearly_mono_music_change_nothing(network: BandSplit)
         assert (network(mixture) - network(rounded)).abs().max() < 1e-3
 
 
-def test_the_reach_is_not_overstated(network: BandSplit) -> None:
+def test_the_reach_is_tight(network: BandSplit) -> None:
     mixture, reach = spectrum(2 * network.reach_frames + 1), network.reach_frames
     changed = mixture.clone()
     changed[..., 0] = 0
@@ -81,20 +81,20 @@ def test_expanding_undoes_gathering_of_equal_bins() -> None:
     torch.testing.assert_close(gathered, compact)
 
 
-def test_a_layout_that_does_not_cover_the_bins_is_refused() -> None:
+def test_a_layout_that_does_not_cover_the_bins_is_an_error() -> None:
     with pytest.raises(ValueError, match="cover"):
         BandLayout(n_bins=1000)
 
 
-def test_the_transform_is_that_of_inference() -> None:
-    stft = pytest.importorskip("stemsplit.dsp.stft")
+def test_training_and_inference_have_the_same_stft() -> None:
+    dsp_stft = pytest.importorskip("stemsplit.dsp.stft")
     waveform = np.random.default_rng(0).normal(0, 0.1, (2, 40001)).astype(np.float32)
-    analysis = stft.Analysis(SPEC, n_channels=2)
+    analysis = dsp_stft.Analysis(SPEC, n_channels=2)
     expected = np.concatenate([analysis.process(waveform), analysis.flush()], axis=2)
-    found = whole_transform(torch.from_numpy(waveform))
+    found = centred_stft(torch.from_numpy(waveform))
     assert found.shape == expected.shape
     assert np.abs(found.numpy() - expected).max() < 1e-3 * np.abs(expected).max()
-    assert np.abs(inverse(found, 40001).numpy() - waveform).max() < 1e-5
+    assert np.abs(inverse_stft(found, 40001).numpy() - waveform).max() < 1e-5
 
 
 def test_openunmix_has_the_published_size() -> None:
@@ -117,7 +117,7 @@ def test_openunmix_starts_from_the_statistics_of_its_inputs() -> None:
     slope = torch.linspace(1, 0.1, 20000)
     mixtures = [0.1 * slope * torch.randn(2, 20000) + shift for shift in (0.0, 0.5)]
     network.adapt(mixtures)
-    mono = torch.cat([transform(each.mean(0), OPENUNMIX_SPEC).abs() for each in mixtures], -1)
+    mono = torch.cat([stft(each.mean(0), OPENUNMIX_SPEC).abs() for each in mixtures], -1)
     for part in network.parts:
         weights = part.state_dict()
         scaled = (mono[:40] + weights["input_mean"][:, None]) * weights["input_scale"][:, None]
@@ -137,11 +137,11 @@ def test_shorter_dilations_shorten_the_reach() -> None:
         build("bandsplit", n_layers=2, dilations=[1])
 
 
-def test_an_unknown_network_is_named() -> None:
+def test_an_unknown_network_is_an_error() -> None:
     with pytest.raises(ModelError, match="nonsense"):
         build("nonsense")
 
 
 def test_input_has_real_and_imaginary_parts_by_channel() -> None:
     mixture = torch.tensor([[1 + 2j], [3 + 4j]]).reshape(1, 2, 1, 1)
-    assert as_input(mixture).flatten().tolist() == [1, 2, 3, 4]
+    assert to_input(mixture).flatten().tolist() == [1, 2, 3, 4]

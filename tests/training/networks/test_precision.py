@@ -11,7 +11,7 @@ from stemsplit.training.networks.precision import autocast, precision_on
 
 @pytest.fixture
 def processor(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
-    """What the processor can do; the test says it."""
+    """Capabilities of the processor, which the test can change."""
     able: dict[str, bool] = {"avx512_f": True}
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     return able
@@ -33,7 +33,7 @@ def test_a_processor_without_it_trains_in_float32(processor: dict[str, bool]) ->
 
 
 @pytest.mark.parametrize(("has_it", "precision"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_a_gpu_is_asked_without_emulation(
+def test_emulated_bfloat16_of_a_gpu_is_not_used(
     monkeypatch: pytest.MonkeyPatch, has_it: bool, precision: torch.dtype
 ) -> None:
     def is_supported(including_emulation: bool = True) -> bool:

@@ -1,4 +1,4 @@
-"""The exported file gives the network's masks, however its weights are stored and whichever are left out."""
+"""Export: files have the masks of the network, for any storage of weights and selection of targets."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +23,11 @@ from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release import export, onnx_graph
 from stemsplit.training.release.export import ModelFacts, export_network
-from stemsplit.training.release.onnx_graph import count_macs, store_halves, weight_names
-from stemsplit.training.release.parity import TOLERANCE, Reference, halve
+from stemsplit.training.release.onnx_graph import count_macs, large_weights, store_fp16
+from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
 from tests.support.tiny_networks import make_bandsplit
 
-FACTS = ModelFacts.of("tiny", TARGETS, heard=[LIBRARY_SOURCE])
+FACTS = ModelFacts.of("tiny", TARGETS, training_sources=[LIBRARY_SOURCE])
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +37,23 @@ def network() -> BandSplit:
 
 @pytest.fixture(autouse=True, scope="module")
 def traced_once(network: BandSplit) -> Iterator[None]:
-    """All tests export the same weights, and following a network's calls takes seconds."""
-    model = export._trace(export._CompactMasks(network))
+    """Export once: all tests share the weights, and tracing a network takes seconds."""
+    model = export._export_graph(export._CompactMasks(network))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(export, "_trace", lambda _: model)
+        patch.setattr(export, "_export_graph", lambda _: model)
         yield
 
 
 @pytest.fixture(scope="module")
 def exported(network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The network with its weights as they are."""
+    """The network exported with float32 weights."""
     path = tmp_path_factory.mktemp("exported") / "tiny.onnx"
     export_network(network, path, FACTS, weights="fp32")
     return path
 
 
 @pytest.fixture(scope="module")
-def halved(network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def converted(network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("halved") / "tiny.onnx"
     export_network(network, path, FACTS)
     return path
@@ -72,9 +72,9 @@ def masks_of(path: Path, mixture: torch.Tensor) -> Any:
 
 @pytest.mark.parametrize("weights", ["fp16", "fp32"])
 def test_the_file_has_the_masks_and_the_facts(
-    network: BandSplit, halved: Path, exported: Path, weights: str
+    network: BandSplit, converted: Path, exported: Path, weights: str
 ) -> None:
-    path = {"fp16": halved, "fp32": exported}[weights]
+    path = {"fp16": converted, "fp32": exported}[weights]
     spec = read_model(path).spec
     assert spec.stft == StftSpec(6144, 3072, 6144)
     assert (spec.targets, spec.complete, spec.remainder) == (TARGETS, True, "other")
@@ -88,14 +88,16 @@ def test_the_file_has_the_masks_and_the_facts(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_halves_take_half_the_room(halved: Path, exported: Path) -> None:
-    kinds = {tensor.data_type for tensor in onnx.load(str(halved)).graph.initializer if len(tensor.dims) > 1}
+def test_fp16_halves_the_file(converted: Path, exported: Path) -> None:
+    kinds = {
+        tensor.data_type for tensor in onnx.load(str(converted)).graph.initializer if len(tensor.dims) > 1
+    }
     assert TensorProto.FLOAT16 in kinds
-    assert halved.stat().st_size < 0.65 * exported.stat().st_size
+    assert converted.stat().st_size < 0.65 * exported.stat().st_size
 
 
-def test_the_file_tells_nothing_about_the_machine_that_wrote_it(halved: Path) -> None:
-    content = halved.read_bytes()
+def test_the_file_has_no_traces_of_the_machine_that_wrote_it(converted: Path) -> None:
+    content = converted.read_bytes()
     assert b".py" not in content and str(Path(export.__file__).parent).encode() not in content
 
 
@@ -114,7 +116,7 @@ def test_a_file_of_some_targets_has_the_masks_of_the_whole(
 
 
 @pytest.mark.parametrize("places", [[1], [0, 3]])
-def test_free_masks_need_no_rows_of_other_targets(places: list[int]) -> None:
+def test_sigmoid_masks_need_no_outputs_of_other_targets(places: list[int]) -> None:
     torch.manual_seed(1)
     network = BandSplit(n_features=8, n_layers=1, mask="sigmoid").eval()
     pruned, mixture = export.prune(network, places), make_mixture()
@@ -130,14 +132,12 @@ def test_a_network_of_one_target_becomes_a_model_of_it(network: BandSplit, tmp_p
     tuned.options["target"] = "bass"
     export_network(tuned, tmp_path / "bass.onnx", FACTS)
     assert read_spec(tmp_path / "bass.onnx").targets == ("bass",)
-    with pytest.raises(SettingsError, match=r"no target 'drums'; there are bass$"):
+    with pytest.raises(SettingsError, match=r"no target 'drums'; choose from bass$"):
         export_network(tuned, tmp_path / "drums.onnx", FACTS, targets=("drums",))
 
 
 @pytest.mark.parametrize("wrong", [{"targets": ("piano",)}, {"weights": "fp8"}])
-def test_what_cannot_be_exported_is_refused(
-    network: BandSplit, tmp_path: Path, wrong: dict[str, Any]
-) -> None:
+def test_invalid_exports_are_errors(network: BandSplit, tmp_path: Path, wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match=r"piano.*vocals, drums|fp8"):
         export_network(network, tmp_path / "wrong.onnx", FACTS, **wrong)
     assert not list(tmp_path.iterdir())
@@ -157,7 +157,7 @@ def test_the_cost_is_that_of_the_layers(network: BandSplit, exported: Path) -> N
     assert 1 < cost / ((ends + inner) * 44100 / SPEC.hop_length) < 1.2
 
 
-def test_work_that_cannot_be_counted_is_an_error(exported: Path) -> None:
+def test_operators_that_cannot_be_counted_are_an_error(exported: Path) -> None:
     model = onnx.load(str(exported))
     model.graph.node[5].op_type = "Conv"
     with pytest.raises(ModelError, match="Conv"):
@@ -167,22 +167,22 @@ def test_work_that_cannot_be_counted_is_an_error(exported: Path) -> None:
 def test_a_file_that_differs_from_the_network_is_not_written(
     network: BandSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoil(model: ModelProto, reference: Reference) -> ModelProto:
-        spoilt = store_halves(model, weight_names(model))
+    def spoil(model: ModelProto, reference: ParityReference) -> ModelProto:
+        spoilt = store_fp16(model, large_weights(model))
         weight = next(each for each in spoilt.graph.initializer if each.data_type == TensorProto.FLOAT16)
         values = numpy_helper.to_array(weight).copy()
         values.flat[0] = np.nan
         weight.CopyFrom(numpy_helper.from_array(values, weight.name))
         return spoilt
 
-    monkeypatch.setattr(export, "halve", spoil)
+    monkeypatch.setattr(export, "convert_to_fp16", spoil)
     with pytest.raises(ModelError, match="differ from the network's by nan"):
         export_network(network, tmp_path / "spoilt.onnx", FACTS)
     assert not list(tmp_path.iterdir())
 
 
-def test_a_weight_that_halves_cannot_hold_stays_as_it_is() -> None:
-    """``mask = (0 * mixture + large * small) * plain``, where `large` is beyond the range of fp16."""
+def test_a_weight_beyond_fp16_stays_float32() -> None:
+    """``mask = (0 * mixture + large * small) * plain``, where `large` is outside the range of fp16."""
     shape = [1, 4, SPEC.n_bins, 1]
     nodes = [
         helper.make_node("Mul", ["mixture", "zero"], ["nothing"]),
@@ -198,8 +198,8 @@ def test_a_weight_that_halves_cannot_hold_stays_as_it_is() -> None:
     }
     model = make_model(nodes, values, shape)
     reference = FixedReference(values["plain"])
-    assert not reference.error(store_halves(model, ["large"])) <= TOLERANCE
-    kept = halve(model, reference)  # type: ignore[arg-type]
+    assert not reference.error(store_fp16(model, ["large"])) <= TOLERANCE
+    kept = convert_to_fp16(model, reference)  # type: ignore[arg-type]
     halves = [each.name for each in kept.graph.initializer if each.data_type == TensorProto.FLOAT16]
     assert halves == ["plain.half"]
     assert reference.error(kept) <= TOLERANCE
@@ -213,7 +213,7 @@ def make_model(nodes: list[Any], values: dict[str, Any], shape: list[int]) -> Mo
 
 
 class FixedReference:
-    """Stands for a `Reference`: every mask should be `mask`."""
+    """In place of a `ParityReference`: every mask should be `mask`."""
 
     def __init__(self, mask: Any) -> None:
         self.mask = mask

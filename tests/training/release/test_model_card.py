@@ -1,4 +1,4 @@
-"""The card says what the run, the library, the songs and the scores say."""
+"""The model card: contents of the run, the library, the songs and the scores."""
 
 import csv
 import shutil
@@ -25,7 +25,7 @@ from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.precision import precision_on
 from stemsplit.training.release.model_card import write_card
-from stemsplit.training.release.reproduction import Exported
+from stemsplit.training.release.reproduction import ExportOptions
 from tests.support.tiny_models import make_spec, write_model
 
 ROW = {
@@ -50,7 +50,7 @@ ROW = {
 def written_card(
     folder: Path, *, songs: Path | None = None, scores: str = "scores.json", **options: Any
 ) -> str:
-    """The card of the run in a folder, as it is now written."""
+    """Write the card of the run in a folder and return its text."""
     write_card(
         folder / "run",
         Library(folder, folder / "cache"),
@@ -65,7 +65,7 @@ def written_card(
 
 @pytest.fixture(scope="module")
 def card(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The card of a run of one step, that began with other weights and knows a mask for each target."""
+    """The card of a run of one step with initial weights and sigmoid masks."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("card")
     stems = {
@@ -103,25 +103,27 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written
 
 
-def test_a_mean_of_two_models_is_said_in_words_and_commands(
+def test_an_average_of_two_models_is_in_text_and_commands(
     card: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     assert "--mean-with" not in card and "evaluate RUN" in card
     folder = tmp_path_factory.getbasetemp() / "card0"
     spec = replace(make_spec(complete=False), training_data_licence="mine: CC BY-NC 4.0", name="old")
     old = write_model(folder / "old.onnx", spec, complete=False)
-    mean = written_card(folder, exported=Exported(old, 12.0))
-    assert "the model has the mean of the run's weights and those of `old.onnx`. It hears songs 12 dB" in mean
+    mean = written_card(folder, exported=ExportOptions(old, 12.0))
+    assert (
+        "the model has the mean of the run's weights and those of `old.onnx`. It attenuates its input" in mean
+    )
     assert "export RUN models/tiny.onnx --mean-with old.onnx --attenuation-db 12 --licence 'MIT'\n" in mean
     assert "evaluate models/tiny.onnx --work WORK" in mean
-    # what the other weights had heard is said as well
+    # the sources of the other weights are listed as well
     assert "Trained on model old (MIT; trained on mine: CC BY-NC 4.0), openly licensed material;" in mean
     assert "| model old | MIT; trained on mine: CC BY-NC 4.0 | 0 | 0 | 0.0 |" in mean
     assert "dense rock" not in mean
     assert "--scores WORK/scores-tiny.json --mean-with old.onnx --attenuation-db 12\n" in mean
 
 
-def test_separated_stems_are_said_and_screening_is_a_command(
+def test_separated_stems_and_their_screening_are_in_the_card(
     card: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "card0"
@@ -147,7 +149,7 @@ def test_separated_stems_are_said_and_screening_is_a_command(
     # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
     promise = "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean"
     assert promise in " ".join(written.split())
-    assert "Over " not in card  # four stems of one song are too few to tell
+    assert "Over " not in card  # four stems of one song are too few for a correlation
 
 
 def test_songs_that_were_added_after_the_training_are_not_in_its_card(
@@ -169,15 +171,15 @@ def test_each_weakness_has_a_line_of_its_own(card: str) -> None:
 
 
 def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
-    assert "A sigmoid for each target makes the masks." in card and "sum to one" not in card
+    assert "The masks are the output of a sigmoid for each target." in card and "sum to one" not in card
     assert "`20 log10` of the summed magnitudes" in card
     assert "Muon for hidden matrices, AdamW for the rest; warm-up" in card
     assert f"(EMA), {str(precision_on('cpu')).removeprefix('torch.')}.\n" in card
     assert "x 8 features x\n1 layers" in card
 
 
-def test_where_the_weights_came_from_is_said(card: str) -> None:
-    assert "The weights of `checkpoint.pt` were the start." in card
+def test_initial_weights_are_named(card: str) -> None:
+    assert "Training started from the weights of `checkpoint.pt`." in card
     assert "--init checkpoint.pt\n" in card
     assert "an abacus" in card and "It was fun." in card
 
@@ -190,7 +192,7 @@ def test_the_commands_are_those_of_the_run(card: str) -> None:
     assert "target" not in command and "--without layers" in command
 
 
-def test_songs_data_and_figures_are_listed(card: str) -> None:
+def test_songs_data_and_scores_are_listed(card: str) -> None:
     assert "| a/voice | CC-BY-4.0 | A. Singer | vocals | 1.5 |" in card
     assert "| salt | bass | 0 |" in card and "Songs: render 0 min.\n" in card
     assert "# no recording was screened\n" in card

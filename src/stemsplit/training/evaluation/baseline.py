@@ -13,7 +13,7 @@ from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.evaluation.metrics import sdr
 from stemsplit.training.evaluation.scores import Score, load_scores, save_scores
 from stemsplit.training.evaluation.validation import ValidationCase, score_cases
-from stemsplit.training.networks.spectra import inverse, whole_transform
+from stemsplit.training.networks.spectra import centred_stft, inverse_stft
 from stemsplit.types import FloatArray
 
 N_FFT, HOP_LENGTH = 2048, 512
@@ -56,10 +56,10 @@ def baseline_estimates(case: ValidationCase) -> FloatArray:
 
 def oracle_estimates(case: ValidationCase) -> FloatArray:
     """Separation by the ratio mask of the true stems' magnitudes, at the model's own STFT."""
-    spectra = whole_transform(torch.from_numpy(case.stems))
+    spectra = centred_stft(torch.from_numpy(case.stems))
     magnitudes = spectra.abs()
     masks = magnitudes / (magnitudes.sum(0, keepdim=True) + 1e-9)
-    return inverse(masks * spectra.sum(0), case.stems.shape[-1]).numpy()
+    return inverse_stft(masks * spectra.sum(0), case.stems.shape[-1]).numpy()
 
 
 def reference_scores(

@@ -72,14 +72,14 @@ def training_sources_of(path: Path) -> frozenset[tuple[str, str]]:
         The file is missing or neither.
     """
     if path.suffix != ".onnx":
-        return heard_in(load_state(path))
+        return training_sources_in(load_state(path))
     spec = read_spec(path)
     if (spec.licence, spec.training_data_licence) == ("MIT", OPEN_DATA):
         return frozenset({LIBRARY_SOURCE})
     return frozenset({(f"model {spec.name}", f"{spec.licence}; trained on {spec.training_data_licence}")})
 
 
-def heard_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
+def training_sources_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
     """The same, of a checkpoint that was read; the first ones had the library and did not say so."""
     return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY_SOURCE,)))
 
@@ -132,7 +132,7 @@ def _read(path: Path, network: SeparationNetwork) -> tuple[dict[str, Tensor], tu
 
 def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], targets: Sequence[str]) -> None:
     try:
-        network.load_state_dict(network.grown(weights, targets))
+        network.load_state_dict(network.adapt_weights(weights, targets))
     except RuntimeError as error:
         told = str(error).splitlines()
         first = (told[1:] or told)[0].strip()  # torch says in its first line only that there are errors

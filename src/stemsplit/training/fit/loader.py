@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from stemsplit.errors import StemsplitError
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.fit.settings import FitSettings
-from stemsplit.training.networks.spectra import draw_colours
+from stemsplit.training.networks.spectra import draw_eq_gains
 
 # stems, known, colours: what `SeparationNetwork.loss` takes
 Inputs = tuple[Tensor, Tensor, Tensor]
@@ -58,8 +58,8 @@ class ExampleLoader:
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
             raise StemsplitError(f"the examples of step {step_number} cannot be cut: {error}") from error
-        stems, known, colours = (x.to(self._settings.device, non_blocking=True) for x in inputs)
-        return stems, known, colours
+        stems, known, eq_gains = (x.to(self._settings.device, non_blocking=True) for x in inputs)
+        return stems, known, eq_gains
 
     def close(self) -> None:
         """End the processes; the next `take` starts new ones."""
@@ -91,7 +91,7 @@ class _Steps(Dataset[Inputs]):
         rng = np.random.default_rng((self._settings.seed, 1, step_number))
         stems = torch.from_numpy(np.stack([example.stems for example in examples]))
         known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))
-        return stems, known, draw_colours(rng, size, stems.shape[1], self._n_bins)
+        return stems, known, draw_eq_gains(rng, size, stems.shape[1], self._n_bins)
 
 
 @contextmanager

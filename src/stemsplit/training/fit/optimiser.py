@@ -96,7 +96,7 @@ def make_optimisers(network: SeparationNetwork, settings: FitSettings) -> list[O
         hidden = gated if isinstance(module, nn.LSTM) else plain
         for weight in module.parameters(recurse=False):
             is_matrix = weight.ndim > 1 and min(weight.shape[-2:]) > 1
-            is_hidden = not set(name.split(".")) & set(network.ends)
+            is_hidden = not set(name.split(".")) & set(network.end_modules)
             (hidden if is_matrix and is_hidden else rest).append(weight)
     groups = [{"params": weights, "n_stacked": n} for weights, n in ((plain, 1), (gated, 4)) if weights]
     return [Muon(groups, lr=0.0, weight_decay=settings.weight_decay), adamw(rest)]

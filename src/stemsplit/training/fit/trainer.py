@@ -23,12 +23,12 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.fit.checkpoint import (
-    heard_in,
     load_initial,
     load_state,
     network_of,
     optimiser_of,
     save_state,
+    training_sources_in,
     training_sources_of,
 )
 from stemsplit.training.fit.curves import CurveLog
@@ -303,7 +303,7 @@ class Trainer:
             optimiser.load_state_dict(each)
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
         self._without &= set(state.get("without", ()))  # what was heard once stays heard
-        self._heard |= heard_in(state)
+        self._heard |= training_sources_in(state)
         self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none
         self._initial = state.get("initial", self._initial)
         self._curves.forget_after(self.step_number)

@@ -1,6 +1,6 @@
-"""The bands of the spectrum: how bins are grouped, and the powers that a network reads.
+"""Bands of the spectrum: how bins are grouped, and the powers that are the input of a network.
 
-Between its two ends the band-split network has the *compact* axis: ``n_low`` single bins, then groups.
+Inside the band-split network, the frequency axis is *compact*: ``n_low`` single bins, then groups of bins.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from torch.nn import functional
 
 @dataclass(frozen=True)
 class BandLayout:
-    """How the bins of the STFT are grouped, and the groups gathered in bands.
+    """Groups of STFT bins, and bands of groups.
 
     Parameters
     ----------
     n_bins : int
-        Bins of the STFT (3073: ``n_fft`` 6144).
+        Number of STFT bins (3073: ``n_fft`` 6144).
     group : int
         Bins per group in the upper part (32 bins are 230 Hz at 44.1 kHz).
     bands : tuple of (int, int)
-        Runs of equal bands, from low to high: (how many, how many compact bins each).
+        Runs of equal bands, from low to high: (number of bands, width of each on the compact axis).
     """
 
     n_bins: int = 3073
@@ -54,26 +54,26 @@ class BandLayout:
             raise ValueError(f"{self.bands} in groups of {self.group} do not cover {self.n_bins} bins")
 
     def gather(self, power: Tensor) -> Tensor:
-        """Sum what belongs together: ``(..., bins, frames) -> (..., compact, frames)``."""
+        """Sum the bins of each group: ``(..., bins, frames) -> (..., compact, frames)``."""
         low, high = power[..., : self.n_low, :], power[..., self.n_low :, :]
         grouped = torch.unflatten(high, -2, (self.n_groups, self.group)).sum(-2)
         return torch.cat([low, grouped], -2)
 
     def expand(self, compact: Tensor) -> Tensor:
-        """Repeat each group's value for its bins: ``(..., compact, frames) -> (..., bins, frames)``."""
+        """Repeat the value of each group for its bins: ``(..., compact, frames) -> (..., bins, frames)``."""
         low, high = compact[..., : self.n_low, :], compact[..., self.n_low :, :]
         spread = high.unsqueeze(-2).expand(*[-1] * (high.dim() - 1), self.group, -1).flatten(-3, -2)
         return torch.cat([low, spread], -2)
 
     def widths(self) -> Tensor:
-        """Bins behind each place of the compact axis."""
+        """Return the number of bins of each position of the compact axis."""
         return torch.cat([torch.ones(self.n_low), torch.full((self.n_groups,), float(self.group))])
 
 
-def four_powers(left: Tensor, right: Tensor, side: Tensor) -> Tensor:
-    """Powers of left, right, mid and side, along axis 1, from those of left, right and side.
+def stereo_powers(left: Tensor, right: Tensor, side: Tensor) -> Tensor:
+    """Stack the powers of left, right, mid and side along axis 1, from those of left, right and side.
 
-    Mid and side have a floor 60 dB below both channels: less than that is rounding error.
+    Mid and side have a floor 60 dB below the power of both channels: lower values are rounding errors.
     """
     both = left + right
     floor = 1e-6 * both

@@ -1,6 +1,6 @@
-"""What every trainable network is to the training loop, the validation and the commands.
+"""The interface between networks and training, validation and commands.
 
-A network owns its STFT, its loss and its way from a mixture to waveforms: nobody else knows them.
+A network owns its STFT, its loss and the way from a mixture to waveforms; no other module depends on them.
 """
 
 from abc import ABC, abstractmethod
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from stemsplit.training.data.songs import is_target, order_targets
 
-# Names of a song's rest, and of columns of the curves.
+# Names of the residual and of columns of training curves.
 RESERVED = ("residual", "step", "loss", "average", "elapsed_s", "waiting_s")
 
 
@@ -21,35 +21,35 @@ class SeparationNetwork(nn.Module, ABC):
     Attributes
     ----------
     name : str
-        What `networks.build` calls it.
+        Name in `catalog.NETWORKS`.
     targets : tuple of str
-        What it separates, in the order of all arrays.
+        Targets in the order of all arrays.
     n_bins : int
-        Bins of its STFT, those of the colours that it is trained with.
+        Number of STFT bins, and of equaliser gains in training.
     options : dict
-        What `networks.build` makes the same network of; plain values, as a checkpoint keeps them.
+        Arguments of `catalog.build` for the same network; plain values that checkpoints can hold.
     ends : tuple of str
-        Modules that read the input or write the output; what is between them is hidden.
+        Modules that read the input or write the output; all others are hidden.
     """
 
     name: ClassVar[str]
-    ends: ClassVar[tuple[str, ...]]
+    end_modules: ClassVar[tuple[str, ...]]
     targets: tuple[str, ...]
     n_bins: int
     options: dict[str, Any]
 
     @abstractmethod
-    def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
-        """What training lowers: a mean over all known stems of all examples.
+    def loss(self, stems: Tensor, known: Tensor, eq_gains: Tensor) -> Tensor:
+        """Compute the loss that training minimises: a mean over all known stems of all examples.
 
         Parameters
         ----------
         stems : Tensor, shape (batch, targets, 2, samples)
             Waveforms; their sum is the mixture.
         known : Tensor, shape (batch, targets)
-            One where the loss counts, else zero: there the stem holds something, but of several targets.
+        One where the loss counts, zero where a stem contains several targets.
         colours : Tensor, shape (batch, targets, n_bins)
-            Gain per bin of each stem, which comes before the mixing.
+        Gain per bin of each stem, applied before mixing.
 
         Returns
         -------
@@ -60,38 +60,39 @@ class SeparationNetwork(nn.Module, ABC):
     def estimates(self, mixture: Tensor) -> Tensor:
         """Separate a song, without gradients: ``(2, samples) -> (targets, 2, samples)``."""
 
-    def grown(self, weights: dict[str, Tensor], targets: Sequence[str]) -> dict[str, Tensor]:
-        """Weights of a smaller network of this kind, or of one for other `targets`, as those of this one.
+    def adapt_weights(self, weights: dict[str, Tensor], targets: Sequence[str]) -> dict[str, Tensor]:
+        """Convert weights of a smaller network of this kind, or of one for other `targets`, to this one.
 
-        A network that cannot grow returns them as they are, whatever they are; `RuntimeError` where they
-        are of other targets.
+        Networks that cannot be widened return the weights unchanged; they raise `RuntimeError` for other
+        targets.
         """
         if tuple(targets) != self.targets:
             raise RuntimeError(f"its targets are {', '.join(targets)}")
         return weights
 
     def adapt(self, mixtures: Iterable[Tensor]) -> None:
-        """Take the statistics that a fresh network starts from out of mixtures ``(2, samples)``.
+        """Initialise the statistics of a fresh network from mixtures ``(2, samples)``.
 
-        Networks that need none leave them alone.
+        Networks without such statistics ignore the mixtures.
         """
 
 
-def checked_targets(targets: Sequence[str]) -> tuple[str, ...]:
-    """Targets as a network has them: those of the bundled model in its order, others as they are given.
+def check_targets(targets: Sequence[str]) -> tuple[str, ...]:
+    """Check targets and return them in the order of a network: the bundled model's order, or as given.
 
     Raises
     ------
     ValueError
-        They are fewer than two, one comes twice, or one is no name of a target.
+        There are fewer than two, one occurs twice, or one is not a valid name.
     """
     if not isinstance(targets, list | tuple) or len(targets) < 2:
-        raise ValueError(f"targets are a list of at least two, not {targets!r}")
+        raise ValueError(f"targets must be a list of at least two, not {targets!r}")
     for target in targets:
         if not is_target(target) or target in RESERVED:
             raise ValueError(
-                f"no target is called {target!r}: take small letters, and none of {', '.join(RESERVED)}"
+                f"a target cannot be called {target!r}: "
+                f"use small letters, but not one of {', '.join(RESERVED)}"
             )
     if len(set(targets)) < len(targets):
-        raise ValueError(f"a target comes twice in {', '.join(targets)}")
+        raise ValueError(f"a target occurs twice in {', '.join(targets)}")
     return order_targets(targets)

@@ -1,4 +1,4 @@
-"""The networks that can be trained, by name."""
+"""Networks that can be trained, by name."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ NETWORKS: dict[str, type[SeparationNetwork]] = {each.name: each for each in (Ban
 
 
 def build(name: str, **options: Any) -> SeparationNetwork:
-    """Make the network called `name`, with random weights.
+    """Build the network called `name` with random weights.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def build(name: str, **options: Any) -> SeparationNetwork:
     Raises
     ------
     ModelError
-        No such network, or it has no such option or value.
+        The network does not exist, or an option or its value is invalid.
 
     Examples
     --------
@@ -37,4 +37,4 @@ def build(name: str, **options: Any) -> SeparationNetwork:
     try:
         return NETWORKS[name](**options)
     except (TypeError, ValueError, RuntimeError, StemsplitError) as error:
-        raise ModelError(f"{name} cannot be made with {options}: {error}") from error
+        raise ModelError(f"{name} cannot be built with {options}: {error}") from error

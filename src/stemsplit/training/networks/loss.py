@@ -1,6 +1,6 @@
-"""The training objective: error energy in decibels, per stem and example.
+"""Losses in decibels, per stem and example.
 
-A logarithm of the energy lets a stem that is 20 dB down count as much as a loud one.
+The logarithm gives a stem that is 20 dB quieter the same weight as a loud one.
 """
 
 import torch
@@ -8,34 +8,36 @@ from torch import Tensor
 
 from stemsplit.training import SPEC
 from stemsplit.training.networks.bands import BandLayout
-from stemsplit.training.networks.spectra import Batch, inverse
+from stemsplit.training.networks.spectra import Batch, inverse_stft
 
-# Errors more than 30 dB below the mixture stop mattering.
+# Errors more than 30 dB below the mixture are ignored.
 FLOOR = 1e-3
-# For a stem that is silent 20 dB must do: a higher prize for silence teaches the network to give nothing.
+# For silent stems 20 dB suffice: a higher reward for silence would make the network output nothing.
 SILENT_FLOOR = 1e-2
 
 
 def error_energy(masks: Tensor, batch: Batch) -> Tensor:
-    """Energy of ``mask * mixture - stem``, ``(batch, targets)``."""
+    """Return the energy of ``mask * mixture - stem``, ``(batch, targets)``."""
     change = masks * (masks * batch.mixture - 2 * batch.cross)
     return (change.sum((2, 3, 4)) + batch.energy).clamp_min(0)
 
 
 def log_energy_loss(masks: Tensor, batch: Batch) -> Tensor:
-    """``10 log10(error energy + floor * mixture energy)``, against the mixture, mean over known stems.
+    """Return ``10 log10(error energy + floor * mixture energy)`` relative to the mixture.
+
+    The loss is the mean over known stems.
 
     Parameters
     ----------
     masks : Tensor, shape (batch, targets, 2, compact, frames)
         Output of `BandSplit.masks`.
     batch : Batch
-        What the masks were made for.
+        The batch that the masks were computed for.
 
     Returns
     -------
     Tensor, shape ()
-        Decibels, negative where masks help; -30 at best.
+        Loss in dB, negative where masks help; the minimum is -30.
     """
     mixture = batch.mixture.sum((1, 2, 3, 4)).unsqueeze(1) + 1e-6
     ratio = error_energy(masks, batch) / mixture + _floor(batch)
@@ -43,9 +45,9 @@ def log_energy_loss(masks: Tensor, batch: Batch) -> Tensor:
 
 
 def l1_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
-    """``20 log10`` of the summed magnitudes of the error, against those of the mixture.
+    """Return ``20 log10`` of the summed magnitudes of the error relative to those of the mixture.
 
-    Loud moments count less than in `log_energy_loss`. Bins that share a mask count by their root mean
+    Loud moments have less weight than in `log_energy_loss`. Bins that share a mask count by their root mean
     square. `batch` must hold its spectra.
     """
     assert batch.spectra is not None
@@ -55,22 +57,22 @@ def l1_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
         places = layout.gather(power.transpose(-1, -2))  # (batch, targets, 2, compact, frames)
         whole = (widths * batch.mixture).sqrt().sum((1, 2, 3, 4)).unsqueeze(1) + 1e-3
     error = (masks * (masks * batch.mixture - 2 * batch.cross) + places).clamp_min(0)
-    # a root has no slope at zero: errors 80 dB below the mixture are as good as none
+    # the root has no derivative at zero: errors 80 dB below the mixture are negligible
     size = (widths * (error + 1e-8 * batch.mixture + 1e-12)).sqrt().sum((2, 3, 4))
     return _mean(20 * torch.log10(size / whole + _floor(batch).sqrt()), batch)
 
 
 def waveform_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
-    """``20 log10`` of the mean absolute error of the waveforms, against the mixture's mean absolute value.
+    """Return ``20 log10`` of the mean absolute error of the waveforms, relative to the mixture.
 
-    Unlike the other two it sees what the overlap of the frames does. `batch` must hold its spectra.
+    Unlike the other losses it includes the overlap of frames. `batch` must hold its spectra.
     """
     assert batch.spectra is not None
     stems = batch.spectra.transpose(-1, -2)  # (batch, targets, 2, bins, frames)
     mixture = stems.sum(1, keepdim=True)
     n_samples = (stems.shape[-1] - 1) * SPEC.hop_length + SPEC.n_fft - 2 * SPEC.padding
-    error = inverse(layout.expand(masks) * mixture - stems, n_samples).abs().mean((2, 3))
-    whole = inverse(mixture, n_samples).abs().mean((2, 3)) + 1e-6
+    error = inverse_stft(layout.expand(masks) * mixture - stems, n_samples).abs().mean((2, 3))
+    whole = inverse_stft(mixture, n_samples).abs().mean((2, 3)) + 1e-6
     return _mean(20 * torch.log10(error / whole + _floor(batch).sqrt()), batch)
 
 

@@ -1,8 +1,8 @@
-"""Weights of a torch network, read back out of the ONNX file that it was exported to.
+"""Weights of a torch network, read back from the ONNX file that it was exported to.
 
-The export keeps most parameters by name, as ``network.<name>``. Two kinds it rewrites: the weight of a
-linear layer is turned and stands at the product before the layer's bias; the biases of an LSTM are joined,
-and their gates are in the order of ONNX.
+The export keeps most parameters by name, as ``network.<name>``, and rewrites two kinds: the weight of a
+linear layer is transposed and belongs to the product before the layer's bias; the biases of an LSTM are
+joined, with their gates in the order of ONNX.
 """
 
 from collections.abc import Iterator
@@ -24,19 +24,19 @@ GATES = (0, 2, 3, 1)  # input, forget, cell, output, as torch has them; ONNX: in
 
 
 def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
-    """What ``network.load_state_dict`` takes: all that the file holds where the export would have put it.
+    """Read weights for ``network.load_state_dict``: all that the file contains where the export places them.
 
-    Weights that the network has not are there too, if the export kept their names.
+    Parameters that the network lacks are included if the export kept their names.
 
     Raises
     ------
     ModelError
-        The file is missing or is no ONNX.
+        The file is missing or is not ONNX.
     """
     try:
-        held = _Weights(onnx.load(path).graph)
+        held = _GraphWeights(onnx.load(path).graph)
     except (OSError, DecodeError) as error:
-        raise ModelError(f"{path} is no ONNX file that can be read: {error}") from error
+        raise ModelError(f"{path} is not a readable ONNX file: {error}") from error
     weights = {}
     computed = {name for name, _ in network.named_buffers()} - set(network.state_dict())
     for name in {*network.state_dict(), *held.names()} - computed:
@@ -45,27 +45,27 @@ def read_weights(path: Path, network: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-class _Weights:
+class _GraphWeights:
     """Constants of a graph, and the nodes that use them."""
 
     def __init__(self, graph: GraphProto) -> None:
         self._constants: dict[str, NDArray[np.float32]] = {
             each.name: numpy_helper.to_array(each) for each in graph.initializer
         }
-        for node in graph.node:  # weights that are stored in halves
+        for node in graph.node:  # weights that are stored as float16
             if node.op_type == "Cast" and node.input[0] in self._constants:
                 self._constants[node.output[0]] = self._constants.pop(node.input[0]).astype(np.float32)
         self._nodes: list[NodeProto] = list(graph.node)
-        self._makers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
+        self._producers: dict[str, NodeProto] = {name: node for node in graph.node for name in node.output}
 
     def names(self) -> Iterator[str]:
-        """Parameters that the export kept by name."""
+        """Yield the parameters that the export kept by name."""
         for name in self._constants:
             if name.startswith(PREFIX):
                 yield name.removeprefix(PREFIX)
 
     def find(self, name: str) -> NDArray[np.float32]:
-        """The parameter that torch calls `name`; `KeyError` if there is none."""
+        """Return the parameter that torch calls `name`; raises `KeyError` if there is none."""
         layer, _, kind = name.rpartition(".")
         if PREFIX + name in self._constants:
             return self._constants[PREFIX + name]
@@ -78,13 +78,16 @@ class _Weights:
     def _linear(self, layer: str, name: str) -> NDArray[np.float32]:
         for node in self._nodes:
             if node.op_type == "Add" and f"{PREFIX}{layer}.bias" in node.input:
-                product = self._makers.get(node.input[0])
+                product = self._producers.get(node.input[0])
                 if product is not None and product.op_type == "MatMul":
                     return self._constants[product.input[1]]
         raise KeyError(name)
 
     def _lstm_bias(self, layer: str, kind: str, name: str) -> NDArray[np.float32]:
-        """``bias_ih_l0`` and the like, out of ``(directions, 8 * size)``: both biases, four gates each."""
+        """Extract ``bias_ih_l0`` and the like from ``(directions, 8 * size)``.
+
+        Two biases with four gates each.
+        """
         for node in self._nodes:
             if node.op_type == "LSTM" and f"{PREFIX}{layer}.weight_ih_l0" in self._sources(node.input[1]):
                 joined = self._constants[node.input[3]]
@@ -94,9 +97,9 @@ class _Weights:
         raise KeyError(name)
 
     def _sources(self, value: str) -> Iterator[str]:
-        """Constants that a value is made of."""
+        """Yield the constants that a value is computed from."""
         if value in self._constants:
             yield value
-        elif value in self._makers:
-            for each in self._makers[value].input:
+        elif value in self._producers:
+            for each in self._producers[value].input:
                 yield from self._sources(each)

@@ -1,4 +1,4 @@
-"""Open-Unmix, as published: the yardstick that ours is measured against.
+"""Open-Unmix as published, for comparison.
 
 F.-R. Stöter, S. Uhlich, A. Liutkus and Y. Mitsufuji, "Open-Unmix - A Reference Implementation for
 Music Source Separation", Journal of Open Source Software, 2019.
@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.training import TARGETS
-from stemsplit.training.networks.base import SeparationNetwork, checked_targets
+from stemsplit.training.networks.base import SeparationNetwork, check_targets
 from stemsplit.training.networks.precision import autocast
-from stemsplit.training.networks.spectra import inverse, transform, whole_transform
+from stemsplit.training.networks.spectra import centred_stft, inverse_stft, stft
 
 OPENUNMIX_SPEC = StftSpec(4096, 1024, analysis_window="hann", synthesis_window="hann")
 
@@ -25,7 +25,7 @@ class TargetNetwork(nn.Module):
     Parameters
     ----------
     n_bins : int
-        Bins of the STFT (2049: ``n_fft`` 4096, with hop 1024).
+        Number of STFT bins (2049: ``n_fft`` 4096, with hop 1024).
     n_channels : int
         Channels of the mixture.
     hidden_size : int
@@ -33,7 +33,7 @@ class TargetNetwork(nn.Module):
     n_layers : int
         LSTM layers.
     max_bin : int
-        Bins that the network reads (1487: 16 kHz at 44.1 kHz); masks cover all of them.
+        Number of input bins (1487: 16 kHz at 44.1 kHz); masks cover all bins.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class OpenUnmix(SeparationNetwork):
     """
 
     name = "openunmix"
-    ends = ("encode", "decode")
+    end_modules = ("encode", "decode")
     n_bins = OPENUNMIX_SPEC.n_bins
 
     def __init__(
@@ -120,21 +120,23 @@ class OpenUnmix(SeparationNetwork):
         targets: Sequence[str] = TARGETS,
     ) -> None:
         super().__init__()
-        self.targets = checked_targets(targets)
+        self.targets = check_targets(targets)
         if hidden_size % 2:
-            raise ValueError(f"hidden_size is shared by two directions, so it is even, not {hidden_size}")
+            raise ValueError(
+                f"hidden_size is split between two directions and must be even, not {hidden_size}"
+            )
         sizes = {"hidden_size": hidden_size, "n_layers": n_layers, "max_bin": max_bin}
         self.options = {**sizes, "targets": list(self.targets)}
         self.parts = nn.ModuleList(TargetNetwork(**sizes) for _ in self.targets)
 
     def forward(self, magnitude: Tensor) -> Tensor:
-        """Non-negative masks: ``(batch, 2, bins, frames) -> (batch, targets, 2, bins, frames)``."""
+        """Compute non-negative masks: ``(batch, 2, bins, frames) -> (batch, targets, 2, bins, frames)``."""
         return torch.cat([part(magnitude) for part in self.parts], 1)
 
-    def loss(self, stems: Tensor, known: Tensor, colours: Tensor) -> Tensor:
-        """Mean squared error of the magnitudes, over the known stems."""
+    def loss(self, stems: Tensor, known: Tensor, eq_gains: Tensor) -> Tensor:
+        """Compute the mean squared error of the magnitudes over the known stems."""
         with torch.no_grad():
-            spectra = transform(stems, OPENUNMIX_SPEC) * colours[:, :, None, :, None]
+            spectra = stft(stems, OPENUNMIX_SPEC) * eq_gains[:, :, None, :, None]
             mixture, references = spectra.sum(1).abs(), spectra.abs()
         with autocast(stems.device.type):
             masks = self(mixture)
@@ -144,14 +146,14 @@ class OpenUnmix(SeparationNetwork):
 
     @torch.inference_mode()
     def estimates(self, mixture: Tensor) -> Tensor:
-        """Waveforms of all targets: each one's share of the estimated magnitudes, as a mask."""
-        spectrum = whole_transform(mixture, OPENUNMIX_SPEC)
-        masks = self(spectrum.abs()[None])[0] + 1e-7  # where no target wants a bin, all share it
-        return inverse(masks / masks.sum(0) * spectrum, mixture.shape[-1], OPENUNMIX_SPEC)
+        """Return waveforms of all targets, by ratio masks of the estimated magnitudes."""
+        spectrum = centred_stft(mixture, OPENUNMIX_SPEC)
+        masks = self(spectrum.abs()[None])[0] + 1e-7  # bins without estimates are shared equally
+        return inverse_stft(masks / masks.sum(0) * spectrum, mixture.shape[-1], OPENUNMIX_SPEC)
 
     def adapt(self, mixtures: Iterable[Tensor]) -> None:
         """Set every input scaler to the mean and deviation of each bin of mono mixtures, as published."""
-        frames = [transform(mixture.mean(0), OPENUNMIX_SPEC).abs() for mixture in mixtures]
+        frames = [stft(mixture.mean(0), OPENUNMIX_SPEC).abs() for mixture in mixtures]
         deviation, mean = torch.std_mean(torch.cat(frames, -1), -1, correction=0)  # (bins,)
         scale = 1 / torch.maximum(deviation, 1e-4 * deviation.max())
         for part in self.parts:

@@ -1,6 +1,6 @@
-"""Batches of stems as the network and the loss need them.
+"""Batches of stems in the form that network and loss need.
 
-Filters, gains and band limits are applied here, in the spectrum, where they cost next to nothing.
+Equalisers, gains and band limits are applied here, to the spectrum, where they cost little.
 """
 
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.training import SPEC
-from stemsplit.training.networks.bands import BandLayout, four_powers
+from stemsplit.training.networks.bands import BandLayout, stereo_powers
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a training step needs, on the compact axis.
+    """Inputs of a training step, on the compact axis.
 
     With a mask ``m`` that is the same for all bins of a group, the error energy of a group is
-    ``sum |m X - S|^2 = m^2 sum |X|^2 - 2 m sum Re(X S*) + sum |S|^2``: three sums say it exactly.
+    ``sum |m X - S|^2 = m^2 sum |X|^2 - 2 m sum Re(X S*) + sum |S|^2``: three sums determine it exactly.
 
     Parameters
     ----------
@@ -48,29 +48,35 @@ class Batch:
 
 @cache
 def _window(spec: StftSpec, kind: str, device: torch.device) -> Tensor:
-    """The window of the analysis or the synthesis; kept, as a GPU would be waited for at each call."""
-    with torch.inference_mode(False):  # training could not use what inference has made
+    """Return the window of analysis or synthesis.
+
+    It is cached, since copying it to a GPU stalls every call.
+    """
+    with torch.inference_mode(False):  # tensors made in inference mode cannot be used in training
         return torch.from_numpy(getattr(spec, kind)).to(device)
 
 
-def transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
-    """Frames that lie wholly inside a waveform: ``(..., samples) -> (..., bins, frames)`` complex."""
+def stft(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
+    """Transform the frames that lie entirely inside a waveform.
+
+    ``(..., samples) -> (..., bins, frames)`` complex.
+    """
     window = _window(spec, "analysis", waveform.device)
     frames = waveform.unfold(-1, spec.n_fft, spec.hop_length)
     spectra: Tensor = torch.fft.rfft(frames * window)
     return spectra.transpose(-1, -2)
 
 
-def whole_transform(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
-    """Every frame of a song, as inference sees it: ``(..., samples) -> (..., bins, frames)``."""
+def centred_stft(waveform: Tensor, spec: StftSpec = SPEC) -> Tensor:
+    """Transform every frame of a song, padded as in inference: ``(..., samples) -> (..., bins, frames)``."""
     n_samples = waveform.shape[-1]
     length = (spec.n_frames(n_samples) - 1) * spec.hop_length + spec.n_fft
     padding = (spec.padding, length - spec.padding - n_samples)
-    return transform(torch.nn.functional.pad(waveform, padding), spec)
+    return stft(torch.nn.functional.pad(waveform, padding), spec)
 
 
-def inverse(spectra: Tensor, n_samples: int, spec: StftSpec = SPEC) -> Tensor:
-    """Undo `whole_transform`: ``(..., bins, frames) -> (..., n_samples)``."""
+def inverse_stft(spectra: Tensor, n_samples: int, spec: StftSpec = SPEC) -> Tensor:
+    """Invert `centred_stft`: ``(..., bins, frames) -> (..., n_samples)``."""
     window = _window(spec, "synthesis", spectra.device)
     frames = torch.fft.irfft(spectra.transpose(-1, -2), spec.n_fft) * window
     flat = frames.flatten(0, -3).transpose(-1, -2)  # (rows, n_fft, frames)
@@ -80,36 +86,39 @@ def inverse(spectra: Tensor, n_samples: int, spec: StftSpec = SPEC) -> Tensor:
     return waveform[..., spec.padding : spec.padding + n_samples]
 
 
-def as_input(mixture: Tensor) -> Tensor:
-    """``(batch, 2, bins, frames)`` complex as ``(batch, 4, bins, frames)``: L re, L im, R re, R im."""
+def to_input(mixture: Tensor) -> Tensor:
+    """Convert complex ``(batch, 2, bins, frames)`` to ``(batch, 4, bins, frames)``.
+
+    L re, L im, R re, R im.
+    """
     return torch.view_as_real(mixture).permute(0, 1, 4, 2, 3).flatten(1, 2)
 
 
 def make_batch(
-    layout: BandLayout, stems: Tensor, known: Tensor, colour: Tensor, *, keep_spectra: bool = False
+    layout: BandLayout, stems: Tensor, known: Tensor, eq_gains: Tensor, *, keep_spectra: bool = False
 ) -> Batch:
-    """Mix stems and take the sums that network and loss need.
+    """Mix stems and compute the sums that network and loss need.
 
     Parameters
     ----------
     layout : BandLayout
-        How bins are grouped.
+        Groups of bins.
     stems : Tensor, shape (batch, targets, 2, samples)
         Waveforms.
     known : Tensor, shape (batch, targets)
         One where the loss counts.
     colour : Tensor, shape (batch, targets, bins)
-        Gain per bin of each stem, from `draw_colours`.
+        Gain per bin of each stem, from `draw_eq_gains`.
     keep_spectra : bool
-        Whether the batch holds the stems' spectra too.
+        Whether the batch contains the spectra of the stems.
     """
     sums, kept = [], []
-    # one by one they stay in the cache of a processor; a GPU wants them all at once
-    at_once = len(stems) if stems.is_cuda else 1
-    for waveforms, gain in zip(torch.split(stems, at_once), torch.split(colour, at_once), strict=True):
-        spectra = transform(waveforms).transpose(-1, -2)  # (examples, targets, 2, frames, bins)
+    # single examples fit into the cache of a processor; a GPU processes all of them at once
+    n_at_once = len(stems) if stems.is_cuda else 1
+    for waveforms, gain in zip(torch.split(stems, n_at_once), torch.split(eq_gains, n_at_once), strict=True):
+        spectra = stft(waveforms).transpose(-1, -2)  # (examples, targets, 2, frames, bins)
         spectra *= gain[:, :, None, None, :]
-        sums.append(_sums(layout, spectra))
+        sums.append(_compute_sums(layout, spectra))
         if keep_spectra:
             kept.append(spectra)
     powers, mixture, cross, energy = (torch.cat(each) for each in zip(*sums, strict=True))
@@ -118,26 +127,26 @@ def make_batch(
     )
 
 
-def _sums(layout: BandLayout, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Powers, mixture, cross and energy of some examples; frames before bins, as they lie in memory."""
+def _compute_sums(layout: BandLayout, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return powers, mixture, cross and energy of some examples; frames precede bins, as in memory."""
     mixture = spectra.sum(1)
     cross = _product(spectra, mixture.unsqueeze(1))
     side = _product(*2 * [mixture[:, 0] - mixture[:, 1]]) / 2
     sums = [layout.gather(each.transpose(-1, -2)) for each in (cross, side)]
     power = sums[0].sum(1)  # Re(X X*) = sum over the stems of Re(X S*)
-    powers = four_powers(power[:, 0], power[:, 1], sums[1])
+    powers = stereo_powers(power[:, 0], power[:, 1], sums[1])
     return powers, power, sums[0], torch.view_as_real(spectra).square().sum((2, 3, 4, 5))
 
 
 def _product(one: Tensor, other: Tensor) -> Tensor:
-    """``Re(x y*)``; written out, because a sum along an axis of two is slow."""
+    """Compute ``Re(x y*)``, written out because a sum along an axis of length two is slow."""
     return torch.addcmul(one.real * other.real, one.imag, other.imag)
 
 
-def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int, n_bins: int) -> Tensor:
-    """Random smooth equaliser curves: of each stem, and of all together; a gain, a band limit now and then.
+def draw_eq_gains(rng: np.random.Generator, n_examples: int, n_targets: int, n_bins: int) -> Tensor:
+    """Draw random smooth equaliser curves, of each stem and of all stems, and occasional band limits.
 
-    The curves are the same for any `n_bins` from 0 Hz to half the sample rate.
+    The curves do not depend on `n_bins`: they span 0 Hz to half the sample rate.
 
     Returns
     -------
@@ -148,11 +157,11 @@ def draw_colours(rng: np.random.Generator, n_examples: int, n_targets: int, n_bi
     waves = np.stack([np.cos(np.pi * k * octaves) for k in range(1, 7)])
     spread_db = 2.5 / np.arange(1, 7) ** 0.5
     own = rng.normal(0, 1, (n_examples, n_targets, 6)) * (rng.random((n_examples, n_targets, 1)) < 0.7)
-    # whole records differ in tone more than one curve on each stem makes them
+    # records differ more in tone than independent curves of their stems would
     shared = rng.normal(0, 1, (n_examples, 1, 6))
     gain_db = (own + shared) * spread_db @ waves + rng.uniform(-14, 6, (n_examples, 1, 1))
     gain = 10 ** (gain_db / 20)
     for example in range(n_examples):
-        if rng.random() < 0.15:  # as lossy files are
+        if rng.random() < 0.15:  # the band limit of lossy files
             gain[example, :, round(rng.uniform(0.5, 0.95) * n_bins) :] *= 1e-3
     return torch.from_numpy(gain.astype(np.float32))

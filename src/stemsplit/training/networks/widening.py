@@ -1,9 +1,9 @@
-"""Weights of one network, as those of another that has more room or other targets: what they know is kept.
+"""Conversion of weights to networks that are deeper or wider, or have other targets.
 
-More layers add nothing to their input at first. A network that is so many times as wide holds every feature
-so many times; what reads the copies shares its weights out among them unevenly, so that training tells them
-apart (T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating learning via knowledge transfer", ICLR
-2016). Norms over the features see the same mean and variance.
+Added layers initially add nothing to their input. A network that is n times as wide contains every feature n
+times; layers that read the copies divide their weights unevenly among them, so that training can separate
+them (T. Chen, I. Goodfellow and J. Shlens, "Net2Net: Accelerating learning via knowledge transfer", ICLR
+2016). Norms over the features have the same mean and variance.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,21 +12,21 @@ import torch
 from torch import Tensor
 
 Weights = dict[str, Tensor]
-# Features side by side in an axis, where they are more than one time the width: the gates of an LSTM, the
-# value and the gate of a convolution and its three taps, the two directions of an LSTM.
+# Runs of features in one axis of a weight, where there are several: the gates of an LSTM, value and gate of
+# a convolution and its three taps, the two directions of an LSTM.
 _WRITTEN = {"lstm": 4, "gate": 2}
 _READ = {"time.gate": 3, "band.out": 2}
 
 
 def deepen(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
-    """Add what `own` has in more layers; the last step of each, ``out``, is zero.
+    """Add the layers that only `own` has; the last step of each, ``out``, is set to zero.
 
     Parameters
     ----------
     weights : mapping of str to Tensor
-        Of the smaller network.
+        Weights of the smaller network.
     own : mapping of str to Tensor
-        Those that the larger one has now.
+        Initial weights of the larger network.
     """
     held = {tuple(name.split(".")[:2]) for name in weights}
     n_held = {kind: len([each for each in held if each[0] == kind]) for kind in ("time", "band")}
@@ -39,15 +39,13 @@ def deepen(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
 
 
 def widen(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Weights:
-    """Repeat features until `own` is reached, where that is a whole number of times as wide.
+    """Repeat features until the width of `own` is reached, if it is a multiple.
 
-    What is no such multiple is left as it is, so it will not fit. The same weights are widened alike each
-    time: a training's mean with what it began as stays on the way between the two.
+    Other weights are left unchanged and will not fit. The conversion is deterministic: the average of a
+    training's weights with its initial ones stays between the two.
     """
     return {
-        name: _repeated(value, own[name].shape, name)
-        if name in own and own[name].ndim == value.ndim
-        else value
+        name: _repeat(value, own[name].shape, name) if name in own and own[name].ndim == value.ndim else value
         for name, value in weights.items()
     }
 
@@ -63,9 +61,9 @@ def retarget(
     Parameters
     ----------
     weights, own : mapping of str to Tensor
-        As of `deepen`. What the last layers write is ``width * targets * channels``.
+        As in `deepen`. The last layers have ``width * targets * channels`` outputs.
     held, wanted : sequence of str
-        Targets of the one and of the other network.
+        Targets of the former and of the latter network.
     """
     kept = dict(weights)
     for name, value in weights.items():
@@ -80,25 +78,25 @@ def retarget(
     return kept
 
 
-def _repeated(value: Tensor, shape: torch.Size, name: str) -> Tensor:
-    """Repeat what a weight writes, then what it reads; ``(bands, read, written)`` or ``(written, read)``."""
+def _repeat(value: Tensor, shape: torch.Size, name: str) -> Tensor:
+    """Repeat a weight's outputs, then its inputs; it has the axes ``(bands, in, out)`` or ``(out, in)``."""
     layer = ".".join(part for part in name.split(".")[:-1] if not part.isdigit())
     written = 2 if value.ndim == 3 else 0
-    if n_copies := _multiple(shape[written], value.shape[written]):
-        value = _stacked(value, written, _WRITTEN.get(layer.rpartition(".")[2], 1), n_copies).flatten(
+    if n_copies := _count_copies(shape[written], value.shape[written]):
+        value = _stack_copies(value, written, _WRITTEN.get(layer.rpartition(".")[2], 1), n_copies).flatten(
             written, written + 2
         )
-    if value.ndim > 1 and (n_copies := _multiple(shape[1], value.shape[1])):
-        copies = _stacked(value, 1, _READ.get(layer, 1), n_copies)
+    if value.ndim > 1 and (n_copies := _count_copies(shape[1], value.shape[1])):
+        copies = _stack_copies(value, 1, _READ.get(layer, 1), n_copies)
         shares = 0.5 + torch.rand(copies.shape, generator=torch.Generator().manual_seed(0))
         value = (copies * (shares / shares.sum(2, keepdim=True)).to(value)).flatten(1, 3)
     return value
 
 
-def _multiple(wanted: int, held: int) -> int:
+def _count_copies(wanted: int, held: int) -> int:
     return wanted // held if wanted % held == 0 and wanted > held else 0
 
 
-def _stacked(value: Tensor, axis: int, n_runs: int, n_copies: int) -> Tensor:
-    """Copies of each run of features in an axis: three axes in its place, ``(runs, copies, features)``."""
+def _stack_copies(value: Tensor, axis: int, n_runs: int, n_copies: int) -> Tensor:
+    """Replace an axis by three, ``(runs, copies, features)``, that repeat each run of features."""
     return torch.unflatten(value, axis, (n_runs, 1, -1)).repeat_interleave(n_copies, axis + 1)

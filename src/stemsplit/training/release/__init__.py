@@ -1,1 +1,1 @@
-"""Releasing a run: ONNX export, parity check, model card."""
+"""Release of a model: export, the check against torch, the model card."""

@@ -1,4 +1,4 @@
-"""Export of a trained network to ONNX, with everything that inference needs in its metadata."""
+"""Export of a trained network to ONNX, with the metadata that inference needs."""
 
 import copy
 import math
@@ -20,8 +20,8 @@ from stemsplit.separation.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
-from stemsplit.training.release.onnx_graph import count_macs, keep_targets, tidy
-from stemsplit.training.release.parity import TOLERANCE, Reference, halve
+from stemsplit.training.release.onnx_graph import count_macs, keep_targets, strip_metadata
+from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
 
 OPSET = 18
 WEIGHTS = ("fp16", "fp32")
@@ -29,7 +29,7 @@ WEIGHTS = ("fp16", "fp32")
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """What a model file says about itself beside its numbers."""
+    """Metadata of a model file other than its numbers."""
 
     name: str
     version: str
@@ -37,7 +37,7 @@ class ModelFacts:
     training_data_licence: str
     attribution: str
     description: str
-    chunk_s: float = 12.0  # where speed stops growing and memory does not (benchmarks, `chunks`)
+    chunk_s: float = 12.0  # longer chunks use more memory without being faster (benchmarks, `chunks`)
 
     @classmethod
     def of(
@@ -45,35 +45,34 @@ class ModelFacts:
         name: str,
         targets: Sequence[str],
         *,
-        heard: Iterable[tuple[str, str]],
+        training_sources: Iterable[tuple[str, str]],
         licence: str = "",
         version: str = "0.1.0",
     ) -> "ModelFacts":
-        """Facts of a model that gives `targets`; its card says the rest.
+        """Return the metadata of a model with some `targets`; its card has the details.
 
         Parameters
         ----------
         name, version : str
-            Of the model.
+            Name and version of the model.
         targets : sequence of str
-            What it gives.
-        heard : iterable of (str, str)
-            Where what it was trained on came from, each with its terms.
+            Targets of the model.
+        training_sources : iterable of (str, str)
+            Sources of the training data, each with its licence.
         licence : str, optional
-            Of its weights. If all that they heard is openly licensed that is MIT, unless something else is
-            said.
+            Licence of the weights; by default MIT if all training data is openly licensed.
 
         Raises
         ------
         SettingsError
-            They heard something else, and nobody says what may be done with them.
+            Some training data is not openly licensed and no licence is given.
         """
-        sources = sorted(set(heard))
+        sources = sorted(set(training_sources))
         closed = [f"{source}: {terms}" for source, terms in sources if (source, terms) != LIBRARY_SOURCE]
         if closed and not licence:
             raise SettingsError(
-                f"the weights were trained on more than the library ({'; '.join(closed)}): "
-                "say with --licence what may be done with them"
+                f"the weights were trained on data beyond the library ({'; '.join(closed)}): "
+                "give their licence with --licence"
             )
         opened = [OPEN_DATA] * (LIBRARY_SOURCE in sources)
         listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
@@ -95,49 +94,49 @@ def export_network(
     targets: Sequence[str] = (),
     weights: str = "fp16",
 ) -> None:
-    """Write ``mixture -> mask`` as ONNX and check it against torch.
+    """Write ``mixture -> mask`` as ONNX after checking it against torch.
 
     Parameters
     ----------
     network : BandSplit
         A trained network.
     path : Path
-        The file to write; it appears only once it has passed the check.
+        File to write; it is written only if the check succeeds.
     facts : ModelFacts
-        Name, licences and the like.
+        Metadata: name, licences and the like.
     targets : sequence of str, optional
-        Targets whose masks the file gives; by default all that the network was trained for. Sigmoid masks
-        need no others: their rows of the last layer are left out. A softmax needs all of its targets, so
-        leaving some out saves the moving of their masks and no multiply-adds.
+        Targets of the file; by default all that the network was trained for. With sigmoid masks,
+        the outputs of other targets are removed from the last layer. A softmax needs all of its targets, so
+        a selection saves copying masks but no multiply-adds.
     weights : str, default "fp16"
-        How weights are stored: "fp16" halves the file, and keeps a weight whose rounding would break the
-        check as it is. The network computes in float32 either way.
+        Storage of weights: "fp16" halves the file and keeps those weights in float32 whose rounding would
+        fail the check. The network computes in float32 in both cases.
 
     Raises
     ------
     SettingsError
-        No such target, or no such way to store weights.
+        An unknown target or storage of weights.
     ModelError
-        The file's masks differ from the network's by more than `reference.TOLERANCE`.
+        The file's masks differ from the network's by more than `parity.TOLERANCE`.
     """
     if weights not in WEIGHTS:
-        raise SettingsError(f"weights are stored as {' or '.join(WEIGHTS)}, not {weights!r}")
+        raise SettingsError(f"weights can be stored as {' or '.join(WEIGHTS)}, not {weights!r}")
     network = network.to("cpu").eval()
     chosen = choose_targets(network, targets)
     places = [network.targets.index(target) for target in chosen]
     masks = _CompactMasks(network)
-    reference = Reference.of(lambda mixture: masks(mixture)[:, places], network.layout)
+    reference = ParityReference.of(lambda mixture: masks(mixture)[:, places], network.layout)
     if _is_softmax(network):
-        model = keep_targets(tidy(_trace(masks)), places)
+        model = keep_targets(strip_metadata(_export_graph(masks)), places)
     else:
-        model = tidy(_trace(_CompactMasks(prune(network, places))))
+        model = strip_metadata(_export_graph(_CompactMasks(prune(network, places))))
     if weights == "fp16":
-        model = halve(model, reference)
+        model = convert_to_fp16(model, reference)
     error = reference.error(model)
-    if not error <= TOLERANCE:  # NaN is no pass
+    if not error <= TOLERANCE:  # NaN fails too
         raise ModelError(f"the exported masks differ from the network's by {error:.2g}")
     spec = _spec(network, facts, chosen)
-    spec = replace(spec, cost_macs_per_s=_cost(model, spec))
+    spec = replace(spec, cost_macs_per_s=_count_cost(model, spec))
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model)
     with whole_file(path) as file:
@@ -145,29 +144,29 @@ def export_network(
 
 
 class _CompactMasks(nn.Module):
-    """The network without its last step: inference spreads each row of the mask over its bins itself."""
+    """The network without its last step: inference expands the rows of the mask to bins itself."""
 
     def __init__(self, network: BandSplit) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """``(batch, 4, bins, frames) -> (batch, targets, 2, rows, frames)``."""
+        """Map ``(batch, 4, bins, frames)`` to ``(batch, targets, 2, rows, frames)``."""
         return self.network.masks(self.network.powers(mixture))
 
 
 def choose_targets(network: BandSplit, targets: Sequence[str]) -> tuple[str, ...]:
-    """Targets in their order: those asked for, or all that the network was trained for."""
+    """Return the requested targets in the network's order, or all that it was trained for."""
     trained = network.options.get("target")
     known = (trained,) if trained else network.targets
     unknown = [target for target in targets if target not in known]
     if unknown:
-        raise SettingsError(f"the network has no target {unknown[0]!r}; there are {', '.join(known)}")
+        raise SettingsError(f"the network has no target {unknown[0]!r}; choose from {', '.join(known)}")
     return tuple(target for target in known if target in targets) or known
 
 
 def prune(network: BandSplit, places: Sequence[int]) -> BandSplit:
-    """A copy of a network of sigmoid masks without the rows of its last layer for other targets."""
+    """Return a copy of a network of sigmoid masks without the outputs for other targets."""
     pruned = copy.deepcopy(network)
     pruned.n_targets = len(places)
     for layer in pruned.decode:
@@ -183,12 +182,12 @@ def _is_softmax(network: BandSplit) -> bool:
     return bool(network.options.get("mask", "softmax") == "softmax")
 
 
-def _trace(masks: _CompactMasks) -> ModelProto:
+def _export_graph(masks: _CompactMasks) -> ModelProto:
     network = masks.network
     example = torch.randn(2, 4, network.layout.n_bins, 2 * network.reach_frames + 5)
     frames, batch = torch.export.Dim("frames"), torch.export.Dim("batch")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about torch's own deprecations
+        warnings.simplefilter("ignore")  # deprecations within torch
         program = torch.onnx.export(
             masks,
             (example,),
@@ -231,10 +230,10 @@ def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> Mo
     )
 
 
-def _cost(model: ModelProto, spec: ModelSpec) -> int:
-    """Multiply-adds for a second of audio in chunks of the model's length, their context included."""
-    n_frames = 8  # the work grows with the frames
+def _count_cost(model: ModelProto, spec: ModelSpec) -> int:
+    """Return the multiply-adds per second of audio in chunks of the model's length, context included."""
+    n_frames = 8  # the cost is proportional to the frames
     mixture = np.zeros((1, 2 * spec.n_channels, spec.stft.n_bins, n_frames), np.float32)
     chunks = SpectralPipelineSpec.of(spec, chunk_s=None, overlap_s=None).chunks
-    heard = (chunks.step + chunks.fade + 2 * chunks.context) / chunks.step
-    return round(count_macs(model, mixture) / n_frames * heard * spec.sample_rate / spec.hop_length)
+    overhead = (chunks.step + chunks.fade + 2 * chunks.context) / chunks.step
+    return round(count_macs(model, mixture) / n_frames * overhead * spec.sample_rate / spec.hop_length)

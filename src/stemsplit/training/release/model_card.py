@@ -1,4 +1,4 @@
-"""The card of a model: what it was trained on, how, how good it is and where it is weak."""
+"""The model card: training data, training, quality and known weaknesses of a model."""
 
 import shutil
 import textwrap
@@ -22,43 +22,43 @@ from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import all_sources_of
 from stemsplit.training.examples.remix import layer_chance
 from stemsplit.training.fit.checkpoint import (
-    heard_in,
     load_bandsplit,
     load_state,
     network_of,
     optimiser_of,
     precision_of,
+    training_sources_in,
     training_sources_of,
 )
-from stemsplit.training.release.provenance import data_section, made_section
-from stemsplit.training.release.reproduction import AS_TRAINED, Exported, reproduction_section
+from stemsplit.training.release.provenance import data_section, ingredients_section
+from stemsplit.training.release.reproduction import AS_TRAINED, ExportOptions, reproduction_section
 
 SOURCE_NOTES = {
-    "records": "excerpts of commercial records by as many artists, which nothing was trained on; models are "
-    "chosen by them. The examples were moved toward statistics over all of them",
-    "album": "held-out songs of the album whose other songs were trained on: same band and singer, so it "
+    "records": "excerpts of commercial records by as many artists, none of which is in training; models are "
+    "selected by them. The distribution of the examples was adjusted to statistics over all of them",
+    "album": "held-out songs of the album whose other songs are in training: same band and singer, so it "
     "flatters; no bass part, and its `other` holds kicks and low lines that one would call drums and bass",
     "mdn-funk": "a real song of another band (drums, bass, clavinet, horns, lead guitar; no voice)",
-    "pjs": "a singer never heard in training, dry, over held-out real music (some of its makers have other "
+    "pjs": "a singer who is not in training, dry, over held-out real music (some of its artists have other "
     "music in training); only vocals are known",
     "render": "virtual band with held-out MIDI, drum kit, bass, keys and singer",
-    "album-unseen": "the album's other songs, which this training left out; in no mean",
+    "album-unseen": "the album's other songs, excluded from this training; not part of any mean",
 }
-# What is known of models that heard the library and nothing else.
+# Holds for models that were trained on the library only.
 COMPARISONS = """
-How networks, losses and ingredients do in the same minutes of training: [comparison](comparison.md). Whether
-a network of its own for each target pays: [one at a time or together](comparison-targets.md). What the
-optimiser brings: [Muon or AdamW](comparison-optimisers.md).
+Networks, losses and ingredients at equal training time: [comparison](comparison.md). One network
+for each target: [one at a time or together](comparison-targets.md). Choice of the
+optimiser: [Muon or AdamW](comparison-optimisers.md).
 """
 WEAKNESSES = """
 - Few real songs with known stems were available: four of one band. Styles far from them and from the virtual
   band (dense rock, heavily processed voices, live recordings) are separated worse than these figures say.
-- Two validation songs share their band with training, and rendered songs share the makers' habits: read the
-  `mdn-funk` and `pjs` lines first.
+- Two validation songs share their band with training, and rendered songs share the habits of one program:
+  read the `mdn-funk` and `pjs` lines first.
 - Some of the training stems end at 9.5 kHz: cymbals and breath above that may land in the wrong stem.
-- Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are taken for vocals
+- Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are assigned to vocals
   at times."""
-ADDED_NOTE = "songs of an added data set that nothing was trained on"
+ADDED_NOTE = "validation songs of an added data set"
 OPTIMISER_NOTES = {"adamw": "AdamW", "muon": "Muon for hidden matrices, AdamW for the rest"}
 LOSS_NOTES = {
     "log_energy": "`10 log10(error energy + 0.001 mixture energy)` per stem and example",
@@ -77,60 +77,66 @@ def write_card(
     scores: Path,
     hardware: str,
     note: str = "",
-    exported: Exported = AS_TRAINED,
+    exported: ExportOptions = AS_TRAINED,
 ) -> None:
-    """Write ``<model>.md`` and ``<model>.csv``, the training curve.
+    """Write ``<model>.md``, and ``<model>.csv`` with the training curve.
 
     Parameters
     ----------
     run : Path
-        Folder of the run: checkpoint and curve.
+        Folder of the run, with checkpoint and curve.
     library : Library, optional
-        What was trained on beside added data sets.
+        The training library, if it was used.
     songs_folder : Path
         Prepared songs.
     model : Path
         The exported model.
     scores : Path
-        What `save_scores` wrote, of the run or of the model.
+        Scores of the run or the model, written by `save_scores`.
     hardware : str
-        What it was trained on, in plain words.
+        Hardware of the training, in plain words.
     note : str
-        What the commands of the card do not say.
-    exported : Exported
-        How the model differs from the run.
+        Additional note on the commands.
+    exported : ExportOptions
+        Differences between the model and the run.
 
     Raises
     ------
     StemsplitError
-        The library was trained on, whose sources have to be credited, and is not given.
+        The library was used, so its sources have to be credited, but it is not given.
     """
     state = load_state(run / "checkpoint.pt")
-    heard = heard_in(state).union(training_sources_of(exported.mean_with) if exported.mean_with else ())
+    training_sources = training_sources_in(state).union(
+        training_sources_of(exported.mean_with) if exported.mean_with else ()
+    )
     targets = network_of(state).targets
     songs = [
         song
         for song in songs_with_targets(load_songs(songs_folder), targets)
-        if song.split == "train" and song.source in heard
+        if song.split == "train" and song.source in training_sources
     ]
-    is_bundled = heard == {LIBRARY_SOURCE} and targets == TARGETS
+    is_bundled = training_sources == {LIBRARY_SOURCE} and targets == TARGETS
     sections = [
-        _head(model, heard),
+        _head(model, training_sources),
         _architecture(run),
         _training(state, songs, hardware, exported),
         _quality(Evaluation.load(scores), targets, is_bundled=is_bundled),
-        data_section(library, heard, songs),
-        made_section(songs),
-        reproduction_section(state, heard, songs, model, note=note, exported=exported),
+        data_section(library, training_sources, songs),
+        ingredients_section(songs),
+        reproduction_section(state, training_sources, songs, model, note=note, exported=exported),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
     shutil.copyfile(run / "curve.csv", model.with_suffix(".csv"))
 
 
-def _head(model: Path, heard: Collection[tuple[str, str]]) -> str:
+def _head(model: Path, training_sources: Collection[tuple[str, str]]) -> str:
     spec = read_spec(model)
-    closed = [f"{source} ({terms})" for source, terms in sorted(heard) if (source, terms) != LIBRARY_SOURCE]
-    opened = ["openly licensed material; sources and credits below"] * (LIBRARY_SOURCE in heard)
+    closed = [
+        f"{source} ({terms})"
+        for source, terms in sorted(training_sources)
+        if (source, terms) != LIBRARY_SOURCE
+    ]
+    opened = ["openly licensed material; sources and credits below"] * (LIBRARY_SOURCE in training_sources)
     data = ", ".join([*closed, *opened])
     return f"""# {spec.name} {spec.version}
 
@@ -139,7 +145,7 @@ Stereo, 44,100 Hz.
 
 - Licence of the weights: {spec.licence}. Trained {"" if closed else "only "}on {data}.
 - STFT {spec.n_fft}/{spec.hop_length}, {spec.analysis_window} windows; {len(spec.mask_widths)} mask rows.
-- A mask depends on {spec.context_s} s of the song on each side and on nothing beyond: chunks leave no seams.
+- A mask depends on at most {spec.context_s} s of context on each side: chunks have no audible boundaries.
 - This card is written by `python -m stemsplit.training card`."""
 
 
@@ -156,27 +162,33 @@ Band-split network after Luo & Yu (2023): {layout.n_bands} bands x {options["n_f
 convolutions along time (dilations: {", ".join(map(str, network.dilations))} frames of {frame_ms:.0f} ms) and
 a bidirectional LSTM along the bands. Input features (log power of left, right, mid and side) are computed
 inside the graph. The lowest {layout.n_low} bins have a mask each, above them {layout.group} bins share one.
-A {head} makes the masks."""
+The masks are the output of a {head}."""
 
 
-def _training(state: dict[str, Any], songs: Sequence[TrainingSong], hardware: str, exported: Exported) -> str:
+def _training(
+    state: dict[str, Any], songs: Sequence[TrainingSong], hardware: str, exported: ExportOptions
+) -> str:
     minutes: dict[str, float] = defaultdict(float)
     remix = state["remix"]
     for song in songs:
         minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
     listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
     if "separated" in minutes and "separated" not in remix.get("without", ()):
-        promised = f"where its masks promised {CONFIDENCE_DB:g} dB"
-        listed += f".\n  Separated: stems of real music by an earlier model, {promised}"
+        confidence = f"with an expected SDR of at least {CONFIDENCE_DB:g} dB"
+        listed += f".\n  Separated: stems of real music by an earlier model, {confidence}"
     settings = state["settings"]
     audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
     speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
     initial, loss = state.get("initial"), state["network_options"]["loss"]
-    start = f"The weights of `{initial}` were the start" if initial else "The weights began at random"
+    start = (
+        f"Training started from the weights of `{initial}`"
+        if initial
+        else "Training started from random weights"
+    )
     if exported.mean_with:
         start += f"; the model has the mean of the run's weights and those of `{exported.mean_with.name}`"
     if exported.attenuation_db:
-        start += f". It hears songs {exported.attenuation_db:g} dB softer than the run did"
+        start += f". It attenuates its input by {exported.attenuation_db:g} dB, unlike the run"
     steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
 
@@ -192,33 +204,37 @@ def _training(state: dict[str, Any], songs: Sequence[TrainingSong], hardware: st
 
 
 def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
-    """How examples were drawn, as far as there were songs for it."""
+    """Describe how examples were drawn, limited to the kinds that the songs allow."""
     remix, pools = state["remix"], state.get("pools", ("backing", "partial", "coherent"))
     shares = {
         "backing": "a voice over real, unseparated music (loss on vocals only)",
-        "partial": "unseparated music that lacks more, such as drums, and what it lacks (loss on that only)",
-        "coherent": "stems of one place of one song",
+        "partial": "unseparated music that lacks more, such as drums, which are added (loss on these only)",
+        "coherent": "stems of one position of one song",
     }
     kinds = [f"{remix.get(name, 0):.0%} {text}" for name, text in shares.items() if name in pools]
-    text = f"Examples: {', '.join([*kinds, 'the rest stems of different songs'])}"
+    text = f"Examples: {', '.join([*kinds, 'otherwise stems of different songs'])}"
     without = remix.get("without", ())
     if any(song.kind == "render" for song in songs):
         has_separated = any(song.kind == "separated" for song in songs) and "separated" not in without
         real = "from recordings" + " or separated" * has_separated
-        most = f"at most {remix.get('maker', 1):.0%} from those of one maker"
+        most = f"at most {remix.get('maker', 1):.0%} from one artist"
         text += f", {remix['real']:.0%} of them {real}, but {most}"
     chances = {target: layer_chance(target) for target in network_of(state).targets}
     layers = ", ".join(f"{target} {chance:.0%}" for target, chance in chances.items() if chance)
     spread_db = remix.get("loudness_db", 0)
     whole = f" (of all stems together by up to {spread_db:g} dB)" if spread_db else ""
-    text += f". By chance two songs play a target at once: {layers}. Random levels{whole}, equaliser, speed, "
-    text += "reverb, width, fades, saturation, polarity, channel swap, band limits and missing stems. "
+    text += f". Two songs are layered for one target with a probability of: {layers}. Random levels{whole}, "
+    text += "equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, "
+    text += "band limits and missing stems. "
     text += f"Left out: {', '.join(without) or 'nothing'}."
-    return _filled(text, first="- ", following="  ")
+    return _wrap(text, first="- ", following="  ")
 
 
 def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bool) -> str:
-    """Figures and weaknesses; those of the bundled model hold where nothing but the library was heard."""
+    """Describe scores and weaknesses.
+
+    Those of the bundled model hold if it was trained on the library only.
+    """
     scores = evaluation.scores["model"]
     judged = all_sources_of(scores)
     notes = "\n".join(f"- `{name}`: {SOURCE_NOTES.get(name, ADDED_NOTE)}." for name in judged)
@@ -237,12 +253,12 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
     how = (
         "In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is "
         f"{floor}; the oracle is the ratio mask of the true stems. Leakage: energy left in the estimate of a "
-        "silent stem, against the mixture; silent stems count only there. Expected: the uSDR that the masks "
-        f"promise without knowing the stems (`expected_sdr_db` in JSON). {evaluation.promise()}"
+        "silent stem, against the mixture; silent stems count only there. Expected: the uSDR predicted "
+        f"from the masks alone (`expected_sdr_db` in JSON). {evaluation.promise()}"
     )
     return f"""## Quality on the validation set
 {COMPARISONS if is_bundled else ""}
-{_filled(how)}
+{_wrap(how)}
 
 {evaluation.table()}
 
@@ -252,7 +268,7 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
 
 - On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
 - Where a stem is much quieter than the mixture (see the improvement beside the uSDR), a little bleed costs
-  many decibels, and the mean over excerpts suffers from it.{WEAKNESSES if is_bundled else ""}"""
+  many decibels and lowers the mean over excerpts.{WEAKNESSES if is_bundled else ""}"""
 
 
 def _framewise(evaluation: Evaluation) -> str:
@@ -260,13 +276,13 @@ def _framewise(evaluation: Evaluation) -> str:
     if not table:
         return ""
     return f"""
-As the field reports it (museval, BSS Eval 4): frames of one second, the median over the frames of a song,
-then over songs; one excerpt a song. A frame in which any reference of the song is silent is not counted.
-SDR weighs all errors, SIR what leaked in from other stems, SAR what is in none of them.
+Framewise metrics (museval, BSS Eval 4): frames of one second, the median over the frames of a song,
+then over songs; one excerpt per song. Frames in which a reference is silent are excluded.
+SDR measures all errors, SIR leakage from other stems, SAR artefacts.
 
 {table}
 """
 
 
-def _filled(text: str, *, first: str = "", following: str = "") -> str:
+def _wrap(text: str, *, first: str = "", following: str = "") -> str:
     return textwrap.fill(text, 110, break_on_hyphens=False, initial_indent=first, subsequent_indent=following)

@@ -1,4 +1,4 @@
-"""The ONNX graph after the export: tidied, its weights stored in halves, its work counted.
+"""Operations on exported ONNX graphs: metadata, targets, fp16 weights, cost.
 
 No function changes the model that it is given.
 """
@@ -15,27 +15,27 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from stemsplit.errors import ModelError
 from stemsplit.types import FloatArray
 
-# Below this a Cast takes about what it saves, and the scales and offsets of the norms stay exact.
-SMALLEST_HALF = 256
+# For smaller tensors a Cast saves almost nothing, and scales and offsets of norms stay exact.
+MIN_FP16_SIZE = 256
 _UNCOUNTED = frozenset({"Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "RNN"})
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def tidy(model: ModelProto) -> ModelProto:
-    """Leave out what the exporter notes about itself: source lines, paths, names of Python objects."""
+def strip_metadata(model: ModelProto) -> ModelProto:
+    """Remove what the exporter records about itself: source lines, paths, names of Python objects."""
     tidied = _copy(model)
     graph = tidied.graph
     for part in (*graph.node, *graph.initializer, *graph.input, *graph.output, graph):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
-    # shapes between input and output: onnxruntime works them out by itself
+    # onnxruntime infers the intermediate shapes itself
     graph.ClearField("value_info")
     return tidied
 
 
 def keep_targets(model: ModelProto, places: Sequence[int]) -> ModelProto:
-    """Leave of the masks, ``(batch, targets, channels, rows, frames)``, those of some targets."""
+    """Keep the masks, ``(batch, targets, channels, rows, frames)``, of some targets."""
     kept = _copy(model)
     graph = kept.graph
     (axis,) = (output.type.tensor_type.shape.dim[1] for output in graph.output if output.name == "mask")
@@ -49,29 +49,29 @@ def keep_targets(model: ModelProto, places: Sequence[int]) -> ModelProto:
     return kept
 
 
-def weight_names(model: ModelProto) -> list[str]:
-    """Names of the weights that are worth storing in halves."""
+def large_weights(model: ModelProto) -> list[str]:
+    """Return the names of the weights that are large enough to be stored as float16."""
     return [each.name for each in model.graph.initializer if _is_large(each)]
 
 
-def store_halves(model: ModelProto, names: Collection[str]) -> ModelProto:
+def store_fp16(model: ModelProto, names: Collection[str]) -> ModelProto:
     """Store the weights called `names` as float16, each followed by a Cast to float32.
 
     The network still computes in float32; onnxruntime folds the casts when a session starts.
     """
-    halved = _copy(model)
+    converted = _copy(model)
     casts = []
-    for tensor in halved.graph.initializer:
+    for tensor in converted.graph.initializer:
         name = tensor.name
         if name in names:
-            with np.errstate(over="ignore"):  # infinite weights do not pass the check of the export
+            with np.errstate(over="ignore"):  # infinite weights fail the parity check
                 half = numpy_helper.to_array(tensor).astype(np.float16)
             tensor.CopyFrom(numpy_helper.from_array(half, f"{name}.half"))
             casts.append(helper.make_node("Cast", [tensor.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *halved.graph.node]
-    halved.graph.ClearField("node")
-    halved.graph.node.extend(nodes)
-    return halved
+    nodes = [*casts, *converted.graph.node]
+    converted.graph.ClearField("node")
+    converted.graph.node.extend(nodes)
+    return converted
 
 
 def count_macs(model: ModelProto, mixture: FloatArray) -> int:
@@ -80,18 +80,18 @@ def count_macs(model: ModelProto, mixture: FloatArray) -> int:
     Parameters
     ----------
     model : ModelProto
-        A graph that takes ``mixture``.
+        A graph with the input ``mixture``.
     mixture : ndarray, shape (batch, features, bins, frames)
         The input; only its shape matters.
 
     Raises
     ------
     ModelError
-        The graph has work of a kind that is not counted.
+        The graph contains operators that cannot be counted.
     """
     unknown = _UNCOUNTED.intersection(node.op_type for node in model.graph.node)
     if unknown:
-        raise ModelError(f"the work of {', '.join(sorted(unknown))} is not counted; extend count_macs")
+        raise ModelError(f"multiply-adds of {', '.join(sorted(unknown))} are not counted; extend count_macs")
     nodes = [node for node in model.graph.node if node.op_type in _MACS]
     names = (name for node in nodes for name in (*node.input, *node.output))
     shapes = _find_shapes(model, mixture, names)
@@ -99,7 +99,7 @@ def count_macs(model: ModelProto, mixture: FloatArray) -> int:
 
 
 def run_model(model: ModelProto, names: list[str], mixture: FloatArray) -> list[Any]:
-    """Run a model that is not yet a file, on the CPU."""
+    """Run a model in memory, on the CPU."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return list(session.run(names, {"mixture": mixture}))
 
@@ -109,7 +109,7 @@ def _matmul_macs(node: NodeProto, shapes: Shapes) -> int:
 
 
 def _lstm_macs(node: NodeProto, shapes: Shapes) -> int:
-    """All gates of all directions: ``steps * batch * (weights of the input + those of the state)``."""
+    """Count all gates of all directions: ``steps * batch * (weights of the input + those of the state)``."""
     n_steps, n_batch, _ = shapes[node.input[0]]
     return n_steps * n_batch * sum(math.prod(shapes[name]) for name in node.input[1:3])
 
@@ -118,7 +118,7 @@ _MACS: dict[str, Callable[[NodeProto, Shapes], int]] = {"MatMul": _matmul_macs, 
 
 
 def _find_shapes(model: ModelProto, mixture: FloatArray, names: Iterable[str]) -> Shapes:
-    """Shapes of tensors, by running the graph with all of them as outputs."""
+    """Find the shapes of tensors by running the graph with all of them as outputs."""
     probe = _copy(model)
     stored = {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
     asked = [name for name in dict.fromkeys(names) if name and name not in stored]
@@ -129,7 +129,7 @@ def _find_shapes(model: ModelProto, mixture: FloatArray, names: Iterable[str]) -
 
 
 def _is_large(tensor: TensorProto) -> bool:
-    return tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= SMALLEST_HALF
+    return tensor.data_type == TensorProto.FLOAT and math.prod(tensor.dims) >= MIN_FP16_SIZE
 
 
 def _copy(model: ModelProto) -> ModelProto:

@@ -1,4 +1,4 @@
-"""The reference that an exported graph is held against: the masks that torch makes of a few inputs."""
+"""Parity of an exported graph with torch, checked by the masks of a few inputs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,11 +12,11 @@ from torch import Tensor
 from stemsplit.errors import ModelError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.networks.bands import BandLayout
-from stemsplit.training.networks.spectra import as_input, whole_transform
-from stemsplit.training.release.onnx_graph import run_model, store_halves, weight_names
+from stemsplit.training.networks.spectra import centred_stft, to_input
+from stemsplit.training.release.onnx_graph import large_weights, run_model, store_fp16
 from stemsplit.types import FloatArray
 
-TOLERANCE = 1e-3  # of a mask; of an estimate, relative to its amplitude: -60 dB
+TOLERANCE = 1e-3  # of a mask, and of an estimate relative to its amplitude (-60 dB)
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,17 @@ class ParityCase:
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Noise at all levels, and a piece of music, through a network in torch.
+class ParityReference:
+    """Masks of a network in torch, for noise at all levels and for a piece of music.
 
     Parameters
     ----------
     layout : BandLayout
-        The bins of each row of a mask.
+        Bins of each row of a mask.
     noise : sequence of ParityCase
-        At several batch sizes and lengths.
+        Noise at several batch sizes and lengths.
     music : ParityCase
-        Levels fall with the frequency, as in songs.
+        Music, whose level falls with frequency.
     """
 
     layout: BandLayout
@@ -46,8 +46,8 @@ class Reference:
     music: ParityCase
 
     @classmethod
-    def of(cls, masks: Callable[[Tensor], Tensor], layout: BandLayout) -> "Reference":
-        """Take the masks of a network, given as the function from ``mixture`` to ``mask``."""
+    def of(cls, masks: Callable[[Tensor], Tensor], layout: BandLayout) -> "ParityReference":
+        """Compute the masks of a network, given as the function from ``mixture`` to ``mask``."""
         generator = torch.Generator().manual_seed(0)
         noise = [
             10 ** torch.linspace(-3, 3, n_frames)
@@ -59,12 +59,14 @@ class Reference:
         return cls(layout, cases[:-1], cases[-1])
 
     def error(self, model: ModelProto) -> float:
-        """Largest difference of a mask, or of an estimate of the music relative to it; NaN if one is.
+        """Return the largest error of a mask, or of an estimate of the music relative to it.
+
+        NaN if any is NaN.
 
         Raises
         ------
         ModelError
-            The model's masks have another shape.
+                The model's masks have another shape.
         """
         pairs = []
         for case in (*self.noise, self.music):
@@ -76,9 +78,9 @@ class Reference:
         return float(np.max([*largest, self._estimate_error(pairs[-1][0])]))
 
     def _estimate_error(self, masks: FloatArray) -> float:
-        """Amplitude of the music's worst error in an estimate, relative to the estimate.
+        """Return the amplitude of the largest error in an estimate of the music, relative to the estimate.
 
-        The energies of spectrograms will do: synthesis adds none.
+        The energies of the spectrograms suffice, since the inverse STFT does not amplify errors.
         """
         left_re, left_im, right_re, right_im = torch.from_numpy(self.music.mixture).unbind(1)
         bins = torch.stack([left_re**2 + left_im**2, right_re**2 + right_im**2], 1)
@@ -86,33 +88,33 @@ class Reference:
         error, estimate = (
             (each**2 * power).sum(axis=(0, 2, 3, 4)) for each in (masks - self.music.masks, self.music.masks)
         )
-        audible = np.maximum(estimate, 1e-6 * power.sum())  # a target that the music lacks counts from -60 dB
+        audible = np.maximum(estimate, 1e-6 * power.sum())  # a target that is absent counts from -60 dB
         return float(np.sqrt(error / audible).max())
 
 
-def halve(model: ModelProto, reference: Reference) -> ModelProto:
-    """Store as many weights in halves as `TOLERANCE` allows; those that do most harm stay as they are."""
-    names = weight_names(model)
-    halved = store_halves(model, names)
-    if reference.error(halved) <= TOLERANCE:
-        return halved
-    harms = {name: reference.error(store_halves(model, [name])) for name in names}
-    # a NaN is greater than any number here
-    names.sort(key=lambda name: math.inf if math.isnan(harms[name]) else harms[name])
+def convert_to_fp16(model: ModelProto, reference: ParityReference) -> ModelProto:
+    """Store as many weights as float16 as `TOLERANCE` allows; those with the largest effect stay float32."""
+    names = large_weights(model)
+    converted = store_fp16(model, names)
+    if reference.error(converted) <= TOLERANCE:
+        return converted
+    effects = {name: reference.error(store_fp16(model, [name])) for name in names}
+    # NaN is sorted as the largest effect
+    names.sort(key=lambda name: math.inf if math.isnan(effects[name]) else effects[name])
     while names:
         names.pop()
-        halved = store_halves(model, names)
-        if reference.error(halved) <= TOLERANCE:
+        converted = store_fp16(model, names)
+        if reference.error(converted) <= TOLERANCE:
             break
-    return halved
+    return converted
 
 
 def _make_music(duration_s: float = 4.0) -> Tensor:
-    """The STFT of chords, a bass and a beat, ``(1, 4, bins, frames)``."""
+    """Return the STFT of chords, a bass and a beat, ``(1, 4, bins, frames)``."""
     rng = np.random.default_rng(0)
     time = np.arange(round(duration_s * SAMPLE_RATE)) / SAMPLE_RATE
     notes_hz = (55.0, 220.0, 277.2, 329.6, 440.0)
     tones = [np.sin(2 * np.pi * hz * k * time) / k**1.5 for hz in notes_hz for k in range(1, 20)]
     beat = rng.normal(size=(2, time.size)) * np.exp(-20 * (time % 0.5))
     waveform = 0.1 * (np.sum(tones, axis=0) + beat)
-    return as_input(whole_transform(torch.from_numpy(waveform.astype(np.float32)))[None])
+    return to_input(centred_stft(torch.from_numpy(waveform.astype(np.float32)))[None])

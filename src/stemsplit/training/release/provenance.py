@@ -1,4 +1,4 @@
-"""What a model was made of: the parts of its card that name data, licences and credits."""
+"""Training data of a model: the sections of its card with sources, licences and credits."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -8,7 +8,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong
 
-# Beside the audio of the index: patterns, and sounds that fluidsynth played.
+# Beside the audio of the index: MIDI patterns, and the sounds of fluidsynth.
 PATTERNS = (
     ("music-x-lab/POP909-Dataset", "MIT", "Ziyu Wang et al., POP909 (ISMIR 2020)", "MIDI"),
     ("Groove MIDI Dataset", "CC-BY-4.0", "Jon Gillick et al., Google Magenta", "MIDI"),
@@ -24,51 +24,51 @@ and re-encoded."""
 
 
 def data_section(
-    library: Library | None, heard: Collection[tuple[str, str]], songs: Sequence[TrainingSong]
+    library: Library | None, training_sources: Collection[tuple[str, str]], songs: Sequence[TrainingSong]
 ) -> str:
-    """Sources, licences and credits of the library, if it was heard, and of everything else.
+    """List sources, licences and credits of the library, if it was used, and of all other songs.
 
     Parameters
     ----------
     library : Library, optional
         The library.
-    heard : collection of (str, str)
-        What the weights have heard and its terms, see `checkpoint.heard_by`.
+    training_sources : collection of (str, str)
+        Sources that the weights were trained on, each with its licence, see `checkpoint.training_sources_in`.
     songs : sequence of TrainingSong
-        What of it is there to be counted.
+        Songs that are still available, for counting.
 
     Raises
     ------
     StemsplitError
-        The library was heard, and is not given.
+        The library was used but is not given.
     """
     parts = []
-    if LIBRARY_SOURCE in heard:
+    if LIBRARY_SOURCE in training_sources:
         if library is None:
-            raise StemsplitError("songs of the library were trained on: name it with --library")
-        parts.append(_library(library))
-    if others := sorted(set(heard) - {LIBRARY_SOURCE}):
-        parts.append(_others(others, songs))
+            raise StemsplitError("the model was trained on songs of the library: name it with --library")
+        parts.append(_library_table(library))
+    if others := sorted(set(training_sources) - {LIBRARY_SOURCE}):
+        parts.append(_other_sources_table(others, songs))
     return "\n\n".join(["## Data", *parts])
 
 
-def made_section(songs: Sequence[TrainingSong]) -> str:
-    """What the songs are made of, so that an ablation can be read against how much there was."""
+def ingredients_section(songs: Sequence[TrainingSong]) -> str:
+    """Tabulate the minutes of every ingredient, for comparison with ablations."""
     minutes: dict[tuple[str, str], float] = defaultdict(float)
     for song in songs:
         for stem in song.stems:
-            for name in song.ingredients.get(stem, ()) or (_plain(song),):
+            for name in song.ingredients.get(stem, ()) or (_ingredient_of(song),):
                 minutes[(name, stem)] += _minutes(song)
     rows = [f"| {name} | {stem} | {value:.0f} |" for (name, stem), value in sorted(minutes.items())]
     listed = "\n".join(rows)
-    return f"""Stems for training, by what they are made of; a stem with several ingredients counts for each.
+    return f"""Training stems by ingredient; a stem with several ingredients counts for each of them.
 
 | ingredient | stem | minutes |
 |---|---|---|
 {listed}"""
 
 
-def _library(library: Library) -> str:
+def _library_table(library: Library) -> str:
     grouped: dict[tuple[str, str, str], list[Item]] = defaultdict(list)
     for item in library.select(split="train"):
         grouped[(item.source, item.licence, item.attribution)].append(item)
@@ -90,16 +90,16 @@ material (the PJS singer) is used for validation only, like everything that
 Credits required by terms: {CREDITS}"""
 
 
-def _others(heard: Sequence[tuple[str, str]], songs: Sequence[TrainingSong]) -> str:
+def _other_sources_table(training_sources: Sequence[tuple[str, str]], songs: Sequence[TrainingSong]) -> str:
     rows = []
-    for source in heard:
+    for source in training_sources:
         found = [song for song in songs if song.source == source]
-        makers = len({song.maker for song in found})
-        rows.append(f"| {' | '.join(source)} | {makers} | {len(found)} | {sum(map(_minutes, found)):.1f} |")
+        artists = len({song.maker for song in found})
+        rows.append(f"| {' | '.join(source)} | {artists} | {len(found)} | {sum(map(_minutes, found)):.1f} |")
     listed = "\n".join(rows)
-    return f"""Beside the library; where there are no songs, weights that had heard them were the start.
+    return f"""Other sources; those without songs were used in the training of the initial weights.
 
-| source | licence | makers | songs | minutes |
+| source | licence | artists | songs | minutes |
 |---|---|---|---|---|
 {listed}"""
 
@@ -108,7 +108,7 @@ def _minutes(song: TrainingSong) -> float:
     return song.n_samples / SAMPLE_RATE / 60
 
 
-def _plain(song: TrainingSong) -> str:
+def _ingredient_of(song: TrainingSong) -> str:
     if song.dataset:
         return song.dataset
-    return "played by the virtual band" if song.kind == "render" else f"recording ({song.kind})"
+    return "rendered by the virtual band" if song.kind == "render" else f"recording ({song.kind})"

@@ -1,4 +1,4 @@
-"""The commands that make a model again: the end of its card."""
+"""Commands that reproduce a model: the last section of its card."""
 
 import json
 from collections.abc import Collection, Iterator, Sequence
@@ -16,15 +16,15 @@ from stemsplit.training.fit.presets import PRESETS
 
 
 @dataclass(frozen=True)
-class Exported:
-    """How a model differs from the run that it was exported from.
+class ExportOptions:
+    """Differences between a model and the run that it was exported from.
 
     Parameters
     ----------
     mean_with : Path, optional
-        The file whose weights the run's were averaged with, if they were.
+        File whose weights were averaged with those of the run.
     attenuation_db : float
-        How much softer the model hears songs.
+        Attenuation of the model's input in dB.
     """
 
     mean_with: Path | None = None
@@ -32,16 +32,16 @@ class Exported:
 
     @property
     def options(self) -> str:
-        """The options of `export` and `card` that say so."""
+        """The corresponding options of `export` and `card`."""
         mean = f" --mean-with {self.mean_with.name}" if self.mean_with else ""
         return mean + (f" --attenuation-db {self.attenuation_db:g}" if self.attenuation_db else "")
 
 
-AS_TRAINED = Exported()
+AS_TRAINED = ExportOptions()
 
 
-def _changes(state: dict[str, Any]) -> str:
-    """Options of `fit` by which a run differs from what it does by itself."""
+def _changed_options(state: dict[str, Any]) -> str:
+    """Return the options of `fit` that differ from its defaults."""
     size = state["settings"]["batch_size"]
     alike = [name for name, each in PRESETS.items() if (each.network, each.batch_size) == ("bandsplit", size)]
     name = next(iter(alike), "cpu")
@@ -62,56 +62,58 @@ def _changes(state: dict[str, Any]) -> str:
 
 def reproduction_section(
     state: dict[str, Any],
-    heard: Collection[tuple[str, str]],
+    training_sources: Collection[tuple[str, str]],
     songs: Sequence[TrainingSong],
     model: Path,
     *,
     note: str,
-    exported: Exported,
+    exported: ExportOptions,
 ) -> str:
-    """Commands from the songs to the card.
+    """List the commands from the songs to the card.
 
     Parameters
     ----------
     state : dict
-        The run's checkpoint.
-    heard : collection of (str, str)
-        What the weights have heard and its terms.
+        Checkpoint of the run.
+    training_sources : collection of (str, str)
+        Sources that the weights were trained on, each with its licence.
     songs : sequence of TrainingSong
-        What was trained on.
+        Training songs.
     model : Path
         The exported model.
     note : str
-        What the commands do not say.
-    exported : Exported
-        How the model differs from the run.
+        Additional note on the commands.
+    exported : ExportOptions
+        Differences between the model and the run.
     """
     seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
-    settings = f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changes(state)}"
+    settings = (
+        f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changed_options(state)}"
+    )
     initial = f" --init {state['initial']}" if state.get("initial") else ""
     file = f"models/{model.name}"
-    library = "--library LIBRARY " if LIBRARY_SOURCE in heard else ""
-    stated = f" --licence '{read_spec(model).licence}'" if set(heard) - {LIBRARY_SOURCE} else ""
-    judged, options = "RUN", '--hardware "..."'
-    if exported.options:  # then no run is what was judged
-        judged, options = file, f"{options} --scores WORK/scores-{model.stem}.json{exported.options}"
-    material = "\n".join(_material(songs, seed))
+    library = "--library LIBRARY " if LIBRARY_SOURCE in training_sources else ""
+    stated = f" --licence '{read_spec(model).licence}'" if set(training_sources) - {LIBRARY_SOURCE} else ""
+    evaluated, options = "RUN", '--hardware "..."'
+    if exported.options:  # then the model was evaluated instead of the run
+        evaluated, options = file, f"{options} --scores WORK/scores-{model.stem}.json{exported.options}"
+    material = "\n".join(_song_commands(songs, seed))
     return f"""## Reproduction
 
-The clock sets the number of steps, so another machine gives another model of the same kind. {note}
+The time budget sets the number of steps, so another machine gives a different model of the same kind. {note}
 
 ```
 pip install ".[train]"      # in a clone
 {material}
 python -m stemsplit.training fit RUN --work WORK {settings}{initial}
 python -m stemsplit.training export RUN {file}{exported.options}{stated}
-python -m stemsplit.training evaluate {judged} --work WORK --museval
+python -m stemsplit.training evaluate {evaluated} --work WORK --museval
 python -m stemsplit.training card RUN {library}--work WORK --model {file} {options}
 ```"""
 
 
-def _material(songs: Sequence[TrainingSong], seed: int) -> Iterator[str]:
-    """Commands that make the songs."""
+def _song_commands(songs: Sequence[TrainingSong], seed: int) -> Iterator[str]:
+    """Yield the commands that create the songs."""
     if any(not song.dataset for song in songs):
         n_renders = sum(song.kind == "render" for song in songs)
         yield "# with fluidsynth and the FluidR3 soundfont"
