@@ -14,7 +14,6 @@ from benchmarks.jobs import Bench
 from benchmarks.process import Usage, measure, paired_ratio, summarise
 from benchmarks.report import RESULTS, load, save
 from benchmarks.songs import make_song
-from benchmarks.yardstick import TARGETS, separate_song
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
@@ -60,6 +59,9 @@ def test_a_constant_model_gives_equal_shares(tmp_path: Path) -> None:
 
 
 def test_the_yardstick_writes_the_same_files(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from benchmarks.yardstick import TARGETS, separate_song
+
     song = make_song(tmp_path / "song.wav", 3)
     separate_song(song, tmp_path / "stems", segment_s=2)
     for target in TARGETS:

@@ -352,6 +352,7 @@ def test_a_model_of_other_instruments_from_files_to_stems(trio: Path, tmp_path: 
     assert "dense rock" not in card
 
 
+@pytest.mark.slow
 def test_training_sources_survive_initialisation_and_resumption(trio: Path, tmp_path: Path) -> None:
     small = ("--option", "n_features=8", "--option", "n_layers=1", "--threads", "1")
     run("fit", tmp_path / "first", "--work", trio, *small, "--minutes", "0.01")

@@ -104,6 +104,7 @@ def test_a_row_of_other_settings_is_refused(songs: list[TrainingSong], tmp_path:
         comparison.run(replace(TINY, options={"n_features": 16, "n_layers": 1}))
 
 
+@pytest.mark.slow
 def test_only_rows_without_multitracks_are_judged_on_those_for_training(
     songs: list[TrainingSong], tmp_path: Path
 ) -> None:
@@ -122,6 +123,7 @@ def has_unseen(scores: Sequence[Score]) -> bool:
     return any(score.source == "album-unseen" for score in scores)
 
 
+@pytest.mark.slow
 def test_a_row_is_really_trained(songs: list[TrainingSong], tmp_path: Path) -> None:
     training, separate = train_row(TINY, tmp_path / "run", songs, BUDGET)
     assert training.steps >= 1 and training.minutes >= BUDGET.minutes
@@ -131,6 +133,7 @@ def test_a_row_is_really_trained(songs: list[TrainingSong], tmp_path: Path) -> N
     assert {score.target for score in result.scores} == set(TARGETS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_a_row_is_trained_by_its_optimiser(songs: list[TrainingSong], tmp_path: Path, optimiser: str) -> None:
     row = replace(TINY, fit={"optimiser": optimiser})
@@ -141,6 +144,7 @@ def test_a_row_is_trained_by_its_optimiser(songs: list[TrainingSong], tmp_path: 
     assert f'"optimiser": "{optimiser}"' in markdown([Result(row, AblationTraining(), [])], BUDGET)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "folders"), [(0.5, ["joint", *TARGETS]), (1.0, TARGETS)])
 def test_a_network_for_each_target_costs_the_same_minutes(
     songs: list[TrainingSong], tmp_path: Path, share: float, folders: Sequence[str]
@@ -162,6 +166,7 @@ def test_a_network_for_each_target_costs_the_same_minutes(
         np.testing.assert_array_equal(estimates[place], own[place])
 
 
+@pytest.mark.slow
 def test_what_was_heard_once_stays_heard(songs: list[TrainingSong], tmp_path: Path) -> None:
     """Or a run could be judged on songs that an earlier part of it was trained on."""
     left_out = replace(TINY, remix={"without": ("multitracks",)})
@@ -241,6 +246,7 @@ def work(songs: list[TrainingSong], tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
     out, docs = work / "first", work / "docs"
     command = ["compare", str(out), "--work", str(work), "--minutes", "1", "--publish", str(docs)]
@@ -253,6 +259,7 @@ def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
     assert (docs / "first.csv").read_text() == (out / "comparison.csv").read_text()
 
 
+@pytest.mark.slow
 def test_the_commands_judge_and_draw_a_model_file(work: Path, tiny_model: Path) -> None:
     common = [str(tiny_model), "--work", str(work), "--excerpt-s", "1", "--threads", "1"]
     result = CliRunner().invoke(

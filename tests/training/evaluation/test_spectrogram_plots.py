@@ -41,6 +41,7 @@ def test_all_rows_hold_a_level_and_silence_is_the_floor() -> None:
     assert np.allclose(log_spectrogram(np.zeros((2, SAMPLE_RATE), np.float32)), -100)
 
 
+@pytest.mark.slow
 def test_a_picture_has_its_size_and_shows_the_estimates(tmp_path: Path) -> None:
     stems = np.stack([tone(hz) for hz in (700, 3000, 80, 1500)])
     case = ValidationCase("song 3 s", "pjs", "song", stems, ("vocals",))

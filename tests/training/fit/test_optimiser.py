@@ -1,6 +1,9 @@
 """Optimisers: what Muon does to a matrix, and which weights it is given."""
 
 import pytest
+
+pytest.importorskip("torch")
+
 import torch
 from torch import nn
 

@@ -75,6 +75,7 @@ def test_a_run_that_cannot_be_is_one_line(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_command_trains_with_the_processes_asked_for(songs_folder: Path, tmp_path: Path) -> None:
     songs = Path(shutil.copytree(songs_folder, tmp_path / "songs"))
     facts = json.loads((songs / "a.json").read_text(encoding="utf-8"))
@@ -91,6 +92,7 @@ def test_the_command_trains_with_the_processes_asked_for(songs_folder: Path, tmp
     assert "render bass" in (tmp_path / "run" / "curve.csv").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_folder_is_trained_in_by_one_at_a_time(songs_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(songs_folder, tmp_path, budget_s=0.3)
     with FileLock(tmp_path / "lock"), pytest.raises(StemsplitError, match="another training writes"):
@@ -98,6 +100,7 @@ def test_a_folder_is_trained_in_by_one_at_a_time(songs_folder: Path, tmp_path: P
     assert trainer.step_number == 0 and trainer.fit()
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_of_another(songs_folder: Path, tmp_path: Path) -> None:
     first = make_trainer(songs_folder, tmp_path / "first", learning_rate=0.1)
     for _ in range(2):
@@ -115,6 +118,7 @@ def test_a_run_starts_from_the_weights_of_another(songs_folder: Path, tmp_path: 
         make_trainer(songs_folder, tmp_path / "fourth", small_openunmix(), source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 @pytest.mark.parametrize("make", [small_bandsplit, small_openunmix])
 def test_a_resumed_run_goes_on_exactly(
@@ -166,6 +170,7 @@ def test_a_checkpoint_of_another_network_is_refused(songs_folder: Path, tmp_path
         Trainer(BandSplit(n_features=16, n_layers=1), remixer, FitSettings(budget_s=1), tmp_path)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_from_before_there_were_optimisers_goes_on(songs_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(songs_folder, tmp_path)
     trainer.step()

@@ -30,6 +30,7 @@ from stemsplit.training.networks.catalog import SeparationNetwork
 from tests.support.tiny_trainings import make_remixer, make_trainer, small_bandsplit, small_openunmix, weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_training_lowers_the_loss(songs_folder: Path, tmp_path: Path, optimiser: str) -> None:
     trainer = make_trainer(songs_folder, tmp_path, learning_rate=5e-3, optimiser=optimiser)
@@ -48,6 +49,7 @@ def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tm
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_budget_counts_on_the_clock_that_was_chosen(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +79,7 @@ def test_weights_survive_a_loss_that_is_not_finite(
     assert all(torch.equal(a, b) for a, b in zip(before, weights(trainer), strict=True))
 
 
+@pytest.mark.slow
 def test_a_loss_that_stays_bad_leads_back_once(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +106,7 @@ def full_disk(*_: Any, **__: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_waited_for(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -126,6 +130,7 @@ def test_a_full_disk_is_waited_for(
     assert not list(tmp_path.glob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_step_that_is_passed_over_leaves_no_trace_in_running_statistics(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +149,7 @@ def test_a_step_that_is_passed_over_leaves_no_trace_in_running_statistics(
         assert all(torch.isfinite(buffer).all() for buffer in network.buffers())
 
 
+@pytest.mark.slow
 def test_weights_that_cannot_be_judged_are_trained_on(songs_folder: Path, tmp_path: Path) -> None:
     def refuse(_: SeparationNetwork) -> dict[str, float]:
         raise StemsplitError("the estimates are not finite")
@@ -157,6 +163,7 @@ def test_weights_that_cannot_be_judged_are_trained_on(songs_folder: Path, tmp_pa
     assert said and "could not be judged: the estimates are not finite" in said[0]
 
 
+@pytest.mark.slow
 def test_the_curve_of_a_killed_run_goes_on_from_its_checkpoint(songs_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(songs_folder, tmp_path)
     trainer.save()
@@ -171,6 +178,7 @@ def test_the_curve_of_a_killed_run_goes_on_from_its_checkpoint(songs_folder: Pat
     assert [row["step"] for row in read_curves(tmp_path / "curve.csv")] == steps
 
 
+@pytest.mark.slow
 def test_a_disk_that_stays_full_is_an_error_at_the_end(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

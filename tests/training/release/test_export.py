@@ -70,6 +70,7 @@ def masks_of(path: Path, mixture: torch.Tensor) -> Any:
     return MaskModel(path, device=Device("cpu"), threads=1)(spectrogram.numpy())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["fp16", "fp32"])
 def test_the_file_has_the_masks_and_the_facts(
     network: BandSplit, converted: Path, exported: Path, weights: str
@@ -101,6 +102,7 @@ def test_the_file_has_no_traces_of_the_machine_that_wrote_it(converted: Path) ->
     assert b".py" not in content and str(Path(export.__file__).parent).encode() not in content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", [("drums",), ("other", "vocals")])
 def test_a_file_of_some_targets_has_the_masks_of_the_whole(
     network: BandSplit, exported: Path, tmp_path: Path, targets: tuple[str, ...]
@@ -126,6 +128,7 @@ def test_sigmoid_masks_need_no_outputs_of_other_targets(places: list[int]) -> No
     assert sizes[0] * len(TARGETS) == sizes[1] * len(places)
 
 
+@pytest.mark.slow
 def test_a_network_of_one_target_becomes_a_model_of_it(network: BandSplit, tmp_path: Path) -> None:
     tuned = BandSplit(n_features=8, n_layers=1)
     tuned.load_state_dict(network.state_dict())

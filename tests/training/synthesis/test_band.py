@@ -327,6 +327,7 @@ def musicians(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Band:
     return Band(Library(tmp_path, tmp_path), split="train", seed=0, length_s=20.0)
 
 
+@pytest.mark.slow
 def test_all_parts_of_a_song_share_one_beat(musicians: Band, monkeypatch: pytest.MonkeyPatch) -> None:
     tempos: list[float] = []
 

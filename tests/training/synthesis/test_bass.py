@@ -106,6 +106,7 @@ def test_a_synthesiser_plays_softly_where_it_is_written(kind: str) -> None:
     assert halves[1] < 0.7 * halves[0]
 
 
+@pytest.mark.slow
 def test_some_basses_keep_their_dynamics(bass: Library) -> None:
     line = MidiPart(33, tuple(Note(0.5 * i, 0.3, 33, 100) for i in range(12)), "held")
     spreads_db = []
@@ -219,6 +220,7 @@ def test_unusual_bass_parts_are_rendered(bass: Library, notes: tuple[Note, ...],
             assert stem.waveform.shape == (2, SAMPLE_RATE) and np.isfinite(stem.waveform).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_plays_the_same_line(bass: Library) -> None:
     chords = [BassChord(float(index), 1.0, 30 + index % 5, 3) for index in range(4)]
     for seed, style in enumerate(sorted(GROOVE_STYLES)):

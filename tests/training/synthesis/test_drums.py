@@ -105,6 +105,7 @@ def test_cymbals_ring_past_the_next_hit(kit: Library) -> None:
         assert np.abs(late).max() > 0.02 * np.abs(out).max()
 
 
+@pytest.mark.slow
 def test_the_same_seed_plays_the_same_drums(kit: Library) -> None:
     renderer = DrumRenderer(kit, kit.items, [np.ones((1, 500), np.float32)])
     for seed in range(6):
@@ -115,6 +116,7 @@ def test_the_same_seed_plays_the_same_drums(kit: Library) -> None:
         assert np.isfinite(first).all() and np.abs(first).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notes", [(), (Note(0.0, 0.1, 3, 127),), (Note(9.0, 0.1, 49, 1),)])
 def test_unusual_drum_parts_are_rendered(kit: Library, notes: tuple[Note, ...]) -> None:
     for seed in range(8):

@@ -225,6 +225,7 @@ def test_the_bus_mostly_cuts_the_lows() -> None:
     assert np.mean(np.array(shares) < 0.25) > 0.35 and 0.15 < np.mean(np.array(shares) > 0.5) < 0.5
 
 
+@pytest.mark.slow
 def test_buses_are_narrow_and_wide() -> None:
     """Otherwise a model could learn that vocals are centred and that the sides are accompaniment."""
     rng = np.random.default_rng(0)
@@ -281,6 +282,7 @@ def song(lowest: int = 48, n_notes: int = 16) -> list[MidiPart]:
     return [MidiPart(0, tuple(Note(0.25 * i, 0.24, lowest + (i * 4) % 12, 90) for i in range(n_notes)))]
 
 
+@pytest.mark.slow
 def test_the_same_seed_plays_the_same_accompaniment(renderer: OtherRenderer) -> None:
     for seed in range(6):
         first, second = (
@@ -290,6 +292,7 @@ def test_the_same_seed_plays_the_same_accompaniment(renderer: OtherRenderer) -> 
         assert np.array_equal(first.waveform, second.waveform) and first.ingredients == second.ingredients
 
 
+@pytest.mark.slow
 def test_lows_are_left_to_the_bass(renderer: OtherRenderer) -> None:
     shares = []
     for seed in range(8):
@@ -298,6 +301,7 @@ def test_lows_are_left_to_the_bass(renderer: OtherRenderer) -> None:
     assert np.median(shares) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "tags"), [("power", ("distortion",)), ("clean", ()), ("organ", ()), ("skank", ())]
 )
@@ -313,6 +317,7 @@ def test_distortion_is_named_where_it_is(
     assert stem.ingredients == tags and np.abs(stem.waveform).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parts",
     [

@@ -157,6 +157,7 @@ def test_words_are_cut_in_order_and_faster_when_asked() -> None:
     assert sum(w.waveform.shape[1] for w in quick) < 0.9 * sum(w.waveform.shape[1] for w in words)
 
 
+@pytest.mark.slow
 def test_harmonies_stay_in_the_scale_and_differ_from_the_lead() -> None:
     scale = find_scale(np.array([60, 62, 64, 65, 67, 69, 71.0]))
     thirds = scale_intervals(np.repeat([60.0, 62, 64], 100), scale, 2)
@@ -173,6 +174,7 @@ def test_performances_differ_by_cents_and_by_milliseconds() -> None:
     assert 2 < np.std(cents) < 40 and max(np.abs(cents)) < 60
 
 
+@pytest.mark.slow
 def test_an_arrangement_spreads_voices_around_the_lead() -> None:
     phrases = [Phrase(i * SAMPLE_RATE, vowel(200 + 20 * i, 0.3)) for i in range(2)]
     wide = [BackingVocals(np.random.default_rng(seed)).voices(phrases, 4 * SAMPLE_RATE) for seed in range(8)]
@@ -181,6 +183,7 @@ def test_an_arrangement_spreads_voices_around_the_lead() -> None:
     assert any(np.abs(each[0] - each[1]).max() > 0.05 for each in sung)
 
 
+@pytest.mark.slow
 def test_tuning_forces_notes_and_a_robot_has_one() -> None:
     off = analyse_voice(vowel(440 * 2 ** (0.35 / 12), 0.6))
     assert pitch_of(correct_pitch(off).waveform(), 0.2, 0.6) == pytest.approx(69, abs=0.1)
@@ -233,6 +236,7 @@ def test_a_steady_note_has_a_pitch_and_hiss_has_none() -> None:
     assert detect_steady_pitch(np.random.default_rng(0).normal(size=(1, 30_000)).astype(np.float32)) is None
 
 
+@pytest.mark.slow
 def test_a_voicebank_loses_its_rare_pitches_only_if_it_has_few(recorded: Library) -> None:
     item = recorded.items[0]
     bank = Instrument("bank", {60: [item] * 20, 72: [item] * 18, 79: [item]})
@@ -266,6 +270,7 @@ def recorded(tmp_path: Path) -> Library:
 _MELODY = MidiPart(0, tuple(Note(0.25 * i, 0.25, 60 + (i * 3) % 10, 90) for i in range(24)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "ingredients"),
     [
