@@ -246,7 +246,6 @@ def work(songs: list[TrainingSong], tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
     out, docs = work / "first", work / "docs"
     command = ["compare", str(out), "--work", str(work), "--minutes", "1", "--publish", str(docs)]

@@ -41,7 +41,6 @@ def spoilt(sources: FloatArray) -> Framewise:
     return take_apart(sources, np.stack([sources[0] + 0.5 * sources[1], sources[1] + noise]))
 
 
-@pytest.mark.slow
 def test_interference_alone_has_a_low_sir_and_a_high_sar(spoilt: Framewise) -> None:
     sdr, sir, sar = spoilt.medians(0)
     assert sir == pytest.approx(6.0, abs=0.5) and sdr == pytest.approx(6.0, abs=0.5)
@@ -54,7 +53,6 @@ def test_artefacts_alone_have_a_low_sar_and_a_high_sir(spoilt: Framewise) -> Non
     assert sir > 20
 
 
-@pytest.mark.slow
 def test_a_filter_is_neither_interference_nor_artefact(sources: FloatArray) -> None:
     filtered = sources.copy()
     filtered[..., 5:] += 0.5 * sources[..., :-5]
@@ -63,7 +61,6 @@ def test_a_filter_is_neither_interference_nor_artefact(sources: FloatArray) -> N
     assert sir > 30 and sar > 30
 
 
-@pytest.mark.slow
 def test_frames_with_a_silent_reference_do_not_count() -> None:
     sources = make_sources(3.0)
     sources[1, :, :SAMPLE_RATE] = 0
@@ -91,7 +88,6 @@ def test_sound_that_is_only_at_the_sides_is_none_to_museval() -> None:
     assert has_sound(mono) and not has_sound(mono * np.array([[1], [-1]], np.float32))
 
 
-@pytest.mark.slow
 def test_scores_hold_framewise_figures_of_the_named_cases_only(sources: FloatArray) -> None:
     stems = np.zeros((len(TARGETS), *sources.shape[1:]), np.float32)
     stems[0], stems[3] = sources

@@ -232,7 +232,6 @@ def test_a_silent_stem_is_said_as_leakage_and_in_no_mean(cases: list[ValidationC
     assert "album bass" not in summary(list(scores.values()))
 
 
-@pytest.mark.slow
 def test_the_table_has_a_line_for_every_source_and_target(cases: list[ValidationCase]) -> None:
     scores = {way: score_cases(cases, oracle_estimates) for way in ("model", "baseline", "oracle")}
     table = Evaluation(scores).table().splitlines()

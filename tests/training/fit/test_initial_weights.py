@@ -28,7 +28,6 @@ def deeper(network: BandSplit, n_more: int) -> BandSplit:
     return BandSplit(**network.options | {"n_layers": n_layers, "dilations": dilations})
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("n_more", [0, 2])
 @pytest.mark.parametrize(("halved", "tolerance"), [(False, 1e-4), (True, 1e-2)])
 def test_the_bundled_model_can_be_trained_on(
@@ -125,7 +124,6 @@ def test_targets_of_the_bundled_model_come_in_its_order() -> None:
     )
 
 
-@pytest.mark.slow
 def test_the_preset_of_a_gpu_begins_as_the_bundled_model() -> None:
     networks = [find_preset(name).build().eval() for name in ("cpu", "gpu")]
     for network in networks:

@@ -24,7 +24,6 @@ from stemsplit.training.fit.settings import FitSettings
 from tests.support.tiny_trainings import make_remixer, make_trainer
 
 
-@pytest.mark.slow
 def test_processes_cut_the_same_examples_in_the_same_order(songs_folder: Path) -> None:
     remixer, before = make_remixer(songs_folder), multiprocessing.active_children()
     settings = FitSettings(budget_s=1, batch_size=2, n_workers=2)
@@ -69,7 +68,6 @@ def message_of_the_feed(remixer: Remixer) -> str:
     return ""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "message"),
     [(refuse, "this song is broken"), (die, r"the examples of step \d cannot be cut: .*exited unexpectedly")],
@@ -84,7 +82,6 @@ def test_a_process_that_fails_ends_the_run(
     assert set(multiprocessing.active_children()) <= set(before)
 
 
-@pytest.mark.slow
 def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,7 +99,6 @@ def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
     assert load_state(trainer.checkpoint)["step_number"] == 3  # of two examples each
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="POSIX signals")
 def test_a_process_that_dies_while_a_step_is_computed_costs_nothing(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
