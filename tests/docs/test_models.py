@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import load
-from stemsplit.models.description import Description, parse_description
+from stemsplit.models.description import Description
+from stemsplit.models.description_file import parse_description
 from stemsplit.models.families import FAMILIES
 from stemsplit.registry.index import find_remote
 from stemsplit.separation.presets import read_preset

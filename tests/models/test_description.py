@@ -7,7 +7,8 @@ import pytest
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.errors import ModelError
-from stemsplit.models.description import Description, parse_description, read_description
+from stemsplit.models.description import Description
+from stemsplit.models.description_file import parse_description, read_description
 from stemsplit.models.families import FAMILIES
 
 UNMIX: dict[str, Any] = {

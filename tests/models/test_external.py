@@ -166,19 +166,19 @@ def _folder(parent: Path) -> Path:
 def test_the_level_of_the_song_is_taken_and_given_back(tmp_path: Path) -> None:
     mixture = make_noise(2, 30_000) + np.float32(0.25)
     path = write_waveform(tmp_path)
-    heard: list[FloatArray] = []
+    inputs: list[FloatArray] = []
     with Separator(models=[path], device="cpu", threads=1) as separator:
         (model,) = separator._models
         assert isinstance(model, WaveformModel)
-        run = model._run
+        run = model._separate
 
-        def spy(waveforms: FloatArray, wanted: Any) -> FloatArray:
-            heard.append(waveforms)
-            return run(waveforms, wanted)
+        def spy(graph: Any, waveforms: FloatArray) -> FloatArray:
+            inputs.append(waveforms)
+            return run(graph, waveforms)
 
-        model._run = spy  # type: ignore[method-assign]
+        model._separate = spy  # type: ignore[method-assign]
         stems = separator(mixture, 44100)
-    inner = np.concatenate([segment[0] for segment in heard[:-2]], axis=1)
+    inner = np.concatenate([segment[0] for segment in inputs[:-2]], axis=1)
     assert abs(inner.mean()) < 0.02
     assert abs(inner.mean(axis=0).std() - 1) < 0.02
     mean = mixture.mean()
@@ -257,7 +257,7 @@ def test_only_the_graphs_that_are_needed_run(tmp_path: Path) -> None:
         with Separator(["drums"], models=[path], device="cpu", threads=1) as separator:
             ran.clear()
             (model,) = separator._models
-            for part in model._parts:  # type: ignore[union-attr]
+            for part in model._graphs:  # type: ignore[union-attr]
                 _watch(part._session, ran)
             separator(mixture, 44100)
         assert list(dict.fromkeys(ran)) == expected
@@ -287,7 +287,7 @@ def test_a_file_of_several_targets_runs_once(tmp_path: Path) -> None:
     ran: list[str] = []
     with Separator(models=[path], device="cpu", threads=1) as separator:
         (model,) = separator._models
-        (part,) = model._parts  # type: ignore[union-attr]
+        (part,) = model._graphs  # type: ignore[union-attr]
         _watch(part._session, ran)
         stems = separator(mixture, 44100)
     assert ran == ["both"]
@@ -362,10 +362,18 @@ def test_external_and_own_models_work_together(tiny_model: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("write", "lines", "expected"),
     [
-        (write_complex, ["n_bins = 300"], "takes 400 bins, and the description says 300"),
-        (write_complex, ["n_frames = 64"], "takes 16 frames, and the description says 64"),
-        (write_complex, ["n_channels = 1"], "takes 4 channels, and the description says 2"),
-        (write_waveform, ["n_samples = 343980"], "takes 4096 samples, and the description says 343980"),
+        (write_complex, ["n_bins = 300"], "has 400 bins; described are 300"),
+        (write_complex, ["n_frames = 64"], "has 16 frames; described are 64"),
+        (
+            write_complex,
+            ["n_channels = 1"],
+            "described are 1 channels x 2 parts",
+        ),
+        (
+            write_waveform,
+            ["n_samples = 343980"],
+            "has 4096 samples; described are 343980",
+        ),
     ],
 )
 def test_graph_and_description_must_agree(
@@ -378,7 +386,7 @@ def test_graph_and_description_must_agree(
 def test_targets_are_counted(tmp_path: Path) -> None:
     path = write_waveform(tmp_path)
     path.write_text(path.read_text().replace('["vocals", "drums"]', '["vocals", "drums", "bass"]'))
-    with pytest.raises(ModelError, match="gives 2 targets, and the description says 3"):
+    with pytest.raises(ModelError, match="gives 'output', which has 2 targets; described are 3"):
         open_external(path, device=CPU)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from stemsplit.errors import ModelError
-from stemsplit.models.description import read_description
+from stemsplit.models.description_file import read_description
 from stemsplit.models.device import Device
 from stemsplit.models.integrity import check_files, check_graph_file, hash_file, hold
 from stemsplit.models.onnx_scan import GraphFile

@@ -8,7 +8,8 @@ import pytest
 
 from stemsplit.errors import DeviceError, ModelError
 from stemsplit.models.device import Device
-from stemsplit.models.mask_model import MaskModel, make_features
+from stemsplit.models.features import make_features
+from stemsplit.models.mask_model import MaskModel
 from stemsplit.models.session import _is_out_of_memory
 from stemsplit.models.spec import PREFIX, ModelSpec
 from tests.support.tiny_models import make_spec, write_model

@@ -179,8 +179,8 @@ def demix_trimmed(graph: Path, song: FloatArray) -> FloatArray:
         waveform = torch.from_numpy(padded[:, start : start + length])
         spectra = torch.stft(waveform, MDX_FFT, 1024, window=window, center=True, return_complex=True)
         parts = torch.view_as_real(spectra).permute(0, 3, 1, 2).reshape(1, 4, MDX_FFT // 2 + 1, DIM_T)
-        heard = session.run(None, {"input": parts[:, :, :DIM_F].numpy()})[0]
-        whole = np.pad(heard, ((0, 0), (0, 0), (0, MDX_FFT // 2 + 1 - DIM_F), (0, 0)))
+        found_bins = session.run(None, {"input": parts[:, :, :DIM_F].numpy()})[0]
+        whole = np.pad(found_bins, ((0, 0), (0, 0), (0, MDX_FFT // 2 + 1 - DIM_F), (0, 0)))
         split = torch.from_numpy(whole).reshape(2, 2, MDX_FFT // 2 + 1, DIM_T).permute(0, 2, 3, 1)
         split = torch.view_as_complex(split.contiguous())
         found.append(torch.istft(split, MDX_FFT, 1024, window=window, center=True)[:, trim:-trim].numpy())

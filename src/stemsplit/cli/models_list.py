@@ -8,7 +8,8 @@ from typing import Any
 from stemsplit.cli.console import show, warn
 from stemsplit.errors import ModelError
 from stemsplit.jobs.result import ExitStatus
-from stemsplit.models.description import Description, read_description
+from stemsplit.models.description import Description
+from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_model
 from stemsplit.models.licence import UNKNOWN, say
 from stemsplit.models.mask_model import ModelInfo

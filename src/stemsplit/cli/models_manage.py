@@ -11,7 +11,7 @@ from stemsplit.cli.progress import showing_downloads
 from stemsplit.errors import ModelError, OutputError
 from stemsplit.files.atomic import explaining
 from stemsplit.jobs.result import ExitStatus
-from stemsplit.models.description import read_description
+from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import check_files
 from stemsplit.models.licence import note_licences
 from stemsplit.registry.download import DownloadLimits

@@ -1,73 +1,89 @@
-"""What is known of a model that says nothing itself: a small TOML file beside the ``.onnx`` file(s).
+"""The properties of an external model, which its ``.onnx`` file does not state: see `Description`.
 
-A family (`stemsplit.models.families`) fills in what all its models share, so that a description is short::
-
-    name = "umxhq"
-    family = "open-unmix"
-    graphs = { vocals = "vocals.onnx", drums = "drums.onnx" }
-
-or, for one graph that gives several targets, ``graph = "htdemucs.onnx"`` and ``targets = ["drums", ...]``.
-Every field of `Description` may be given and then counts. What the graph itself fixes (bins, frames or
-samples at a call) is read from it; if it is given as well, the two must agree.
+They are written in a TOML file beside the model, see `stemsplit.models.description_file`. What the graph
+itself states (bins, frames or samples at a call) is read from it; if it is given as well, both must agree.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.errors import ModelError
-from stemsplit.files.schema import NonEmpty, between, convert, convert_value
-from stemsplit.files.toml import read_toml
-from stemsplit.models.families import FAMILIES
+from stemsplit.files.schema import NonEmpty, between, convert
+from stemsplit.models.layout import Layout
 from stemsplit.models.limits import ChannelCount, ChunkLength, ContextLength, SampleRate, Size
 
-OutputKind = Literal["mask", "magnitude", "complex", "waveform"]
+OutputKind = Literal["mask", "magnitude", "complex", "complex_mask", "waveform"]
 OUTPUT_KINDS: Final = get_args(OutputKind)
-SPECTRAL_KINDS = ("mask", "magnitude")
-_FEATURES = {
+SPECTRAL_KINDS: Final = ("mask", "magnitude")
+COMPLEX_KINDS: Final = ("complex", "complex_mask")
+_FEATURES: Final = {
     "mask": ("magnitude", "complex"),
     "magnitude": ("magnitude",),
     "complex": ("complex",),
+    "complex_mask": ("complex",),
     "waveform": ("waveform",),
 }
-_AXES = {"batch", "channels", "bins", "frames"}
-_WAVE_KINDS = ("complex", "waveform")
-_WITH_STFT = ("mask", "magnitude", "complex")
-# fields that mean nothing to the other kinds
-KINDS_OF = {
-    **dict.fromkeys(("n_fft", "hop_length", "win_length", "framing", "layout"), _WITH_STFT),
+_WITH_STFT: Final = ("mask", "magnitude", "complex", "complex_mask")
+_SEGMENTED: Final = ("complex", "complex_mask", "waveform")
+# the output kinds to which a field applies; a field that is not here applies to all
+KINDS_OF: Final = {
+    **dict.fromkeys(("n_fft", "hop_length", "win_length", "framing", "layout", "output_layout"), _WITH_STFT),
     **dict.fromkeys(("analysis_window", "synthesis_window"), _WITH_STFT),
     **dict.fromkeys(("n_bins", "zeroed_bins", "n_frames"), _WITH_STFT),
     **dict.fromkeys(("chunk_s", "context_s", "exhaustive", "regularisation"), SPECTRAL_KINDS),
-    **dict.fromkeys(("fade", "trim", "last_segment", "normalisation", "denoise"), _WAVE_KINDS),
+    **dict.fromkeys(("fade", "trim", "last_segment", "normalisation", "denoise"), _SEGMENTED),
     "n_samples": ("waveform",),
+    "mask_extension": SPECTRAL_KINDS,
     "masking": ("magnitude",),
 }
 
 
 @dataclass(frozen=True)
 class GraphEntry:
-    """A file and the targets that its graph gives, in order."""
+    """A file and the targets that are taken from its graph.
+
+    Parameters
+    ----------
+    file
+        Its name.
+    targets
+        Names of the targets.
+    rows
+        For each target its row in the output of the graph, from 0; empty for the order of the targets.
+    n_outputs
+        Rows that the graph gives; 0 if that is read from its shape.
+    n_fft
+        Length of the transform for this graph; 0 for that of the model.
+    """
 
     file: str
     targets: tuple[str, ...]
+    rows: tuple[int, ...] = ()
+    n_outputs: int = 0
+    n_fft: int = 0
+
+    @property
+    def rows_of_targets(self) -> tuple[int, ...]:
+        """For each target its row."""
+        return self.rows or tuple(range(len(self.targets)))
 
 
 @dataclass(frozen=True)
 class Description:
-    """What must be known to run an external model. Lengths without a unit are samples; 0: as the graph says.
+    """The properties of an external model. Lengths without a unit are samples; 0: as the graph states.
 
     Parameters
     ----------
     name, version, family
         `family` is a key of `stemsplit.models.families.FAMILIES`, or empty.
     output_kind
-        What the network gives: a ``mask`` for each bin, a target's ``magnitude``, its ``complex`` spectrogram
-        or its ``waveform``.
+        What the network gives: a ``mask`` for each bin; a target's ``magnitude``, its ``complex`` spectrogram
+        or a ``complex_mask`` for it; or its ``waveform``.
     features
-        What it takes: ``magnitude``, ``complex`` (real and imaginary part of each channel) or ``waveform``.
+        What the network takes: ``magnitude``, ``complex`` (real and imaginary part of each channel),
+        or ``waveform``.
     graphs
         The files and their targets.
     sample_rate, n_channels
@@ -77,17 +93,21 @@ class Description:
     n_bins, zeroed_bins
         The network takes the lowest `n_bins` bins, the first `zeroed_bins` of them as zero; the target has
         nothing above and below.
+    mask_extension
+        The mask above `n_bins`: ``zeros``, or the ``average`` of the frame's mask.
     n_frames, n_samples
         At one call.
-    layout
-        Axes of the spectrogram, in the order of the graph's input; a graph of several targets has these
-        behind the batch in its output.
+    layout, output_layout
+        Axes of the spectrogram in the input and in the output, see `stemsplit.models.layout`. An empty
+        `output_layout` stands for that of the input, with the targets behind the batch; or, if several
+        targets have no axis of their own, in front of the channels.
+    input_scale
+        Factor on the input; what the network gives is divided by it, unless it gives masks.
     masking
         How magnitudes become masks: ``direct``, each over the mixture's; ``ratio``, the power of each over
         that of all.
     chunk_s, context_s
-        For a network that takes any number of frames: seconds that it answers for at a call, and seconds of
-        context on either side.
+        For a network that takes any number of frames: seconds of a chunk, and of context on either side.
     overlap
         Part of a chunk or segment that is shared with the next, from 0 to below 1.
     fade, trim, last_segment
@@ -106,10 +126,17 @@ class Description:
         Of the Wiener filter, see `stemsplit.dsp.wiener.filter_estimates`; 0 for stemsplit's own.
     remainder
         The target that also gets what no target reaches, or empty: then a residual completes the sum.
-    licence, commercial, attribution, source, description
+    complement
+        A target that no graph gives: the mixture minus all the others. It is the `remainder`.
+    licence, commercial, attribution, source, training_data, description
         Of the weights; `commercial` is True, False or ``unknown``; `source` is an address.
     sha256
         File to hexadecimal hash; a file that is named here must match.
+
+    Raises
+    ------
+    ModelError
+        If fields contradict each other.
     """
 
     name: Annotated[str, NonEmpty]
@@ -128,9 +155,12 @@ class Description:
     framing: str = "covering"
     n_bins: Size = 0
     zeroed_bins: Size = 0
+    mask_extension: Literal["zeros", "average"] = "zeros"
     n_frames: Size = 0
     n_samples: Size = 0
     layout: str = "batch channels bins frames"
+    output_layout: str = ""
+    input_scale: Annotated[float, between(1e-6, 1e6)] = 1.0
     masking: Literal["direct", "ratio"] = "direct"
     chunk_s: ChunkLength = 10.0
     context_s: ContextLength = 0.0
@@ -144,10 +174,12 @@ class Description:
     exhaustive: bool = False
     regularisation: Annotated[float, between(0, 1)] = 0.0
     remainder: str = ""
+    complement: str = ""
     licence: str = "unknown"
     commercial: bool | Literal["unknown"] = "unknown"
     attribution: str = ""
     source: str = ""
+    training_data: str = "unknown"
     description: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
 
@@ -161,29 +193,45 @@ class Description:
         self._check_names()
         if self.output_kind != "waveform":
             self._check_stft()
+            self._check_layouts()
+
+    def _check_layouts(self) -> None:
+        needed = {"batch", "channels", "bins", "frames"}
+        for key, names in (("layout", needed | {"parts"}), ("output_layout", needed | {"parts", "targets"})):
+            text = getattr(self, key)
+            if not text:
+                continue
+            found = set(Layout.parse(text).names)
+            if not needed <= found <= names:
+                raise ModelError(f"{key} is {text!r}; it must order {', '.join(sorted(needed))}")
 
     def _check_stft(self) -> None:
         for key in ("n_fft", "hop_length"):
-            if not getattr(self, key):
+            if not getattr(self, key) and not (key == "n_fft" and all(graph.n_fft for graph in self.graphs)):
                 raise ModelError(f"{key} is missing; the graph does not tell it, the model's author does")
-        for key, most in (("n_bins", self.n_fft // 2 + 1), ("zeroed_bins", self.n_fft // 2)):
+        n_fft = min(stft.n_fft for stft in self.stfts)
+        for key, most in (("n_bins", n_fft // 2 + 1), ("zeroed_bins", n_fft // 2)):
             if getattr(self, key) > most:
                 raise ModelError(
-                    f"{key} is {getattr(self, key)}; it must be from 0 to {most}, as n_fft is {self.n_fft}"
+                    f"{key} is {getattr(self, key)}; it must be from 0 to {most}, as n_fft is {n_fft}"
                 )
-        _ = self.stft
+        if self.is_spectral and len({stft.n_fft for stft in self.stfts}) > 1:
+            raise ModelError(f"n_fft differs between graphs, which a {self.output_kind} model cannot have")
 
     def _check_names(self) -> None:
         if not self.targets or not all(self.targets):
             raise ModelError("there are no targets; write graphs = { vocals = 'FILE' }, or graph and targets")
         if len(set(self.targets)) < len(self.targets):
             raise ModelError(f"a target is named twice: {', '.join(self.targets)}")
-        if sorted(self.layout.split()) != sorted(_AXES):
-            raise ModelError(f"layout is {self.layout!r}; it must order {', '.join(sorted(_AXES))}")
         if self.remainder and self.remainder not in self.targets:
             raise ModelError(f"remainder is {self.remainder!r}; the targets are {', '.join(self.targets)}")
         if self.remainder and len(self.targets) == 1:
             raise ModelError("remainder needs a second target, whose remainder it is; leave it out")
+        if self.complement and self.remainder != self.complement:
+            raise ModelError(f"remainder is {self.remainder!r}; with a complement it must be that")
+        for graph in self.graphs:
+            if graph.rows and len(graph.rows) != len(graph.targets):
+                raise ModelError(f"{graph.file}: has {len(graph.rows)} rows for {len(graph.targets)} targets")
 
     def with_sizes(self, sizes: Mapping[str, int]) -> "Description":
         """Return the description with sizes that a graph states.
@@ -198,8 +246,18 @@ class Description:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """All targets, graph by graph."""
+        """All targets, graph by graph; the complement comes last."""
+        return (*self.graph_targets, *((self.complement,) if self.complement else ()))
+
+    @property
+    def graph_targets(self) -> tuple[str, ...]:
+        """The targets that graphs give."""
         return tuple(target for graph in self.graphs for target in graph.targets)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many targets the model gives: all but the complement."""
+        return len(self.graph_targets)
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -212,15 +270,28 @@ class Description:
         return self.output_kind in SPECTRAL_KINDS
 
     @property
+    def has_complex_output(self) -> bool:
+        """Whether the network gives complex spectrograms, or complex masks, of segments."""
+        return self.output_kind in COMPLEX_KINDS
+
+    @property
     def has_ratio_masks(self) -> bool:
         """Whether a mask is surely the share of its target in the mixture: what gives masks may give any."""
         return self.output_kind == "magnitude" and self.masking == "ratio" and self.compensate == 1
 
     @property
     def stft(self) -> StftSpec:
-        """The STFT around the network."""
+        """The STFT around the network; that of the first graph where they differ."""
+        return self.stfts[0]
+
+    @property
+    def stfts(self) -> tuple[StftSpec, ...]:
+        """The STFT around each graph."""
         windows = (self.analysis_window, self.synthesis_window)
-        return StftSpec(self.n_fft, self.hop_length, self.win_length, *windows, self.framing)
+        return tuple(
+            StftSpec(graph.n_fft or self.n_fft, self.hop_length, self.win_length, *windows, self.framing)
+            for graph in self.graphs
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field by name."""
@@ -238,57 +309,3 @@ class Description:
     @property
     def row_of_bin(self) -> None:
         """Each bin has a row of its own."""
-
-
-def read_description(path: Path) -> Description:
-    """Read a description; the files that it names are not looked at.
-
-    Raises
-    ------
-    ModelError
-        If the file cannot be read, or a field is missing, unknown or invalid; it is named.
-    """
-    values = read_toml(path, about="a description of a model")
-    try:
-        return parse_description(values)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}") from error
-
-
-def parse_description(values: Mapping[str, Any]) -> Description:
-    """Build a description from the values of a TOML file.
-
-    Raises
-    ------
-    ModelError
-        If a field is missing, unknown or invalid; it is named.
-    """
-    family = convert_value(values.get("family", ""), str, name="family")
-    if family and family not in FAMILIES:
-        raise ModelError(f"unknown family {family!r}; there are {', '.join(FAMILIES)}")
-    given = {"exhaustive": False, **(FAMILIES[family] if family else {}), **values}
-    given["graphs"] = _read_graphs(given.pop("graph", None), given.pop("targets", None), given.get("graphs"))
-    if family == "open-unmix" and "exhaustive" not in values:
-        # four of its networks cover all music; a single one leaves the rest of it
-        given["exhaustive"] = len(given["graphs"]) > 1
-    missing = [key for key in ("output_kind", "features") if key not in given]
-    if missing:
-        raise ModelError(f"{missing[0]} is missing; or name a family, which states it")
-    description = convert(given, Description, aliases=("graph", "targets"))
-    for key in values:
-        if description.output_kind not in KINDS_OF.get(key, OUTPUT_KINDS):
-            raise ModelError(f"{key} means nothing where output_kind is {description.output_kind!r}")
-    return description
-
-
-def _read_graphs(graph: Any, targets: Any, graphs: Any) -> tuple[GraphEntry, ...]:
-    if (graph is None) == (graphs is None) or (graph is None) != (targets is None):
-        raise ModelError("name the files once: graphs = { TARGET = 'FILE' }, or graph = 'FILE' and targets")
-    if graph is not None:
-        names = convert_value(targets, tuple[str, ...], name="targets")
-        return (GraphEntry(convert_value(graph, str, name="graph"), names),)
-    targets_of: dict[str, tuple[str, ...]] = {}
-    for target, file in convert_value(graphs, dict[str, Any], name="graphs").items():
-        name = convert_value(file, str, name=f"graphs.{target}")
-        targets_of[name] = (*targets_of.get(name, ()), target)
-    return tuple(GraphEntry(file, names) for file, names in targets_of.items())

@@ -11,10 +11,9 @@ The graph takes ``mixture``, float32, and gives ``mask``, float32 in [0, 1]:
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from stemsplit.errors import ModelError
 from stemsplit.models.device import Device
+from stemsplit.models.features import make_features
 from stemsplit.models.integrity import hash_file
 from stemsplit.models.licence import UNKNOWN, Commercial
 from stemsplit.models.properties import ModelProperties
@@ -93,17 +92,6 @@ class MaskModel:
         if masks.shape != expected:
             raise ModelError(f"{self.info.path}: the masks have shape {masks.shape}, not {expected}")
         return masks
-
-
-def make_features(spectrograms: ComplexArray, features: str) -> FloatArray:
-    """Turn ``(batch, channels, bins, frames)`` into the input of the network, see the module."""
-    if features == "magnitude":
-        return np.ascontiguousarray(np.abs(spectrograms))
-    n_batch, n_channels, n_bins, n_frames = spectrograms.shape
-    parts = np.empty((n_batch, n_channels, 2, n_bins, n_frames), dtype=np.float32)
-    parts[:, :, 0] = spectrograms.real
-    parts[:, :, 1] = spectrograms.imag
-    return parts.reshape(n_batch, 2 * n_channels, n_bins, n_frames)
 
 
 def _check_graph(session: Session, spec: ModelSpec) -> None:

@@ -29,6 +29,10 @@ class ModelProperties(Protocol):
         """Names of what the model gives, in the order of its output."""
 
     @property
+    def n_outputs(self) -> int:
+        """How many of the targets, from the first, the model itself gives; the rest is the complement."""
+
+    @property
     def remainder(self) -> str:
         """The target that also gets what no target reaches, or empty."""
 

@@ -77,6 +77,11 @@ class ModelSpec:
         _ = self.stft
 
     @property
+    def n_outputs(self) -> int:
+        """How many targets the model gives: all of them."""
+        return len(self.targets)
+
+    @property
     def stft(self) -> StftSpec:
         """The STFT that the model was trained with."""
         return StftSpec(

@@ -7,11 +7,13 @@ from typing import TypeAlias
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError
 from stemsplit.models.device import Device
-from stemsplit.models.external import SpectralModel, WaveformModel, open_external
+from stemsplit.models.external import open_external
 from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
 from stemsplit.models.spec import ModelSpec
+from stemsplit.models.spectral_model import SpectralModel
+from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 

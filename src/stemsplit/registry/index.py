@@ -24,7 +24,8 @@ from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files import user_dirs
 from stemsplit.files.schema import convert
 from stemsplit.files.toml import read_tables
-from stemsplit.models.description import Description, parse_description
+from stemsplit.models.description import Description
+from stemsplit.models.description_file import parse_description
 from stemsplit.registry.urls import check_url, name_of_url
 
 FILE_NAME = "models.toml"

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from stemsplit.errors import DownloadError, ModelError, SettingsError
 from stemsplit.files.atomic import explaining
-from stemsplit.models.description import Description, read_description
+from stemsplit.models.description import Description
+from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_file
 from stemsplit.registry.catalog import read_model
 from stemsplit.registry.download import OFFLINE_VARIABLE, DownloadLimits, Progress, fetch

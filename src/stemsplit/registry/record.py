@@ -8,34 +8,15 @@ the hash of every file. A file that describes itself needs no more than a pointe
     sha256 = { "band.onnx" = "..." }
 """
 
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 
 import tomli_w
 
 from stemsplit.errors import ModelError
 from stemsplit.files.toml import read_toml
-from stemsplit.models.description import KINDS_OF, OUTPUT_KINDS, Description
 from stemsplit.models.integrity import check_pinned, hold
 
 FILE_NAME = "model.toml"
-
-
-def format_description(description: Description, sha256: Mapping[str, str]) -> str:
-    """Return `description` as TOML, which `parse_description` reads back to the same."""
-    values = {
-        each.name: getattr(description, each.name)
-        for each in fields(Description)
-        if each.name not in {"graphs", "sha256"}
-        and description.output_kind in KINDS_OF.get(each.name, OUTPUT_KINDS)
-    }
-    graphs = description.graphs
-    if len(graphs) == 1:
-        values |= {"graph": graphs[0].file, "targets": graphs[0].targets}
-    else:
-        values["graphs"] = {target: graph.file for graph in graphs for target in graph.targets}
-    return tomli_w.dumps({**values, "sha256": dict(sha256)})
 
 
 def format_pointer(file: str, sha256: str) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from stemsplit.errors import ModelError
-from stemsplit.models.external import WaveformModel
+from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.catalog import Model
 from stemsplit.types import ComplexArray, FloatArray
 
@@ -23,7 +23,7 @@ def try_model(model: Model) -> None:
         noise = (level * np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
         found = _run(model, noise)
         n_rows = (model.spec.n_rows,) if len(shape) == 4 else ()
-        expected = (1, len(model.spec.targets), shape[1], *n_rows, shape[-1])
+        expected = (1, model.spec.n_outputs, shape[1], *n_rows, shape[-1])
         if found.shape != expected:
             raise ModelError(f"{model.info.path}: gives {found.shape} of {kind}, not {expected}")
         if not np.isfinite(found).all():

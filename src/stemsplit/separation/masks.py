@@ -40,7 +40,7 @@ def mask_channels(
     groups = group_channels(n_channels, group_size=group_size)
     if len(groups) == 1 and n_channels == group_size:
         return compute_masks(spectrograms)
-    shape = (n_batch, len(spec.targets), n_channels, spec.n_rows, n_frames)
+    shape = (n_batch, spec.n_outputs, n_channels, spec.n_rows, n_frames)
     all_masks = np.empty(shape, dtype=np.float32)
     for group in groups:
         repeated = group + group[-1:] * (group_size - len(group))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stemsplit.errors import SettingsError
-from stemsplit.models.external import WaveformModel
+from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.catalog import Model
 from stemsplit.separation.normalisation import TrackScan
 from stemsplit.separation.recipe import Signal

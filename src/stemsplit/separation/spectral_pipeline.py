@@ -19,8 +19,8 @@ from stemsplit.dsp.cross_fade import CrossFade
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.stft import Analysis, Synthesis
 from stemsplit.dsp.wiener import filter_estimates
-from stemsplit.models.external import SpectralModel
 from stemsplit.models.mask_model import MaskModel
+from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.separation.masks import MaskFunction, apply_mask, copy_frames, mask_channels
 from stemsplit.separation.recipe import Signal
 from stemsplit.separation.spectral_spec import SpectralPipelineSpec

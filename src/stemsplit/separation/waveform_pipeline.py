@@ -15,7 +15,7 @@ from stemsplit.dsp.channels import group_channels
 from stemsplit.dsp.cross_fade import WeightedOverlapAdd
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.segments import Segment, Segmenter, SegmentSpec
-from stemsplit.models.external import WaveformModel
+from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.separation.normalisation import Normalisation, TrackScan
 from stemsplit.separation.recipe import Signal
 from stemsplit.types import FloatArray
@@ -86,7 +86,7 @@ class WaveformPipeline:
 
     def _infer_batch(self, chunks: Sequence[NormalisedSegment]) -> list[SegmentEstimates]:
         waveforms = np.stack([chunk.segment.waveform for chunk in chunks])
-        shape = (len(chunks), len(self.model.spec.targets), *waveforms.shape[1:])
+        shape = (len(chunks), self.model.spec.n_outputs, *waveforms.shape[1:])
         estimates = np.empty(shape, dtype=np.float32)
         normalisations = chunks[0].normalisations
         for index, group in enumerate(self.group_channels(waveforms.shape[1])):

@@ -1,0 +1,118 @@
+"""An external model whose segments are cut from the waveform: it gives waveforms or complex spectrograms."""
+
+from collections.abc import Sequence, Set
+
+import numpy as np
+
+from stemsplit.dsp.stft import Analysis, StftSpec, Synthesis
+from stemsplit.errors import ModelError
+from stemsplit.models.description import Description
+from stemsplit.models.external_graph import ExternalGraph
+from stemsplit.models.features import join_parts, split_parts
+from stemsplit.models.limits import MAX_SIZE
+from stemsplit.models.mask_model import ModelInfo
+from stemsplit.types import ComplexArray, FloatArray
+
+
+class WaveformModel:
+    """Waveforms of a fixed length in, waveforms of each target out.
+
+    Raises
+    ------
+    ModelError
+        If the length is not stated, is absurd, or differs between the graphs.
+    """
+
+    def __init__(self, info: ModelInfo, spec: Description, graphs: Sequence[ExternalGraph]) -> None:
+        self.info = info
+        self.spec = spec
+        self._graphs = graphs
+        self._check_length()
+
+    def _check_length(self) -> None:
+        spec, path = self.spec, self.info.path
+        needed = "n_frames" if spec.has_complex_output else "n_samples"
+        if not getattr(spec, needed):
+            raise ModelError(f"{path}: {needed} is missing, and the graph leaves it open; describe it")
+        if self.segment_samples < 1:
+            raise ModelError(
+                f"{path}: n_frames is {spec.n_frames}; so few frames of framing {spec.framing!r} cover "
+                "not one sample"
+            )
+        if self.segment_samples > MAX_SIZE:
+            raise ModelError(
+                f"{path}: the network takes {spec.n_frames} frames at a call, {spec.hop_length} samples "
+                f"apart; at most {MAX_SIZE} samples are accepted"
+            )
+        if spec.has_complex_output and len({stft.n_samples(spec.n_frames) for stft in spec.stfts}) > 1:
+            raise ModelError(
+                f"{path}: graphs of different n_fft need framing 'centred': their segments differ in length"
+            )
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples that the network takes at a call."""
+        spec = self.spec
+        return spec.stft.n_samples(spec.n_frames) if spec.has_complex_output else spec.n_samples
+
+    def __call__(self, waveforms: FloatArray, wanted: Set[int] | None = None) -> FloatArray:
+        """Return ``(batch, targets, channels, samples)`` of ``(batch, channels, samples)``.
+
+        Only the targets numbered in `wanted` (all for None) need be right.
+        """
+        is_complex = self.spec.has_complex_output
+        stfts = self.spec.stfts if is_complex else ()
+        found = []
+        for number, graph in enumerate(self._graphs):
+            if wanted is not None and wanted.isdisjoint(graph.places):
+                silent = (len(waveforms), len(graph.places), *waveforms.shape[1:])
+                found.append(np.zeros(silent, dtype=np.float32))
+            elif is_complex:
+                found.append(self._separate_complex(graph, waveforms, stfts[number]))
+            else:
+                found.append(self._separate(graph, waveforms))
+        return np.concatenate(found, axis=1)
+
+    def _run(self, graph: ExternalGraph, features: FloatArray) -> FloatArray:
+        """Run a graph with the scales of the description; its output is in the units of its input."""
+        scaled = features * np.float32(self.spec.input_scale)
+        estimates = graph(scaled)
+        if self.spec.denoise:
+            # what the network adds to any input is the same both times
+            estimates = (estimates - graph(-scaled)) * np.float32(0.5)
+        return np.asarray(estimates * np.float32(self.spec.compensate / self._output_scale))
+
+    @property
+    def _output_scale(self) -> float:
+        """What the output is divided by: a mask has no unit."""
+        return 1.0 if self.spec.output_kind == "complex_mask" else self.spec.input_scale
+
+    def _separate(self, graph: ExternalGraph, waveforms: FloatArray) -> FloatArray:
+        return self._run(graph, waveforms)
+
+    def _separate_complex(self, graph: ExternalGraph, waveforms: FloatArray, stft: StftSpec) -> FloatArray:
+        spectrograms = _analyse(stft, waveforms)
+        band = spectrograms[:, :, : self.spec.n_bins or stft.n_bins]
+        band[:, :, : self.spec.zeroed_bins] = 0
+        estimates = join_parts(self._run(graph, split_parts(band)))
+        if self.spec.output_kind == "complex_mask":
+            estimates *= band[:, None]
+        return _synthesise(stft, estimates, n_samples=waveforms.shape[-1])
+
+
+def _analyse(stft: StftSpec, waveforms: FloatArray) -> ComplexArray:
+    """Return the spectrograms ``(batch, channels, bins, frames)`` of ``(batch, channels, samples)``."""
+    n_batch, n_channels, n_samples = waveforms.shape
+    analysis = Analysis(stft, n_channels=n_batch * n_channels)
+    frames = np.concatenate([analysis.process(waveforms.reshape(-1, n_samples)), analysis.flush()], axis=-1)
+    return frames.reshape(n_batch, n_channels, *frames.shape[1:])
+
+
+def _synthesise(stft: StftSpec, spectrograms: ComplexArray, *, n_samples: int) -> FloatArray:
+    """Return the waveforms of ``(..., bins, frames)``; the bins above those that are there are zero."""
+    missing = stft.n_bins - spectrograms.shape[-2]
+    padding = [*((0, 0) for _ in spectrograms.shape[:-2]), (0, missing), (0, 0)]
+    synthesis = Synthesis(stft)
+    whole = np.pad(spectrograms, padding)
+    samples = np.concatenate([synthesis.process(whole), synthesis.flush()], axis=-1)
+    return samples[..., :n_samples]
