@@ -41,6 +41,7 @@ EXIT_CODES = {
     ExitStatus.OK: "everything is done",
     ExitStatus.FAILED: "some or all songs failed, or a model, a device or standard output cannot be used",
     ExitStatus.USAGE: "a mistake in the call; nothing was written",
+    ExitStatus.HANGUP: "stopped because the terminal was closed; under `nohup` the run goes on",
     ExitStatus.INTERRUPTED: "stopped by Ctrl-C; finished songs are kept, nothing unfinished is left",
     ExitStatus.TERMINATED: "stopped by SIGTERM, likewise",
 }

@@ -69,7 +69,9 @@ def n_done() -> int:
     return journal.read_text().count('"done"') if journal.exists() else 0
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_keeps_the_finished_and_removes_the_rest(
     model: Path, number: signal.Signals, code: int
 ) -> None:
@@ -113,6 +115,42 @@ def test_a_song_that_ends_because_all_was_stopped_has_not_failed(model: Path) ->
         _, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert "failed" not in err.decode()
+
+
+def test_a_terminal_that_is_closed_leaves_nothing(model: Path) -> None:
+    make_song(Path("a.wav"), seconds=0.2)
+    make_song(Path("b.wav"), seconds=600, n_channels=1)
+    main, side = pty.openpty()
+    process = subprocess.Popen(
+        make_command(["a.wav", "b.wav", "-m", model, *FLOAT]),
+        stdin=side,
+        stdout=side,
+        stderr=side,
+        env=make_environment() | {"TERM": "xterm-256color"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - no threads run here
+    )
+    os.close(side)
+    wait_for(lambda: select.select([main], [], [], 0)[0] and os.read(main, 65536) and n_done() == 1)
+    wait_for(lambda: [name for name in list_files(Path("separated")) if name.startswith("b/.")])
+    os.close(main)
+    assert process.wait(timeout=20) == 129
+    assert list_files(Path("separated")) == expect("a")
+    assert not Path("separated/b").exists()
+
+
+def test_nohup_goes_on(model: Path) -> None:
+    process = subprocess.Popen(
+        ["nohup", *make_command([make_song(Path("a.wav"), seconds=60), "-m", model, "-q", *FLOAT])],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+        env=make_environment(),
+    )
+    wait_for(lambda: [name for name in list_files(Path("separated")) if name.startswith("a/.")])
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=60) == 0
+    assert "a/bass.wav" in list_files(Path("separated"))
 
 
 def test_a_second_signal_ends_it_at_once(model: Path) -> None:

@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from stemsplit.dsp.reflection_padding import ReflectionPadding
@@ -197,7 +196,7 @@ class Analysis:
             return np.zeros((samples.shape[0], spec.n_bins, 0), dtype=np.complex64)
         windows = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft, axis=1)
         frames = windows[:, :: spec.hop_length][:, :n_frames] * spec.analysis  # (channels, frames, n_fft)
-        return np.asarray(scipy.fft.rfft(frames, axis=-1, overwrite_x=True)).transpose(0, 2, 1)
+        return np.asarray(np.fft.rfft(frames, axis=-1), dtype=np.complex64).transpose(0, 2, 1)
 
 
 class Synthesis:
@@ -220,7 +219,7 @@ class Synthesis:
         n_frames = spectrogram.shape[-1]
         frames = np.zeros((*spectrogram.shape[:-2], 0, spec.n_fft), dtype=np.float32)
         if n_frames:
-            frames = scipy.fft.irfft(spectrogram.swapaxes(-1, -2), n=spec.n_fft, axis=-1)
+            frames = np.fft.irfft(spectrogram.swapaxes(-1, -2), n=spec.n_fft, axis=-1)
             frames *= spec.synthesis  # (..., frames, n_fft)
         samples = self._signal.process(frames)
         if self._gain is not None:

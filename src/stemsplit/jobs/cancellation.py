@@ -74,21 +74,34 @@ def read_stdin(cancellation: Cancellation) -> BinaryIO:
 
 @contextlib.contextmanager
 def catch_signals(cancellation: Cancellation) -> Iterator[None]:
-    """Make SIGINT (Ctrl-C) and SIGTERM request a stop; a second signal ends the process at once."""
-    statuses = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+    """Make the signals that end a program request a stop; a second signal ends the process at once.
+
+    They are SIGINT (Ctrl-C), SIGTERM, and SIGHUP (a terminal that is closed) unless it is ignored, as under
+    ``nohup``.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - of signal handlers
         status = statuses[signal.Signals(number)]
         if cancellation.requested:
             cancellation.abandon()
-            if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
+            with contextlib.suppress(OSError):  # of a terminal that is closed
+                if sys.stderr.isatty():
+                    os.write(sys.stderr.fileno(), _SHOW_CURSOR.encode())
             os._exit(status)
         cancellation.request(status)
 
+    statuses = _find_signals()
     previous = {number: signal.signal(number, stop) for number in statuses}
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _find_signals() -> dict[signal.Signals, ExitStatus]:
+    """Return the signals that stop a run, with their exit codes."""
+    found = {signal.SIGINT: ExitStatus.INTERRUPTED, signal.SIGTERM: ExitStatus.TERMINATED}
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        found[signal.SIGHUP] = ExitStatus.HANGUP
+    return found

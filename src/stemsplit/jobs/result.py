@@ -14,6 +14,7 @@ class ExitStatus(IntEnum):
     OK = 0
     FAILED = 1
     USAGE = 2
+    HANGUP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
