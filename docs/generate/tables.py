@@ -145,7 +145,7 @@ def read_figures() -> list[dict[str, str]]:
 
 
 def make_quality() -> str:
-    """Return how long the model was trained, and its means over real validation songs, from its card."""
+    """Return how long the model was trained, and its figures on records, from its card."""
     card = CARD.read_text(encoding="utf-8")
     training = re.search(r"^- (\d+) minutes, (\d+) steps", card, flags=re.MULTILINE)
     assert training is not None, "the card does not say how long the training took"
@@ -161,7 +161,7 @@ def make_quality_in_short() -> str:
 
 
 def _quality_table(columns: Sequence[str]) -> str:
-    real = [row for row in read_figures() if row["source"] == "mean of real sources"]
+    real = [row for row in read_figures() if row["source"] == "records"]
     rows = [(row["target"], *(row[column] for column in columns)) for row in real]
     return _table(("target", *(f"{column}, dB" for column in columns)), rows)
 

@@ -17,6 +17,7 @@ from stemsplit.training import TARGETS
 from stemsplit.training.data.library import Library
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import load_songs, save_song
+from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import Score, save_scores
 from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.examples.settings import RemixSettings
@@ -81,7 +82,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
     remixer = Remixer(
         load_songs(folder / "songs"), RemixSettings(n_samples=3072 * 5, without=("layers",)), seed=0
     )
-    settings = FitSettings(budget_s=600, batch_size=1, optimiser="muon")
+    settings = FitSettings(budget_s=600, batch_size=1, optimiser="muon", learning_rate=4e-4)
     begun = Trainer(first, remixer, settings, folder / "begun")
     begun.save()
     trainer = Trainer(first, remixer, settings, folder / "run", initial=begun.checkpoint)
@@ -190,6 +191,25 @@ def test_the_commands_are_those_of_the_run(card: str) -> None:
     for option in ("n_features=8", "n_layers=1", "dilations=[1, 2]", "mask=sigmoid", "loss=l1"):
         assert f"--option '{option}'" in command
     assert "target" not in command and "--without layers" in command
+    assert "--learning-rate 0.0004 " in command
+
+
+def test_how_far_stems_were_moved_toward_records_is_said(card: str) -> None:
+    said = " ".join(card.split())
+    assert "stems of 100% of the examples were moved toward a drawn record: spectrum 40% to 100%" in said
+    assert "at most 14 dB, width 40% to 100% of the way, at most 8 dB, dynamics" in said
+
+
+def test_records_decide_where_they_were_scored() -> None:
+    records = {
+        way: [Score("records", "00", target, sdr_db, 1.0, 1.0, -30.0) for target in TARGETS]
+        for way, sdr_db in {"model": 1.5, "baseline": 2.0, "oracle": 9.0}.items()
+    }
+    album = {way: [Score("album", "c", "drums", 5.0, 1.0, 1.0, -30.0)] for way in records}
+    evaluation = Evaluation({way: [*album[way], *each] for way, each in records.items()})
+    judges, model, baseline = evaluation.deciding_figures()
+    assert judges == "records" and set(model.values()) == {1.5} and set(baseline.values()) == {2.0}
+    assert Evaluation(album).deciding_figures()[0] == "real sources"
 
 
 def test_songs_data_and_scores_are_listed(card: str) -> None:

@@ -12,6 +12,7 @@ pytest.importorskip("mido")
 pytest.importorskip("pedalboard")
 pytest.importorskip("pyworld")
 
+from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Library, to_int16
 from stemsplit.training.synthesis import vocals as vocals_module
@@ -320,3 +321,9 @@ def test_a_produced_voice_stays_around_zero() -> None:
     for seed in range(25):
         out = apply_vocal_chain(np.random.default_rng(seed), voice, [room])
         assert abs(out.mean()) < 0.01 * np.sqrt(np.square(out).mean()), seed
+
+
+def test_a_library_without_a_voice_is_an_error(recorded: Library) -> None:
+    renderer = VocalRenderer(recorded, [], [])
+    with pytest.raises(StemsplitError, match="no voice"):
+        renderer.render(_MELODY, Pulse(0.5), length_s=4.0, rng=np.random.default_rng(0))

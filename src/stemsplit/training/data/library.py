@@ -22,7 +22,9 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.types import FloatArray
 
 # Sources, instruments and pieces of music reserved for validation, in addition to ``split=valid``.
-HELD_OUT_SOURCES = frozenset({"oramics/sampled", "sfzinstruments/karoryfer.fashionbass"})
+HELD_OUT_SOURCES = frozenset(
+    {"oramics/sampled", "sfzinstruments/karoryfer.fashionbass", "mir-dataset-loaders/mirdata"}
+)
 HELD_OUT_INSTRUMENTS = frozenset({"Wurlitzer EP200 e-piano", "sitar"})
 HELD_OUT_BACKING = frozenset(
     {"Hustle", "Motorway", "Winter Blues", "Happy Lofi Day (rhodes)", "Firefly", "Local Forecast (Elevator)"}

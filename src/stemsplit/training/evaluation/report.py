@@ -75,6 +75,19 @@ class Evaluation:
         """A figure for each target, every source, or every one that is no render, with equal weight."""
         return by_target(self.scores[way], column, sources=sources_of(self.scores["model"], is_real=is_real))
 
+    def deciding_figures(self) -> tuple[str, dict[str, float], dict[str, float]]:
+        """Return what models are chosen by, and uSDR by target of the model and of the baseline there.
+
+        Those are the records, or all real sources where no records were scored.
+        """
+        model, baseline = (
+            by_target(self.scores[way], sources=(RECORDS_SOURCE,)) for way in ("model", "baseline")
+        )
+        if model:
+            return "records", model, baseline
+        model, baseline = (self.by_target(way, is_real=True) for way in ("model", "baseline"))
+        return "real sources", model, baseline
+
     def promise(self) -> str:
         """How far the model's promises are from what it reaches; empty if they are too few to tell."""
         pairs = [(s.expected_sdr_db, s.sdr_db) for s in self.scores["model"]]

@@ -51,10 +51,10 @@ for each target: [one at a time or together](comparison-targets.md). Choice of t
 optimiser: [Muon or AdamW](comparison-optimisers.md).
 """
 WEAKNESSES = """
-- Few real songs with known stems were available: four of one band. Styles far from them and from the virtual
-  band (dense rock, heavily processed voices, live recordings) are separated worse than these figures say.
+- Few real songs with known stems were available for training: four of one band. Records are far more
+  various, which is why the figures on them are lower than those of the published state of the art.
 - Two validation songs share their band with training, and rendered songs share the habits of one program:
-  read the `mdn-funk` and `pjs` lines first.
+  read the `records` lines first.
 - Some of the training stems end at 9.5 kHz: cymbals and breath above that may land in the wrong stem.
 - Choirs, vocoders and instruments close to a voice (saxophone, lead synths, violins) are assigned to vocals
   at times."""
@@ -226,8 +226,22 @@ def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
     text += f". Two songs are layered for one target with a probability of: {layers}. Random levels{whole}, "
     text += "equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, "
     text += "band limits and missing stems. "
-    text += f"Left out: {', '.join(without) or 'nothing'}."
+    text += f"{_matching(remix)}Left out: {', '.join(without) or 'nothing'}."
     return _wrap(text, first="- ", following="  ")
+
+
+def _matching(remix: dict[str, Any]) -> str:
+    """How far known stems were moved toward records; the first checkpoints do not say it, theirs were not."""
+    if not remix.get("matched"):
+        return ""
+    match = remix["match"]
+    listed = ", ".join(
+        f"{name} {match[name][0]:.0%} to {match[name][1]:.0%} of the way, at most {match[f'{name}_db']:g} dB"
+        for name in ("spectrum", "width", "dynamics")
+    )
+    levels = "; levels are those of the record" if match["levels"] else ""
+    moved = f"Known stems of {remix['matched']:.0%} of the examples were moved toward a drawn record"
+    return f"{moved}: {listed}{levels}. "
 
 
 def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bool) -> str:
@@ -238,11 +252,10 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
     scores = evaluation.scores["model"]
     judged = all_sources_of(scores)
     notes = "\n".join(f"- `{name}`: {SOURCE_NOTES.get(name, ADDED_NOTE)}." for name in judged)
-    model = evaluation.by_target("model", is_real=True)
-    baseline = evaluation.by_target("baseline", is_real=True)
+    judges, model, baseline = evaluation.deciding_figures()
     weakest = min(model, key=lambda target: model[target], default="")
     weakness = (
-        f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on real sources)." if weakest else ""
+        f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on {judges})." if weakest else ""
     )
     lost = [target for target in model if model[target] <= baseline[target]]
     against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
@@ -266,7 +279,7 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
 {_framewise(evaluation)}
 ## Known weaknesses
 
-- On real sources the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
+- On {judges} the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
 - Where a stem is much quieter than the mixture (see the improvement beside the uSDR), a little bleed costs
   many decibels and lowers the mean over excerpts.{WEAKNESSES if is_bundled else ""}"""
 

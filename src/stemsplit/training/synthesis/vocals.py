@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.random import Generator
 
+from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.library import Item, Library
 from stemsplit.training.data.rendered_stem import RenderedStem
@@ -54,6 +55,8 @@ class VocalRenderer:
         Material that does not follow the melody starts on the beat of the song.
         """
         kinds = [kind for kind in _SHARES if self._sources(kind)]
+        if not kinds:
+            raise StemsplitError("the library has no voice for these songs: see `library.HELD_OUT_SOURCES`")
         shares = np.array([_SHARES[kind] for kind in kinds])
         kind = str(rng.choice(kinds, p=shares / shares.sum()))
         n_samples = round(length_s * SAMPLE_RATE)
