@@ -27,7 +27,7 @@ def test_a_command_can_be_typed(line: str) -> None:
 
 
 def test_the_table_has_every_command_and_no_other() -> None:
-    assert re.findall(r"^\| `(\w+)` \|", TEXT, re.MULTILINE) == list(COMMAND.commands)
+    assert re.findall(r"^\| `([\w-]+)` \|", TEXT, re.MULTILINE) == list(COMMAND.commands)
 
 
 def test_every_option_that_is_named_exists() -> None:
