@@ -100,7 +100,8 @@ def test_the_bundled_model_keeps_its_masks() -> None:
     mixture = (rng.standard_normal((1, n_features, n_bins, 4)) * slope).astype(np.float32)
     expected = full.run(["mask"], {"mixture": mixture})[0]
     halved = ReferenceEvaluator(onnx.load_from_string(read_halved(path)))
-    (found,) = halved.run(["mask"], {"mixture": mixture})
+    with np.errstate(over="ignore"):  # the evaluator's sigmoid of a closed gate is 0 by 1 / (1 + inf)
+        (found,) = halved.run(["mask"], {"mixture": mixture})
     assert 0 < np.abs(found - expected).max() < 4e-3
 
 
