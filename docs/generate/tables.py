@@ -149,7 +149,7 @@ def make_quality() -> str:
     card = CARD.read_text(encoding="utf-8")
     training = re.search(r"^- (\d+) minutes, (\d+) steps", card, flags=re.MULTILINE)
     assert training is not None, "the card does not say how long the training took"
-    start = ", from the weights of the version before" if "` were the start" in card else ""
+    start = ", from the weights of the version before" if "started from the weights of" in card else ""
     start += ", and averaged with them" if "the mean of the run's weights" in card else ""
     about = f"Trained for {training[1]} minutes ({training[2]} steps) on two CPU cores{start}."
     return f"{about}\n\n{_quality_table(QUALITY)}"
