@@ -46,7 +46,7 @@ for command in (prepare, screen, add, fit_records):
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
 RecordsOption = Annotated[
     Path | None,
-    typer.Option(help="Folder of records with their stems, to be judged by; only read, never trained on."),
+    typer.Option(help="Folder of records with their stems, used for validation only."),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
 
@@ -55,41 +55,48 @@ RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
 def fit(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     work: WorkOption,
-    minutes: Annotated[float, typer.Option(min=0.01, help="Training time in all, over every resumption.")],
+    minutes: Annotated[
+        float, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
+    ],
     preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix or openunmix-cpu.")] = "cpu",
     network: Annotated[str, typer.Option(help="bandsplit or openunmix. Default: the preset's.")] = "",
     option: Annotated[
-        list[str] | None, typer.Option(help="KEY=VALUE of the network, as JSON; may be repeated.")
+        list[str] | None,
+        typer.Option(help="Option KEY=VALUE of the network, with VALUE in JSON; may be repeated."),
     ] = None,
     targets: Annotated[
-        str, typer.Option(help="What it separates, separated by commas. Default: vocals,drums,bass,other.")
+        str, typer.Option(help="Targets, comma-separated. Default: vocals,drums,bass,other.")
     ] = "",
-    target: Annotated[str, typer.Option(help="The one target whose loss counts. Default: all.")] = "",
+    target: Annotated[
+        str, typer.Option(help="The only target whose loss counts. Default: all targets.")
+    ] = "",
     init: Annotated[
-        Path | None, typer.Option(help="Checkpoint or .onnx whose weights a new run starts from.")
+        Path | None, typer.Option(help="Checkpoint or .onnx file with the initial weights.")
     ] = None,
     without: Annotated[
-        list[str] | None, typer.Option(help="Ingredient that is left out; may be repeated.")
+        list[str] | None, typer.Option(help="Ingredient to leave out; may be repeated.")
     ] = None,
     remix: Annotated[
         list[str] | None,
-        typer.Option(help="CHANCE=VALUE of how examples are drawn, such as silence=0.6; may be repeated."),
+        typer.Option(help="Probability NAME=VALUE of the examples, such as silence=0.6; may be repeated."),
     ] = None,
     optimiser: Annotated[str, typer.Option(help="muon or adamw. Default: the preset's.")] = "",
     learning_rate: Annotated[
         float | None,
-        typer.Option(min=1e-7, max=1, help="At its highest; lower for good weights. Default: the preset's."),
+        typer.Option(
+            min=1e-7, max=1, help="Peak learning rate; lower it for trained weights. Default: the preset's."
+        ),
     ] = None,
     records: RecordsOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
     workers: Annotated[
-        int | None, typer.Option(min=0, help="Processes that cut examples ahead. Default: the preset's.")
+        int | None, typer.Option(min=0, help="Processes that load examples. Default: the preset's.")
     ] = None,
     validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 8.0,
 ) -> None:
-    """Train; a run that has a checkpoint goes on from there. Ctrl-C saves one first."""
+    """Train a network. A run with a checkpoint is resumed; Ctrl-C saves a checkpoint before it exits."""
     _check_device(device)
     keep_freed_memory()
     torch.set_num_threads(threads)
@@ -123,7 +130,10 @@ def fit(  # noqa: PLR0917 - the command line names them
     with on_interrupt(trainer.stop):
         is_done = trainer.fit()
     if not is_done:
-        say(f"interrupted after {trainer.step_number} steps; saved: the same command goes on from there")
+        say(
+            f"interrupted after {trainer.step_number} steps and saved a checkpoint; "
+            "run the same command to resume"
+        )
         raise typer.Exit(INTERRUPTED)
     draw_curves(run / "curve.csv", run / "curve.png")
     say(f"trained {trainer.step_number} steps in {trainer.elapsed_s:.0f} s")
@@ -133,15 +143,21 @@ def fit(  # noqa: PLR0917 - the command line names them
 def evaluate(  # noqa: PLR0917 - the command line names them
     judged: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
     work: WorkOption,
-    excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 20.0,
+    excerpt_s: Annotated[float, typer.Option(help="Largest length of an excerpt in seconds.")] = 20.0,
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts per song.")] = 3,
-    museval: Annotated[bool, typer.Option("--museval", help="SDR, SIR and SAR by frames too; slow.")] = False,
-    wiener: Annotated[int, typer.Option(min=0, max=10, help="Iterations of a model's Wiener filter.")] = 0,
-    shifts: Annotated[int, typer.Option(min=1, max=16, help="A model's passes over a song.")] = 1,
+    museval: Annotated[
+        bool, typer.Option("--museval", help="Also compute framewise SDR, SIR and SAR; slow.")
+    ] = False,
+    wiener: Annotated[
+        int, typer.Option(min=0, max=10, help="Iterations of the Wiener filter, for .onnx models.")
+    ] = 0,
+    shifts: Annotated[
+        int, typer.Option(min=1, max=16, help="Shifted passes over a song, for .onnx models.")
+    ] = 1,
     records: RecordsOption = None,
     others: Annotated[
         list[Path] | None,
-        typer.Option("--with", help="Model to average it with; may be repeated."),
+        typer.Option("--with", help="Model to average estimates with; may be repeated."),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
@@ -177,13 +193,13 @@ def evaluate(  # noqa: PLR0917 - the command line names them
 def compare(  # noqa: PLR0917 - the command line names them
     out: Annotated[Path, typer.Argument(help="Folder of the comparison.")],
     work: WorkOption,
-    minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row.")] = 10.0,
-    rows: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
+    minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row in minutes.")] = 10.0,
+    rows: Annotated[str, typer.Option(help="Only these, comma-separated. Default: all.")] = "",
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 1,
     records: RecordsOption = None,
     publish: Annotated[
-        Path | None, typer.Option(help="Folder that gets CSV and Markdown as well, named like OUT.")
+        Path | None, typer.Option(help="Folder for a copy of the CSV and Markdown files, named like OUT.")
     ] = None,
 ) -> None:
     """Train networks and leave ingredients out, each for the same minutes, and score them all.
@@ -209,8 +225,8 @@ def draw(  # noqa: PLR0917 - the command line names them
     judged: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
     out: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
     work: WorkOption,
-    excerpt_s: Annotated[float, typer.Option(help="Length of an excerpt at most.")] = 12.0,
-    cases: Annotated[int, typer.Option(min=1, help="Pictures of each source at most.")] = 3,
+    excerpt_s: Annotated[float, typer.Option(help="Largest length of an excerpt in seconds.")] = 12.0,
+    cases: Annotated[int, typer.Option(min=1, help="Largest number of pictures per source.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
     """Draw spectrograms of mixtures, references and estimates: a PNG a case."""
@@ -232,18 +248,19 @@ def export(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
     version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
-    targets: Annotated[str, typer.Option(help="Only these, separated by commas. Default: all.")] = "",
+    targets: Annotated[str, typer.Option(help="Only these, comma-separated. Default: all.")] = "",
     licence: Annotated[
-        str, typer.Option(help="Of the weights. Default: MIT, if all that was heard is openly licensed.")
+        str,
+        typer.Option(help="Licence of the weights. Default: MIT, if all training data is openly licensed."),
     ] = "",
-    weights: Annotated[str, typer.Option(help="How weights are stored: fp16 or fp32.")] = "fp16",
+    weights: Annotated[str, typer.Option(help="Storage of the weights: fp16 or fp32.")] = "fp16",
     mean_with: Annotated[
         Path | None,
-        typer.Option(help="Checkpoint or .onnx: write the mean of its weights and the run's."),
+        typer.Option(help="Checkpoint or .onnx file to average weights with."),
     ] = None,
     attenuation_db: Annotated[
         float | None,
-        typer.Option(min=0, max=60, help="How much softer it hears songs. Default: as in training."),
+        typer.Option(min=0, max=60, help="Attenuation of the model's input in dB. Default: as in training."),
     ] = None,
 ) -> None:
     """Write the run's averaged network as ONNX, checked against torch."""
@@ -268,17 +285,17 @@ def card(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     work: WorkOption,
     model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
-    hardware: Annotated[str, typer.Option(help="What it was trained on, in plain words.")],
+    hardware: Annotated[str, typer.Option(help="Hardware of the training, in plain words.")],
     library: Annotated[
-        Path | None, typer.Option(help="Folder of the training library, if songs of it were trained on.")
+        Path | None, typer.Option(help="Folder of the training library, if its songs were used.")
     ] = None,
-    note: Annotated[str, typer.Option(help="What the commands of the card do not say.")] = "",
+    note: Annotated[str, typer.Option(help="Additional note on the commands of the card.")] = "",
     scores: Annotated[
-        Path | None, typer.Option(help="Of `evaluate`; default: scores.json of the run.")
+        Path | None, typer.Option(help="Scores written by `evaluate`. Default: scores.json of the run.")
     ] = None,
     records: RecordsOption = None,
-    mean_with: Annotated[Path | None, typer.Option(help="That of `export`, if it was given one.")] = None,
-    attenuation_db: Annotated[float, typer.Option(help="That of `export`, if it was given one.")] = 0.0,
+    mean_with: Annotated[Path | None, typer.Option(help="The value given to `export`, if any.")] = None,
+    attenuation_db: Annotated[float, typer.Option(help="The value given to `export`, if any.")] = 0.0,
 ) -> None:
     """Write the model's card and its curve from the run, its scores, its songs and the library's index.
 

@@ -1,4 +1,4 @@
-"""Commands that make the songs of a training: prepare, screen, add."""
+"""Commands that create the songs of a training: prepare, screen, add."""
 
 from pathlib import Path
 from typing import Annotated
@@ -16,35 +16,38 @@ from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.examples.record_statistics import BUNDLED, RecordDistribution
 from stemsplit.training.fit.checkpoint import training_sources_of
 
-WorkOption = Annotated[Path, typer.Option("--work", help="Folder of everything that is made.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of renders, examples and weights.")]
+WorkOption = Annotated[Path, typer.Option("--work", help="Folder of all files that training writes.")]
+SeedOption = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Random seed of renders, examples and weights.")
+]
 
 
 def prepare(
     library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
     work: WorkOption,
-    songs: Annotated[int, typer.Option(min=1, help="Songs of 40 s to render.")] = 130,
+    songs: Annotated[int, typer.Option(min=1, help="Number of songs of 40 s to render.")] = 130,
     seed: SeedOption = 0,
-    jobs: Annotated[int, typer.Option(min=1, help="Processes.")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
 ) -> None:
-    """Decode the library and render the virtual band. May be interrupted and run again."""
+    """Decode the library and render the virtual band. It may be interrupted and run again."""
     prepare_songs(WorkFolder(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=say)
 
 
 def screen(
     library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
     work: WorkOption,
-    model: Annotated[Path, typer.Option(help="The .onnx file that listens.")],
+    model: Annotated[Path, typer.Option(help="The .onnx file that separates the recordings.")],
     voice_share: Annotated[
-        float, typer.Option(min=0, max=1, help="Backing with a voice for more of the time leaves training.")
+        float,
+        typer.Option(min=0, max=1, help="Largest share of the time with vocals in backing for training."),
     ] = 0.2,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
-    """Hear the real recordings: take voices out of the backing, find passages without drums or bass.
+    """Screen the real recordings: exclude backing with vocals, find passages without drums or bass.
 
-    Stems that the model is sure of are kept as well.
+    Estimated stems above the confidence threshold are stored as pseudo-labels.
 
-    Writes ``screen.csv`` into the work folder. May be interrupted and run again, with another model too.
+    Writes ``screen.csv`` into the work folder. It may be interrupted and run again, also with another model.
     """
     separate, name = model_separator(model, threads=threads), hash_file(model)
     source, songs = WorkFolder(library, work).open_library(), work / "songs"
@@ -59,16 +62,21 @@ def screen(
 def add(  # noqa: PLR0917 - the command line names them
     folder: Annotated[Path, typer.Argument(help="Folder of songs with a file for each stem.")],
     work: WorkOption,
-    name: Annotated[str, typer.Option(help="Of the data set; its validation songs are reported under it.")],
-    split: Annotated[str, typer.Option(help="train, or valid: nothing is trained on those.")] = "train",
+    name: Annotated[
+        str, typer.Option(help="Name of the data set, under which its validation songs are reported.")
+    ],
+    split: Annotated[str, typer.Option(help="train, or valid: songs for validation only.")] = "train",
     stem: Annotated[
         list[str] | None,
         typer.Option(help="STEM=PATTERN of file names; may be repeated. Default: vocals=vocals.* and so on."),
     ] = None,
     parts: Annotated[
-        str, typer.Option(help="Stems in .stem.mp4 files, behind the mixture, separated by commas.")
+        str,
+        typer.Option(
+            help="Stems of .stem.mp4 files in the order of their streams after the mixture, comma-separated."
+        ),
     ] = ",".join(PARTS),
-    licence: Annotated[str, typer.Option(help="What may be done with the songs.")] = UNSTATED,
+    licence: Annotated[str, typer.Option(help="Licence of the songs.")] = UNSTATED,
 ) -> None:
     """Store songs of your own for training or validation. May be interrupted and run again.
 
@@ -101,7 +109,7 @@ def fit_records(
 
 
 def _read_patterns(pairs: list[str]) -> dict[str, list[str]]:
-    """Patterns by stem, out of ``stem=pattern``.
+    """Parse ``stem=pattern`` into patterns by stem.
 
     >>> _read_patterns(["viola=*_va_*", "strings=vn*", "strings=vc*"])
     {'viola': ['*_va_*'], 'strings': ['vn*', 'vc*']}
@@ -116,5 +124,5 @@ def _read_patterns(pairs: list[str]) -> dict[str, list[str]]:
 
 
 def say(text: str) -> None:
-    """Tell the user something that is no result."""
+    """Print a message that is not a result to stderr."""
     typer.echo(text, err=True)

@@ -8,10 +8,10 @@ pytest.importorskip("torch")
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.examples.augment import (
     AugmentSettings,
+    apply_mastering,
     augment,
     change_speed,
     faded,
-    mastered,
     reverberated,
     saturated,
     scale_width,
@@ -87,7 +87,7 @@ def test_saturation_flattens_peaks_at_the_same_power(stem: FloatArray) -> None:
 def test_mastering_lowers_peaks_and_leaves_the_rest_alone() -> None:
     stems = np.full((2, 2, 44100), 0.05, np.float32)
     stems[0, :, 20000:20400] = 0.85
-    limited = mastered(stems, 6.0)
+    limited = apply_mastering(stems, 6.0)
     assert 0.4 < np.abs(limited.sum(0)).max() < 0.6
     np.testing.assert_allclose(limited[..., :10000], stems[..., :10000], rtol=1e-5)
     ratio = limited / stems

@@ -234,7 +234,7 @@ def test_without_mastering_no_limiter_works(
         calls.append(depth_db)
         return stems
 
-    monkeypatch.setattr("stemsplit.training.examples.remix.mastered", spy)
+    monkeypatch.setattr("stemsplit.training.examples.remix.apply_mastering", spy)
     for without in ((), ("mastering",)):
         remixer = make_remixer(songs, without=without)
         _ = [remixer.example(number) for number in range(30)]
@@ -350,7 +350,7 @@ def test_added_songs_are_drawn_as_what_they_are(
     remixer = make_remixer(added, without=without, maker=1.0)
     drawn = {name for name, _ in read_places(readings(remixer, monkeypatch))}
     assert drawn == {"whole", "voiceless", "drumless", "bass", "render"} - absent
-    assert remixer.heard == {LIBRARY_SOURCE, ("mine", "CC0-1.0")}
+    assert remixer.training_sources == {LIBRARY_SOURCE, ("mine", "CC0-1.0")}
 
 
 def test_other_targets_are_drawn_from_songs_that_know_them(
@@ -360,7 +360,7 @@ def test_other_targets_are_drawn_from_songs_that_know_them(
     remixer = Remixer(added, settings, seed=3, targets=("viola", "violin"))
     found = readings(remixer, monkeypatch)
     # music that may hold all targets teaches none of them
-    assert {name for name, _ in read_places(found)} == {"duo"} and remixer.pools == ("coherent",)
+    assert {name for name, _ in read_places(found)} == {"duo"} and remixer.example_kinds == ("coherent",)
     assert all(example.known.all() and example.stems.shape == (2, 2, 4000) for _, example in found)
     with pytest.raises(StemsplitError, match="no song for training has tuba"):
         Remixer(added, settings, seed=3, targets=("viola", "violin", "tuba"))
@@ -370,4 +370,4 @@ def test_shares_of_examples_are_at_most_all(added: list[TrainingSong]) -> None:
     with pytest.raises(StemsplitError, match=r"backing 0\.3, partial 0\.1, coherent 0\.7"):
         make_remixer(added, coherent=0.7)
     settings = RemixSettings(n_samples=4000, coherent=1.0)
-    assert Remixer(added, settings, seed=3, targets=("viola", "violin")).pools == ("coherent",)
+    assert Remixer(added, settings, seed=3, targets=("viola", "violin")).example_kinds == ("coherent",)

@@ -30,7 +30,7 @@ def test_processes_cut_the_same_examples_in_the_same_order(songs_folder: Path) -
     ahead = ExampleLoader(remixer, settings, SPEC.n_bins)
     for number in (0, 1, 2, 7, 1, 2):  # with jumps, as a run makes that goes back
         inline = ExampleLoader(remixer, replace(settings, n_workers=0), SPEC.n_bins)
-        for a, b in zip(inline.take(number), ahead.take(number), strict=True):
+        for a, b in zip(inline.load(number), ahead.load(number), strict=True):
             assert torch.equal(a, b)
     assert len(multiprocessing.active_children()) > len(before)
     ahead.close()
@@ -58,11 +58,11 @@ def die() -> None:
     os._exit(3)
 
 
-def message_of_the_feed(remixer: Remixer) -> str:
-    feed = ExampleLoader(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=1), SPEC.n_bins)
+def message_of_the_loader(remixer: Remixer) -> str:
+    loader = ExampleLoader(remixer, FitSettings(budget_s=1, batch_size=2, n_workers=1), SPEC.n_bins)
     try:
-        feed.take(0)
-        feed.take(1)
+        loader.load(0)
+        loader.load(1)
     except StemsplitError as error:
         return str(error)
     return ""
@@ -77,7 +77,7 @@ def test_a_process_that_fails_ends_the_run(
 ) -> None:
     monkeypatch.setattr("stemsplit.training.fit.loader._PATIENCE_S", 3)
     before = multiprocessing.active_children()
-    assert re.fullmatch(message, message_of_the_feed(Broken(make_remixer(songs_folder), failure)))
+    assert re.fullmatch(message, message_of_the_loader(Broken(make_remixer(songs_folder), failure)))
     gc.collect()  # the traceback held on to the process
     assert set(multiprocessing.active_children()) <= set(before)
 

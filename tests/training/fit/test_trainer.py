@@ -235,13 +235,13 @@ def test_curves_say_how_long_was_waited_for_examples(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = make_trainer(songs_folder, tmp_path, budget_s=0.6)
-    take = trainer._feed.take
+    load = trainer._loader.load
 
     def slowly(step_number: int) -> Inputs:
         time.sleep(0.2)
-        return take(step_number)
+        return load(step_number)
 
-    monkeypatch.setattr(trainer._feed, "take", slowly)
+    monkeypatch.setattr(trainer._loader, "load", slowly)
     trainer.fit()
     (row,) = read_curves(tmp_path / "curve.csv")
     assert 0.2 * trainer.step_number <= row["waiting_s"] <= row["elapsed_s"]

@@ -148,8 +148,8 @@ def test_separated_stems_and_their_screening_are_in_the_card(
     assert "40% of them from recordings, but" in " ".join(card.split())
     assert "training screen LIBRARY --work WORK --model EARLIER.onnx\n" in written
     # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
-    promise = "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean"
-    assert promise in " ".join(written.split())
+    expected_sdr_note = "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean"
+    assert expected_sdr_note in " ".join(written.split())
     assert "Over " not in card  # four stems of one song are too few for a correlation
 
 

@@ -36,7 +36,7 @@ UNTRAINED: dict[str, Separate] = {"baseline": baseline_estimates, "oracle": orac
 
 @dataclass(frozen=True)
 class AblationTraining:
-    """What a row's training came to: processor minutes, steps, parameters, hours of audio heard."""
+    """What a row's training came to: processor minutes, steps, parameters, hours of audio."""
 
     minutes: float = 0.0
     steps: int = 0
@@ -157,7 +157,7 @@ class Comparison:
         return [result for row in rows if (result := self.find(row))]
 
     def _check_plan(self) -> None:
-        """Rows are comparable only if they heard the same songs for the same time."""
+        """Rows are comparable only if they were trained on the same songs for the same time."""
         path = self.folder / "plan.json"
         songs = {song.path.stem: [song.n_samples, *song.levels_db] for song in self._songs}
         plan = asdict(self.budget) | {"songs": songs}
@@ -181,7 +181,7 @@ def train_row(
     Raises
     ------
     StemsplitError
-        A checkpoint is of another network, or has heard what the row leaves out.
+        A checkpoint is of another network, or was trained on what the row leaves out.
     """
     if not row.one_target:
         trainer = _train(row, run, songs, budget)
@@ -190,7 +190,7 @@ def train_row(
     if row.one_target < 1:
         first = replace(budget, minutes=(1 - row.one_target) * budget.minutes)
         joint.append(_train(row, run / "joint", songs, first))
-    # with another seed: examples that the joint network has not heard
+    # with another seed: examples that the joint network was not trained on
     minutes = row.one_target * budget.minutes / len(TARGETS)
     each = replace(budget, minutes=minutes, seed=budget.seed + len(joint))
     single = [

@@ -38,7 +38,7 @@ class AblationRow:
 
     @property
     def without(self) -> tuple[str, ...]:
-        """Ingredients that its training leaves out; what is not trained has heard no multitrack."""
+        """Ingredients that its training leaves out; models without training have no multitracks."""
         return tuple(self.remix.get("without", ())) if self.preset else ("multitracks",)
 
 

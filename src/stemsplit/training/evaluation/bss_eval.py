@@ -1,7 +1,7 @@
 """SDR, SIR and SAR as the field reports them: BSS Eval version 4, frame by frame, by museval.
 
 F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018.
-An estimate is taken apart into the reference, spatial distortion, interference (what filters of 512 taps
+An estimate is decomposed into the reference, spatial distortion, interference (what filters of 512 taps
 can make of the other references) and artefacts (the rest). Frames are one second long and do not overlap,
 the filters are those of the whole excerpt, and a figure is the median over the frames.
 """
@@ -29,7 +29,7 @@ class Framewise:
     Parameters
     ----------
     sdr, sir, sar : NDArray, shape (sources, frames)
-        NaN in frames where a reference or an estimate is silent: there nothing can be taken apart.
+        NaN in frames where a reference or an estimate is silent: there is no decomposition.
     """
 
     sdr: NDArray[np.float64]
@@ -56,7 +56,7 @@ class Framewise:
 
 
 def take_apart(references: FloatArray, estimates: FloatArray) -> Framewise:
-    """Take estimates apart, one-second frame by frame.
+    """Decompose estimates, one-second frame by frame.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def take_apart(references: FloatArray, estimates: FloatArray) -> Framewise:
 
 
 def has_sound(stem: FloatArray) -> bool:
-    """Whether museval takes a stem ``(2, samples)`` for one that sounds: what only has sides does not."""
+    """Return whether museval regards a stem ``(2, samples)`` as active: pure side signals are not."""
     return bool(stem.sum(0).any())
 
 

@@ -23,7 +23,7 @@ class Candidate:
     Parameters
     ----------
     separate : callable
-        Takes a case, returns estimates ``(targets, 2, samples)``.
+        Called with a case; returns estimates ``(targets, 2, samples)``.
     without : tuple of str
         Ingredients that were left out; empty where that is not known, as for a model file.
     targets : tuple of str

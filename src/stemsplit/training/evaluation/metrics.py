@@ -1,6 +1,6 @@
 """How good estimates are: uSDR, its improvement over the mixture, SI-SDR; and how good they should be.
 
-All take ``(channels, samples)`` and return decibels. A ratio to a silent reference has no meaning:
+All accept ``(channels, samples)`` and return decibels. A ratio to a silent reference has no meaning:
 it is NaN here, and `leakage_db` says instead how much was left in the estimate.
 """
 

@@ -18,7 +18,7 @@ from stemsplit.training.evaluation.scores import (
     targets_in,
 )
 
-MIN_PROMISES = 10  # stems that a statement about promises needs
+MIN_EXPECTED = 10  # fewest stems for a statement about the expected SDR
 _COLUMNS = (
     ("model", "sdr_db"),
     ("model", "improvement_db"),
@@ -88,17 +88,17 @@ class Evaluation:
         model, baseline = (self.by_target(way, is_real=True) for way in ("model", "baseline"))
         return "real sources", model, baseline
 
-    def promise(self) -> str:
-        """How far the model's promises are from what it reaches; empty if they are too few to tell."""
+    def expected_sdr_note(self) -> str:
+        """Describe how far the expected SDR is from the measured one; empty if there are too few stems."""
         pairs = [(s.expected_sdr_db, s.sdr_db) for s in self.scores["model"]]
-        promised, reached = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2).T
-        if promised.size < MIN_PROMISES:
+        expected, reached = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2).T
+        if expected.size < MIN_EXPECTED:
             return ""
-        away_db = promised - reached
+        away_db = expected - reached
         return (
             f"Over {away_db.size} stems it is {np.median(np.abs(away_db)):.1f} dB away from the uSDR in the "
             f"median, {np.mean(away_db):+.1f} dB on the mean, with a correlation of "
-            f"{np.corrcoef(promised, reached)[0, 1]:.2f}."
+            f"{np.corrcoef(expected, reached)[0, 1]:.2f}."
         )
 
     def behind_baseline(self) -> list[str]:

@@ -23,7 +23,7 @@ from stemsplit.training.data.sources import RECORDS_SOURCE, RENDER_SOURCE, SOURC
 class Score:
     """Figures of one target in one case, in decibels; NaN where a silent reference gives them no meaning.
 
-    `expected_sdr_db` is the SDR that the masks promise, NaN also in scores of an earlier version.
+    `expected_sdr_db` is the SDR predicted from the masks, NaN also in scores of an earlier version.
     Those called ``museval`` are medians over the frames of one second that count, NaN where they were not
     asked for; `n_frames` of them there were, and in `n_silent` something was silent, so they do not count.
     """

@@ -2,9 +2,9 @@
 
 Sources of cases, each reported by itself: ``records`` (see `records`; by them models are chosen), ``album``
 (the held-out songs of the album that training has other songs of: same band, so it flatters), ``mdn-funk`` (a
-real song without a voice), ``pjs`` (a singer never heard in training over held-out real music; only vocals
+real song without a voice), ``pjs`` (a singer not in training over held-out real music; only vocals
 are known) and ``render`` (held-out MIDI, kit, bass, keys and singer). To what was trained without multitracks
-the album's training songs are unheard as well: they are the source ``album-unseen``, which no mean of sources
+the album's training songs are unseen as well: they are the source ``album-unseen``, which no mean of sources
 includes. Every added data set with songs for validation is a source of its own, called as it is.
 """
 
@@ -83,7 +83,7 @@ def collect_cases(
         Excerpts per song, spread evenly.
     without : collection of str
         What the training left out. If that is "multitracks", those for training come last, as cases of
-        `UNSEEN_SOURCE`; what a training may have heard is never a case.
+        `UNSEEN_SOURCE`; songs that may be in training are never cases.
     targets : sequence of str
         What is to be separated; songs that know others are passed over.
     records : sequence of ValidationCase
@@ -212,8 +212,8 @@ def _cut(song: TrainingSong, n_samples: int, n_excerpts: int, targets: Sequence[
 def _unseen(songs: Sequence[TrainingSong]) -> list[TrainingSong]:
     """Multitracks for training of makers whose music is in no other song for training."""
     train = [song for song in songs if song.split == "train"]
-    heard = {song.maker for song in train if song.kind != "multitrack"} - {""}
-    return [song for song in train if song.kind == "multitrack" and song.maker not in heard]
+    trained_makers = {song.maker for song in train if song.kind != "multitrack"} - {""}
+    return [song for song in train if song.kind == "multitrack" and song.maker not in trained_makers]
 
 
 def _source(song: TrainingSong) -> str:

@@ -68,7 +68,7 @@ def reverberated(rng: Generator, stem: FloatArray) -> FloatArray:
     time = np.arange(n_room, dtype=np.float32) / n_room
     room = rng.standard_normal((2, n_room), np.float32) * np.exp(-6.9 * time)
     room[:, : round(float(rng.uniform(0, 0.03)) * SAMPLE_RATE)] = 0  # before the first reflection
-    # walls swallow the highs: a low-pass of two samples, taken twice
+    # walls absorb the highs: a low-pass of two samples, applied twice
     room[:, 1:] += room[:, :-1]
     room[:, 1:] += room[:, :-1]
     room *= 10 ** (float(rng.uniform(-20, -6)) / 20) / np.sqrt(np.square(room).sum(1, keepdims=True))
@@ -111,11 +111,11 @@ def saturated(stem: FloatArray, drive_db: float) -> FloatArray:
 
 
 def _energy(sound: FloatArray) -> float:
-    # no product of vectors: BLAS would take all cores for it, in each of the processes that cut examples
+    # no product of vectors: BLAS would occupy all cores for it, in each of the processes that load examples
     return float(np.square(sound).sum())
 
 
-def mastered(stems: FloatArray, depth_db: float) -> FloatArray:
+def apply_mastering(stems: FloatArray, depth_db: float) -> FloatArray:
     """Limit the mixture by lowering all its stems together where it is loudest.
 
     Parameters

@@ -1,6 +1,6 @@
-"""Training examples: stems cut out of songs and mixed anew.
+"""Training examples: excerpts of stems, mixed across songs.
 
-An example is a function of (seed, number), so a training that resumes sees what it would have seen.
+An example is a function of (seed, number), so a resumed training draws the same examples.
 """
 
 import math
@@ -13,7 +13,7 @@ from numpy.random import Generator
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.data.songs import TrainingSong, songs_with_targets, targets_of
-from stemsplit.training.examples.augment import augment, change_speed, mastered
+from stemsplit.training.examples.augment import apply_mastering, augment, change_speed
 from stemsplit.training.examples.record_matching import match_levels, match_stem
 from stemsplit.training.examples.record_statistics import bundled_distribution
 from stemsplit.training.examples.sampler import WeightedSampler
@@ -25,7 +25,7 @@ from stemsplit.types import FloatArray
 TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
 LEVEL_SPREAD_DB = 4.5
 MAX_GAIN_DB = 24.0
-DEAD_DB = -60.0  # a stem below is none
+DEAD_DB = -60.0  # quieter stems are ignored
 # How often a second song plays the same target: what few players recorded becomes as dense as a record.
 LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
 # How much faster or slower a stem is played at most, as a natural logarithm: few singers and kits become
@@ -41,9 +41,8 @@ class Example:
     Parameters
     ----------
     stems : FloatArray, shape (targets, 2, samples)
-        In the order of the remixer's. Unseparated music stands in the place of the last target it may hold.
-    known : NDArray of bool, shape (targets,)
-        Targets that the loss may count.
+        Stems in the order of the targets. Unseparated music is in the place of the last target it may
+        contain. known : NDArray of bool, shape (targets,) Targets whose loss counts.
     """
 
     stems: FloatArray
@@ -58,11 +57,11 @@ class Remixer:
     songs : sequence of TrainingSong
         All must be of split "train", or all of "valid".
     settings : RemixSettings
-        How examples are drawn.
+        Distribution of the examples.
     seed : int
-        With the number of an example, all that it depends on.
+        Seed of all examples; an example depends on it and on its number only.
     targets : sequence of str
-        What examples are made of; songs that know others are passed over.
+        Targets of the examples; songs with other targets are ignored.
 
     Raises
     ------
@@ -83,9 +82,9 @@ class Remixer:
         songs = songs_with_targets(songs, targets)
         self.n_songs = len(songs)
         songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
-        self.heard = frozenset(song.source for song in songs)
+        self.training_sources = frozenset(song.source for song in songs)
         self._whole = WeightedSampler([song for song in songs if self._is_whole(song)], settings.maker)
-        self._pools = {target: self._pool(songs, target) for target in self.targets}
+        self._samplers = {target: self._make_sampler(songs, target) for target in self.targets}
         self._backing = WeightedSampler([song for song in songs if self._backing_stem(song)])
         self._partial = WeightedSampler([song for song in songs if self._partial_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
@@ -94,10 +93,10 @@ class Remixer:
             raise StemsplitError("no song has all its stems, so cross-song mixing cannot be left out")
 
     @property
-    def pools(self) -> tuple[str, ...]:
-        """Kinds of examples beside those mixed across songs: "backing", "partial", "coherent"."""
-        pools = {"backing": self._backing, "partial": self._partial, "coherent": self._whole}
-        return tuple(name for name, pool in pools.items() if pool)
+    def example_kinds(self) -> tuple[str, ...]:
+        """Available kinds of examples besides those mixed across songs: "backing", "partial", "coherent"."""
+        example_kinds = {"backing": self._backing, "partial": self._partial, "coherent": self._whole}
+        return tuple(name for name, sampler in example_kinds.items() if sampler)
 
     def example(self, number: int) -> Example:
         """Draw example `number`."""
@@ -105,7 +104,7 @@ class Remixer:
         example = self._matched(rng, self._draw(rng))
         stems = example.stems
         if rng.random() < self.settings.master and "mastering" not in self.settings.without:
-            stems = mastered(stems, float(rng.uniform(3, 12)))
+            stems = apply_mastering(stems, float(rng.uniform(3, 12)))
         gain_db = rng.uniform(-self.settings.loudness_db, self.settings.loudness_db)
         return replace(example, stems=stems * np.float32(10 ** (gain_db / 20)))
 
@@ -136,7 +135,7 @@ class Remixer:
         return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
 
     def _completed(self, rng: Generator, song: TrainingSong, composite: str) -> Example:
-        """Unseparated music, and the targets that it does not hold from other songs; only these are known."""
+        """Mix unseparated music with its absent targets from other songs; only the latter are known."""
         held = [target for target in self.targets if target in targets_of(composite)]
         cuts = {held[-1]: self._cut(rng, song, composite)}
         for target in self.targets:
@@ -171,9 +170,9 @@ class Remixer:
         together: bool,
         known: Collection[str] | None = None,
     ) -> Example:
-        """Put stems in their places; swap channels and polarity by chance, of all or of each by itself.
+        """Stack stems in the order of targets; channels and polarity are swapped at random, jointly or not.
 
-        Where no targets are named as known, all are.
+        All targets are known if `known` is None.
         """
         stems = np.zeros((len(self.targets), 2, self.settings.n_samples), np.float32)
         turns = rng.random((len(self.targets), 2)) < 0.5
@@ -185,17 +184,17 @@ class Remixer:
         return Example(stems, np.array([known is None or target in known for target in self.targets]))
 
     def _layered(self, rng: Generator, target: str) -> FloatArray:
-        """Cut a stretch of a target from any song; by chance another song plays it too, as loud or softer."""
-        pool, real = self._pools[target], self.settings.real
-        stem = self._cut(rng, pool.draw(rng, real), target)
+        """Cut an excerpt of a target from a random song, sometimes layered with another song's."""
+        sampler, real = self._samplers[target], self.settings.real
+        stem = self._cut(rng, sampler.draw(rng, real), target)
         if self._has_layers and rng.random() < layer_chance(target):
             share = 10 ** (-float(rng.uniform(0, 12)) / 20)
-            stem += share * self._cut(rng, pool.draw(rng, real), target)
+            stem += share * self._cut(rng, sampler.draw(rng, real), target)
             stem /= math.hypot(1, share)
         return stem
 
     def _cut(self, rng: Generator, song: TrainingSong, stem: str) -> FloatArray:
-        """Cut a stretch of a stem at the level it has in a record, more or less."""
+        """Cut an excerpt of a stem, at about its typical level in a record."""
         n_samples = self.settings.n_samples
         spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
         speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
@@ -210,11 +209,11 @@ class Remixer:
         return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))
 
     def _allows(self, song: TrainingSong, stem: str) -> bool:
-        """Whether nothing that is to be left out went into a stem."""
+        """Return whether a stem has none of the ingredients to leave out."""
         return not set(song.ingredients.get(stem, ())) & set(self.settings.without)
 
     def _is_whole(self, song: TrainingSong) -> bool:
-        """Whether a song can give all stems of an example."""
+        """Return whether a song has all stems of an example."""
         is_alive = song.is_whole and min(song.levels_db) > DEAD_DB
         return is_alive and all(self._allows(song, stem) for stem in song.stems)
 
@@ -238,30 +237,32 @@ class Remixer:
         return "backing" if self._backing_stem(song) else "passages" if self._partial_stem(song) else ""
 
     def _check_shares(self) -> None:
-        shares = {name: getattr(self.settings, name) for name in self.pools}
+        shares = {name: getattr(self.settings, name) for name in self.example_kinds}
         if sum(shares.values()) > 1:
             listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
             raise StemsplitError(f"shares of the examples are together more than all of them: {listed}")
 
-    def _pool(self, songs: Sequence[TrainingSong], target: str) -> WeightedSampler:
+    def _make_sampler(self, songs: Sequence[TrainingSong], target: str) -> WeightedSampler:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
-        pool = WeightedSampler([song for song in having if self._allows(song, target)], self.settings.maker)
-        if not pool:
+        sampler = WeightedSampler(
+            [song for song in having if self._allows(song, target)], self.settings.maker
+        )
+        if not sampler:
             without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
             raise StemsplitError(
                 f"no song for training has {target}{without}; "
                 "run `python -m stemsplit.training prepare` or `add` first"
             )
-        return pool
+        return sampler
 
 
 def layer_chance(target: str) -> float:
-    """How often two songs play a target at once."""
+    """Return the probability that two songs are layered for a target."""
     return _of(LAYER_CHANCES, target)
 
 
 def record_level_db(stem: str) -> float:
-    """Where a stem stands in a record, in dB against full scale while it sounds.
+    """Return the typical level of a stem in a record while it is active, in dB relative to full scale.
 
     >>> record_level_db("bass"), record_level_db("drums+bass+other")
     (-20.0, -15.0)
@@ -270,7 +271,7 @@ def record_level_db(stem: str) -> float:
     if len(targets) == 1:
         return _of(TARGET_LEVELS_DB, stem)
     power = sum(10 ** (_of(TARGET_LEVELS_DB, target) / 10) for target in targets)
-    # a little less than the sum: they do not all sound all the time
+    # slightly less than the sum: the targets are not all active all the time
     return round(10 * math.log10(power) - 0.65, 1)
 
 
@@ -283,7 +284,7 @@ def _of(values: Mapping[str, float], target: str) -> float:
 
 
 def _coherent_gain_db(rng: Generator, song: TrainingSong, target: str) -> float:
-    """What brings a stem to its place in a mixture of its own song; a real mixture keeps its balance."""
+    """Return the gain of a stem in a mixture of its own song; real mixtures keep their balance."""
     if song.kind == "render":
         return min(record_level_db(target) + rng.normal(0, 3) - song.level_db(target), MAX_GAIN_DB)
     return TARGET_LEVELS_DB["other"] + rng.normal(0, 2) - max(song.levels_db)

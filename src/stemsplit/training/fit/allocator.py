@@ -1,7 +1,7 @@
-"""Memory that a training frees and takes again.
+"""Reuse of memory that a training frees.
 
 By default glibc gives large blocks back to the system when they are freed, and the system clears each page
-anew when they are taken again: a fifth of the time of a training step on the CPU.
+again when they are reused: a fifth of the time of a training step on the CPU.
 """
 
 import ctypes

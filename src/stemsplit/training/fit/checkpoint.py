@@ -22,7 +22,7 @@ from stemsplit.training.networks.onnx_weights import read_weights
 
 
 def save_state(state: dict[str, Any], checkpoint: Path) -> None:
-    """Write a checkpoint so that a whole one is always there; `OSError` if it cannot be written."""
+    """Write a checkpoint atomically; raises `OSError` if it cannot be written."""
     whole = io.BytesIO()  # torch reports a full disk in many ways, a file in one
     torch.save(state, whole)
     with whole_file(checkpoint) as file:
@@ -35,7 +35,7 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
     Raises
     ------
     StemsplitError
-        It is missing or is none.
+        The file is missing or is not a checkpoint.
     """
     if not checkpoint.exists():
         raise StemsplitError(f"{checkpoint} does not exist; run `python -m stemsplit.training fit` first")
@@ -48,23 +48,26 @@ def load_state(checkpoint: Path) -> dict[str, Any]:
 
 
 def network_of(state: dict[str, Any]) -> SeparationNetwork:
-    """A network with random weights that a checkpoint's weights fit."""
-    # the first checkpoints had one network and did not name it
+    """Build a network with random weights of a checkpoint's architecture."""
+    # early checkpoints did not name their network
     return build(state.get("network_name", "bandsplit"), **state["network_options"])
 
 
 def optimiser_of(state: dict[str, Any]) -> str:
-    """What updated a checkpoint's weights; the first ones were AdamW's and did not say so."""
+    """Return the optimiser of a checkpoint; early checkpoints used AdamW and did not name it."""
     return str(state["settings"].get("optimiser", "adamw"))
 
 
 def precision_of(state: dict[str, Any]) -> str:
-    """What a checkpoint's network computed in; the first ones did not say it, and had no choice."""
+    """Return the precision of a checkpoint's training.
+
+    Early checkpoints used bfloat16 and did not name it.
+    """
     return str(state.get("precision", "bfloat16"))
 
 
 def training_sources_of(path: Path) -> frozenset[tuple[str, str]]:
-    """Where what the weights of a checkpoint or an exported model have heard came from, each with its terms.
+    """Return the sources that the weights of a file were trained on, each with its licence.
 
     Raises
     ------
@@ -80,12 +83,12 @@ def training_sources_of(path: Path) -> frozenset[tuple[str, str]]:
 
 
 def training_sources_in(state: dict[str, Any]) -> frozenset[tuple[str, str]]:
-    """The same, of a checkpoint that was read; the first ones had the library and did not say so."""
+    """Return the training sources of a loaded checkpoint; early checkpoints used the library only."""
     return frozenset((source, terms) for source, terms in state.get("heard", (LIBRARY_SOURCE,)))
 
 
 def load_average(checkpoint: Path) -> SeparationNetwork:
-    """The averaged network of a checkpoint, ready for use, whichever it is."""
+    """Load the network of a checkpoint with its averaged weights, ready for use."""
     state = load_state(checkpoint)
     network = network_of(state)
     network.load_state_dict(state["average"])
@@ -93,12 +96,12 @@ def load_average(checkpoint: Path) -> SeparationNetwork:
 
 
 def load_bandsplit(checkpoint: Path) -> BandSplit:
-    """The same, of a run whose network can be exported and described in a card.
+    """Load the averaged network of a run that can be exported and described in a card.
 
     Raises
     ------
     StemsplitError
-        It is another network.
+        The checkpoint holds another kind of network.
     """
     network = load_average(checkpoint)
     if not isinstance(network, BandSplit):
@@ -109,10 +112,10 @@ def load_bandsplit(checkpoint: Path) -> BandSplit:
 
 
 def load_initial(network: SeparationNetwork, path: Path) -> None:
-    """Give a network the averaged weights of a checkpoint, or those of an exported ``.onnx`` model.
+    """Load the averaged weights of a checkpoint, or those of an exported ``.onnx`` model, into a network.
 
-    The network may be larger than that of the file, see `growth`: it answers the same at first. Where it has
-    other targets, the masks of those that the file has not begin anew.
+    The network may be larger than that of the file, see `widening`: its outputs are initially the same. If
+    it has other targets, the masks of those that the file lacks are initialised randomly.
 
     Raises
     ------
@@ -123,7 +126,7 @@ def load_initial(network: SeparationNetwork, path: Path) -> None:
 
 
 def _read(path: Path, network: SeparationNetwork) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Averaged weights of a checkpoint, or those of an exported model, and the targets that they are of."""
+    """Read the averaged weights of a checkpoint, or those of an exported model, and their targets."""
     if path.suffix == ".onnx":
         return read_weights(path, network), read_spec(path).targets
     state = load_state(path)
@@ -134,16 +137,16 @@ def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], ta
     try:
         network.load_state_dict(network.adapt_weights(weights, targets))
     except RuntimeError as error:
-        told = str(error).splitlines()
-        first = (told[1:] or told)[0].strip()  # torch says in its first line only that there are errors
+        message = str(error).splitlines()
+        first = (message[1:] or message)[0].strip()  # the first line of torch's message only announces errors
         raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error
 
 
 def average_weights(network: SeparationNetwork, path: Path) -> None:
-    """Give a network the mean of its own weights and those of a checkpoint or an exported model.
+    """Average the weights of a network with those of a checkpoint or an exported model.
 
-    Where one was trained on from the other the loss hardly rises between them, and music unlike any that was
-    trained on is often served better there (M. Wortsman et al., "Robust fine-tuning of zero-shot models",
+    If one was fine-tuned from the other, the loss hardly rises between them, and the average is often better
+    on out-of-distribution music (M. Wortsman et al., "Robust fine-tuning of zero-shot models",
     CVPR 2022).
 
     Raises

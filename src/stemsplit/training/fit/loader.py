@@ -16,7 +16,7 @@ from stemsplit.training.examples.remix import Remixer
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.spectra import draw_eq_gains
 
-# stems, known, colours: what `SeparationNetwork.loss` takes
+# stems, known, eq_gains: the arguments of `SeparationNetwork.loss`
 Inputs = tuple[Tensor, Tensor, Tensor]
 # A process that cannot share what it has cut, as where shared memory is full, drops it and says nothing.
 _PATIENCE_S = 60
@@ -40,7 +40,7 @@ class ExampleLoader:
         self._coming: Iterator[Inputs] | None = None
         self._next = 0
 
-    def take(self, step_number: int) -> Inputs:
+    def load(self, step_number: int) -> Inputs:
         """Inputs of a step, on the device; those after it are begun.
 
         Raises
@@ -62,7 +62,7 @@ class ExampleLoader:
         return stems, known, eq_gains
 
     def close(self) -> None:
-        """End the processes; the next `take` starts new ones."""
+        """Stop the worker processes; the next `load` starts new ones."""
         self._coming = None
 
     def _from(self, step_number: int) -> Iterator[Inputs]:
@@ -98,7 +98,7 @@ class _Steps(Dataset[Inputs]):
 def _unsignalled() -> Iterator[None]:
     """Have no handler of the signal that a process has died.
 
-    The loader's would raise wherever the training is, in the middle of an update too; the next `take` finds
+    The loader's would raise wherever the training is, in the middle of an update too; the next `load` finds
     the process dead by itself.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
@@ -112,7 +112,7 @@ def _unsignalled() -> Iterator[None]:
 
 
 def _leave_interrupts(_: int) -> None:
-    """Ctrl-C is for the process that trains: it ends the others when it is done."""
+    """Ignore Ctrl-C: the training process stops its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

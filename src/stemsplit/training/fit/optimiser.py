@@ -23,7 +23,7 @@ class Muon(Optimizer):
 
     K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; size of the steps and
     decay of the weights after J. Liu et al., "Muon is scalable for LLM training", 2025. Unlike
-    `torch.optim.Muon` it takes stacks of matrices, as `BandLinear` has one for each band. Their steps have
+    `torch.optim.Muon` it accepts stacks of matrices, as `BandLinear` has one for each band. Their steps have
     the RMS of AdamW's; ours are 2.5 times as large.
 
     Parameters

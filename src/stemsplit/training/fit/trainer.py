@@ -56,11 +56,11 @@ class Trainer:
     folder : Path
         Where ``checkpoint.pt`` and the curves are kept. A checkpoint found there is continued.
     validate : callable, optional
-        Takes the averaged network, returns figures for the curves.
+        Called with the averaged network; returns scores for the curves.
     initial : Path, optional
         Checkpoint or exported model whose weights a new run starts from.
     warn : callable, optional
-        Takes a line about something that went wrong and was mended.
+        Called with a message about each failure that was recovered.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Trainer:
         self._waited_s = 0.0
         self._without = set(remixer.settings.without)  # over all resumptions
         self._initial = initial.name if initial else ""
-        self._heard = remixer.heard  # likewise
-        self._feed = ExampleLoader(remixer, settings, network.n_bins)
+        self._training_sources = remixer.training_sources  # likewise
+        self._loader = ExampleLoader(remixer, settings, network.n_bins)
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
         if self.checkpoint.exists():
@@ -102,13 +102,13 @@ class Trainer:
 
     @property
     def audio_s(self) -> float:
-        """Seconds of examples heard so far."""
+        """Total duration of the examples so far, in seconds."""
         n_samples = self.step_number * self.settings.batch_size * self._remixer.settings.n_samples
         return n_samples / SAMPLE_RATE
 
     @property
     def without(self) -> tuple[str, ...]:
-        """Ingredients that these weights have never heard, in any part of their training."""
+        """Ingredients that were left out of all training of these weights."""
         return tuple(sorted(self._without))
 
     def fit(self) -> bool:
@@ -146,7 +146,7 @@ class Trainer:
             if self.elapsed_s - saved >= self.settings.checkpoint_s:
                 self._write(self.save)
                 saved = self.elapsed_s
-        self._feed.close()
+        self._loader.close()
         self.save()
         is_spent = self.elapsed_s >= self.settings.budget_s
         if is_spent and self._curves.last_step < self.step_number:
@@ -161,7 +161,7 @@ class Trainer:
         """One update; returns the loss."""
         began = time.perf_counter()
         try:
-            inputs = self._feed.take(self.step_number)
+            inputs = self._loader.load(self.step_number)
             self._waited_s += time.perf_counter() - began
         except Exception:
             self._write(self.save)  # what was learned since the last checkpoint is kept
@@ -189,7 +189,7 @@ class Trainer:
         save_state(self._state(), self.checkpoint)
 
     def _write(self, write: Callable[[], None]) -> None:
-        """Write what can be written later as well; the first failure is told."""
+        """Write what can be written later as well; the first failure is reported."""
         try:
             write()
         except OSError as error:
@@ -262,8 +262,8 @@ class Trainer:
             "network_options": self.network.options,
             "n_songs": self._remixer.n_songs,
             "without": list(self.without),
-            "heard": sorted(self._heard),
-            "pools": list(self._remixer.pools),
+            "heard": sorted(self._training_sources),
+            "pools": list(self._remixer.example_kinds),
             "initial": self._initial,
             "precision": str(precision_on(self.settings.device)).removeprefix("torch."),
         }
@@ -271,8 +271,8 @@ class Trainer:
     def _start(self, initial: Path | None) -> None:
         if initial:
             load_initial(self.network, initial)
-            self._without = set()  # nobody says what those weights have heard
-            self._heard |= training_sources_of(initial)
+            self._without = set()  # the ingredients of those weights are unknown
+            self._training_sources |= training_sources_of(initial)
         else:
             examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
             self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
@@ -302,8 +302,8 @@ class Trainer:
         for optimiser, each in zip(self._optimisers, kept, strict=True):
             optimiser.load_state_dict(each)
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
-        self._without &= set(state.get("without", ()))  # what was heard once stays heard
-        self._heard |= training_sources_in(state)
+        self._without &= set(state.get("without", ()))  # an ingredient that was used once stays used
+        self._training_sources |= training_sources_in(state)
         self._rate_factor = state.get("rate_factor", 1.0)  # the first checkpoints had none
         self._initial = state.get("initial", self._initial)
         self._curves.forget_after(self.step_number)

@@ -267,7 +267,7 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
         "In dB, mean over excerpts. uSDR: energy of the stem over energy of the error. The baseline is "
         f"{floor}; the oracle is the ratio mask of the true stems. Leakage: energy left in the estimate of a "
         "silent stem, against the mixture; silent stems count only there. Expected: the uSDR predicted "
-        f"from the masks alone (`expected_sdr_db` in JSON). {evaluation.promise()}"
+        f"from the masks alone (`expected_sdr_db` in JSON). {evaluation.expected_sdr_note()}"
     )
     return f"""## Quality on the validation set
 {COMPARISONS if is_bundled else ""}
