@@ -133,7 +133,7 @@ class BandSplit(SeparationNetwork):
         if len(dilations) < 2 * n_layers:
             raise ValueError(f"{n_layers} layers need {2 * n_layers} dilations, not {len(dilations)}")
         if not all(isinstance(dilation, int) and dilation > 0 for dilation in dilations):
-            raise ValueError(f"dilations must be whole numbers of at least 1, not {dilations}")
+            raise ValueError(f"dilations must be whole frames, at least 1, not {dilations}")
         self.dilations = tuple(dilations[: 2 * n_layers])
         self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
         self.options |= {"mask": mask, "loss": loss, "target": target, "targets": list(self.targets)}
