@@ -12,6 +12,8 @@ from stemsplit import __version__
 from stemsplit.cli.analyse import ABOUT as ANALYSE_ABOUT
 from stemsplit.cli.analyse import EPILOG as ANALYSE_EPILOG
 from stemsplit.cli.analyse import analyse
+from stemsplit.cli.config import config
+from stemsplit.cli.configured import ConfiguredCommand, find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, show, warn, writing
 from stemsplit.cli.default_group import DefaultCommand, DefaultGroup
 from stemsplit.cli.exit import run_command
@@ -19,6 +21,7 @@ from stemsplit.cli.help import MAX_COLUMNS
 from stemsplit.cli.models import Json, models
 from stemsplit.cli.options import Options, Panel
 from stemsplit.cli.serve import ABOUT, EPILOG, serve
+from stemsplit.cli.settings_files import find_settings_files
 from stemsplit.errors import OutputError
 from stemsplit.jobs.result import ExitStatus
 
@@ -77,21 +80,33 @@ def _group(
 
 
 def _separate(ctx: typer.Context, **given: Any) -> None:
-    typed = {name for name in given if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"}
+    sources = {name: find_source(ctx, name) for name in given}
 
     def command() -> ExitStatus:
         if given["preset"] is None:
-            return _run(given)
+            return _run(given, sources)
         from stemsplit.cli.presets import apply_preset, naming_preset
 
-        applied = apply_preset(given, typed)
+        applied = apply_preset(given, _find_fixed(sources))
+        changed = {name for name in given if applied[name] != given[name]}
+        preset = f"preset {given['preset']!r}"
         with naming_preset(given, applied):
-            return _run(applied)
+            return _run(applied, {**sources, **dict.fromkeys(changed, preset)})
 
     run_command(command)
 
 
-def _run(values: Mapping[str, Any]) -> ExitStatus:
+def _find_fixed(sources: Mapping[str, str]) -> set[str]:
+    """Return the options that override the preset: those that are set where it is named, or nearer."""
+    order = ["default", *map(str, find_settings_files()), "command line"]
+    return {name for name, source in sources.items() if order.index(source) >= order.index(sources["preset"])}
+
+
+def _run(values: Mapping[str, Any], sources: Mapping[str, str]) -> ExitStatus:
+    if values["show_config"]:
+        from stemsplit.cli.show_config import show_config
+
+        return show_config(values, sources, as_json=values["json"])
     options = Options(**values)
     from stemsplit.cli.separate import separate
 
@@ -108,9 +123,17 @@ app.command(DefaultGroup.default, cls=DefaultCommand, hidden=True, help=_ABOUT)(
 
 
 app.add_typer(models, name="models")
-app.command("serve", help=ABOUT, short_help="Serve a web page and a REST interface.", epilog=EPILOG)(serve)
+app.add_typer(config, name="config")
+app.command(
+    "serve",
+    cls=ConfiguredCommand,
+    help=ABOUT,
+    short_help="Serve a web page and a REST interface.",
+    epilog=EPILOG,
+)(serve)
 app.command(
     "analyse",
+    cls=ConfiguredCommand,
     help=ANALYSE_ABOUT,
     short_help="Find tempo, beats, key and chords of songs.",
     epilog=ANALYSE_EPILOG,

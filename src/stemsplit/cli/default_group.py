@@ -4,8 +4,9 @@ from itertools import takewhile
 from typing import Any
 
 import typer
-from typer.core import TyperCommand, TyperGroup
+from typer.core import TyperGroup
 
+from stemsplit.cli.configured import ConfiguredCommand
 from stemsplit.cli.help import write_all_options, write_main_options
 from stemsplit.cli.mistyped import explain_mistyped
 
@@ -20,10 +21,20 @@ class _DefaultContext(typer.Context):
         return self.parent.command_path
 
 
-class DefaultCommand(TyperCommand):
+class DefaultCommand(ConfiguredCommand):
     """The default command; its help is that of its group."""
 
     context_class = _DefaultContext
+
+    @property
+    def section(self) -> str | None:
+        """No table: the keys outside the tables are for the default command."""
+        return None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse; to show the settings needs no input."""
+        options = [*takewhile(lambda word: word != "--", args)]
+        return super().parse_args(ctx, [*args, "-"] if "--show-config" in options else args)
 
     def format_usage(self, ctx: Any, formatter: Any) -> None:
         """Write the usage of the group."""

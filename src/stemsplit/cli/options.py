@@ -334,6 +334,14 @@ class Options:
     json: Annotated[
         bool, typer.Option("--json", help="Print one line of JSON per song.", rich_help_panel=Panel.OTHER)
     ] = False
+    show_config: Annotated[
+        bool,
+        typer.Option(
+            "--show-config",
+            help="Show the value of every option and where it comes from, and exit.",
+            rich_help_panel=Panel.OTHER,
+        ),
+    ] = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Show failures only.", rich_help_panel=Panel.OTHER)
     ] = False

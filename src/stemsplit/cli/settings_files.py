@@ -1,0 +1,139 @@
+"""Settings files: defaults for options, of the user and of a folder.
+
+``config.toml`` in the user's settings folder and the nearest ``.stemsplit.toml`` of the working folder or
+those above it. The latter overrides the former, options on the command line override both. Keys are the long
+names of options; those of other commands stand in a table::
+
+    format = "flac"
+    stems = ["vocals", "drums"]
+
+    [serve]
+    port = 9000
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+from stemsplit.did_you_mean import unknown_name
+from stemsplit.errors import SettingsError
+from stemsplit.files import user_dirs
+from stemsplit.files.toml import read_toml
+
+FILE_NAME: Final = "config.toml"
+FOLDER_FILE_NAME: Final = ".stemsplit.toml"
+_NOT_SETTINGS: Final = frozenset({"inputs", "help", "show_config"})
+_FILES: Final = frozenset({"presets", "models_dir"})
+
+
+@dataclass(frozen=True)
+class FileSetting:
+    """The value of an option, and the file that sets it."""
+
+    value: Any
+    path: Path
+
+
+def find_settings_files() -> list[Path]:
+    """Return the settings files that there are; each overrides those before it."""
+    own = user_dirs.config_folder() / FILE_NAME
+    here = Path.cwd()
+    of_folders = (folder / FOLDER_FILE_NAME for folder in (here, *here.parents))
+    nearest = next((path for path in of_folders if path.is_file()), None)
+    return [path for path in (own, nearest) if path is not None and path.is_file()]
+
+
+def read_settings(command: Any, ctx: typer.Context, section: str | None) -> dict[str, FileSetting]:
+    """Return the settings of all files for the options of `command`, by the names of its parameters.
+
+    Parameters
+    ----------
+    command, ctx
+        The command, and a context for its parameters.
+    section
+        The table of the command; None for the command that has the keys outside tables.
+
+    Raises
+    ------
+    SettingsError
+        If a key is unknown, or a value has the wrong type or is out of range.
+    ModelError
+        If a file is not a TOML file.
+    """
+    settings: dict[str, FileSetting] = {}
+    for path in find_settings_files():
+        table = read_toml(path, about="settings")
+        settings |= dict(_convert(_select(table, section, path), command, ctx, path))
+    return settings
+
+
+def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mapping[str, Any]:
+    if section is None:
+        return {key: value for key, value in table.items() if key not in SECTIONS}
+    selected = table.get(section, {})
+    if not isinstance(selected, dict):
+        raise SettingsError(f"{path}: {section} is a command; write its settings below a line [{section}]")
+    return selected
+
+
+# commands with a table of their own
+SECTIONS: Final = ("serve", "analyse")
+
+
+def list_options(command: Any) -> dict[str, Any]:
+    """Return the options of a command that a settings file may set, by their keys."""
+    return {
+        param.name.replace("_", "-"): param
+        for param in command.params
+        if param.param_type_name == "option" and param.name not in _NOT_SETTINGS
+    }
+
+
+def _convert(
+    table: Mapping[str, Any], command: Any, ctx: typer.Context, path: Path
+) -> Iterator[tuple[str, FileSetting]]:
+    options = list_options(command)
+    for key, value in table.items():
+        param = options.get(key.replace("_", "-"))
+        if param is None:
+            raise unknown_name(f"{path}: unknown setting {key!r}", key, options)
+        yield param.name, FileSetting(_check(key, _arrange(param, value, path), param, ctx, path), path)
+
+
+def _arrange(param: Any, value: Any, path: Path) -> Any:
+    """Bring a value into the form of its option: lists, weights by stem, and paths beside the file."""
+    if param.name == "weights" and isinstance(value, dict):
+        return [f"{stem}={','.join(map(str, each))}" for stem, each in value.items()]
+    if param.multiple and isinstance(value, str):
+        value = [value]
+    if param.name == "model" and isinstance(value, list):
+        return [_locate(each, path) if str(each).endswith((".onnx", ".toml")) else each for each in value]
+    is_beside = param.name in _FILES or (param.name == "output" and path.name == FOLDER_FILE_NAME)
+    return _locate(value, path) if is_beside and isinstance(value, str) and value != "-" else value
+
+
+def _locate(text: str, path: Path) -> str:
+    return str(path.parent / Path(text).expanduser())
+
+
+def _check(key: str, value: Any, param: Any, ctx: typer.Context, path: Path) -> Any:
+    is_right = (
+        isinstance(value, bool)
+        if param.is_flag
+        else isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if param.multiple
+        else isinstance(value, str | int | float) and not isinstance(value, bool)
+    )
+    if not is_right:
+        kind = (
+            "true or false" if param.is_flag else "a list of strings" if param.multiple else "a single value"
+        )
+        raise SettingsError(f"{path}: {key} is {value!r}; it must be {kind}")
+    try:
+        return param.process_value(ctx, value if param.is_flag or param.multiple else str(value))
+    except typer.BadParameter as error:
+        reason = error.message.replace("Input should be", "it must be")
+        raise SettingsError(f"{path}: {key} is {value!r}; {reason}") from error

@@ -1,0 +1,162 @@
+"""Settings files: defaults of the user and of folders, their sources, and the ``config`` commands."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stemsplit.cli.options import Options
+from tests.support.cli import Call, call, make_song
+from tests.support.tiny_models import make_spec, write_model
+
+
+@pytest.fixture
+def own_file(own_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's settings file, not there yet; the working folder is empty."""
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    (own_folders / "config").mkdir()
+    return own_folders / "config" / "config.toml"
+
+
+def shown(*args: object) -> dict[str, dict[str, object]]:
+    """Return the options and their sources."""
+    done = call("--show-config", "--json", *args)
+    assert done.code == 0, done.stderr
+    found: dict[str, dict[str, object]] = json.loads(done.text)
+    return found
+
+
+def test_the_command_line_overrides_the_folder_which_overrides_the_user(own_file: Path) -> None:
+    own_file.write_text('format = "flac"\njobs = 2\nquiet = true\nstems = "drums"\n')
+    folder_file = Path(".stemsplit.toml").absolute()
+    folder_file.write_text("jobs = 3\nstems = ['vocals', 'bass']\n")
+    found = shown("--quiet", "song.mp3")
+    assert found["format"] == {"value": "flac", "source": str(own_file)}
+    assert found["jobs"] == {"value": 3, "source": str(folder_file)}
+    assert found["stems"] == {"value": ["vocals", "bass"], "source": str(folder_file)}
+    assert found["quiet"] == {"value": True, "source": "command line"}
+    assert found["overlap"] == {"value": None, "source": "default"}
+    assert set(found) == {name.replace("_", "-") for name in Options.__dataclass_fields__} - {
+        "inputs",
+        "json",
+        "show-config",
+    }
+
+
+def test_a_folder_counts_for_those_below_it(own_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".stemsplit.toml").write_text('output = "stems"\nmodel = ["own.onnx", "band"]\n')
+    folder = Path.cwd()
+    Path("deep/er").mkdir(parents=True)
+    monkeypatch.chdir("deep/er")
+    found = shown()
+    assert found["output"]["value"] == str(folder / "stems")
+    assert found["model"]["value"] == [str(folder / "own.onnx"), "band"]
+
+
+def test_settings_do_what_the_options_do(own_file: Path) -> None:
+    write_model(own_file.with_name("one.onnx"), make_spec(name="one"))
+    own_file.write_text(
+        'model = "one.onnx"\nstems = ["bass"]\nformat = "flac"\ndevice = "cpu"\nwiener = 1\nresidual = true\n'
+    )
+    make_song(Path("a.wav"), seconds=0.2)
+    done = call("a.wav", "--json")
+    (record,) = done.records
+    assert record["outputs"] == {"bass": "separated/a/bass.flac", "residual": "separated/a/residual.flac"}
+    assert record["settings"]["wiener"] == 1
+    assert call("a.wav", "--wiener", 0, "--overwrite", "--json").records[0]["settings"]["wiener"] == 0
+
+
+def test_a_preset_ranks_where_it_is_named(own_file: Path) -> None:
+    own_file.write_text("shifts = 1\nwiener = 1\n")
+    assert shown("--preset", "best")["shifts"] == {"value": 2, "source": "preset 'best'"}
+    assert shown("--preset", "best", "--shifts", 3)["shifts"] == {"value": 3, "source": "command line"}
+    own_file.write_text('preset = "best"\nshifts = 1\n')
+    assert shown()["shifts"] == {"value": 1, "source": str(own_file)}
+    own_file.write_text('preset = "best"\n')
+    assert shown()["shifts"]["value"] == 2
+    Path(".stemsplit.toml").write_text("shifts = 4\n")
+    assert shown()["shifts"]["value"] == 4
+
+
+def test_other_commands_have_tables(own_file: Path) -> None:
+    own_file.write_text('format = "flac"\n[serve]\nport = 70000\n')
+    assert shown()["format"]["value"] == "flac"
+    refused = call("serve")
+    assert refused.code == 2
+    assert f"{own_file}: port is 70000; it must be less than or equal to 65535" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("stms = 'vocals'", "unknown setting 'stms'; did you mean 'stems'?"),
+        ("wiener = 11", "wiener is 11; it must be less than or equal to 10"),
+        ("jobs = 'many'", "jobs is 'many'; it must be a valid integer"),
+        ("quiet = 1", "quiet is 1; it must be true or false"),
+        ("model = 3", "model is 3; it must be a list of strings"),
+        ("jobs = [1]", "jobs is [1]; it must be a single value"),
+        ("show_config = true", "unknown setting 'show_config'"),
+        ("serve = 1", "serve is a command"),
+        ("jobs =", "not a TOML file"),
+    ],
+)
+def test_a_wrong_file_is_named(own_file: Path, text: str, reason: str) -> None:
+    own_file.write_text(text + "\n")
+    command = ["serve"] if text.startswith("serve") else ["song.mp3"]
+    done = call(*command)
+    assert done.code in {1, 2}
+    assert str(own_file) in done.stderr
+    assert reason in done.stderr
+
+
+def test_the_table_shows_what_is_set_first(own_file: Path) -> None:
+    own_file.write_text('format = "flac"\n')
+    lines = call("--show-config", "-j", 2).lines
+    assert [line.split() for line in lines[:2]] == [
+        ["format", '"flac"', str(own_file)],
+        ["jobs", "2", "command", "line"],
+    ]
+    assert lines[2].endswith("  default")
+
+
+def test_config_shows_where_it_is_and_what_it_sets(own_file: Path) -> None:
+    assert call("config", "path").lines == [str(own_file)]
+    assert call("config").lines == [f"# {own_file} (not there; `stemsplit config edit` creates it)"]
+    own_file.write_text('stems = "drums"\n[serve]\nport = 9000\n')
+    expected = [
+        f"# {own_file}",
+        'stems = ["drums"]  # config.toml',
+        "",
+        "[serve]",
+        "port = 9000  # config.toml",
+    ]
+    assert call("config").lines == call("config", "show").lines == expected
+
+
+def test_config_edit_opens_an_explained_file(own_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VISUAL", raising=False)
+    monkeypatch.setenv("EDITOR", "sed -i 's/^#jobs = 1/jobs = 2/'")
+
+    def edit() -> Call:
+        return call("config", "edit")
+
+    assert edit().code == 0
+    text = own_file.read_text()
+    assert "# Songs at a time.\njobs = 2\n" in text
+    assert shown()["jobs"]["value"] == 2
+    own_file.write_text("jobs = 3\n")
+    assert edit().code == 0 and own_file.read_text() == "jobs = 3\n"
+    monkeypatch.setenv("EDITOR", "no-such-editor")
+    assert "the editor 'no-such-editor' cannot be started" in edit().stderr
+
+
+def test_what_config_explains_is_a_valid_file(own_file: Path) -> None:
+    text = call("config", "explain").text
+    values = [line[1:] for line in text.splitlines() if line.startswith("#") and not line.startswith("# ")]
+    settings = [line for line in values if not line.endswith((' = ""', " = []"))]
+    own_file.write_text("\n".join(settings) + "\n")
+    assert shown()["format"]["value"] == "wav"
+    for name in set(Options.__dataclass_fields__) - {"inputs", "show_config"}:
+        assert f"\n#{name.replace('_', '-')} = " in text
