@@ -53,6 +53,11 @@ def test_a_folder_counts_for_those_below_it(own_file: Path, monkeypatch: pytest.
     found = shown()
     assert found["output"]["value"] == str(folder / "stems")
     assert found["model"]["value"] == [str(folder / "own.onnx"), "band"]
+    own_file.write_text('output = "~/stems"\n')
+    (folder / ".stemsplit.toml").unlink()
+    assert shown()["output"]["value"] == str(Path.home() / "stems")
+    own_file.write_text('output = "stems"\n')
+    assert shown()["output"]["value"] == "stems"
 
 
 def test_settings_do_what_the_options_do(own_file: Path) -> None:

@@ -111,8 +111,10 @@ def _arrange(param: Any, value: Any, path: Path) -> Any:
         value = [value]
     if param.name == "model" and isinstance(value, list):
         return [_locate(each, path) if str(each).endswith((".onnx", ".toml")) else each for each in value]
-    is_beside = param.name in _FILES or (param.name == "output" and path.name == FOLDER_FILE_NAME)
-    return _locate(value, path) if is_beside and isinstance(value, str) and value != "-" else value
+    if not isinstance(value, str) or param.name not in {"output", *_FILES} or value == "-":
+        return value
+    is_of_user = param.name == "output" and path.name == FILE_NAME
+    return str(Path(value).expanduser()) if is_of_user else _locate(value, path)
 
 
 def _locate(text: str, path: Path) -> str:
