@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from stemsplit.files import user_dirs
 from stemsplit.registry.catalog import read_model, resolve
+from stemsplit.registry.index import find_remote, list_remote
 from stemsplit.registry.store import Registry
 from tests.support.cli import call, make_environment, make_song
 from tests.support.external_graphs import write_wave_model
@@ -160,9 +162,26 @@ def test_a_name_of_the_list_becomes_a_model_that_runs(
     assert "--overwrite" in again.stderr
 
 
-def test_a_name_without_a_list_says_where_it_would_be() -> None:
-    found = call("models", "pull", "umxhq")
-    assert found.code == 2 and "models.toml does not exist" in found.stderr and "--index" in found.stderr
+def test_a_name_that_nothing_has_is_proposed() -> None:
+    found = call("models", "pull", "htdemuks")
+    assert found.code == 2
+    assert (
+        "neither your list nor the catalogue has a model 'htdemuks'; did you mean 'htdemucs'?" in found.stderr
+    )
+
+
+def test_a_list_that_is_not_there_is_named(tmp_path: Path) -> None:
+    found = call("models", "pull", "umxhq", "--index", tmp_path / "none.toml")
+    assert found.code == 2 and "none.toml does not exist" in found.stderr
+
+
+def test_a_list_of_ones_own_overrides_the_catalogue(
+    url: str, pinned: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(user_dirs, "config_folder", lambda: tmp_path)
+    (tmp_path / "models.toml").write_text(f'[umxhq]\nurl = "{url}"\nsha256 = "{pinned}"\n', encoding="utf-8")
+    assert find_remote("umxhq").files[0].urls == (url,)
+    assert [each.name for each in list_remote()].count("umxhq") == 1
 
 
 def test_a_list_that_contradicts_the_file_is_refused(url: str, pinned: str, tmp_path: Path) -> None:

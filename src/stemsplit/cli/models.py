@@ -48,7 +48,7 @@ def _run(command: Callable[["Registry"], ExitStatus], folder: str | None) -> Non
 @models.callback(invoke_without_command=True)
 def _list_by_default(ctx: typer.Context, json: Json = False, models_dir: ModelsFolder = None) -> None:
     if ctx.invoked_subcommand is None:
-        _list_models(json, models_dir)
+        _list_models(json, models_dir=models_dir)
     elif json or models_dir is not None:
         option, value = ("--json", "") if json else ("--models-dir", f" {models_dir}")
         run_command(lambda: _refuse(f"{ctx.invoked_subcommand} {option}{value}", option))
@@ -59,11 +59,17 @@ def _refuse(command: str, option: str) -> ExitStatus:
 
 
 @models.command("list", help="List the models of the package and your own.")
-def _list_models(json: Json = False, models_dir: ModelsFolder = None) -> None:
+def _list_models(
+    json: Json = False,
+    available: Annotated[
+        bool, typer.Option("--available", help="Those that can be fetched by name, instead.")
+    ] = False,
+    models_dir: ModelsFolder = None,
+) -> None:
     def command(registry: "Registry") -> ExitStatus:
-        from stemsplit.cli.models_list import list_models
+        from stemsplit.cli.models_list import list_available, list_models
 
-        return list_models(registry, as_json=json)
+        return (list_available if available else list_models)(registry, as_json=json)
 
     _run(command, models_dir)
 

@@ -14,6 +14,7 @@ from stemsplit.models.integrity import hash_model
 from stemsplit.models.licence import UNKNOWN, say
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.registry.catalog import bundled_models, read_model, resolve
+from stemsplit.registry.index import RemoteModel, list_remote
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 
@@ -37,6 +38,47 @@ def list_models(registry: Registry, *, as_json: bool) -> ExitStatus:
     for problem in problems:
         warn(f"stemsplit: {problem}")
     return ExitStatus.FAILED if problems else ExitStatus.OK
+
+
+def list_available(registry: Registry, *, as_json: bool) -> ExitStatus:
+    """Print one line for each model that can be fetched by name, of the user's list and of the catalogue."""
+    installed = set(registry.names())
+    remotes = list_remote()
+    if as_json:
+        show(*(json.dumps(describe_remote(each, each.name in installed)) for each in remotes))
+        return ExitStatus.OK
+    rows = [("NAME", "STEMS", "SIZE", "COMMERCIAL", "SPEED", "INSTALLED", "QUALITY AS PUBLISHED")]
+    for each in remotes:
+        rows.append(
+            (
+                each.name,
+                ",".join(each.description.targets) if each.description else UNKNOWN,
+                UNKNOWN if each.size is None else f"{each.size / 1e6:.0f} MB",
+                say(each.commercial),
+                each.speed,
+                "yes" if each.name in installed else "no",
+                each.quality or "none",
+            )
+        )
+    show(*_align(rows))
+    return ExitStatus.OK
+
+
+def describe_remote(remote: RemoteModel, installed: bool) -> dict[str, Any]:
+    """Return what is known of a model that can be fetched."""
+    description = remote.description
+    return {
+        "name": remote.name,
+        "aliases": remote.aliases,
+        "targets": description.targets if description else None,
+        "size_bytes": remote.size,
+        "licence": remote.licence,
+        "commercial": remote.commercial,
+        "training_data": description.training_data if description else UNKNOWN,
+        "quality": remote.quality,
+        "speed": remote.speed,
+        "installed": installed,
+    }
 
 
 def show_model(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
@@ -145,6 +187,10 @@ def _make_table(entries: Mapping[str, ModelInfo]) -> list[str]:
                 info.sha256[:12],
             )
         )
+    return _align(rows)
+
+
+def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -217,6 +217,15 @@ class Options:
         ),
     ] = False
     model: Models = None
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes",
+            "-y",
+            help="Fetch a model of the catalogue that is not installed, without asking.",
+            rich_help_panel=Panel.MODELS,
+        ),
+    ] = False
     models_dir: ModelsFolder = None
     preset: Annotated[
         str | None,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from stemsplit.cli.console import Results, describe, has_stdout, summarise, warn
+from stemsplit.cli.models_fetch import fetch_missing
 from stemsplit.cli.options import Options
 from stemsplit.cli.progress import make_display
 from stemsplit.errors import SettingsError
@@ -17,6 +18,7 @@ from stemsplit.jobs.request import SeparationRequest, make_output_settings, open
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.models.licence import check_commercial, note_licences
+from stemsplit.registry.store import Registry
 from stemsplit.separation.separator import Separator
 
 
@@ -42,6 +44,7 @@ def separate(options: Options) -> ExitStatus:
         output_dir=None if options.writes_stdout else output.output_dir,
     )
     _check_pipes(options, sources)
+    fetch_missing(request.models, Registry(request.models_dir), yes=options.yes)
     with open_separator(request) as separator:
         check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
         print_device(separator, request, quiet=options.quiet)

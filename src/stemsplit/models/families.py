@@ -27,7 +27,7 @@ FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "framing": "delayed",
             "layout": "channels batch frames bins",
             "masking": "ratio",
-            "overlap": 0.05,
+            "overlap": 0.0,
         },
         # n_fft differs from model to model and cannot be read from the graph
         "mdx": {

@@ -5,19 +5,38 @@ from pathlib import Path
 from typing import TypeAlias
 
 from stemsplit.did_you_mean import unknown_name
-from stemsplit.errors import ModelError
+from stemsplit.errors import ModelError, SettingsError
 from stemsplit.models.device import Device
 from stemsplit.models.external import open_external
 from stemsplit.models.integrity import check_graph_file
+from stemsplit.models.licence import say
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.models.waveform_model import WaveformModel
+from stemsplit.registry.index import RemoteModel, find_in_catalogue
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 
 Model: TypeAlias = MaskModel | SpectralModel | WaveformModel
+
+
+class NotInstalledError(SettingsError):
+    """A model of the catalogue was named that has not been fetched."""
+
+    def __init__(self, remote: RemoteModel) -> None:
+        super().__init__(
+            f"the model {remote.name!r} is not installed ({summarise(remote)}); "
+            f"fetch it with `stemsplit models pull {remote.name}`, or add --yes"
+        )
+        self.remote = remote
+
+
+def summarise(remote: RemoteModel) -> str:
+    """Return the size of a model and what may be done with it, in a few words."""
+    size = "size unknown" if remote.size is None else f"{remote.size / 1e6:.0f} MB"
+    return f"{size}, commercial use: {say(remote.commercial)}"
 
 
 def bundled_models() -> list[Path]:
@@ -37,7 +56,7 @@ def resolve(model: Path | str, registry: Registry | None = None) -> Path:
     """Return the file that `model` names: an ``.onnx`` that describes itself, or a description.
 
     What has the suffix of one, a folder in front, or is the path of a file, is a path; any other word is
-    the name of a registered model, or of one of the package.
+    the name of a registered model, or of one of the package. Names and aliases of the catalogue count too.
 
     Raises
     ------
@@ -47,7 +66,9 @@ def resolve(model: Path | str, registry: Registry | None = None) -> Path:
         If it is a file of another kind.
     """
     path = Path(model)
-    if path.suffix in {".onnx", ".toml"} or path.is_file():
+    if path.is_file():
+        return path
+    if path.suffix in {".onnx", ".toml"} and (path.name != str(model) or not find_in_catalogue(str(model))):
         return path
     if path.name != str(model):
         raise ModelError(
@@ -70,7 +91,12 @@ def find_by_name(name: str, registry: Registry) -> Path:
     bundled = {read_spec(path).name: path for path in bundled_models()}
     if name in bundled:
         return bundled[name]
-    raise unknown_name(f"there is no model {name!r}", name, [*bundled, *registry.names()])
+    remote = find_in_catalogue(name)
+    if remote is None:
+        raise unknown_name(f"there is no model {name!r}", name, [*bundled, *registry.names()])
+    if remote.name in registry:
+        return registry.path(remote.name)
+    raise NotInstalledError(remote)
 
 
 def open_model(path: Path, *, device: Device, threads: int | None = None) -> Model:

@@ -1,7 +1,7 @@
-"""The list of models that can be fetched by name: a TOML file that the user writes.
+"""The models that can be fetched by name: the package's catalogue, and a list that the user writes.
 
-A table for each model says where it is and what it must be; what a description says may stand there too,
-so that the model can be run at once::
+Both are TOML files of one form, and the user's counts first. A table for each model says where it is and what
+it must be; what a description says may stand there too, so that the model can be run at once::
 
     [umxhq]
     family = "open-unmix"
@@ -11,99 +11,165 @@ so that the model can be run at once::
     urls = { "vocals.onnx" = "https://...", "drums.onnx" = ["https://...", "https://mirror..."] }
     sha256 = { "vocals.onnx" = "...", "drums.onnx" = "..." }
 
-A model of one file may have ``url`` and a plain ``sha256``.
+A model of one file may have ``url`` and a plain ``sha256``. What helps to choose may be added: ``sizes`` of
+the files in bytes, other names as ``aliases``, the published ``quality`` and a class of ``speed``.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files import user_dirs
-from stemsplit.files.schema import convert
+from stemsplit.files.schema import between, convert
 from stemsplit.files.toml import read_tables
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import parse_description
+from stemsplit.models.licence import UNKNOWN, Commercial
 from stemsplit.registry.urls import check_url, name_of_url
 
-FILE_NAME = "models.toml"
+FILE_NAME: Final = "models.toml"
+CATALOGUE: Final = Path(__file__).with_name("catalogue.toml")
 # what may be said of a file that describes itself
 _LICENSING = ("licence", "commercial")
 
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file of a model: where it is to be had, and its hash if that is known."""
+    """One file of a model: its addresses, and its hash and size in bytes if they are known."""
 
     name: str
     urls: tuple[str, ...]
     sha256: str | None
+    size: int | None = None
 
 
 @dataclass(frozen=True)
 class RemoteModel:
     """A model to be fetched; `description` is None if its file describes itself.
 
-    `stated` is what the list says of the licence of such a file, to be held against the file.
+    `stated` is what the list says of the licence of such a file, to be compared with the file.
     """
 
     name: str
     files: tuple[RemoteFile, ...]
     description: Description | None
     stated: Mapping[str, Any]
+    aliases: tuple[str, ...] = ()
+    quality: str = ""
+    speed: str = "unknown"
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of all files; None if one is unknown."""
+        sizes = [file.size for file in self.files if file.size is not None]
+        return sum(sizes) if len(sizes) == len(self.files) else None
+
+    @property
+    def licence(self) -> str:
+        """As the list states it."""
+        return self.description.licence if self.description else str(self.stated.get("licence", UNKNOWN))
+
+    @property
+    def commercial(self) -> Commercial:
+        """As the list states it."""
+        return self.description.commercial if self.description else self.stated.get("commercial", UNKNOWN)
 
 
 def find_remote(name: str, index: Path | None = None) -> RemoteModel:
-    """Return the model `name` of a list (None: of the user's).
+    """Return the model `name` of a list; without one, of the user's list and then of the catalogue.
 
     Raises
     ------
     SettingsError
-        If there is no list, or no such model in it; the nearest name is proposed. Also if an address or a
-        hash is not written as it must be.
+        If there is no such list, or no such model in it; the nearest name is proposed. Also if an address or
+        a hash is not written as it must be.
     ModelError
-        If the list cannot be read, or what it says of the model is invalid.
+        If a list cannot be read, or what it says of the model is invalid.
     """
-    path = index or user_dirs.config_folder() / FILE_NAME
-    if not path.exists():
-        raise SettingsError(
-            f"{path} does not exist, so {name!r} is known from nowhere; write that list, "
-            "name one with --index, or give an address"
-        )
-    tables = read_tables(path)
-    if name not in tables:
-        raise unknown_name(f"{path} lists no model {name!r}", name, tables)
+    if index is not None and not index.exists():
+        raise SettingsError(f"{index} does not exist; name with --index the list that has {name!r}")
+    known: list[str] = []
+    for path in [index] if index is not None else _lists():
+        tables = read_tables(path)
+        if name in tables:
+            return _read_entry(path, name, tables[name])
+        known += tables
+    found = None if index is not None else find_in_catalogue(name)
+    if found is None:
+        place = f"{index} lists" if index is not None else "neither your list nor the catalogue has"
+        raise unknown_name(f"{place} {'no ' if index is not None else 'a '}model {name!r}", name, known)
+    return found
+
+
+def find_in_catalogue(name: str) -> RemoteModel | None:
+    """Return the model of the catalogue with this name or alias; None if there is none."""
+    folded = name.casefold()
+    for key, table in read_tables(CATALOGUE).items():
+        if folded in {each.casefold() for each in (key, *table.get("aliases", ()))}:
+            return _read_entry(CATALOGUE, key, table)
+    return None
+
+
+def list_remote() -> list[RemoteModel]:
+    """Return every model that can be fetched by name, those of the user's list first.
+
+    Raises
+    ------
+    ModelError, SettingsError
+        If a list cannot be read, or an entry is invalid.
+    """
+    found: dict[str, RemoteModel] = {}
+    for path in _lists():
+        for name, table in read_tables(path).items():
+            if name not in found:
+                found[name] = _read_entry(path, name, table)
+    return list(found.values())
+
+
+def _lists() -> list[Path]:
+    own = user_dirs.config_folder() / FILE_NAME
+    return [own, CATALOGUE] if own.exists() else [CATALOGUE]
+
+
+def _read_entry(path: Path, name: str, table: Mapping[str, Any]) -> RemoteModel:
     try:
-        return _parse(name, dict(tables[name]))
+        return _parse(name, dict(table))
     except (ModelError, SettingsError) as error:
         raise type(error)(f"{path}: {name}: {error}") from error
 
 
 @dataclass(frozen=True)
-class _Addresses:
-    """What an entry of a list says of its files."""
+class _Entry:
+    """What an entry of a list says beside the description."""
 
     url: str | tuple[str, ...] | None = None
     urls: Mapping[str, str | tuple[str, ...]] | None = None
     sha256: str | Mapping[str, str] | None = None
+    sizes: Mapping[str, Annotated[int, between(1, 2**40)]] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    quality: str = ""
+    speed: Literal["fast", "slow", "very slow", "unknown"] = "unknown"
 
 
 def _parse(name: str, values: dict[str, Any]) -> RemoteModel:
-    own = {field.name for field in fields(_Addresses)}
-    files = _read_files(convert({key: each for key, each in values.items() if key in own}, _Addresses))
+    own = {each.name for each in fields(_Entry)}
+    entry = convert({key: each for key, each in values.items() if key in own}, _Entry)
+    files = _read_files(entry)
+    hints = (entry.aliases, entry.quality, entry.speed)
     described = {key: each for key, each in values.items() if key not in own}
     if not set(described) - set(_LICENSING):
-        return RemoteModel(name, files, None, described)
+        return RemoteModel(name, files, None, described, *hints)
     description = parse_description({"name": name, **described})
     missing = sorted(set(description.files) - {file.name for file in files})
     if missing:
         raise ModelError(f"urls says nothing of {', '.join(missing)}")
-    return RemoteModel(name, files, description, {})
+    return RemoteModel(name, files, description, {}, *hints)
 
 
-def _read_files(entry: _Addresses) -> tuple[RemoteFile, ...]:
+def _read_files(entry: _Entry) -> tuple[RemoteFile, ...]:
     if (entry.url is None) == (entry.urls is None):
         raise ModelError("say where the files are, once: url = '...', or urls = { FILE = '...' }")
     if entry.url is not None:
@@ -120,7 +186,7 @@ def _read_files(entry: _Addresses) -> tuple[RemoteFile, ...]:
         hashes = dict.fromkeys(urls, hashes)
     _check_hashed(hashes, urls)
     return tuple(
-        RemoteFile(name, each, check_sha256(hashes[name]) if name in hashes else None)
+        RemoteFile(name, each, check_sha256(hashes[name]) if name in hashes else None, entry.sizes.get(name))
         for name, each in urls.items()
     )
 
