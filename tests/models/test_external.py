@@ -418,7 +418,7 @@ def test_frames_that_are_all_context_are_refused(tmp_path: Path) -> None:
 
 def test_only_models_can_be_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no model 'umxhz'"):
-        resolve("umxhq")
+        resolve("umxhz")
     with pytest.raises(ModelError, match="no model; name an"):
         resolve(tmp_path / "umxhq.pth")
     assert resolve(tmp_path / "a.toml") == tmp_path / "a.toml"
