@@ -204,6 +204,9 @@ class Client:
         karaoke: str | None = None,
         format: str | None = None,
         bits: str | None = None,
+        preset: str | None = None,
+        model: str | None = None,
+        analyse: bool = False,
     ) -> Song:
         """Upload a song, which then waits for its turn; the settings are those of the command.
 
@@ -217,6 +220,9 @@ class Client:
             "karaoke": karaoke,
             "format": format,
             "bits": bits,
+            "preset": preset,
+            "model": model,
+            "analyse": "true" if analyse else None,
         }
         key = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/octet-stream"}
         for attempt in range(_TRIES):

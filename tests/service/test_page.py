@@ -108,7 +108,7 @@ def test_every_language_has_every_text() -> None:
 def test_every_text_is_used_and_there() -> None:
     used = set(re.findall(r'\bt\(\s*"(\w+)"', SCRIPT))
     used |= {str(attrs[key]) for _, attrs in [*TAGS, *_Tags(LOGIN).found] for key in KEYS if key in attrs}
-    built = ("error_", "stem_", "quality_", "theme_")
+    built = ("error_", "stem_", "quality_", "theme_", "preset_", "commercial_")
     assert used <= set(TABLE["texts"]), used - set(TABLE["texts"])
     unused = {key for key in TABLE["texts"] if key not in used and not key.startswith(built)}
     assert not {key for key in unused if f'"{key}"' not in SCRIPT}

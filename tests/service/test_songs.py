@@ -30,7 +30,7 @@ from stemsplit.service.answers import MEDIA_TYPES
 from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.worker import Separators, _Progress
-from tests.support.cli import STEMS
+from tests.support.cli import STEMS, call
 from tests.support.service import Gate, Running, make_wav, read_audio, running
 
 WAV = make_wav()
@@ -822,3 +822,43 @@ def test_a_file_that_the_client_has_is_not_sent_again(service: Running) -> None:
     first = service.client.get(url)
     again = service.client.get(url, headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+
+
+# presets, models, analysis
+
+
+def test_a_preset_sets_what_the_request_leaves_open(service: Running) -> None:
+    song = service.separate(WAV, preset="best", stems="bass")
+    assert (song["settings"]["shifts"], song["settings"]["ensemble"]["mean"]) == (2, True)
+    assert list(song["outputs"]) == ["bass"]
+    assert service.client.get("/api").json()["presets"] == ["fast", "best"]
+    refused = service.client.post("/api/songs", params={"preset": "bst"}, content=WAV)
+    assert is_error(refused, 400, "SettingsError", "did you mean 'best'?")
+
+
+def test_an_installed_model_can_be_chosen(tiny_model: Path, vocals_model: Path, tmp_path: Path) -> None:
+    installed = call("models", "add", vocals_model, "--name", "voice")
+    assert installed.code == 0, installed.stderr
+    with running(tiny_model, tmp_path / "songs") as service:
+        about = service.client.get("/api").json()
+        assert about["installed_models"] == [
+            {"name": "voice", "stems": ["vocals"], "licence": "MIT", "commercial": True}
+        ]
+        song = service.separate(WAV, model="voice", residual="true")
+        assert [model["name"] for model in song["models"]] == ["voice"]
+        assert list(song["outputs"]) == ["vocals", "residual"]
+        refused = service.client.post("/api/songs", params={"model": "voice", "stems": "bass"}, content=WAV)
+        assert is_error(refused, 400, "SettingsError", "'bass'")
+
+
+@pytest.mark.parametrize("model", ["vioce", "/etc/passwd", "../tiny.onnx"])
+def test_no_client_names_a_file(service: Running, model: str) -> None:
+    refused = service.client.post("/api/songs", params={"model": model}, content=WAV)
+    assert is_error(refused, 400, "SettingsError", "there is no model")
+
+
+def test_tempo_and_key_are_found_when_asked_for(service: Running) -> None:
+    assert service.separate(WAV)["analysis"] is None
+    analysis = service.separate(make_wav(6), analyse="true")["analysis"]
+    assert {"bpm", "key", "camelot", "loudness_lufs"} <= set(analysis)
+    assert analysis["duration_s"] == pytest.approx(6)

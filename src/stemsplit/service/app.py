@@ -23,6 +23,7 @@ from stemsplit.jobs.plan import OutputSettings, Provenance
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
 from stemsplit.service.answers import HANDLERS, answer_json
+from stemsplit.service.choices import Choices
 from stemsplit.service.endpoints import SongEndpoints
 from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.guard import Guard
@@ -63,8 +64,9 @@ class Service:
         self._queue = queue
         self._limits = limits
         self._address = address
-        self._about = describe_service(separator, limits) | {"address": address}
-        self._songs = SongEndpoints(queue, tuple(separator.models), defaults, limits)
+        choices = Choices.find(tuple(separator.models), defaults.models_dir)
+        self._about = describe_service(separator, choices, limits) | {"address": address}
+        self._songs = SongEndpoints(queue, choices, defaults, limits)
 
     def make_app(self, names: Collection[str] | None, password: str | None = None) -> ASGIApp:
         """Return the application.
@@ -141,7 +143,7 @@ class Service:
         return Response(image.getvalue(), media_type="image/svg+xml", headers=headers)
 
 
-def describe_service(separator: Separator, limits: ServiceLimits) -> dict[str, Any]:
+def describe_service(separator: Separator, choices: Choices, limits: ServiceLimits) -> dict[str, Any]:
     """Return what a client can order, and what it can not."""
     stems = list(dict.fromkeys(target for model in separator.models for target in model.spec.targets))
     made = Provenance.of(separator, OutputSettings(Path()))
@@ -153,6 +155,8 @@ def describe_service(separator: Separator, limits: ServiceLimits) -> dict[str, A
         "models": [
             {key: model[key] for key in ("name", "version", "licence", "commercial")} for model in models
         ],
+        "installed_models": choices.describe(),
+        "presets": choices.presets,
         "device": made.device,
         "extensions": sorted(SNDFILE_EXTENSIONS | (AV_EXTENSIONS if has_pyav() else frozenset())),
         "formats": {format: list(depths(format)) for format in FORMATS},

@@ -17,8 +17,8 @@ from stemsplit.audio.reader import open_audio
 from stemsplit.errors import AudioError
 from stemsplit.files.atomic import explaining
 from stemsplit.jobs.request import SeparationRequest
-from stemsplit.models.mask_model import ModelInfo
 from stemsplit.service.answers import answer_file, answer_json
+from stemsplit.service.choices import Choices
 from stemsplit.service.demo import NAME, find_demo
 from stemsplit.service.errors import NoSuchSongError, NotSeparatedError, TooLargeError
 from stemsplit.service.limits import ServiceLimits
@@ -40,8 +40,8 @@ class SongEndpoints:
     ----------
     queue
         The songs.
-    models
-        Those that make the stems.
+    choices
+        What can be asked for.
     defaults
         What holds where an upload says nothing.
     limits
@@ -51,12 +51,12 @@ class SongEndpoints:
     def __init__(
         self,
         queue: SongQueue,
-        models: tuple[ModelInfo, ...],
+        choices: Choices,
         defaults: SeparationRequest,
         limits: ServiceLimits,
     ) -> None:
         self._queue = queue
-        self._models = models
+        self._choices = choices
         self._defaults = defaults
         self._limits = limits
 
@@ -65,7 +65,7 @@ class SongEndpoints:
         query = request.query_params.multi_items()
         form = open_form(request.headers.get("content-type", ""))
         wanted = read_request(query, self._defaults)
-        check_request(wanted, self._models)
+        check_request(wanted, self._choices, self._defaults)
         size = request.headers.get("content-length")
         if size is not None:
             self._check_size(int(size))
@@ -80,7 +80,7 @@ class SongEndpoints:
                 form.finish()
                 name = [] if "name" in request.query_params else [("name", form.file_name or "")]
                 song.request = read_request([*name, *query, *form.fields], self._defaults)
-                check_request(song.request, self._models)
+                check_request(song.request, self._choices, self._defaults)
             await run_in_threadpool(_check_audio, song)
         return self._answer_taken(request, song, owner)
 
@@ -88,7 +88,7 @@ class SongEndpoints:
         """Take the example song of the package."""
         query = [("name", NAME), *request.query_params.multi_items()]
         wanted = read_request(query, self._defaults)
-        check_request(wanted, self._models)
+        check_request(wanted, self._choices, self._defaults)
         owner = read_owner(request)
         with explaining(Path(NAME)), self._queue.receive(wanted, owner) as song:
             await run_in_threadpool(shutil.copyfile, find_demo(), song.upload)
@@ -243,6 +243,7 @@ class SongEndpoints:
             links["preview"] = None
         if result.duration_s is not None:
             known["duration_s"] = result.duration_s
+        known["analysis"] = None if song.analysis is None else song.analysis.to_dict()
         return result.to_dict() | known | links
 
 

@@ -14,6 +14,9 @@ _SEPARATION: Final = {
     "karaoke": "Make this stem, and the song without it.",
     "format": f"Of the files: {', '.join(FORMATS)}. Default: wav.",
     "bits": "16, 24 or 32f. Default: as the song has it.",
+    "preset": "fast or best: less time, or better stems.",
+    "model": "An installed model instead of those of the service.",
+    "analyse": "`true`: also estimate tempo and key.",
 }
 _CONVERSION: Final = {
     "format": f"{', '.join(FORMATS)}. Default: wav.",

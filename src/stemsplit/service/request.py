@@ -4,17 +4,29 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import NameTemplate
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, parse_stems
-from stemsplit.models.mask_model import ModelInfo
+from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.model_selection import check_stem
+from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.recipe import make_recipe
+from stemsplit.service.choices import Choices
 from stemsplit.service.mixdown import Mix
 
-PARAMETERS = ("name", "stems", "residual", "karaoke", "format", "bits")
+PARAMETERS = (
+    "name",
+    "stems",
+    "residual",
+    "karaoke",
+    "format",
+    "bits",
+    "preset",
+    "model",
+    "analyse",
+)
 MIX_PARAMETERS = ("stems", "gains_db", "pans", "format", "bits", "start_s", "end_s")
 
 _DOWNLOAD = NameTemplate("{track} ({stem}).{ext}")
@@ -23,10 +35,21 @@ _TRUTHS = {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class UploadRequest:
-    """The name of a song, as the client has it, and the separation that is asked for."""
+    """The name of a song, as the client has it, and what is asked for.
+
+    Parameters
+    ----------
+    name
+        Of the song.
+    separation
+        Its stems.
+    analyse
+        Whether its tempo and key are estimated as well.
+    """
 
     name: str
     separation: SeparationRequest
+    analyse: bool = False
 
     def name_download(self, stem: str, ext: str) -> str:
         """Return what a client's file of one stem is called.
@@ -48,10 +71,18 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
     """
     given: dict[str, Any] = dict(check_parameters(query, PARAMETERS))
     name = given.pop("name", "").strip() or "song"
-    residual = _read_truth("residual", given.pop("residual", "false"))
+    analyse = _read_truth("analyse", given.pop("analyse", "false"))
+    preset = given.pop("preset", None)
+    if "residual" in given:
+        given["residual"] = _read_truth("residual", given["residual"])
     if "stems" in given:
         given["stems"] = parse_stems(given["stems"])
-    return UploadRequest(name, replace(defaults, residual=residual, **given))
+    if "model" in given:
+        given["models"] = (given.pop("model"),)
+    if preset is not None:
+        stored = {name: given.pop(name) for name in ("format", "bits") if name in given}
+        given = dict(merge_preset(read_preset(preset), cast(SeparatorKeywords, given))) | stored
+    return UploadRequest(name, replace(defaults, **given), analyse)
 
 
 def read_mix(
@@ -122,8 +153,8 @@ def _read_truth(name: str, text: str) -> bool:
     return _TRUTHS[text]
 
 
-def check_request(request: UploadRequest, models: Sequence[ModelInfo]) -> None:
-    """Make sure that `models` can make what is asked for, and that some format holds it.
+def check_request(request: UploadRequest, choices: Choices, defaults: SeparationRequest) -> None:
+    """Make sure that the models can make what is asked for, and that some format holds it.
 
     Raises
     ------
@@ -131,7 +162,7 @@ def check_request(request: UploadRequest, models: Sequence[ModelInfo]) -> None:
         If they cannot, in the words of the command.
     """
     wanted = request.separation
-    specs = [model.spec for model in models]
+    specs = choices.find_specs(wanted.models, defaults.models)
     offered = {target for spec in specs for target in spec.targets}
     for stem in [*(wanted.stems or ()), *([] if wanted.karaoke is None else [wanted.karaoke])]:
         check_stem(stem, offered)

@@ -17,6 +17,7 @@ from stemsplit.files.atomic import explaining, whole_file
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import FileResult
+from stemsplit.music.analysis import SongAnalysis
 from stemsplit.service.errors import NoSuchSongError, NotSeparatedError
 from stemsplit.service.mixdown import Mix, write_mix
 from stemsplit.service.playback import ORIGINAL, Preview
@@ -48,6 +49,7 @@ class QueuedSong:
     n_finished: int = 0
     result: FileResult | None = None
     preview: Preview | None = None
+    analysis: SongAnalysis | None = None
     started_s: float | None = None
     ended_s: float | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)

@@ -15,6 +15,7 @@ from stemsplit.jobs.request import SeparationRequest, make_output_settings, open
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.worker import SongWorker, wrap_bug
 from stemsplit.separation.separator import Separator
+from stemsplit.service.analysis import analyse_tracks
 from stemsplit.service.playback import make_preview
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.song import QueuedSong
@@ -32,7 +33,7 @@ class Separators:
 
     def open(self, request: SeparationRequest) -> Separator:
         """Return the separator for `request`; the least recently used is closed."""
-        key = (request.stems, request.residual, request.karaoke)
+        key = repr(replace(request, output_dir="", format="", bits=None))
         if key not in self._open:
             self._open[key] = open_separator(request)
         self._open.move_to_end(key)
@@ -97,6 +98,8 @@ def _prepare_playback(song: QueuedSong, result: FileResult) -> None:
     assert result.gain is not None
     try:
         song.preview = make_preview(song.source, result.outputs, song.original, gain=result.gain)
+        if song.request.analyse:
+            song.analysis = analyse_tracks(song.original, result.outputs)
     except Exception as error:  # noqa: BLE001 - the stems are finished, and are not to be lost
         _log.error("%s cannot be played: %s", song.request.name, wrap_bug(error))
 

@@ -31,6 +31,7 @@ export class Chooser {
     });
     byId("chooser").addEventListener("change", (event) => {
       if (event.target.id === "files") this.#take([...event.target.files]);
+      if (event.target.id === "model-choice") this.#buildStems();
       this.show();
     });
     byId("demo").addEventListener("click", () => onDemo(this.query()));
@@ -56,11 +57,32 @@ export class Chooser {
   // settings
 
   #buildSettings() {
-    const { stems } = this.#service;
+    this.#buildChoices();
+    this.#buildStems();
+  }
+
+  #buildChoices() {
+    const presets = ["", ...this.#service.presets].map((name) => new Option(t(`preset_${name || "standard"}`), name));
+    byId("preset").replaceChildren(...presets);
+    const installed = this.#service.installed_models;
+    byId("model-field").hidden = !installed.length;
+    const served = new Option(this.#service.models.map(({ name }) => name).join(", "), "");
+    byId("model-choice").replaceChildren(served, ...installed.map(({ name }) => new Option(name, name)));
+  }
+
+  // the model that is chosen: its stems and its licence
+  #model() {
+    const chosen = this.#service.installed_models.find(({ name }) => name === byId("model-choice").value);
+    return chosen ?? { stems: this.#service.stems, isServed: true };
+  }
+
+  #buildStems() {
+    const { stems, isServed, ...model } = this.#model();
     byId("karaoke").replaceChildren(...stems.map((stem) => new Option(nameStem(stem), stem)));
     byId("stems").replaceChildren(...stems.map((stem) => check(stem)));
-    const models = this.#service.models.map(({ name, licence }) => `${name} (${licence})`).join(", ");
-    setText(byId("model"), t("by_model", { models }));
+    const models = isServed ? this.#service.models : [model];
+    const words = models.map((each) => t(`commercial_${each.commercial}`, each));
+    setText(byId("model"), words.join(" "));
   }
 
   #mode() {
@@ -77,13 +99,22 @@ export class Chooser {
     if (this.#mode() === "karaoke") query.set("karaoke", byId("karaoke").value);
     if (this.#mode() === "some") {
       const stems = this.#stems();
-      const isAll = stems.length === this.#service.stems.length && this.#service.stems_sum_to_song;
+      const isAll = stems.length === this.#model().stems.length && this.#sumsToSong();
       if (!isAll) {
         query.set("stems", stems.join(","));
         query.set("residual", String(byId("residual").checked));
       }
     }
+    for (const [name, id] of [["preset", "preset"], ["model", "model-choice"]]) {
+      if (byId(id).value) query.set(name, byId(id).value);
+    }
+    if (byId("analyse").checked) query.set("analyse", "true");
     return query;
+  }
+
+  // whether all stems of the model are all of the song; of installed models the page does not know
+  #sumsToSong() {
+    return Boolean(this.#model().isServed) && this.#service.stems_sum_to_song;
   }
 
   // files
@@ -124,7 +155,7 @@ export class Chooser {
   show() {
     byId("karaoke-field").hidden = this.#mode() !== "karaoke";
     byId("some-fields").hidden = this.#mode() !== "some";
-    const nothingLeft = this.#stems().length === this.#service.stems.length && this.#service.stems_sum_to_song;
+    const nothingLeft = this.#stems().length === this.#model().stems.length && this.#sumsToSong();
     byId("residual").disabled = nothingLeft;
     byId("chosen").replaceChildren(...this.#chosen.map((file) => this.#makeChosen(file)));
     const button = byId("split");
@@ -135,8 +166,11 @@ export class Chooser {
 
   // after the language has changed
   translate() {
-    const values = { karaoke: byId("karaoke").value, stems: this.#stems() };
-    this.#buildSettings();
+    const values = { karaoke: byId("karaoke").value, stems: this.#stems(), preset: byId("preset").value, model: byId("model-choice").value };
+    this.#buildChoices();
+    byId("preset").value = values.preset;
+    byId("model-choice").value = values.model;
+    this.#buildStems();
     byId("karaoke").value = values.karaoke;
     for (const box of byId("stems").querySelectorAll("input")) box.checked = values.stems.includes(box.value);
     this.show();

@@ -13,6 +13,12 @@ export class Songs extends EventTarget {
   #followed = "";
   #retry = null;
 
+  constructor() {
+    super();
+    addEventListener("offline", () => this.#reconnect());
+    addEventListener("online", () => this.#reconnect());
+  }
+
   get all() {
     return [...this.#songs].reverse();
   }

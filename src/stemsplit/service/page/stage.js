@@ -125,12 +125,12 @@ export function describeStatus({ status, place, progress, time_left_s: left, err
   return t("waiting");
 }
 
-function describeFacts({ duration_s: duration, sample_rate: rate, tempo_bpm: tempo, key, models }) {
+function describeFacts({ duration_s: duration, sample_rate: rate, analysis, models }) {
   const facts = [];
   if (duration) facts.push(formatTime(duration));
   if (rate) facts.push(`${rate / 1000} kHz`);
-  if (tempo) facts.push(t("tempo", { bpm: Math.round(tempo) }));
-  if (typeof key === "string" && /^[A-G]/.test(key)) facts.push(key);
+  if (analysis?.bpm) facts.push(t("tempo", { bpm: Math.round(analysis.bpm) }));
+  if (analysis?.key) facts.push(`${analysis.key} (${analysis.camelot})`);
   for (const model of models ?? []) facts.push(t("by_model", { models: `${model.name} (${model.licence})` }));
   return facts.join(" · ");
 }
