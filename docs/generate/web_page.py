@@ -32,7 +32,9 @@ def draw() -> None:
     with _serve() as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         for name, width, height, scheme in SIGHTS:
-            page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+            page = browser.new_page(
+                bypass_csp=True, viewport={"width": width, "height": height}, color_scheme=scheme
+            )  # type: ignore[arg-type]
             page.set_default_timeout(TIMEOUT_MS)
             page.goto(address)
             page.click("#demo")

@@ -303,6 +303,35 @@ def test_what_a_killed_service_left_is_removed(temp: Path) -> None:
         assert new.exists() and other.exists() and own.exists()
 
 
+def test_a_killed_service_loses_nothing_that_it_had_taken(tiny_model: Path, tmp_path: Path) -> None:
+    """One song is done, one is being separated, one waits, and then the service is killed."""
+    folder = tmp_path / "tmp"
+    long = make_song(tmp_path / "long.flac", seconds=120, n_channels=1).read_bytes()
+    with serving(folder, "-m", tiny_model) as server:
+        done = server.wait(server.ask_json("/api/songs?name=a.mp3&stems=bass", EXAMPLE.read_bytes()), "done")
+        with server.ask(done["outputs"]["bass"]) as response:
+            stem = response.read()
+        busy = server.ask_json("/api/songs?name=b.flac", long)
+        waiting = server.ask_json("/api/songs?name=c.mp3&karaoke=drums", EXAMPLE.read_bytes())
+        server.wait(busy, "separating")
+        server.process.kill()
+        server.process.wait()
+    (left,) = folder.iterdir()
+    then_s = time.time() - 60
+    os.utime(left / "alive", (then_s, then_s))
+    with serving(folder, "-m", tiny_model) as server:
+        assert not left.exists()
+        again = server.ask_json(f"/api/songs/{done['id']}")
+        assert (again["status"], again["input"], again["models"]) == ("done", "a.mp3", done["models"])
+        with server.ask(done["outputs"]["bass"]) as response:
+            assert response.read() == stem
+        assert server.ask_json(f"/api/songs/{done['id']}/preview")["n_segments"] > 1
+        assert server.wait(busy, "done")["input"] == "b.flac"
+        assert list(server.wait(waiting, "done")["outputs"]) == ["drums", "no_drums"]
+        assert server.stop(signal.SIGINT) == 130
+        assert list(folder.iterdir()) == []
+
+
 def test_what_a_running_service_needs_is_not_removed(temp: Path) -> None:
     folder = make_leftover(temp, "running", age_s=3600)
     with FileLock(folder / "alive"):

@@ -54,7 +54,11 @@ def open_page(browser: "Browser", address: str, service: Running) -> Iterator[Op
         width: int = 1280, scheme: str = "light", *, has_song: bool = False, **settings: Any
     ) -> "Page":
         context = browser.new_context(
-            viewport={"width": width, "height": 844}, color_scheme=scheme, has_touch=width < 500, **settings
+            viewport={"width": width, "height": 844},
+            color_scheme=scheme,
+            has_touch=width < 500,
+            bypass_csp=True,
+            **settings,
         )
         contexts.append(context)
         if has_song:
@@ -245,6 +249,22 @@ def test_light_and_dark_can_be_chosen(open_page: Open) -> None:
     assert page.evaluate(paper) != light
 
 
+def test_the_page_keeps_its_own_policy(browser: "Browser", address: str, service: Running) -> None:
+    context = browser.new_context()
+    context.add_cookies(
+        [{"name": name, "value": value, "url": address} for name, value in service.client.cookies.items()]
+    )
+    page = context.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(address)
+    page.wait_for_selector(".mixer", timeout=120_000)
+    page.click(".play")
+    page.wait_for_timeout(500)
+    context.close()
+    assert said == []
+
+
 def test_nothing_moves_for_those_who_want_that(open_page: Open) -> None:
     page = open_page(reduced_motion="reduce")
     moving = "document.getAnimations().filter(({ playState }) => playState === 'running').length"
@@ -265,7 +285,7 @@ def test_a_finger_is_enough(open_page: Open) -> None:
 
 
 def test_the_shell_opens_without_the_service(browser: "Browser", service: Running) -> None:
-    context = browser.new_context()
+    context = browser.new_context(bypass_csp=True)
     page = context.new_page()
     page.set_default_timeout(120_000)
     with listening(service.app) as address:

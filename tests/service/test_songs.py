@@ -152,7 +152,13 @@ def test_downloads_have_good_names(service: Running, name: str, expected: str) -
     said = response.headers["content-disposition"]
     assert said in (f'attachment; filename="{expected}"', f"attachment; filename*=utf-8''{quote(expected)}")
     names = {path.name for path in service.folder.rglob("*")}
-    assert names == {song["id"], "stems", "vocals.wav", "original.wav"}  # whatever the client calls it
+    assert names == {
+        song["id"],
+        "stems",
+        "vocals.wav",
+        "original.wav",
+        "song.json",
+    }  # whatever the client calls it
 
 
 @pytest.mark.parametrize(
@@ -161,7 +167,8 @@ def test_downloads_have_good_names(service: Running, name: str, expected: str) -
 def test_no_name_of_a_client_becomes_a_path(service: Running, gate: Gate, name: str, stored: str) -> None:
     service.wait(service.upload(make_wav(4)), "separating")
     waiting = service.upload(WAV, name=name)
-    assert [path.name for path in (service.folder / waiting["id"]).iterdir()] == [stored]
+    names = {path.name for path in (service.folder / waiting["id"]).iterdir()}
+    assert names == {stored, "song.json"}
 
 
 def test_players_can_seek(service: Running) -> None:
@@ -439,7 +446,7 @@ def test_a_broken_song_fails_and_the_next_is_separated(service: Running) -> None
     assert (failed["outputs"], failed["zip"], failed["preview"]) == ({}, None, None)
     assert is_error(service.client.get(f"/api/songs/{broken['id']}/stems/bass"), 409, "NotSeparatedError")
     assert service.wait(whole)["status"] == "done"
-    assert not [path for path in service.folder.rglob("song*") if path.is_file()]  # the uploads are gone
+    assert {path.name for path in service.folder.rglob("song*")} == {"song.json"}  # the uploads are gone
 
 
 @pytest.mark.parametrize("place", ["stemsplit.jobs.worker.open_audio", "stemsplit.service.worker.plan_jobs"])
@@ -463,7 +470,7 @@ def test_a_disk_that_fills_up_fails_the_song(service: Running, monkeypatch: pyte
         failed = service.separate(WAV, stems="bass")
     assert (failed["status"], failed["error_type"]) == ("failed", "OutputError")
     assert failed["error"].startswith("bass.wav: ") and "the disk is full" in failed["error"]
-    assert not [path for path in service.folder.rglob("*") if path.is_file()]
+    assert {path.name for path in service.folder.rglob("*") if path.is_file()} == {"song.json"}
 
 
 def test_a_bug_in_the_service_is_500_and_one_line(

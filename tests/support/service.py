@@ -53,7 +53,7 @@ class Running:
 
     def wait(self, song: dict[str, Any], *statuses: str) -> dict[str, Any]:
         """Wait until a song is over, or in one of `statuses`; return what is said of it."""
-        end_s = time.monotonic() + 20
+        end_s = time.monotonic() + 120
         while (said := self.client.get(f"/api/songs/{song['id']}").json())["status"] not in (
             statuses or ("done", "failed")
         ):

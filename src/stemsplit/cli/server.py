@@ -24,6 +24,7 @@ from stemsplit.jobs.result import ExitStatus
 from stemsplit.service.app import Service
 from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.queue import SongQueue
+from stemsplit.service.record import read_songs
 from stemsplit.service.temp_folder import private_folder
 from stemsplit.service.worker import Separators, Worker
 
@@ -79,6 +80,7 @@ def serve(
         stop.folder = folder
         entrance = door.open(listener, folder)
         queue = SongQueue(folder, max_waiting=limits.max_waiting, keep_s=limits.keep_s)
+        queue.adopt(read_songs(folder))
         separators = Separators()
         separator = separators.open(defaults)
         check_licences(separator, commercial_only=False, quiet=quiet)

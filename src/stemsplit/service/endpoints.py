@@ -25,6 +25,7 @@ from stemsplit.service.limits import ServiceLimits
 from stemsplit.service.owner import read_owner, read_repeat, remember_owner
 from stemsplit.service.playback import SEGMENT_S, Preview, read_segment
 from stemsplit.service.queue import SongQueue
+from stemsplit.service.record import write_record
 from stemsplit.service.request import check_parameters, check_request, read_mix, read_request
 from stemsplit.service.song import QueuedSong, Stage
 from stemsplit.service.uploads import FormReader, open_form, read_body
@@ -81,7 +82,7 @@ class SongEndpoints:
                 name = [] if "name" in request.query_params else [("name", form.file_name or "")]
                 song.request = read_request([*name, *query, *form.fields], self._defaults)
                 check_request(song.request, self._choices, self._defaults)
-            await run_in_threadpool(_check_audio, song)
+            await run_in_threadpool(_accept, song)
         return self._answer_taken(request, song, owner)
 
     async def add_demo(self, request: Request) -> Response:
@@ -92,7 +93,7 @@ class SongEndpoints:
         owner = read_owner(request)
         with explaining(Path(NAME)), self._queue.receive(wanted, owner) as song:
             await run_in_threadpool(shutil.copyfile, find_demo(), song.upload)
-            await run_in_threadpool(_check_audio, song)
+            await run_in_threadpool(_accept, song)
         return self._answer_taken(request, song, owner)
 
     def _answer_taken(self, request: Request, song: QueuedSong, owner: str) -> Response:
@@ -243,7 +244,7 @@ class SongEndpoints:
             links["preview"] = None
         if result.duration_s is not None:
             known["duration_s"] = result.duration_s
-        known["analysis"] = None if song.analysis is None else song.analysis.to_dict()
+        known["analysis"] = song.analysis
         return result.to_dict() | known | links
 
 
@@ -256,14 +257,15 @@ def _find_preview(song: QueuedSong) -> Preview:
     return song.preview
 
 
-def _check_audio(song: QueuedSong) -> None:
-    """Refuse what is no audio before it waits for its turn."""
+def _accept(song: QueuedSong) -> None:
+    """Refuse what is no audio, and write down what is: from here on it is not lost."""
     song.upload.rename(song.source)
     try:
         with open_audio(song.source) as reader:
             song.duration_s = reader.info.duration_s
     except AudioError as error:
         raise AudioError(song.hide_paths(str(error))) from error
+    write_record(song)
 
 
 def _check_no_parameters(request: Request) -> None:

@@ -8,12 +8,14 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from stemsplit.errors import OutputError
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.service.errors import BusyError, NoSuchSongError, RepeatedUploadError
 from stemsplit.service.owner import Repeat
+from stemsplit.service.record import write_record
 from stemsplit.service.request import UploadRequest
 from stemsplit.service.song import QueuedSong, Stage
 
@@ -130,14 +132,27 @@ class SongQueue:
 
     def finish(self, song: QueuedSong, result: FileResult) -> None:
         """Keep what came of a song, unless it has been removed meanwhile."""
+        song.result = result
+        with contextlib.suppress(NoSuchSongError, OutputError), song.keeping_files(song.folder):
+            write_record(song)
         song.drop_source()
         with self._changed:
-            song.result = result
             song.ended_s = self._clock()
             song.stage = Stage.DONE if result.status is Status.DONE else Stage.FAILED
             is_wanted = song.id in self._songs
         if not is_wanted:
             song.discard()
+
+    def adopt(self, songs: Iterable[QueuedSong]) -> None:
+        """Take over songs that another service has left in the folder: what was not over waits again."""
+        for song in songs:
+            with self._changed:
+                self._songs[song.id] = song
+                if song.result is None:
+                    self._waiting.append(song)
+                else:
+                    song.ended_s = self._clock()
+                self._changed.notify()
 
     def find(self, id: str) -> QueuedSong:
         """Return the song `id`.

@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path, PurePath
-from typing import Final
+from typing import Any, Final
 
 from stemsplit.audio.extensions import AV_EXTENSIONS, SNDFILE_EXTENSIONS
 from stemsplit.files.atomic import explaining, whole_file
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import FileResult
-from stemsplit.music.analysis import SongAnalysis
 from stemsplit.service.errors import NoSuchSongError, NotSeparatedError
 from stemsplit.service.mixdown import Mix, write_mix
 from stemsplit.service.playback import ORIGINAL, Preview
@@ -49,7 +48,7 @@ class QueuedSong:
     n_finished: int = 0
     result: FileResult | None = None
     preview: Preview | None = None
-    analysis: SongAnalysis | None = None
+    analysis: Mapping[str, Any] | None = None
     started_s: float | None = None
     ended_s: float | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -129,7 +128,7 @@ class QueuedSong:
         stems = self.stems
         name = hashlib.sha256(repr(mix).encode()).hexdigest()[:32]
         path = self.folder / "mixes" / f"{name}.{mix.format or 'wav'}"
-        with self._keeping_files(path):
+        with self.keeping_files(path):
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
                 write_mix(mix, stems, path)
@@ -166,7 +165,7 @@ class QueuedSong:
         return self._zip(names, path.with_name(path.name + ".zip"))
 
     def _zip(self, names: Mapping[str, Path], path: Path) -> Path:
-        with self._keeping_files(path):
+        with self.keeping_files(path):
             if not path.exists():
                 with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
                     for name, stored in names.items():
@@ -174,7 +173,7 @@ class QueuedSong:
         return path
 
     @contextlib.contextmanager
-    def _keeping_files(self, path: Path) -> Iterator[None]:
+    def keeping_files(self, path: Path) -> Iterator[None]:
         """Let nobody else change the files, and make sure that they are still there."""
         with self._files, explaining(Path(path.name)):
             if self._is_gone:

@@ -99,7 +99,7 @@ def _prepare_playback(song: QueuedSong, result: FileResult) -> None:
     try:
         song.preview = make_preview(song.source, result.outputs, song.original, gain=result.gain)
         if song.request.analyse:
-            song.analysis = analyse_tracks(song.original, result.outputs)
+            song.analysis = analyse_tracks(song.original, result.outputs).to_dict()
     except Exception as error:  # noqa: BLE001 - the stems are finished, and are not to be lost
         _log.error("%s cannot be played: %s", song.request.name, wrap_bug(error))
 
