@@ -113,7 +113,7 @@ def test_axe_finds_nothing_before_there_is_a_song(
     page = open_page(width, scheme)
     (tmp_path / "song.wav").write_bytes(WAV)
     page.set_input_files("#files", tmp_path / "song.wav")
-    page.get_by_text("Some stems").click()
+    page.get_by_label("Some stems").check()
     check_access(page)
     check_width(page)
     page.get_by_label("Keyboard shortcuts").first.click()

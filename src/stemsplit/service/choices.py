@@ -5,7 +5,7 @@ from typing import Any
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.files.toml import read_tables
-from stemsplit.models.description import read_description
+from stemsplit.models.description_file import read_description
 from stemsplit.models.licence import UNKNOWN
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.models.properties import ModelProperties
