@@ -170,7 +170,7 @@ def test_a_song_that_fails_says_what_to_do(open_page: Open, tmp_path: Path) -> N
     page.set_input_files("#files", tmp_path / "broken.mp3")
     page.click("#split")
     page.wait_for_selector("#stage.failed")
-    assert "check that the file is what its name says" in page.inner_text("#stage .status")
+    assert "broken.mp3" in page.inner_text("#stage .status") and "copy" in page.inner_text("#stage .status")
     assert page.get_by_text("Try again").is_visible()
     check_access(page)
 
