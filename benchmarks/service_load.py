@@ -1,4 +1,4 @@
-"""``python -m benchmarks.service_load``: a service under load, as the page ``docs/web-page.md`` reports it.
+"""``python -m benchmarks.service_load [NAME...]``: a service under load, as the page ``docs/web-page.md`` reports it.
 
 Starts ``stemsplit serve``, and measures: 200 uploads at once, slow senders, 50 listeners of one song while it
 is separated, guesses at the addresses of songs, and a kill in the middle.
@@ -130,9 +130,10 @@ def measure_slow_senders(folder: Path) -> dict[str, Any]:
 def measure_listeners(folder: Path) -> dict[str, Any]:
     """50 listeners of one song all get its end."""
     with serving(folder) as server:
+        server.wait([song for song in [server.upload()] if song])
+        before_mb = server.memory_mb
         song = server.upload()
         assert song is not None
-        before_mb = server.memory_mb
 
         def listen(_: int) -> tuple[str, float]:
             with Client(server.address, timeout_s=600) as client:
@@ -196,13 +197,14 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Measure, and keep the figures."""
-    figures: dict[str, Any] = {"machine": describe_machine()}
-    for name, benchmark in BENCHMARKS.items():
+    """Measure what is named on the command line, or all, and keep the figures."""
+    figures = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    figures["machine"] = describe_machine()
+    for name in sys.argv[1:] or BENCHMARKS:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            figures[name] = benchmark(Path(folder))
+            figures[name] = BENCHMARKS[name](Path(folder))
         print(name, figures[name], file=sys.stderr, flush=True)
-    RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
