@@ -1,11 +1,10 @@
-"""``python -m benchmarks.service_load [NAME...]``: a service under load, as the page ``docs/web-page.md`` reports it.
+"""``python -m benchmarks.service_load [NAME...]``: a service under load, as ``docs/web-page.md`` reports it.
 
 Starts ``stemsplit serve``, and measures: 200 uploads at once, slow senders, 50 listeners of one song while it
 is separated, guesses at the addresses of songs, and a kill in the middle.
 Whatever was answered with 202 must be done in the end.
 """
 
-import json
 import os
 import re
 import secrets
@@ -25,8 +24,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, describe_models
 from benchmarks.process import find_stemsplit
+from benchmarks.report import load, save
 from benchmarks.songs import EXAMPLE
 from stemsplit.client import Client, ServiceError, Song
 
@@ -198,13 +198,16 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
 
 def main() -> None:
     """Measure what is named on the command line, or all, and keep the figures."""
-    figures = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
-    figures["machine"] = describe_machine()
+    rows = load("service_load")["rows"] if RESULTS.exists() else []
     for name in sys.argv[1:] or BENCHMARKS:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            figures[name] = BENCHMARKS[name](Path(folder))
-        print(name, figures[name], file=sys.stderr, flush=True)
-        RESULTS.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            figures = BENCHMARKS[name](Path(folder))
+        print(name, figures, file=sys.stderr, flush=True)
+        rows = [row for row in rows if row["load"] != name]
+        rows += [{"load": name, "figure": figure, "value": value} for figure, value in figures.items()]
+        save(
+            "service_load", rows, {"machine": describe_machine(), "models": describe_models()}, RESULTS.parent
+        )
 
 
 if __name__ == "__main__":

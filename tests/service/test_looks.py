@@ -191,7 +191,7 @@ def test_progress_survives_a_reload(open_page: Open, tmp_path: Path, monkeypatch
     page.wait_for_selector(".mixer")
     page.reload()
     page.wait_for_selector(".mixer")
-    page.get_by_text("Remove").click()
+    page.get_by_role("button", name="Remove").click()
     page.wait_for_selector("#empty:not([hidden])")
 
 
