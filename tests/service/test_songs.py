@@ -29,6 +29,7 @@ from stemsplit.separation.separator import Separator
 from stemsplit.service.answers import MEDIA_TYPES
 from stemsplit.service.errors import NoSuchSongError
 from stemsplit.service.limits import ServiceLimits
+from stemsplit.service.request import read_request
 from stemsplit.service.worker import Separators, _Progress
 from tests.support.cli import STEMS, call
 from tests.support.service import Gate, Running, make_wav, read_audio, running
@@ -836,7 +837,9 @@ def test_a_file_that_the_client_has_is_not_sent_again(service: Running) -> None:
 
 def test_a_preset_sets_what_the_request_leaves_open(service: Running) -> None:
     song = service.separate(WAV, preset="best", stems="bass")
-    assert (song["settings"]["shifts"], song["settings"]["ensemble"]["mean"]) == (2, True)
+    assert song["settings"]["shifts"] == 2
+    wanted = read_request([("preset", "best"), ("karaoke", "drums")], SeparationRequest()).separation
+    assert (wanted.ensemble, wanted.shifts, wanted.karaoke) == (True, 2, "drums")
     assert list(song["outputs"]) == ["bass"]
     assert service.client.get("/api").json()["presets"] == ["fast", "best"]
     refused = service.client.post("/api/songs", params={"preset": "bst"}, content=WAV)
