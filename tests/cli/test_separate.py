@@ -10,11 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from typer.testing import CliRunner
 
 from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS
-from stemsplit.cli.app import app
 from stemsplit.cli.options import MAIN_OPTIONS, Options, Panel
 from tests.support.cli import (
     STEMS,
@@ -325,24 +323,6 @@ def test_nothing_heavy_is_imported_for_help(args: list[str]) -> None:
         [sys.executable, "-c", code], capture_output=True, env=make_environment(), check=True
     )
     assert done.stderr.decode().split() == []
-
-
-def test_completion_knows_options_and_stems(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplit.registry.catalog.bundled_models", lambda: [tiny_model])
-
-    def complete(*words: str) -> list[str]:
-        typed = {"COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
-        environment = {"_STEMSPLIT_COMPLETE": "complete_bash", **typed}
-        return CliRunner().invoke(app, [], env=environment, prog_name="stemsplit").stdout.split()
-
-    assert complete("stemsplit", "song.wav", "--sk") == ["--skip-existing"]
-    assert complete("stemsplit", "song.wav", "--stems", "vocals,") == [
-        "vocals,drums",
-        "vocals,bass",
-        "vocals,other",
-        "vocals,instrumental",
-    ]
-    assert complete("stemsplit", "do") == ["doctor"]
 
 
 def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,15 @@
 """The command line. Nothing heavy is imported before a command needs it: help comes at once."""
 
 import inspect
+import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from stemsplit import __version__
 from stemsplit.cli.analyse import ABOUT as ANALYSE_ABOUT
@@ -22,7 +25,9 @@ from stemsplit.cli.models import Json, models
 from stemsplit.cli.options import Options, Panel
 from stemsplit.cli.serve import ABOUT, EPILOG, serve
 from stemsplit.cli.settings_files import find_settings_files
-from stemsplit.errors import OutputError
+from stemsplit.cli.shell_completion import SCRIPTS, SHELL, answer_shell, install
+from stemsplit.errors import OutputError, SettingsError
+from stemsplit.files.atomic import explaining
 from stemsplit.jobs.result import ExitStatus
 
 _ABOUT = "Split songs into stems: vocals, drums, bass and other."
@@ -32,6 +37,7 @@ app = typer.Typer(
     cls=DefaultGroup,
     help=_ABOUT,
     rich_markup_mode=None,
+    add_completion=False,
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"], "max_content_width": MAX_COLUMNS},
 )
@@ -53,6 +59,46 @@ def _show_all(ctx: typer.Context, wanted: bool) -> None:
         raise typer.Exit
 
 
+def _detect_shell() -> str:
+    import shellingham
+
+    try:
+        return str(shellingham.detect_shell()[0])
+    except shellingham.ShellDetectionFailure:
+        return "unknown"
+
+
+def _show_completion(wanted: bool) -> None:
+    def command() -> ExitStatus:
+        shell = _detect_shell()
+        if shell not in SCRIPTS:
+            raise SettingsError(
+                f"there is no completion for the shell {shell!r}; there is for {', '.join(SCRIPTS)}"
+            )
+        show(SCRIPTS[shell].rstrip("\n"))
+        return ExitStatus.OK
+
+    if wanted:
+        run_command(command)
+
+
+def _install_completion(wanted: bool) -> None:
+    def command() -> ExitStatus:
+        shell = _detect_shell()
+        if shell not in SCRIPTS:
+            raise SettingsError(
+                f"there is no completion for the shell {shell!r}; there is for {', '.join(SCRIPTS)}"
+            )
+        home = Path.home()
+        with explaining(home):
+            path = install(shell, home)
+        show(f"{shell} completion is in {path}; it works in new terminals")
+        return ExitStatus.OK
+
+    if wanted:
+        run_command(command)
+
+
 @app.callback()
 def _group(
     help_all: Annotated[
@@ -72,6 +118,26 @@ def _group(
             help="Show the version and exit.",
             is_eager=True,
             callback=_show_version,
+            rich_help_panel=Panel.OTHER,
+        ),
+    ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            help="Install completion for your shell (bash, zsh or fish) and exit.",
+            is_eager=True,
+            callback=_install_completion,
+            rich_help_panel=Panel.OTHER,
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            help="Print the completion script of your shell and exit.",
+            is_eager=True,
+            callback=_show_completion,
             rich_help_panel=Panel.OTHER,
         ),
     ] = False,
@@ -154,8 +220,10 @@ def main() -> None:
     """Run the program."""
     open_missing_streams()
     # written by typer, not by our console, which says in one line why it could not
-    is_help = not {"--help", "-h", "--show-completion"}.isdisjoint(sys.argv)
+    is_help = not {"--help", "-h"}.isdisjoint(sys.argv)
     try:
+        if SHELL in os.environ:
+            answer_shell(get_command(app))
         with writing() if is_help else nullcontext():
             app(prog_name="stemsplit" if sys.argv[0].endswith("__main__.py") else None)
     except OutputError as error:
