@@ -281,10 +281,12 @@ def spleeter(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Any]]
         example = torch.rand(2, 3, SPLEETER_FRAMES, 1024)
         export(networks[-1], example, folder / f"{target}.onnx", input={1: "s"}, output={1: "s"})
     files = 'graphs = { vocals = "vocals.onnx", accompaniment = "accompaniment.onnx" }'
-    return describe(folder, 'family = "spleeter"', files, "overlap = 0"), networks
+    return describe(folder, 'family = "spleeter"', files), networks
 
 
-def run_spleeter(networks: list[Any], song: FloatArray) -> list[FloatArray]:
+def run_spleeter(
+    networks: list[Any], song: FloatArray, *, n_frames_at_once: int = SPLEETER_FRAMES
+) -> list[FloatArray]:
     """Separate as Spleeter publishes it (Hennequin et al. 2020), in double precision but for the networks."""
     import torch
 
@@ -294,9 +296,9 @@ def run_spleeter(networks: list[Any], song: FloatArray) -> list[FloatArray]:
     starts = 1024 * np.arange(n_frames)
     spectrogram = np.stack([np.fft.rfft(window * padded[:, at : at + 4096]) for at in starts], axis=1)
     magnitude = np.abs(spectrogram)[..., :1024].astype(np.float32)  # (channels, frames, bins)
-    n_splits = -(-n_frames // SPLEETER_FRAMES)
-    filled = np.pad(magnitude, ((0, 0), (0, n_splits * SPLEETER_FRAMES - n_frames), (0, 0)))
-    splits = torch.from_numpy(filled.reshape(2, n_splits, SPLEETER_FRAMES, 1024))
+    n_splits = -(-n_frames // n_frames_at_once)
+    filled = np.pad(magnitude, ((0, 0), (0, n_splits * n_frames_at_once - n_frames), (0, 0)))
+    splits = torch.from_numpy(filled.reshape(2, n_splits, n_frames_at_once, 1024))
     with torch.no_grad():
         found = [network(splits).numpy().reshape(2, -1, 1024)[:, :n_frames] for network in networks]
     power = np.square(np.stack(found), dtype=np.float64)

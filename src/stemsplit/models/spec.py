@@ -145,7 +145,11 @@ class ModelSpec:
         """
         found = metadata.get(PREFIX + "format_version")
         if found is None:
-            raise ModelError(f"the metadata key {PREFIX}format_version is missing: not a stemsplit model")
+            raise ModelError(
+                f"the metadata key {PREFIX}format_version is missing: not a stemsplit model; a model of other "
+                "people needs a description: `stemsplit models new-description FILE` begins one, --describe "
+                "or --model takes it"
+            )
         if found != str(FORMAT_VERSION):
             raise ModelError(
                 f"the model's format version is {found}; this stemsplit reads version {FORMAT_VERSION}"
