@@ -1,6 +1,6 @@
-"""What the command shows: results on standard output, everything else on standard error.
+"""Output of the command: results on standard output, everything else on standard error.
 
-Either may be closed, full, or a pipe that nobody reads any more. The work is done all the same.
+Either may be closed, full, or a pipe without a reader; songs are separated all the same.
 """
 
 import contextlib
@@ -16,9 +16,10 @@ from stemsplit.jobs.result import FileResult, Status
 
 
 def open_missing_streams() -> None:
-    """Lead nowhere what was closed before the program began (``>&-``), where Python has None for a stream.
+    """Connect streams that were closed before the program began (``>&-``) to the null device.
 
-    Otherwise the next file to be opened would get the stream's number, and what others write there.
+    Python has None for such a stream. Otherwise the next file opened would get the number of the stream,
+    and receive what other libraries write there.
     """
     # the lowest free number is given first: in this order each stream gets its own
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -28,7 +29,7 @@ def open_missing_streams() -> None:
 
 
 def has_stdout() -> bool:
-    """Tell whether the program began with a standard output."""
+    """Return whether the program began with a standard output."""
     return sys.stdout.name != os.devnull
 
 
@@ -90,7 +91,7 @@ def show(*lines: str, encoding: str | None = None) -> None:
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """Return `text` in bytes, those of a name as they are; signs that `encoding` has not are escaped."""
+    """Encode `text`: names keep their bytes, characters that `encoding` lacks are escaped."""
     try:
         return text.encode(encoding, "surrogateescape")
     except UnicodeEncodeError:
@@ -99,7 +100,7 @@ def _encode(text: str, encoding: str) -> bytes:
 
 @contextlib.contextmanager
 def writing() -> Iterator[None]:
-    """Writing to standard output: after a failure it leads nowhere."""
+    """Guard writing to standard output; after a failure it is connected to the null device."""
     try:
         yield
     except BrokenPipeError:
@@ -110,14 +111,14 @@ def writing() -> Iterator[None]:
 
 
 def _drop(stream: TextIO) -> None:
-    """Lead a stream nowhere: what its buffer still holds would fail again when the program ends."""
+    """Connect a stream to the null device: its buffer would fail again when the program ends."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def settle_stdout() -> None:
-    """Empty standard output's buffer: at the very end a failure would take the place of the exit code."""
+    """Flush standard output: at interpreter exit a failure would replace the exit code."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -125,7 +126,7 @@ def settle_stdout() -> None:
 
 
 def clock(seconds: float) -> str:
-    """Return minutes and seconds, hours in front where there are any.
+    """Format seconds as minutes and seconds, with hours if there are any.
 
     >>> clock(222.4), clock(3600)
     ('3:42', '1:00:00')
@@ -146,8 +147,8 @@ class ConsoleHandler(logging.Handler):
 class Results:
     """Writes results to standard output: paths, or lines of JSON.
 
-    What becomes of the lines does not touch the songs: a reader that goes away (``| head``) has seen enough,
-    and why lines could not be written is kept as `problem`.
+    A failure to write does not stop the songs. A reader that closes the pipe (``| head``) is no failure; the
+    reason of any other is kept as `problem`.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -170,7 +171,7 @@ class Results:
 
 
 def describe(result: FileResult) -> str:
-    """Return one line about a result, for a person."""
+    """Describe a result in one line."""
     if result.status is Status.FAILED:
         error = result.error or ""
         return f"failed: {error if result.input in error else f'{result.input}: {error}'}"
@@ -197,7 +198,7 @@ def _describe_remarks(result: FileResult) -> str:
 
 
 def summarise(results: Sequence[FileResult], n_jobs: int) -> str:
-    """Return how many songs came to what."""
+    """Return how many songs had which result."""
     counts = [
         f"{sum(result.status is status for result in results)} {status}"
         for status in Status

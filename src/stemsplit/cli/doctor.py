@@ -47,7 +47,7 @@ class Finding:
 
 
 def run_doctor(*, as_json: bool) -> ExitStatus:
-    """Print all findings; the exit code says whether songs can be separated."""
+    """Print all findings; the exit code is 0 if songs can be separated."""
     findings = list(examine())
     healthy = all(finding.health is not Health.BROKEN for finding in findings)
     if as_json:

@@ -1,4 +1,4 @@
-"""How a command ends: its status or its error as an exit code."""
+"""Exit codes: the status or the error with which a command ends."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from stemsplit.jobs.result import ExitStatus
 
 
 def run_command(command: Callable[[], ExitStatus]) -> None:
-    """Run a command; a mistake in the call exits with 2, any other error with 1."""
+    """Run a command; invalid usage exits with 2, any other error with 1."""
     try:
         status = command()
     except SettingsError as error:

@@ -1,4 +1,4 @@
-"""The ``models`` commands, as they are typed. Nothing heavy is imported before one of them runs."""
+"""The arguments of the ``models`` commands. Nothing heavy is imported before one of them runs."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
@@ -74,7 +74,7 @@ def _list_models(
     _run(command, models_dir)
 
 
-@models.command("info", help="Show all that a model says about itself.")
+@models.command("info", help="Show everything that is known of a model.")
 def _show_model(model: Model, json: Json = False, models_dir: ModelsFolder = None) -> None:
     def command(registry: "Registry") -> ExitStatus:
         from stemsplit.cli.models_list import show_model
@@ -129,7 +129,7 @@ def _pull(  # noqa: PLR0917 - as they are typed
     name: Name = None,
     overwrite: Overwrite = False,
     allow_unpinned: Annotated[
-        bool, typer.Option("--allow-unpinned", help="Take a file of which nobody says what it must be.")
+        bool, typer.Option("--allow-unpinned", help="Accept a file without a known checksum.")
     ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no server; also by STEMSPLIT_OFFLINE=1.")

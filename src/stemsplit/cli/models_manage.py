@@ -49,7 +49,7 @@ def pull(
     model = request.find()
     for file in model.files:
         if file.sha256 is None:
-            warn(f"{file.name}: nothing says what it must be; taken as it comes")
+            warn(f"{file.name}: has no known checksum and is accepted unchecked")
     with showing_downloads() as progress:
         added = pull_model(registry, model, name=name, overwrite=overwrite, limits=limits, progress=progress)
     return show_added(registry, added, as_json)

@@ -23,12 +23,12 @@ from stemsplit.separation.separator import Separator
 
 
 def separate(options: Options) -> ExitStatus:
-    """Do what `options` ask for.
+    """Separate the songs that `options` name.
 
     Raises
     ------
     SettingsError
-        If they cannot be obeyed, whatever the songs are; nothing has been written.
+        If the options are invalid for any song; nothing has been written.
     ModelError, DeviceError
         If the models cannot be opened.
     LicenceError
@@ -56,7 +56,7 @@ def separate(options: Options) -> ExitStatus:
 
 
 def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) -> None:
-    """Refuse what is not allowed, or say it once; ``--quiet`` leaves it to the results and the journal.
+    """Check the licences of the models, and print what they do not allow unless `quiet`.
 
     Raises
     ------
@@ -78,21 +78,21 @@ def print_device(separator: Separator, request: SeparationRequest, *, quiet: boo
 
 def _check_pipes(options: Options, sources: Sequence[SongInput]) -> None:
     if any(source.is_stdin for source in sources) and sys.stdin.isatty():
-        raise SettingsError("'-' reads a wav from a pipe, and standard input is a terminal")
+        raise SettingsError("'-' reads a wav from a pipe, but standard input is a terminal")
     if not options.writes_stdout:
         return
     if len(sources) != 1:
-        raise SettingsError(f"--output - takes one song; {len(sources)} were named")
+        raise SettingsError(f"--output - takes one song, but {len(sources)} were named")
     if not has_stdout():
-        raise SettingsError("--output - writes a wav into a pipe, and standard output is closed")
+        raise SettingsError("--output - writes a wav into a pipe, but standard output is closed")
     if sys.stdout.isatty() and not options.dry_run:
-        raise SettingsError("--output - writes a wav into a pipe, and standard output is a terminal")
+        raise SettingsError("--output - writes a wav into a pipe, but standard output is a terminal")
 
 
 def _plan_stdout(sources: Sequence[SongInput], separator: Separator) -> list[Job]:
     if len(separator.stems) != 1:
         raise SettingsError(
-            f"--output - carries one stem, and these were asked for: {', '.join(separator.stems)}; "
+            f"--output - writes one stem, but these were requested: {', '.join(separator.stems)}; "
             "choose one with --stems"
         )
     return [Job(source, {}) for source in sources]
@@ -116,7 +116,7 @@ def _run(
             finished.append(result)
             if journal is not None:
                 results.write(result)
-    _tell(options, finished, len(jobs))
+    _print_summary(options, finished, len(jobs))
     if results.problem is not None:
         warn(f"stemsplit: {results.problem}")
     if cancellation.requested:
@@ -124,8 +124,8 @@ def _run(
     return exit_status(finished) if results.problem is None else ExitStatus.FAILED
 
 
-def _tell(options: Options, results: Sequence[FileResult], n_jobs: int) -> None:
-    """Say on standard error what the run came to."""
+def _print_summary(options: Options, results: Sequence[FileResult], n_jobs: int) -> None:
+    """Print the summary of the run and the failures on standard error."""
     if not options.quiet and (n_jobs > 1 or len(results) < n_jobs):
         warn(summarise(results, n_jobs))
     for result in results:
