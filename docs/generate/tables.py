@@ -219,7 +219,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "json": make_json,
     },
     "docs/architecture.md": {"packages": make_packages},
-    "docs/web-page.md": {"serve": make_serve},
+    "docs/web-page.md": {
+        "serve": make_serve,
+        "load": lambda: _measured("service_load", ("load", "figure", "value")),
+    },
     "docs/models.md": {"quality": make_quality},
     "docs/performance.md": {
         "speed": lambda: _measured("speed", ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb")),
