@@ -13,6 +13,9 @@ Row = dict[str, Any]
 RESULTS = Path(__file__).with_name("results")
 
 TITLES = {
+    "load": "load",
+    "figure": "figure",
+    "value": "value",
     "program": "program",
     "stems": "stems",
     "minutes": "song, min",
