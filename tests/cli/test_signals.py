@@ -64,9 +64,9 @@ def count_waiting(pipe: Any) -> int:
 
 
 def n_done() -> int:
-    """Return how many songs the journal calls done."""
-    journal = Path("separated/.stemsplit-journal.jsonl")
-    return journal.read_text().count('"done"') if journal.exists() else 0
+    """Return how many songs are done by the journal."""
+    records = Path("separated/.stemsplit").rglob("*.json")
+    return sum('"is_done":true' in record.read_text() for record in records)
 
 
 @pytest.mark.parametrize(

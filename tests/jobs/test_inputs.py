@@ -50,7 +50,7 @@ def separate(song: str, output_dir: str = "separated") -> None:
     stem = Path(output_dir, Path(song).stem, "vocals.wav")
     stem.parent.mkdir(parents=True, exist_ok=True)
     stem.touch()
-    Journal(Path(output_dir)).finish("key", {"vocals": stem})
+    Journal(Path(output_dir)).finish(f"{Path(song).stem}/_.wav", "key", {"vocals": stem})
 
 
 def paths(sources: list[SongInput]) -> list[str]:
@@ -177,11 +177,11 @@ def test_folders_that_the_system_keeps_closed_are_passed_over(
 
 
 def test_a_journal_that_cannot_be_read_stops_its_own_folder_only(folder: Path) -> None:
-    Path("songs/cd 1/.stemsplit-journal.jsonl").mkdir()
+    Path("songs/cd 1/.stemsplit-journal.jsonl").mkdir()  # of an earlier version
     *songs, source = expand_inputs(["songs"], recursive=True)
     assert paths(songs) == ["songs/a.wav", "songs/b.mp3"]
     assert source.problem
-    assert "the journal cannot be read" in source.problem
+    assert "the journal cannot be read or written" in source.problem
 
 
 @pytest.mark.parametrize(

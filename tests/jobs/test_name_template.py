@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from stemsplit.errors import SettingsError
 from stemsplit.files.names import MAX_NAME_BYTES, clean_name, identity, shorten
-from stemsplit.jobs.name_template import FIELDS, Claims, NameTemplate
+from stemsplit.jobs.claims import Claims
+from stemsplit.jobs.name_template import FIELDS, NameTemplate
 
 _WINDOWS = '<>:"/\\|?*'
 _VALUES = dict.fromkeys(FIELDS, "x")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplit.jobs.journal import FILE_NAME
+from stemsplit.jobs.journal import FOLDER
 from stemsplit.models.licence import allows_commercial
 from tests.support.cli import call, make_song
 from tests.support.external_graphs import write_wave_model
@@ -72,5 +72,5 @@ def test_results_and_the_journal_carry_it(tmp_path: Path) -> None:
     (record,) = call("a.wav", "-m", model, "--json").records
     (used,) = record["models"]
     assert (used["name"], used["licence"], used["commercial"]) == ("halves", "CC-BY-NC-4.0", False)
-    lines = Path("separated", FILE_NAME).read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["models"] for line in lines] == [[used], [used]]
+    (path,) = Path("separated", FOLDER).rglob("*.json")
+    assert json.loads(path.read_text(encoding="utf-8"))["models"] == [used]

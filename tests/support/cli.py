@@ -91,7 +91,7 @@ def make_song(
 def list_files(folder: Path) -> list[str]:
     """Return the files below `folder` but the journal, as text."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in found if name != ".stemsplit-journal.jsonl")
+    return sorted(name for name in found if not name.startswith(".stemsplit/"))
 
 
 def expect(*songs: str) -> list[str]:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
@@ -160,7 +160,7 @@ class Results:
         if self._as_json:
             self._show(result.to_json())
         elif result.status is not Status.FAILED:
-            self._show(*map(str, result.outputs.values()))
+            self._show(*result.locations.values())
 
     def _show(self, *lines: str) -> None:
         try:
@@ -197,13 +197,10 @@ def _describe_remarks(result: FileResult) -> str:
     return "".join(f"; {remark}" for remark in remarks)
 
 
-def summarise(results: Sequence[FileResult], n_jobs: int) -> str:
-    """Return how many songs had which result."""
-    counts = [
-        f"{sum(result.status is status for result in results)} {status}"
-        for status in Status
-        if any(result.status is status for result in results)
-    ]
-    if len(results) < n_jobs:
-        counts.append(f"{n_jobs - len(results)} not finished")
-    return f"{n_jobs} {'song' if n_jobs == 1 else 'songs'}: {', '.join(counts)}"
+def summarise(counts: Mapping[Status, int], n_songs: int) -> str:
+    """Return the number of songs and how many have each status."""
+    parts = [f"{counts[status]} {status}" for status in Status if counts[status]]
+    n_finished = sum(counts.values())
+    if n_finished < n_songs:
+        parts.append(f"{n_songs - n_finished} not finished")
+    return f"{n_songs} {'song' if n_songs == 1 else 'songs'}: {', '.join(parts) or 'none'}"

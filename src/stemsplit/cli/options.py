@@ -94,7 +94,7 @@ class Options:
         list[str],
         typer.Argument(
             metavar="INPUTS",
-            help="Songs, folders and globs; - reads a wav from standard input.",
+            help="Songs, folders, globs, lists (@FILE, @-); - reads a wav from standard input.",
             show_default=False,
         ),
     ]
@@ -208,6 +208,54 @@ class Options:
             "--jobs", "-j", metavar="N", min=1, help="Songs at a time.", rich_help_panel=Panel.SONGS
         ),
     ] = 1
+    shard: Annotated[
+        str,
+        typer.Option(
+            "--shard",
+            metavar="I/N",
+            help="Separate part I of N only, for N runs in parallel on any machines.",
+            rich_help_panel=Panel.SONGS,
+        ),
+    ] = "1/1"
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="Separate on a Ray cluster: local, auto or ray://HOST:PORT; needs the extra ray.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = None
+    cpus_per_worker: Annotated[
+        int,
+        typer.Option(
+            "--cpus-per-worker",
+            metavar="N",
+            min=1,
+            help="CPU cores of a worker of the cluster.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = 1
+    gpus_per_worker: Annotated[
+        float,
+        typer.Option(
+            "--gpus-per-worker",
+            metavar="N",
+            min=0,
+            help="GPUs of a worker of the cluster; a fraction shares one.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = 0.0
+    retries: Annotated[
+        int,
+        typer.Option(
+            "--retries",
+            metavar="N",
+            min=0,
+            help="How often a song is tried again whose worker in the cluster died.",
+            rich_help_panel=Panel.SPEED,
+        ),
+    ] = 2
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -368,6 +416,8 @@ class Options:
             raise SettingsError("standard input cannot be resumed; leave out --resume")
         if self.presets is not None and self.preset is None:
             raise SettingsError("--presets names a file of presets; choose one of them with --preset")
+        if self.cluster is not None:
+            self._check_cluster()
         if self.writes_stdout:
             self._check_stdout()
 
@@ -439,6 +489,12 @@ class Options:
                 raise SettingsError(f"--weights names {stem!r} twice")
             found[stem] = weights
         return found
+
+    def _check_cluster(self) -> None:
+        if "-" in self.inputs or self.writes_stdout:
+            raise SettingsError("--cluster cannot use standard input or output: workers are other processes")
+        if self.dry_run or self.jobs != 1:
+            raise SettingsError("--dry-run and --jobs cannot be used with --cluster; leave them out")
 
     def _check_stdout(self) -> None:
         meaningless = {

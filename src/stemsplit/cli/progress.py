@@ -35,12 +35,12 @@ class Display(Protocol):
         """`job` is over."""
 
 
-def make_display(jobs: Sequence[Job], *, quiet: bool) -> Display:
-    """Return the display that fits standard error."""
+def make_display(jobs: Sequence[Job] | None, *, quiet: bool) -> Display:
+    """Return the display that fits standard error; None for `jobs` if they are not known in advance."""
     if quiet:
         return Quiet()
-    if not _is_terminal():
-        return Lines(len(jobs))
+    if jobs is None or not _is_terminal():
+        return Lines(None if jobs is None else len(jobs))
     from stemsplit.cli.live_progress import LiveProgress
 
     return LiveProgress(jobs)
@@ -72,7 +72,7 @@ class Quiet:
 class Lines(Quiet):
     """Plain lines, for logs: one when a song begins, one every ten seconds, one at its end."""
 
-    def __init__(self, n_songs: int) -> None:
+    def __init__(self, n_songs: int | None) -> None:
         self._n_songs = n_songs
         self._n_finished = 0
         self._lock = threading.Lock()
@@ -95,11 +95,15 @@ class Lines(Quiet):
             self._reported_s[label] = song.spent_s
             warn(f"{label}: {song}")
 
-    def finish(self, job: Job, result: FileResult) -> None:  # noqa: ARG002 - the signature is given
+    def finish(self, job: Job, result: FileResult) -> None:
         """Report the result of the song; a single failure is left to the summary."""
         with self._lock:
             self._n_finished += 1
-            if self._n_songs > 1:
+            self._songs.pop(job.source.label, None)
+            self._reported_s.pop(job.source.label, None)
+            if self._n_songs is None:
+                warn(f"[{self._n_finished}] {describe(result)}")
+            elif self._n_songs > 1:
                 warn(f"[{self._n_finished}/{self._n_songs}] {describe(result)}")
             elif result.status is not Status.FAILED:
                 warn(describe(result))

@@ -1,21 +1,27 @@
 """The separation command: options in, stems and an exit code out."""
 
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
 from functools import partial
+from itertools import islice
 
 from stemsplit.cli.console import Results, describe, has_stdout, summarise, warn
 from stemsplit.cli.models_fetch import fetch_missing
 from stemsplit.cli.options import Options
-from stemsplit.cli.progress import make_display
+from stemsplit.cli.progress import Display, make_display
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.batch import run_jobs
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs
+from stemsplit.jobs.manifest import check_manifests, is_manifest, iterate_inputs
+from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs, plan_stream
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
+from stemsplit.jobs.shard import Shard
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.models.licence import check_commercial, note_licences
 from stemsplit.registry.store import Registry
@@ -38,21 +44,88 @@ def separate(options: Options) -> ExitStatus:
     """
     request = options.make_request()
     output = make_output_settings(request)
-    sources = expand_inputs(
-        options.inputs,
-        recursive=options.recursive,
-        output_dir=None if options.writes_stdout else output.output_dir,
+    shard = Shard.parse(options.shard)
+    with closing(output.storage):
+        sources, is_stream = _list_sources(options, output, shard)
+        fetch_missing(request.models, Registry(request.models_dir), yes=options.yes)
+        if options.cluster is not None:
+            return _separate_on_cluster(options, request, output, sources)
+        with open_separator(request) as separator:
+            check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
+            print_device(separator, request, quiet=options.quiet)
+            if options.writes_stdout:
+                jobs: Iterable[Job] = _plan_stdout(list(sources), separator)
+                return _run(options, jobs, _make_runner(options, separator, output, None))
+            journal = Journal(output.storage)
+            provenance = Provenance.of(separator, output)
+            if is_stream:
+                jobs = plan_stream(sources, provenance, output, journal)
+            else:
+                jobs = plan_jobs(list(sources), provenance, output, journal)
+            return _run(options, jobs, _make_runner(options, separator, output, journal))
+
+
+# the songs in, their results out, with a display that is called and a cancellation that stops them
+Runner = Callable[[Iterable[Job], Display, Cancellation], Iterator[FileResult]]
+
+
+def _make_runner(
+    options: Options, separator: Separator, output: OutputSettings, journal: Journal | None
+) -> Runner:
+    """Return the function that separates songs in this process."""
+
+    def run(jobs: Iterable[Job], display: Display, cancellation: Cancellation) -> Iterator[FileResult]:
+        worker = SongWorker(separator, output, journal, display, cancellation)
+        step = worker.inspect if options.dry_run else worker.write_files if journal else worker.write_stdout
+        work = partial(worker.run, step=step)
+        return run_jobs(jobs, work, cancellation=cancellation, n_jobs=options.jobs)
+
+    return run
+
+
+def _separate_on_cluster(
+    options: Options, request: SeparationRequest, output: OutputSettings, sources: Iterable[SongInput]
+) -> ExitStatus:
+    """Separate songs on a Ray cluster; the driver opens the models on its CPU, for their metadata only."""
+    from stemsplit.jobs.cluster import ClusterSettings, run_on_cluster
+
+    assert options.cluster is not None
+    settings = ClusterSettings(
+        options.cluster, options.cpus_per_worker, options.gpus_per_worker, options.retries
     )
-    _check_pipes(options, sources)
-    fetch_missing(request.models, Registry(request.models_dir), yes=options.yes)
-    with open_separator(request) as separator:
+    with open_separator(replace(request, device="cpu", half=False, provider_options={})) as separator:
         check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
-        print_device(separator, request, quiet=options.quiet)
-        if options.writes_stdout:
-            return _run(options, separator, output, _plan_stdout(sources, separator), None)
-        journal = Journal(output.output_dir)
-        jobs = plan_jobs(sources, Provenance.of(separator, output), output, journal)
-        return _run(options, separator, output, jobs, journal)
+        provenance = Provenance.of(separator, output)
+    provenance = replace(provenance, settings={**provenance.settings, "half": request.half})
+
+    def run(jobs: Iterable[Job], display: Display, cancellation: Cancellation) -> Iterator[FileResult]:
+        return run_on_cluster(
+            jobs,
+            request,
+            settings,
+            root=output.output_dir,
+            cancellation=cancellation,
+            listener=display,
+        )
+
+    return _run(options, plan_stream(sources, provenance, output, Journal(output.storage)), run)
+
+
+def _list_sources(options: Options, output: OutputSettings, shard: Shard) -> tuple[Iterable[SongInput], bool]:
+    """Return the songs of this shard, and whether they come from a manifest, one by one."""
+    output_dir = None if options.writes_stdout else output.output_dir
+    if any(map(is_manifest, options.inputs)):
+        check_manifests(options.inputs)
+        songs = iterate_inputs(options.inputs, recursive=options.recursive, output_dir=output_dir)
+        if not options.writes_stdout:
+            return filter(shard.contains, songs), True
+        # one song more than allowed is enough to reject the others
+        sources = list(islice(filter(shard.contains, songs), 2))
+    else:
+        found = expand_inputs(options.inputs, recursive=options.recursive, output_dir=output_dir)
+        sources = list(filter(shard.contains, found))
+    _check_pipes(options, sources)
+    return sources, False
 
 
 def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) -> None:
@@ -98,36 +171,29 @@ def _plan_stdout(sources: Sequence[SongInput], separator: Separator) -> list[Job
     return [Job(source, {}) for source in sources]
 
 
-def _run(
-    options: Options,
-    separator: Separator,
-    output: OutputSettings,
-    jobs: Sequence[Job],
-    journal: Journal | None,
-) -> ExitStatus:
+def _run(options: Options, jobs: Iterable[Job], run: Runner) -> ExitStatus:
+    """Run the jobs, write their results, and return the exit code."""
     cancellation = Cancellation()
     results = Results(as_json=options.json)
-    finished: list[FileResult] = []
-    with make_display(jobs, quiet=options.quiet) as display, catch_signals(cancellation):
-        worker = SongWorker(separator, output, journal, display, cancellation)
-        step = worker.inspect if options.dry_run else worker.write_files if journal else worker.write_stdout
-        work = partial(worker.run, step=step)
-        for result in run_jobs(jobs, work, cancellation=cancellation, n_jobs=options.jobs):
-            finished.append(result)
-            if journal is not None:
+    known_jobs = jobs if isinstance(jobs, Sequence) else None
+    counts: Counter[Status] = Counter()
+    failures: list[FileResult] = []
+    with make_display(known_jobs, quiet=options.quiet) as display, catch_signals(cancellation):
+        for result in run(jobs, display, cancellation):
+            counts[result.status] += 1
+            if not options.writes_stdout:
                 results.write(result)
-    _print_summary(options, finished, len(jobs))
+            if result.status is Status.FAILED and known_jobs is not None:
+                failures.append(result)
+            elif result.status is Status.FAILED and options.quiet:
+                warn(describe(result))
+    n_songs = sum(counts.values()) if known_jobs is None else len(known_jobs)
+    if not options.quiet and (n_songs != 1 or not counts):
+        warn(summarise(counts, n_songs))
+    for result in failures:
+        warn(describe(result))
     if results.problem is not None:
         warn(f"stemsplit: {results.problem}")
     if cancellation.requested:
         return cancellation.status
-    return exit_status(finished) if results.problem is None else ExitStatus.FAILED
-
-
-def _print_summary(options: Options, results: Sequence[FileResult], n_jobs: int) -> None:
-    """Print the summary of the run and the failures on standard error."""
-    if not options.quiet and (n_jobs > 1 or len(results) < n_jobs):
-        warn(summarise(results, n_jobs))
-    for result in results:
-        if result.status is Status.FAILED:
-            warn(describe(result))
+    return exit_status(counts) if results.problem is None else ExitStatus.FAILED

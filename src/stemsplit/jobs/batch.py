@@ -1,8 +1,10 @@
 """Batches: many songs through one separator, several at a time, with results in the order of the songs."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from stemsplit.audio.info import AudioInfo
@@ -16,10 +18,11 @@ from stemsplit.jobs.worker import SongWorker
 from stemsplit.separation.separator import Progress, Separator
 
 _POLL_S = 0.2
+_MAX_QUEUED = 1000  # results that wait for an earlier song
 
 
 def run_jobs(
-    jobs: Sequence[Job],
+    jobs: Iterable[Job],
     work: Callable[[Job], FileResult],
     *,
     cancellation: Cancellation,
@@ -27,26 +30,41 @@ def run_jobs(
 ) -> Iterator[FileResult]:
     """Yield the result of every job, in the order of `jobs`; up to `n_jobs` run at a time.
 
-    Jobs run in threads of their own, where signal handlers cannot interrupt them. Jobs that `cancellation`
-    stops have no result.
+    Jobs run in threads of their own, where signal handlers cannot interrupt them. They are drawn from `jobs`
+    as they are needed, so that there may be any number. Jobs that `cancellation` stops have no result.
     """
+    remaining = iter(jobs)
     pool = ThreadPoolExecutor(n_jobs, thread_name_prefix="song")
-    futures = [pool.submit(work, job) for job in jobs]
+    futures: deque[Future[FileResult]] = deque()
+    is_complete = False
     try:
-        for future in futures:
-            result = _wait(future)
-            if result is not None:
-                yield result
+        while not is_complete:
+            n_unfinished = sum(not future.done() for future in futures)
+            n_new = min(2 * n_jobs - n_unfinished, _MAX_QUEUED - len(futures))
+            if n_new > 0 and not cancellation.requested:
+                futures.extend(pool.submit(work, job) for job in islice(remaining, n_new))
+            is_complete = not futures
+            _wait_for_one(futures)
+            while futures and futures[0].done():
+                result = _get_result(futures.popleft())
+                if result is not None:
+                    yield result
     finally:
-        if not all(future.done() for future in futures):
+        if not is_complete:
             cancellation.request()
         pool.shutdown(cancel_futures=True)
 
 
-def _wait(future: "Future[FileResult]") -> FileResult | None:
-    while not future.done():
-        # with a timeout, since a wait without one cannot be interrupted on every platform
-        wait([future], timeout=_POLL_S)
+def _wait_for_one(futures: "Sequence[Future[FileResult]]") -> None:
+    """Wait until the first future or one more of the others is done."""
+    running = [future for future in futures if not future.done()]
+    # with a timeout, since a wait without one cannot be interrupted on every platform
+    while running and not futures[0].done():
+        if wait(running, timeout=_POLL_S, return_when=FIRST_COMPLETED).done:
+            return
+
+
+def _get_result(future: "Future[FileResult]") -> FileResult | None:
     try:
         return future.result()
     except Cancelled:

@@ -1,16 +1,18 @@
 """What the user named, turned into songs: files, folders, globs, and ``-`` for standard input."""
 
+import contextlib
 import fnmatch
 import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
-from typing import Final
+from pathlib import Path, PurePath, PurePosixPath
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 from stemsplit.audio.extensions import is_audio
-from stemsplit.errors import OutputError
-from stemsplit.jobs import journal
+from stemsplit.errors import AudioError, OutputError
+from stemsplit.jobs import journal, remote
 
 STDIN = "-"
 _HERE = PurePath()
@@ -33,16 +35,63 @@ class SongInput:
     path: Path | None
     mirror: PurePath = _HERE
     problem: str | None = None
+    named: str | None = None
+    url: str | None = None
 
     @property
     def track(self) -> str:
-        """Base name of the song."""
+        """The base name of the song, or the name that a manifest gives it."""
+        if self.named is not None:
+            return self.named
+        if self.url is not None:
+            return PurePosixPath(urlsplit(self.url).path).stem
         return self.path.stem if self.path else "stdin"
 
     @property
     def is_stdin(self) -> bool:
         """Whether the song comes on standard input."""
-        return self.path is None and self.problem is None
+        return self.path is None and self.url is None and self.problem is None
+
+    @property
+    def file_name(self) -> str:
+        """The name of the file, or the track for standard input."""
+        if self.url is not None:
+            return PurePosixPath(urlsplit(self.url).path).name
+        return self.path.name if self.path else self.track
+
+    @property
+    def folder_name(self) -> str:
+        """The name of the folder that holds the song; empty for standard input."""
+        if self.url is not None:
+            return PurePosixPath(urlsplit(self.url).path).parent.name
+        return self.path.absolute().parent.name if self.path else ""
+
+    def identify(self) -> dict[str, Any] | None:
+        """Return what distinguishes this version of the song from others; None for standard input.
+
+        Raises
+        ------
+        OSError, AudioError
+            If the song cannot be read.
+        """
+        if self.url is not None:
+            return remote.identify_song(self.url)
+        return None if self.path is None else journal.identify_file(self.path)
+
+    @contextlib.contextmanager
+    def fetch(self) -> Iterator[Path | None]:
+        """Give the local path of the song, for a remote song that of a copy; None for standard input.
+
+        Raises
+        ------
+        AudioError
+            If a remote song cannot be copied.
+        """
+        if self.url is None:
+            yield self.path
+        else:
+            with remote.fetch_song(self.url) as copy:
+                yield copy
 
 
 def expand_inputs(
@@ -121,6 +170,8 @@ class _Search:
         """Return the songs that `text` stands for."""
         if text == STDIN:
             return [SongInput(STDIN, None)]
+        if remote.is_url(text):
+            return _expand_url(text, recursive=self._recursive)
         path = Path(text)
         if text and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a closed folder
             songs = self._expand_folder(path, path)
@@ -181,8 +232,8 @@ class _Search:
         try:
             with os.scandir(folder) as entries:
                 is_folder = {entry.name: _is_folder(entry) for entry in entries}
-            if journal.FILE_NAME in is_folder:
-                self._stems |= journal.Journal(folder).files
+            if journal.has_journal(is_folder):
+                self._stems |= journal.Journal(folder).list_files()
         except OSError as error:
             what = f"the folder cannot be read: {error.strerror}; check its name and permissions"
             return _Listing(problems=[_problem(folder, what)])
@@ -202,6 +253,25 @@ class _Search:
 
     def _nothing(self, label: str | Path, what: str) -> SongInput:
         return _problem(label, what + ("; stems of earlier runs are left out" if self._stems else ""))
+
+
+def make_remote_input(url: str, *, mirror: PurePath = _HERE, named: str | None = None) -> SongInput:
+    """Return the song at an address."""
+    return SongInput(remote.redact(url), None, mirror, named=named, url=url)
+
+
+def _expand_url(text: str, *, recursive: bool) -> list[SongInput]:
+    try:
+        urls = remote.list_songs(text, recursive=recursive)
+    except AudioError as error:
+        return [SongInput(remote.redact(text), None, problem=str(error))]
+    base = PurePosixPath(urlsplit(text).path) if text.endswith("/") else None
+    songs = []
+    for url in urls:
+        folder = PurePosixPath(urlsplit(url).path).parent
+        mirror = folder.relative_to(base) if base is not None and folder.is_relative_to(base) else _HERE
+        songs.append(make_remote_input(url, mirror=mirror))
+    return songs or [_problem(remote.redact(text), "there is no audio file")]
 
 
 def _song(path: Path, base: Path) -> SongInput:

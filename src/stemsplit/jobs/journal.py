@@ -1,10 +1,15 @@
-"""The journal of an output folder: which stems were finished, from what and how.
+"""The journal of an output folder: which stems are complete, and from what and how they were made.
 
-One JSON object a line, only ever appended to. A song writes two: ``begun`` when its stems are whole but
-without their names, ``done`` when they have them. Both hold the size and the time of change of every stem,
-which a new name leaves as they are. So a run that is killed in between leaves a witness of which stems are
-its own and may be replaced, and a file that took the place of a stem is told from it. A torn last line is
-passed over.
+Every song has a record of its own, a small JSON file below ``.stemsplit/journal`` that is only ever replaced
+as a whole. Any number of processes and machines can therefore share an output folder, and a run that resumes
+reads the records of its own songs only.
+
+A record is written twice: before the stems of the song get their names, and after. Both times it holds the
+size and the modification time of every stem, which renaming does not change. A run that was killed in between
+thus leaves a record of the stems that are its own and may be replaced, and a foreign file with the name of a
+stem is recognised.
+
+Earlier versions kept one file of JSON lines, ``.stemsplit-journal.jsonl``; it is still read.
 """
 
 import contextlib
@@ -13,18 +18,22 @@ import hashlib
 import json
 import os
 import stat
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from stemsplit.errors import OutputError
+from stemsplit.jobs.output_folder import LocalFolder, Mark, OutputFolder
 
-FILE_NAME = ".stemsplit-journal.jsonl"
-_HEAD_BYTES = 1 << 16
+FOLDER: Final = ".stemsplit"
+OLD_FILE: Final = ".stemsplit-journal.jsonl"
+_RECORDS: Final = f"{FOLDER}/journal"
+_HEAD_BYTES: Final = 1 << 16
+_NAME_DIGITS: Final = 32
 
-# what is to be known of each model of a stem, for whoever asks later
+# the models of a stem, as results describe them
 Models = Sequence[Mapping[str, Any]]
 
 
@@ -34,12 +43,12 @@ def hash_values(values: Mapping[str, Any]) -> str:
 
 
 def identify_file(path: Path) -> dict[str, Any]:
-    """Return what tells one version of a file from another: size, time of change, its beginning.
+    """Return what distinguishes one version of a file from another: size, modification time, first bytes.
 
     Raises
     ------
     OSError
-        If the file cannot be read, or is none: to open a named pipe would wait for whoever writes to it.
+        If the file cannot be read or is not a regular file: opening a named pipe would block.
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
@@ -49,127 +58,170 @@ def identify_file(path: Path) -> dict[str, Any]:
     return {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "head": head}
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """What tells a stem from another file of its name."""
-
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, path: Path) -> "_Mark":
-        state = path.lstat()
-        return cls(state.st_size, state.st_mtime_ns)
+def has_journal(names: Iterable[str]) -> bool:
+    """Return whether a folder with the entries `names` has a journal."""
+    return not {FOLDER, OLD_FILE}.isdisjoint(names)
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """The latest word on one name: `marks` are of all files of ours that may stand there, the newest last."""
+class StemRecord(msgspec.Struct, frozen=True):
+    """The state of one stem; `marks` are those of all files that may have its name, newest last."""
 
     key: str
     is_done: bool
-    marks: tuple[_Mark, ...]
+    marks: tuple[Mark, ...]
+
+
+class SongRecord(msgspec.Struct, frozen=True):
+    """The record of one song: its name in the output folder, and its stems by their paths in it."""
+
+    song: str
+    stems: dict[str, StemRecord]
+    models: list[dict[str, Any]] = []
 
 
 class Journal:
-    """The journal of `folder`. Safe to use from several threads.
+    """The journal of `folder`; safe to use from several threads and processes.
+
+    Songs are named by a path in the folder that no other song has, see `stemsplit.jobs.plan.Job`.
 
     Parameters
     ----------
-    folder : Path
-        The output folder; it is created with the first line.
+    folder
+        The output folder; it is created with the first record.
+
+    Raises
+    ------
+    OutputError
+        If a record cannot be read or written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / FILE_NAME
-        self._folder = folder
-        self._lock = threading.Lock()
-        self._latest: dict[str, _Entry] = {}
-        self._read()
+    def __init__(self, folder: Path | OutputFolder) -> None:
+        self._storage = LocalFolder(folder) if isinstance(folder, Path) else folder
+        self._folder = self._storage.path
+        self._prefix = os.path.join(self._folder, "")  # noqa: PTH118 - with a separator at its end
+        with _converting_errors(self._folder / OLD_FILE):
+            self._old = _parse_old_journal(self._storage.read(OLD_FILE) or b"")
 
-    @property
-    def files(self) -> set[Path]:
-        """Every file that stemsplit wrote here, or was about to."""
-        return {self._folder / name for name in self._latest}
+    def list_files(self) -> set[Path]:
+        """Return every file that stemsplit wrote in the folder, or was about to."""
+        names = {name for record in self._read_all() for name in record.stems}
+        return {self._folder / name for name in names | self._old.keys()}
 
-    def owns(self, path: Path) -> bool:
-        """Tell whether `path` is as stemsplit wrote it, so that it may be replaced."""
-        entry = self._latest.get(self._name(path))
-        with contextlib.suppress(OSError):
-            return entry is not None and _Mark.of(path) in entry.marks
-        return False
+    def owns(self, song: str, path: Path) -> bool:
+        """Return whether `path` is as stemsplit wrote it, so that it may be replaced."""
+        stem = self._find(song, [path]).get(self._name(path))
+        return stem is not None and self._storage.find_mark(path) in stem.marks
 
-    def is_done(self, key: str, outputs: Mapping[str, Path]) -> bool:
-        """Tell whether all `outputs` were last finished under `key` and are still there at their size."""
-        return all(self._is_current(key, path) for path in outputs.values())
+    def is_done(self, song: str, make_key: Callable[[], str], outputs: Mapping[str, Path]) -> bool:
+        """Return whether all `outputs` were last completed under a key and still have their size.
+
+        `make_key`, which reads the song, is called only if they are in the journal.
+        """
+        stems = self._find(song, outputs.values())
+        if len(stems) < len(outputs) or not all(stem.is_done for stem in stems.values()):
+            return False
+        key = make_key()
+        return all(self._is_current(stems[self._name(path)], key, path) for path in outputs.values())
 
     def begin(
-        self, key: str, outputs: Mapping[str, Path], parts: Mapping[str, Path], models: Models = ()
+        self,
+        song: str,
+        key: str,
+        outputs: Mapping[str, Path],
+        parts: Mapping[str, Path],
+        models: Models = (),
     ) -> None:
-        """Note that `parts`, made by `models`, are about to get the names of `outputs`."""
-        marks = {self._name(path): _Mark.of(parts[stem]) for stem, path in outputs.items()}
-        self._append("begun", key, marks, models)
+        """Record that `parts`, made by `models`, are about to get the names of `outputs`."""
+        before = self._find(song, outputs.values())
+        stems = {}
+        for stem, path in outputs.items():
+            name = self._name(path)
+            # until the song is done, an earlier file may still have the name
+            earlier = before[name].marks if name in before else ()
+            stems[name] = StemRecord(key, False, (*earlier, self._storage.mark_part(parts[stem])))
+        self._write(song, stems, models)
 
-    def finish(self, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
-        """Note that `outputs` are complete, made by `models`."""
-        marks = {self._name(path): _Mark.of(path) for path in outputs.values()}
-        self._append("done", key, marks, models)
+    def finish(self, song: str, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
+        """Record that `outputs` are complete, made by `models`."""
+        stems = {}
+        for path in outputs.values():
+            mark = self._storage.find_mark(path)
+            stems[self._name(path)] = StemRecord(key, True, () if mark is None else (mark,))
+        self._write(song, stems, models)
 
-    def _is_current(self, key: str, path: Path) -> bool:
-        entry = self._latest.get(self._name(path))
-        if entry is None or not entry.is_done or entry.key != key:
-            return False
-        with contextlib.suppress(OSError):
-            # not the time of change, which copying the folder may lose: nothing is replaced here
-            return path.stat().st_size == entry.marks[-1].size
-        return False
+    def _is_current(self, stem: StemRecord, key: str, path: Path) -> bool:
+        mark = self._storage.find_mark(path) if stem.key == key else None
+        # not the modification time, which copying the folder may change: nothing is replaced here
+        return mark is not None and bool(stem.marks) and mark.size == stem.marks[-1].size
 
     def _name(self, path: Path) -> str:
-        """Name `path` from the folder, so that the folder can be moved."""
+        """Return `path` relative to the folder, so that the folder can be moved."""
+        name = os.fspath(path)
+        if name.startswith(self._prefix):
+            return name[len(self._prefix) :].replace(os.sep, "/")
         return path.relative_to(self._folder).as_posix()
 
-    def _read(self) -> None:
+    def _find(self, song: str, paths: Iterable[Path]) -> dict[str, StemRecord]:
+        """Return the records of those of `paths` that are in the journal, by their names."""
+        record = self._read(_name_record(song))
+        stems = {} if record is None else record.stems
+        names = map(self._name, paths)
+        return {name: stem for name in names if (stem := stems.get(name) or self._old.get(name)) is not None}
+
+    def _read_all(self) -> Iterator[SongRecord]:
+        with _converting_errors(self._folder / _RECORDS):
+            names = [name for name in self._storage.list_files(_RECORDS) if name.endswith(".json")]
+        for name in names:
+            if (record := self._read(name)) is not None:
+                yield record
+
+    def _read(self, name: str) -> SongRecord | None:
+        """Return a record; None if there is none, or the file is not valid."""
+        with _converting_errors(self._folder / name):
+            content = self._storage.read(name)
+        if content is None:
+            return None
         try:
-            lines = self.path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise OutputError(f"{self.path}: the journal cannot be read: {error.strerror}") from error
-        for line in lines:
-            # a line torn by a kill, or foreign, says nothing; its song is done again
-            with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
-                record = json.loads(line)
-                marks = {name: _Mark(**mark) for name, mark in record["outputs"].items()}
-                self._note(record["event"], record["key"], marks)
+            return msgspec.json.decode(content, type=SongRecord)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return None
 
-    def _note(self, event: str, key: str, marks: Mapping[str, _Mark]) -> None:
-        for name, mark in marks.items():
-            before = self._latest.get(name)
-            # until it is done, an earlier file may still be there
-            kept = before.marks if before is not None and event == "begun" else ()
-            self._latest[name] = _Entry(key, event == "done", (*kept, mark))
+    def _write(self, song: str, stems: Mapping[str, StemRecord], models: Models) -> None:
+        """Update the record of a song; other stems in it, of an earlier run, stay."""
+        name = _name_record(song)
+        before = self._read(name)
+        record = SongRecord(
+            song, {**(before.stems if before else {}), **stems}, [dict(model) for model in models]
+        )
+        with _converting_errors(self._folder / name):
+            self._storage.write(name, msgspec.json.encode(record))
 
-    def _append(self, event: str, key: str, marks: Mapping[str, _Mark], models: Models) -> None:
-        outputs = {name: asdict(mark) for name, mark in marks.items()}
-        record = {"event": event, "key": key, "outputs": outputs, "models": list(models)}
-        line = json.dumps(record) + "\n"
-        with self._lock:
-            try:
-                self._write(line.encode())
-            except OSError as error:
-                raise OutputError(f"{self.path}: the journal cannot be written: {error.strerror}") from error
-            self._note(event, key, marks)
 
-    def _write(self, line: bytes) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab+") as file:
-            if file.tell() and not self._ends_line():
-                line = b"\n" + line
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+def _name_record(song: str) -> str:
+    digits = hashlib.sha256(song.encode("utf-8", "surrogateescape")).hexdigest()[:_NAME_DIGITS]
+    return f"{_RECORDS}/{digits[:2]}/{digits[2:]}.json"
 
-    def _ends_line(self) -> bool:
-        with self.path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            return file.read(1) == b"\n"
+
+@contextlib.contextmanager
+def _converting_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{path}: the journal cannot be read or written: {error.strerror}; check the folder's permissions"
+        ) from error
+
+
+def _parse_old_journal(content: bytes) -> dict[str, StemRecord]:
+    """Return the stems in the JSON lines of earlier versions, by their paths in the output folder."""
+    stems: dict[str, StemRecord] = {}
+    for line in content.split(b"\n"):
+        # a line that is torn or foreign is ignored; its song is separated again
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            record = json.loads(line)
+            marks = {name: Mark(**mark) for name, mark in record["outputs"].items()}
+            is_done = record["event"] == "done"
+            for name, mark in marks.items():
+                earlier = stems[name].marks if name in stems and not is_done else ()
+                stems[name] = StemRecord(record["key"], is_done, (*earlier, mark))
+    return stems

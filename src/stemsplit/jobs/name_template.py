@@ -5,11 +5,10 @@ tags included, becomes part of one name: it can neither leave its folder nor beg
 """
 
 import string
-from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path, PurePath
+from functools import cached_property, lru_cache
+from pathlib import PurePath
 
 from stemsplit.errors import SettingsError
 from stemsplit.files.names import (
@@ -17,7 +16,6 @@ from stemsplit.files.names import (
     MAX_NAME_BYTES,
     clean_name,
     clean_value,
-    identity,
     is_illegal,
     shorten,
 )
@@ -93,7 +91,12 @@ class NameTemplate:
 
     def render(self, values: Mapping[str, str]) -> PurePath:
         """Fill in the fields; every component of the result is a legal name of bounded length."""
-        return PurePath(*(_render_component(parts, values) for parts in self._components))
+        return PurePath(
+            *(
+                _render_component(parts, tuple(values[name] for _, name in parts if name))
+                for parts in self._components
+            )
+        )
 
 
 def _parse_component(piece: str, template: str) -> tuple[tuple[str, str | None], ...]:
@@ -111,8 +114,12 @@ def _parse_component(piece: str, template: str) -> tuple[tuple[str, str | None],
     return tuple((literal, name) for literal, name, _, _ in parsed)
 
 
-def _render_component(parts: tuple[tuple[str, str | None], ...], values: Mapping[str, str]) -> str:
-    cleaned = {name: clean_value(values[name]).strip() or "_" for _, name in parts if name}
+# the folder of a song is the same for all its stems, and the file names are often those of all songs
+@lru_cache(maxsize=1024)
+def _render_component(parts: tuple[tuple[str, str | None], ...], values: tuple[str, ...]) -> str:
+    """Return one name of the path; `values` are those of the fields in `parts`, in order."""
+    fields = [name for _, name in parts if name]
+    cleaned = {name: clean_value(value).strip() or "_" for name, value in zip(fields, values, strict=True)}
 
     def join(fill: Mapping[str, str]) -> str:
         return clean_name("".join(text + (fill[name] if name else "") for text, name in parts))
@@ -125,41 +132,3 @@ def _render_component(parts: tuple[tuple[str, str | None], ...], values: Mapping
         size = len(cleaned[longest].encode())
         cleaned[longest] = shorten(cleaned[longest], max(size - excess, 2 * HASH_DIGITS))
     return join(cleaned)
-
-
-class Claims:
-    """The output files of all songs, to find collisions; a path belongs to the first owner that claims it.
-
-    Two paths can be the same file on a file system that ignores case or accents, and a file can have the path
-    of a folder that another file needs.
-    """
-
-    def __init__(self) -> None:
-        self._files: dict[str, str] = {}
-        self._folders: dict[str, str] = {}
-
-    def claim(self, outputs: Sequence[tuple[Path, str]]) -> str | None:
-        """Claim all `outputs`, pairs of a path and its owner; or none of them, and return the reason.
-
-        >>> claims = Claims()
-        >>> claims.claim([(Path("x.wav"), "the vocals of one")])
-        >>> claims.claim([(Path("X.wav"), "the vocals of two")])
-        'the vocals of two and the vocals of one would both be written to X.wav'
-        """
-        files = ChainMap[str, str]({}, self._files)
-        folders = ChainMap[str, str]({}, self._folders)
-        for path, owner in outputs:
-            name = identity(path)
-            if name in files:
-                return f"{owner} and {files[name]} would both be written to {path}"
-            if name in folders:
-                return f"{folders[name]} needs a folder where {owner} would be written: {path}"
-            for folder in path.parents:
-                name_above = identity(folder)
-                if name_above in files:
-                    return f"{owner} needs a folder where {files[name_above]} would be written: {folder}"
-                folders[name_above] = owner
-            files[name] = owner
-        self._files |= files.maps[0]
-        self._folders |= folders.maps[0]
-        return None

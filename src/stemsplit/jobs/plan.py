@@ -1,17 +1,20 @@
 """The plan of a run: the output files of every song, and which songs need no work."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from functools import cached_property, lru_cache
+from pathlib import Path, PurePath
 from typing import Any
 
 from stemsplit.audio.tags import read_tags
-from stemsplit.errors import OutputError, SettingsError
+from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.files.names import clean_name, identity
+from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.inputs import SongInput
-from stemsplit.jobs.journal import Journal, hash_values, identify_file
-from stemsplit.jobs.name_template import TAG_FIELDS, Claims, NameTemplate
+from stemsplit.jobs.journal import Journal, hash_values
+from stemsplit.jobs.name_template import TAG_FIELDS, NameTemplate
+from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
 from stemsplit.jobs.result import FileResult, ModelReference, Status
 from stemsplit.separation.separator import Separator
 
@@ -25,8 +28,8 @@ class OutputSettings:
 
     Parameters
     ----------
-    output_dir
-        The folder of all stems, and of the journal.
+    folder
+        The folder of all stems, and of the journal; a path is a local folder.
     template
         The file names below it.
     format, bits
@@ -40,13 +43,23 @@ class OutputSettings:
         models; replace other files that stemsplit wrote and that have not been changed since.
     """
 
-    output_dir: Path
+    folder: OutputFolder | Path
     template: NameTemplate = field(default_factory=NameTemplate)
     format: str = "wav"
     bits: str | None = None
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
+
+    @cached_property
+    def storage(self) -> OutputFolder:
+        """The folder, with its operations."""
+        return LocalFolder(self.folder) if isinstance(self.folder, Path) else self.folder
+
+    @property
+    def output_dir(self) -> Path:
+        """The local folder in which stems are written."""
+        return self.storage.path
 
 
 @dataclass(frozen=True)
@@ -72,12 +85,12 @@ class Provenance:
             settings=settings | {"format": output.format, "bits": output.bits},
         )
 
-    def key(self, path: Path, outputs: Mapping[str, Path]) -> str:
+    def key(self, source: SongInput, outputs: Mapping[str, Path]) -> str:
         """Return a hash of everything that determines the content of `outputs`, except the device.
 
         Raises
         ------
-        OSError
+        OSError, AudioError
             If the song cannot be read.
         """
         return hash_values(
@@ -89,7 +102,7 @@ class Provenance:
                     for name, value in self.settings.items()
                     if name != "stems"
                 },
-                "song": identify_file(path),
+                "song": source.identify(),
                 "stems": sorted(outputs),
             }
         )
@@ -99,6 +112,7 @@ class Provenance:
 class Job:
     """One song and its output files.
 
+    `name` is the path of the song in the output folder: that of its stems without the name of the stem.
     Existing files are replaced only if they are in `replaceable`; those of the stems in `kept` stay as they
     are. If the song needs no work, `result` is set.
     """
@@ -108,11 +122,20 @@ class Job:
     replaceable: frozenset[Path] = frozenset()
     kept: frozenset[str] = frozenset()
     result: FileResult | None = None
+    name: str = ""
 
     @property
     def missing(self) -> dict[str, Path]:
         """The files that are to be written."""
         return {stem: path for stem, path in self.outputs.items() if stem not in self.kept}
+
+
+def locate_outputs(job: Job, output: OutputSettings) -> dict[str, Any]:
+    """Return the fields of a result that say where the stems are."""
+    storage = output.storage
+    if not storage.is_remote:
+        return {"outputs": job.outputs}
+    return {"urls": {stem: str(storage.locate(path)) for stem, path in job.outputs.items()}}
 
 
 def failed_result(source: SongInput, error: Exception, **known: Any) -> FileResult:
@@ -131,19 +154,44 @@ def plan_jobs(
         If every song has two stems with the same path, or a stem that would overwrite an input. If this is
         so for some songs only, these songs fail, as do songs whose output files belong to an earlier song.
     """
-    jobs = [
-        Job(source, {} if source.problem else name_outputs(source, provenance.stems, output))
-        for source in sources
-    ]
+    jobs = [_name_job(source, provenance, output) for source in sources]
     checked = _check_names(jobs)
     return [job if job.result else _decide(job, provenance, output, journal) for job in checked]
 
 
-def name_outputs(source: SongInput, stems: Sequence[str], output: OutputSettings) -> dict[str, Path]:
-    """Return the path of every stem of one song."""
+def plan_stream(
+    sources: Iterable[SongInput], provenance: Provenance, output: OutputSettings, journal: Journal | None
+) -> Iterator[Job]:
+    """Plan songs one by one, as `plan_jobs` does for a list, without holding them in memory.
+
+    Songs whose output files belong to an earlier song, or would overwrite their own input, fail.
+
+    Raises
+    ------
+    SettingsError
+        If the stems of a song would be written to the same path: the name template is wrong for every song.
+    """
+    claims = Claims()
+    for source in sources:
+        job = _name_job(source, provenance, output)
+        if len(set(job.outputs.values())) < len(job.outputs):
+            _check_names([job])
+        songs = {} if source.path is None else {_locate(source.path): source.label}
+        checked = _claim_names(job, claims, songs)
+        yield checked if checked.result else _decide(checked, provenance, output, journal)
+
+
+def _name_job(source: SongInput, provenance: Provenance, output: OutputSettings) -> Job:
+    """Name the output files of one song."""
+    if source.problem:
+        return Job(source, {})
     values = _describe(source, output)
-    folder = output.output_dir.joinpath(*map(clean_name, source.mirror.parts))
-    return {stem: folder / output.template.render({**values, "stem": stem}) for stem in stems}
+    folder = PurePath(*map(clean_name, source.mirror.parts))
+    names = {
+        stem: folder / output.template.render({**values, "stem": stem}) for stem in ("", *provenance.stems)
+    }
+    song = names.pop("").as_posix()
+    return Job(source, {stem: output.output_dir / name for stem, name in names.items()}, name=song)
 
 
 def _describe(source: SongInput, output: OutputSettings) -> dict[str, str]:
@@ -151,8 +199,8 @@ def _describe(source: SongInput, output: OutputSettings) -> dict[str, str]:
     path = source.path
     values = {
         "track": source.track,
-        "file": path.name if path else source.track,
-        "folder": path.absolute().parent.name if path else "",
+        "file": source.file_name,
+        "folder": source.folder_name,
         "ext": output.format,
     }
     if not output.template.fields & TAG_FIELDS:
@@ -198,25 +246,35 @@ def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
 
 def _locate(path: Path) -> str:
     """Return a string that is equal for two paths of the same file."""
-    return identity(Path(os.path.realpath(path)))
+    folder, name = os.path.split(path)
+    if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises in a closed folder
+        return identity(Path(os.path.realpath(path)))
+    return identity(Path(_find_real_folder(folder), name))
+
+
+@lru_cache(maxsize=1024)
+def _find_real_folder(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Journal | None) -> Job:
     if job.source.problem:
         error = OutputError(job.source.problem)
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
-    present = {stem: path for stem, path in job.outputs.items() if os.path.lexists(path)}
+    present = {stem: path for stem, path in job.outputs.items() if output.storage.exists(path)}
     if output.skip_existing:
         if len(present) == len(job.outputs):
-            return replace(job, result=_skip(job, provenance, "all stems exist"))
+            return replace(job, result=_skip(job, provenance, output, "all stems exist"))
         return replace(job, kept=frozenset(present))
     if output.resume and journal is not None and _is_done(job, provenance, journal):
-        return replace(job, result=_skip(job, provenance, "done before, with the same settings and models"))
+        return replace(
+            job, result=_skip(job, provenance, output, "done before, with the same settings and models")
+        )
     replaceable = _find_replaceable(job, output, journal)
     kept = [path for path in present.values() if path not in replaceable]
     if kept:
         error = existing_file_error(kept[0], output)
-        return replace(job, result=failed_result(job.source, error, outputs=job.outputs))
+        return replace(job, result=failed_result(job.source, error, **locate_outputs(job, output)))
     return replace(job, replaceable=replaceable)
 
 
@@ -225,35 +283,35 @@ def _find_replaceable(job: Job, output: OutputSettings, journal: Journal | None)
     if output.overwrite:
         return frozenset(paths)
     if output.resume and journal is not None:
-        return frozenset(path for path in paths if journal.owns(path))
+        return frozenset(path for path in paths if journal.owns(job.name, path))
     return frozenset()
 
 
 def existing_file_error(path: Path, output: OutputSettings) -> OutputError:
     """Return the error of a song whose output `path` exists and must not be replaced."""
+    place = output.storage.locate(path)
     if output.resume:
         return OutputError(
-            f"{path} is not, or no longer, as stemsplit wrote it; "
+            f"{place} is not, or no longer, as stemsplit wrote it; "
             "move it away, or replace it with --overwrite"
         )
-    return OutputError(f"{path} exists; use --overwrite, --skip-existing or another folder with --output")
+    return OutputError(f"{place} exists; use --overwrite, --skip-existing or another folder with --output")
 
 
 def _is_done(job: Job, provenance: Provenance, journal: Journal) -> bool:
-    if job.source.path is None:
+    if job.source.is_stdin:
         return False
     try:
-        key = provenance.key(job.source.path, job.outputs)
-    except OSError:  # opening the song reports it in detail
+        return journal.is_done(job.name, lambda: provenance.key(job.source, job.outputs), job.outputs)
+    except (OSError, AudioError):  # opening the song reports it in detail
         return False
-    return journal.is_done(key, job.outputs)
 
 
-def _skip(job: Job, provenance: Provenance, note: str) -> FileResult:
+def _skip(job: Job, provenance: Provenance, output: OutputSettings, note: str) -> FileResult:
     return FileResult(
         job.source.label,
         Status.SKIPPED,
-        outputs=job.outputs,
+        **locate_outputs(job, output),
         models=provenance.models,
         settings=provenance.settings,
         note=note,

@@ -11,7 +11,9 @@ from stemsplit.audio.encoding import choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.errors import OutputError, SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
+from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
 from stemsplit.jobs.plan import OutputSettings
+from stemsplit.jobs.remote import RemoteFolder, is_url
 from stemsplit.registry.catalog import resolve
 from stemsplit.registry.store import Registry
 from stemsplit.separation.separator import Separator
@@ -100,7 +102,7 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
     except OutputError as error:
         raise SettingsError(str(error)) from error
     return OutputSettings(
-        Path(request.output_dir),
+        open_output_folder(request.output_dir),
         NameTemplate(request.name_template),
         request.format,
         request.bits,
@@ -108,6 +110,17 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
         skip_existing=request.skip_existing,
         resume=request.resume,
     )
+
+
+def open_output_folder(text: str) -> OutputFolder:
+    """Return the output folder at a path, or at an address such as ``s3://bucket/stems``.
+
+    Raises
+    ------
+    SettingsError
+        If the storage cannot be used.
+    """
+    return RemoteFolder(text) if is_url(text) else LocalFolder(Path(text))
 
 
 def open_separator(request: SeparationRequest) -> Separator:

@@ -1,7 +1,7 @@
 """The result of a song, and the exit code of a run."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -52,7 +52,9 @@ class FileResult:
     status
         Whether the song was separated.
     outputs
-        The path of each stem.
+        The path of each stem; empty for stems in remote storage.
+    urls
+        The address of each stem in remote storage.
     levels_db
         Energy of each stem relative to the song in dB, before `gain`; None for digital silence.
     expected_sdr_db
@@ -94,11 +96,18 @@ class FileResult:
     note: str | None = None
     error: str | None = None
     error_type: str | None = None
+    urls: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def locations(self) -> dict[str, str]:
+        """The path or the address of each stem, as text."""
+        return {stem: str(path) for stem, path in self.outputs.items()} | dict(self.urls)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values."""
         plain = asdict(self)
-        plain["outputs"] = {stem: str(path) for stem, path in self.outputs.items()}
+        plain["outputs"] = self.locations
+        del plain["urls"]
         return plain
 
     def to_json(self) -> str:
@@ -106,7 +115,6 @@ class FileResult:
         return json.dumps(self.to_dict())
 
 
-def exit_status(results: Iterable[FileResult]) -> ExitStatus:
-    """Return the exit code of a run with these results."""
-    failed = any(result.status is Status.FAILED for result in results)
-    return ExitStatus.FAILED if failed else ExitStatus.OK
+def exit_status(statuses: Collection[Status]) -> ExitStatus:
+    """Return the exit code of a run whose songs have these statuses."""
+    return ExitStatus.FAILED if Status.FAILED in statuses else ExitStatus.OK

@@ -22,7 +22,14 @@ from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, read_stdin
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import Job, OutputSettings, Provenance, existing_file_error, failed_result
+from stemsplit.jobs.plan import (
+    Job,
+    OutputSettings,
+    Provenance,
+    existing_file_error,
+    failed_result,
+    locate_outputs,
+)
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
@@ -103,14 +110,14 @@ class SongWorker:
         """Separate the song of `job` into its files."""
         started_s = time.perf_counter()
         key = self._journal_key(job)
-        with self._open(job.source) as reader:
+        with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
             stems = StemSet(
                 job.missing,
                 sample_rate=info.sample_rate,
                 n_channels=info.n_channels,
                 encoding=choose_encoding(self.output.format, self.output.bits, info),
-                tags=read_tags(job.source.path) if job.source.path else None,
+                tags=read_tags(path) if path else None,
                 replaceable=job.replaceable,
             )
             with stems:
@@ -122,7 +129,7 @@ class SongWorker:
         """Separate the song of `job` into a wav stream on standard output; the separator has one stem."""
         started_s = time.perf_counter()
         (stem,) = self.separator.stems
-        with self._open(job.source) as reader:
+        with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
             pipe = WavStream(
                 sys.stdout.buffer,
@@ -138,23 +145,24 @@ class SongWorker:
 
     def inspect(self, job: Job) -> FileResult:
         """Read the header of the song only, and return what would be done."""
-        for path in job.outputs.values():
-            check_folder(path)
+        if not self.output.storage.is_remote:
+            for output in job.outputs.values():
+                check_folder(output)
         if job.source.is_stdin:
             return self._describe(job, None)
-        with self._open(job.source) as reader:
+        with job.source.fetch() as path, self._open(job.source, path) as reader:
             choose_encoding(self.output.format, self.output.bits, reader.info)
             return self._describe(job, reader.info)
 
     def _fail(self, job: Job, error: Exception) -> FileResult:
         # Ctrl-C also ends the program that writes to the pipe: a song truncated by it is not a failure
         self.cancellation.check()
-        return failed_result(job.source, error, outputs=job.outputs)
+        return failed_result(job.source, error, **locate_outputs(job, self.output))
 
-    def _open(self, source: SongInput) -> AudioReader:
+    def _open(self, source: SongInput, path: Path | None) -> AudioReader:
         if source.problem:
             raise AudioError(source.problem)
-        return open_audio(read_stdin(self.cancellation) if source.path is None else source.path)
+        return open_audio(read_stdin(self.cancellation) if path is None else path)
 
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
@@ -185,11 +193,13 @@ class SongWorker:
         self._check_owned(job)
         if self.journal is None or key is None:
             stems.place()
+            self.output.storage.publish(job.missing.values())
             return report
         models = [asdict(model) for model in self._provenance.models]
-        self.journal.begin(key, job.missing, stems.parts, models)
+        self.journal.begin(job.name, key, job.missing, stems.parts, models)
         stems.place()
-        self.journal.finish(key, job.missing, models)
+        self.output.storage.publish(job.missing.values())
+        self.journal.finish(job.name, key, job.missing, models)
         return report
 
     def _check_owned(self, job: Job) -> None:
@@ -197,16 +207,18 @@ class SongWorker:
         if self.output.overwrite or self.journal is None:
             return
         for path in job.missing.values():
-            if path in job.replaceable and os.path.lexists(path) and not self.journal.owns(path):
+            if not self.output.storage.exists(path):
+                continue
+            if path in job.replaceable and not self.journal.owns(job.name, path):
                 raise existing_file_error(path, self.output)
 
     def _journal_key(self, job: Job) -> str | None:
         """Return the key of the song, before it is read, so that later changes to it are detected."""
-        if self.journal is None or job.source.path is None:
+        if self.journal is None or job.source.is_stdin:
             return None
         try:
-            return self._provenance.key(job.source.path, job.missing)
-        except OSError:  # opening the song reports it in detail
+            return self._provenance.key(job.source, job.missing)
+        except (OSError, AudioError):  # opening the song reports it in detail
             return None
 
     def _describe(
@@ -236,7 +248,7 @@ class SongWorker:
         return FileResult(
             job.source.label,
             Status.PLANNED if report is None else Status.DONE,
-            outputs=job.outputs,
+            **locate_outputs(job, self.output),
             device=made.device,
             models=made.models,
             settings=made.settings,

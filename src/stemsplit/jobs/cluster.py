@@ -1,0 +1,331 @@
+"""Songs on a Ray cluster (extra ``ray``): a pool of actors, each with one separator that is opened once.
+
+The driver plans the songs and gives every worker one at a time, so that there may be any number of songs and
+a worker that dies loses only its own. A song whose worker dies is tried again on a new one, and fails when
+that happens too often; other songs are not affected. Songs and stems must be accessible from all nodes: in a
+folder that all of them mount, or in remote storage.
+"""
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from stemsplit.errors import SettingsError, StemsplitError
+from stemsplit.jobs.cancellation import Cancellation, Cancelled
+from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.plan import Job, failed_result
+from stemsplit.jobs.remote import is_url
+from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
+from stemsplit.jobs.result import FileResult
+from stemsplit.jobs.worker import ProgressListener, SongWorker
+
+_POLL_S = 0.2
+_STOP_S = 10.0
+_MAX_QUEUED = 1000  # results that wait for an earlier song
+
+
+class ClusterError(StemsplitError):
+    """The cluster cannot be reached, or has no room for a worker."""
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """Where a cluster is, and what a worker needs.
+
+    Parameters
+    ----------
+    address
+        ``local`` for a cluster on this machine that ends with the run, ``auto`` for the cluster of this
+        machine, or ``ray://HOST:PORT``.
+    cpus_per_worker
+        CPU cores of a worker, which are also the threads of its networks.
+    gpus_per_worker
+        GPUs of a worker; a fraction shares one.
+    retries
+        How often a song is tried again whose worker died.
+
+    Raises
+    ------
+    SettingsError
+        If a number is out of its range, or the address is not one.
+    """
+
+    address: str
+    cpus_per_worker: int = 1
+    gpus_per_worker: float = 0.0
+    retries: int = 2
+
+    def __post_init__(self) -> None:
+        if self.address not in {"local", "auto"} and not self.address.startswith("ray://"):
+            raise SettingsError(f"--cluster {self.address!r} must be local, auto or ray://HOST:PORT")
+        if self.cpus_per_worker < 1 or self.gpus_per_worker < 0 or self.retries < 0:
+            raise SettingsError("a worker needs 1 CPU or more, and 0 GPUs and retries or more")
+
+    def count_workers(self, resources: dict[str, float]) -> int:
+        """Return how many workers fit into the resources of a cluster.
+
+        >>> ClusterSettings("local", 2, 0.5).count_workers({"CPU": 16.0, "GPU": 2.0})
+        4
+        """
+        counts = [resources.get("CPU", 0) / self.cpus_per_worker]
+        if self.gpus_per_worker:
+            counts.append(resources.get("GPU", 0) / self.gpus_per_worker)
+        return int(min(counts))
+
+
+class _Worker:
+    """One process of the cluster: a separator, and one song at a time."""
+
+    def __init__(self, request: SeparationRequest) -> None:
+        self._cancellation = Cancellation()
+        self._separator = open_separator(request)
+        self._output = make_output_settings(request)
+        self._worker = SongWorker(
+            self._separator, self._output, Journal(self._output.storage), cancellation=self._cancellation
+        )
+
+    def separate(self, job: Job, root: Path) -> FileResult | None:
+        """Separate a song that was planned for the output folder `root`; None if the run was cancelled."""
+        try:
+            return self._worker.run(_move(job, root, self._output.output_dir), step=self._worker.write_files)
+        except Cancelled:
+            return None
+
+    def cancel(self) -> None:
+        """Stop the song that is being separated."""
+        self._cancellation.request()
+
+
+def _move(job: Job, root: Path, folder: Path) -> Job:
+    """Return the job with an absolute input, and its outputs in another folder.
+
+    The scratch folder of remote storage has another path in every process.
+    """
+
+    def move(path: Path) -> Path:
+        return folder / path.relative_to(root)
+
+    source = job.source
+    if source.path is not None:
+        source = replace(source, path=source.path.absolute())
+    return replace(
+        job,
+        source=source,
+        outputs={stem: move(path) for stem, path in job.outputs.items()},
+        replaceable=frozenset(map(move, job.replaceable)),
+    )
+
+
+def run_on_cluster(
+    jobs: Iterable[Job],
+    request: SeparationRequest,
+    settings: ClusterSettings,
+    *,
+    root: Path,
+    cancellation: Cancellation,
+    listener: ProgressListener,
+) -> Iterator[FileResult]:
+    """Yield the result of every job, in the order of `jobs`, which are drawn as workers become free.
+
+    Parameters
+    ----------
+    jobs
+        The songs.
+    request
+        What the workers do; they open its models.
+    settings
+        The cluster.
+    root
+        The local output folder for which the jobs were planned.
+    cancellation
+        Stops the songs in progress; they have no result.
+    listener
+        Is called with every result.
+
+    Raises
+    ------
+    SettingsError
+        If Ray is not installed.
+    ClusterError
+        If the cluster cannot be reached, or is too small for one worker.
+    """
+    with _Pool(_make_absolute(request), settings) as pool:
+        yield from _Schedule(pool, settings.retries, root, cancellation, listener).run(iter(jobs))
+
+
+def _make_absolute(request: SeparationRequest) -> SeparationRequest:
+    """Return the request with absolute paths: the working folder of a worker is another one."""
+    models = tuple(str(Path(model).absolute()) if Path(model).exists() else model for model in request.models)
+    output_dir = request.output_dir
+    if not is_url(output_dir):
+        output_dir = str(Path(output_dir).absolute())
+    return replace(request, models=models, output_dir=output_dir)
+
+
+class _Pool:
+    """The actors of a run; a context manager that ends them."""
+
+    def __init__(self, request: SeparationRequest, settings: ClusterSettings) -> None:
+        # reports of usage to the makers of Ray are off, unless they are asked for
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        try:
+            import ray
+        except ImportError as error:
+            raise SettingsError(
+                "--cluster needs Ray; install it with pip install 'stemsplit-cli[ray]'"
+            ) from error
+        self.ray: Any = ray
+        self._request = replace(request, threads=request.threads or settings.cpus_per_worker)
+        self._settings = settings
+        self._actors: list[Any] = []
+
+    def __enter__(self) -> "_Pool":
+        try:
+            self.ray.init(self._settings.address, logging_level="ERROR", log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise ClusterError(f"the cluster {self._settings.address} cannot be reached: {error}") from error
+        self.n_workers = self._settings.count_workers(self.ray.cluster_resources())
+        if not self.n_workers:
+            self.ray.shutdown()
+            raise ClusterError(
+                f"the cluster has no room for a worker of {self._settings.cpus_per_worker} CPUs and "
+                f"{self._settings.gpus_per_worker:g} GPUs; ask for less, or add nodes"
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for actor in self._actors:
+            self.ray.kill(actor)
+        self.ray.shutdown()
+
+    def start_worker(self) -> Any:
+        """Start an actor; two calls at a time, so that one can cancel the other."""
+        actor_class = self.ray.remote(_Worker).options(
+            num_cpus=self._settings.cpus_per_worker,
+            num_gpus=self._settings.gpus_per_worker,
+            max_concurrency=2,
+        )
+        actor = actor_class.remote(self._request)
+        self._actors.append(actor)
+        return actor
+
+    def discard(self, actor: Any) -> None:
+        """End an actor that does not answer."""
+        self._actors.remove(actor)
+        self.ray.kill(actor)
+
+
+@dataclass
+class _Song:
+    """A song on its way; `result` is set when it is finished."""
+
+    job: Job
+    result: FileResult | None = None
+    is_over: bool = False
+    n_deaths: int = 0
+
+
+class _Schedule:
+    """Gives songs to workers, one at a time each, and collects the results in order."""
+
+    def __init__(
+        self,
+        pool: _Pool,
+        retries: int,
+        root: Path,
+        cancellation: Cancellation,
+        listener: ProgressListener,
+    ) -> None:
+        self._pool, self._ray = pool, pool.ray
+        self._retries, self._root = retries, root
+        self._cancellation, self._listener = cancellation, listener
+        self._idle: list[Any] = []
+        self._running: dict[Any, tuple[Any, _Song]] = {}
+        self._again: deque[_Song] = deque()
+
+    def run(self, jobs: Iterator[Job]) -> Iterator[FileResult]:
+        """Yield the results."""
+        order: deque[_Song] = deque()
+        is_exhausted = False
+        while order or not is_exhausted:
+            if self._cancellation.requested:
+                self._stop()
+                is_exhausted = True
+            while not is_exhausted and self._has_room(len(order)):
+                job = next(jobs, None)
+                if job is None:
+                    is_exhausted = True
+                    break
+                song = _Song(job)
+                order.append(song)
+                if job.result is not None:
+                    self._finish(song, job.result)
+                else:
+                    self._again.append(song)
+                self._assign()
+            self._assign()
+            self._collect()
+            while order and order[0].is_over:
+                result = order.popleft().result
+                if result is not None:
+                    yield result
+
+    def _has_room(self, n_waiting: int) -> bool:
+        return n_waiting < _MAX_QUEUED and not self._again and len(self._running) < self._pool.n_workers
+
+    def _assign(self) -> None:
+        while self._again and len(self._running) < self._pool.n_workers:
+            actor = self._idle.pop() if self._idle else self._pool.start_worker()
+            song = self._again.popleft()
+            job = _move(song.job, self._root, self._root)
+            self._running[actor.separate.remote(job, self._root)] = (actor, song)
+
+    def _collect(self) -> None:
+        if not self._running:
+            return
+        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_POLL_S)
+        for reference in done:
+            actor, song = self._running.pop(reference)
+            try:
+                result = self._ray.get(reference)
+            except self._ray.exceptions.RayActorError as error:
+                self._pool.discard(actor)
+                self._retry(song, error)
+            except self._ray.exceptions.RayError as error:
+                self._idle.append(actor)
+                self._finish(song, failed_result(song.job.source, ClusterError(str(error))))
+            else:
+                self._idle.append(actor)
+                self._finish(song, result)
+
+    def _retry(self, song: _Song, error: Exception) -> None:
+        song.n_deaths += 1
+        if song.n_deaths <= self._retries:
+            self._again.append(song)
+            return
+        label = song.job.source.label
+        problem = (
+            f"{label}: {song.n_deaths} workers died with this song, which may exceed their memory: {error}"
+        )
+        self._finish(song, failed_result(song.job.source, ClusterError(problem)))
+
+    def _finish(self, song: _Song, result: FileResult | None) -> None:
+        if result is not None and result.outputs:
+            result = replace(result, outputs=song.job.outputs)
+        song.result, song.is_over = result, True
+        if result is not None:
+            self._listener.finish(song.job, result)
+
+    def _stop(self) -> None:
+        """Cancel the songs in progress and wait until their workers have removed their files."""
+        for actor, _ in self._running.values():
+            actor.cancel.remote()
+        if self._running:
+            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=_STOP_S)
+        for song in (*(song for _, song in self._running.values()), *self._again):
+            song.is_over = True
+        self._running.clear()
+        self._again.clear()

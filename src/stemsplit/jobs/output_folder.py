@@ -1,0 +1,123 @@
+"""The folder of a run's stems: on a disk, or in remote storage behind a scratch folder.
+
+Stems are always written to a local path below `OutputFolder.path`, and `OutputFolder.publish` brings them to
+their place. In a local folder they are there already.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from stemsplit.files.atomic import whole_file
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """What distinguishes a stem from another file of the same name.
+
+    `mtime_ns` is the modification time in nanoseconds; 0 in remote storage, where copies do not keep it.
+    """
+
+    size: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "Mark":
+        """Return the mark of an existing local file."""
+        state = path.lstat()
+        return cls(state.st_size, state.st_mtime_ns)
+
+
+class OutputFolder(Protocol):
+    """Where stems and the journal of a run are stored. Names are relative, with ``/`` between folders."""
+
+    @property
+    def path(self) -> Path:
+        """The local folder in which stems are written."""
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether stems leave `path` when they are published."""
+
+    def exists(self, path: Path) -> bool:
+        """Return whether a stem exists whose local path is `path`."""
+
+    def find_mark(self, path: Path) -> Mark | None:
+        """Return the mark of a published stem; None if there is none."""
+
+    def mark_part(self, part: Path) -> Mark:
+        """Return the mark that a stem will have which is written to the local file `part`."""
+
+    def publish(self, paths: Iterable[Path]) -> None:
+        """Bring complete stems to their place, each of them as a whole."""
+
+    def locate(self, path: Path) -> Path | str:
+        """Return the path or the address of a stem, for results and messages."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a small file; None if there is none."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a small file, which appears as a whole."""
+
+    def list_files(self, folder: str) -> Iterator[str]:
+        """Yield the names of all files below `folder`."""
+
+    def close(self) -> None:
+        """Remove what the folder needed during the run."""
+
+
+class LocalFolder:
+    """A folder on a disk of this machine, or on a file system that is mounted there."""
+
+    is_remote = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def exists(self, path: Path) -> bool:
+        """Return whether the path is taken, even by a broken link."""
+        return os.path.lexists(path)
+
+    def find_mark(self, path: Path) -> Mark | None:
+        """Return size and modification time of a file; None if it cannot be accessed."""
+        try:
+            return Mark.of(path)
+        except OSError:
+            return None
+
+    def mark_part(self, part: Path) -> Mark:
+        """Return size and modification time, which renaming keeps."""
+        return Mark.of(part)
+
+    def publish(self, paths: Iterable[Path]) -> None:
+        """Do nothing: the stems are in their place."""
+
+    def locate(self, path: Path) -> Path:
+        """Return the path itself."""
+        return path
+
+    def read(self, name: str) -> bytes | None:
+        """Read a file."""
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, force it to disk, and rename it to its name."""
+        with whole_file(self.path / name) as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def list_files(self, folder: str) -> Iterator[str]:
+        """Yield the names of the files below a folder."""
+        for path in (self.path / folder).rglob("*"):
+            if path.is_file():
+                yield path.relative_to(self.path).as_posix()
+
+    def close(self) -> None:
+        """Do nothing: there are no scratch files."""

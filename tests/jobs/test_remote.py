@@ -1,0 +1,205 @@
+"""Remote storage: songs from and stems to a real S3 interface, equal to local ones to the bit."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("s3fs")
+pytest.importorskip("moto")
+
+from stemsplit import OutputError, SettingsError  # noqa: E402
+from stemsplit.jobs.remote import RemoteFolder, is_url, open_storage, redact  # noqa: E402
+from tests.support.cli import STEMS, call, make_song  # noqa: E402
+from tests.support.object_storage import serve_s3  # noqa: E402
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Give the address of an empty bucket."""
+    with serve_s3(monkeypatch) as address:
+        yield address
+
+
+def upload(bucket: str, *songs: Path) -> None:
+    storage, root = open_storage(bucket)
+    for song in songs:
+        storage.put_file(str(song), f"{root}/{song.as_posix()}")
+
+
+def list_objects(bucket: str) -> list[str]:
+    """Return the names of all objects but the journal."""
+    storage, root = open_storage(bucket)
+    storage.invalidate_cache()
+    names = (name.removeprefix(root + "/") for name in storage.find(root))
+    return sorted(name for name in names if "/.stemsplit/" not in name)
+
+
+def read_objects(bucket: str, folder: str) -> dict[str, bytes]:
+    storage, root = open_storage(bucket)
+    return {
+        name: storage.cat_file(f"{root}/{name}") for name in list_objects(bucket) if name.startswith(folder)
+    }
+
+
+def test_songs_and_stems_in_object_storage_equal_local_ones(model: Path, bucket: str) -> None:
+    songs = [make_song(Path("in", name), seconds=0.3, seed=n) for n, name in enumerate(("a b.wav", "é.flac"))]
+    upload(bucket, *songs)
+    local = call("in", "-m", model, "--json")
+    remote = call(f"{bucket}/in/", "-o", f"{bucket}/out", "-m", model, "--json")
+    assert (remote.code, remote.stderr.count("failed")) == (0, 0)
+    assert [record["input"] for record in remote.records] == [f"{bucket}/in/a b.wav", f"{bucket}/in/é.flac"]
+    expected = {f"{track}/{stem}.wav" for track in ("a b", "é") for stem in STEMS}
+    stems = read_objects(bucket, "out/")
+    assert {name.removeprefix("out/") for name in stems} == expected
+    for name, content in stems.items():
+        assert content == Path("separated", name.removeprefix("out/")).read_bytes()
+    for record in remote.records:
+        assert record["outputs"]["bass"] == f"{bucket}/out/{Path(record['input']).stem}/bass.wav"
+    assert [record["levels_db"] for record in remote.records] == [r["levels_db"] for r in local.records]
+
+
+def test_a_run_to_object_storage_is_resumed(model: Path, bucket: str) -> None:
+    songs = [make_song(Path(f"{n}.wav"), seconds=0.2, seed=n) for n in range(3)]
+    upload(bucket, *songs)
+    Path("list.txt").write_text("".join(f"{bucket}/{song}\n" for song in songs))
+    command = ("@list.txt", "-o", f"{bucket}/out", "-m", model, "--json", "--resume")
+    assert [record["status"] for record in call(*command).records] == ["done"] * 3
+    assert [record["status"] for record in call(*command).records] == ["skipped"] * 3
+    storage, root = open_storage(bucket)
+    storage.rm(f"{root}/out/1/bass.wav")
+    upload(bucket, make_song(Path("2.wav"), seconds=0.2, seed=9))
+    assert [record["status"] for record in call(*command).records] == ["skipped", "done", "done"]
+    storage.pipe_file(f"{root}/out/0/vocals.wav", b"mine")
+    first, *_ = call(*command).records
+    assert first["status"] == "failed"
+    assert f"{bucket}/out/0/vocals.wav is not, or no longer, as stemsplit wrote it" in first["error"]
+    assert storage.cat_file(f"{root}/out/0/vocals.wav") == b"mine"
+
+
+def test_an_existing_object_is_not_replaced(model: Path, bucket: str) -> None:
+    make_song(Path("a.wav"), seconds=0.2)
+    assert call("a.wav", "-o", f"{bucket}/out", "-m", model).code == 0
+    before = read_objects(bucket, "out/")
+    (record,) = call("a.wav", "-o", f"{bucket}/out", "-m", model, "--json").records
+    assert f"{bucket}/out/a/vocals.wav exists" in record["error"]
+    assert read_objects(bucket, "out/") == before
+
+
+def test_stems_of_a_failed_song_never_appear(model: Path, bucket: str) -> None:
+    Path("broken.wav").write_bytes(make_song(Path("a.wav"), seconds=0.5).read_bytes()[:40_000])
+    upload(bucket, Path("broken.wav"))
+    done = call(f"{bucket}/broken.wav", f"{bucket}/gone.wav", "-o", f"{bucket}/out", "-m", model, "--json")
+    assert done.code == 1
+    broken, gone = done.records
+    assert "truncated" in broken["error"]
+    assert f"{bucket}/gone.wav: cannot be read: no such file" in gone["error"]
+    assert list_objects(f"{bucket}") == ["broken.wav"]
+
+
+def test_a_failed_upload_leaves_no_stem_under_its_name(
+    model: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_song(Path("a.wav"), seconds=0.2)
+    upload_file = RemoteFolder._upload
+
+    def break_off(folder: RemoteFolder, path: Path, target: str) -> None:
+        if target.endswith("drums.wav"):
+            raise ConnectionError("reset by peer: AKIATESTING")
+        upload_file(folder, path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RemoteFolder, "_upload", break_off)
+        (record,) = call("a.wav", "-o", f"{bucket}/out", "-m", model, "--json").records
+    assert record["status"] == "failed"
+    assert "drums.wav: cannot be written: ConnectionError" in record["error"]
+    assert list_objects(bucket) == ["out/a/vocals.wav"]
+    (again,) = call("a.wav", "-o", f"{bucket}/out", "-m", model, "--json", "--resume").records
+    assert again["status"] == "done"
+    assert len(list_objects(bucket)) == len(STEMS)
+
+
+def test_credentials_are_neither_printed_nor_recorded(model: Path, bucket: str) -> None:
+    make_song(Path("a.wav"), seconds=0.2)
+    upload(bucket, Path("a.wav"))
+    run = call(f"{bucket}/a.wav", f"{bucket}/gone.wav", "-o", f"{bucket}/out", "-m", model, "--json")
+    storage, root = open_storage(bucket)
+    journal = [storage.cat_file(name) for name in storage.find(f"{root}/out/.stemsplit")]
+    assert journal
+    for text in (run.text, run.stderr, *map(bytes.decode, journal)):
+        assert "secret" not in text and "AKIA" not in text
+    failed = call("https://me:secret@localhost:1/a.wav?signature=secret", "-m", model, "--json")
+    assert "https://localhost:1/a.wav" in failed.text
+    assert "secret" not in failed.text + failed.stderr
+
+
+@pytest.mark.parametrize("scheme", ["memory", "file"])
+def test_other_storages_get_a_stem_by_renaming(model: Path, tmp_path: Path, scheme: str) -> None:
+    make_song(Path("a.wav"), seconds=0.2)
+    address = f"{scheme}://{tmp_path}/remote/out"
+    assert call("a.wav", "-m", model).code == 0
+    (record,) = call("a.wav", "-o", address, "-m", model, "--json").records
+    assert record["status"] == "done"
+    storage, root = open_storage(address)
+    found = sorted(name.removeprefix(root + "/") for name in storage.find(root))
+    assert [name for name in found if not name.startswith(".")] == sorted(f"a/{stem}.wav" for stem in STEMS)
+    for stem in STEMS:
+        assert storage.cat_file(f"{root}/a/{stem}.wav") == Path("separated/a", f"{stem}.wav").read_bytes()
+    storage.rm(root, recursive=True)
+
+
+def test_scratch_files_are_removed(
+    model: Path, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    make_song(Path("a.wav"), seconds=0.2)
+    upload(bucket, Path("a.wav"))
+    assert call(f"{bucket}/a.wav", "-o", f"{bucket}/out", "-m", model).code == 0
+    assert not [path for path in scratch.rglob("*") if path.is_file()]
+
+
+def test_an_unknown_storage_is_an_error(model: Path) -> None:
+    failed = call("a.wav", "-o", "nonsense://bucket/out", "-m", model)
+    assert failed.code == 2
+    assert "nonsense://bucket/out: this storage cannot be used" in failed.stderr
+    with pytest.raises(SettingsError, match="stemsplit-cli"):
+        open_storage("nonsense://bucket")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3://b/a", True),
+        ("gs://b", True),
+        ("a.wav", False),
+        ("C:\\a", False),
+        ("://x", False),
+        ("s3://", False),
+    ],
+)
+def test_addresses_are_recognised(text: str, expected: bool) -> None:
+    assert is_url(text) is expected
+
+
+def test_the_journal_of_a_storage_that_fails_is_an_error(
+    bucket: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    folder = RemoteFolder(f"{bucket}/out")
+    request.addfinalizer(folder.close)
+    folder.write("x/a.json", json.dumps({"a": 1}).encode())
+    assert folder.read("x/a.json") == b'{"a": 1}'
+    assert folder.read("x/b.json") is None
+    assert list(folder.list_files("x")) == ["x/a.json"]
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermissionError("denied")
+
+    monkeypatch.setattr(folder._storage, "cat_file", fail)
+    with pytest.raises(OutputError, match="the journal cannot be read: PermissionError"):
+        folder.read("x/a.json")
+    assert redact("s3://b/a?x=1") == "s3://b/a"
