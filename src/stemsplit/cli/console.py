@@ -33,6 +33,24 @@ def has_stdout() -> bool:
     return sys.stdout.name != os.devnull
 
 
+_reserved: TextIO | None = None
+
+
+@contextlib.contextmanager
+def reserving_stdout() -> Iterator[None]:
+    """Keep standard output for results: what libraries print there goes to standard error."""
+    global _reserved
+    _reserved, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        _reserved, sys.stdout = None, _reserved
+
+
+def _get_stdout() -> TextIO:
+    return sys.stdout if _reserved is None else _reserved
+
+
 _print_above: Callable[[str], None] | None = None
 
 
@@ -49,9 +67,9 @@ def sharing_terminal(print_above: Callable[[str], None]) -> Iterator[None]:
 
 def _shares_terminal() -> bool:
     """Tell whether standard output is the terminal of a live display, which is on standard error."""
-    if _print_above is None or not sys.stdout.isatty():
+    if _print_above is None or not _get_stdout().isatty():
         return False
-    return os.fstat(sys.stdout.fileno()).st_rdev == os.fstat(sys.stderr.fileno()).st_rdev
+    return os.fstat(_get_stdout().fileno()).st_rdev == os.fstat(sys.stderr.fileno()).st_rdev
 
 
 def warn(text: str) -> None:
@@ -84,10 +102,10 @@ def show(*lines: str, encoding: str | None = None) -> None:
         for line in lines:
             _print_above(line)
         return
-    data = _encode("".join(line + "\n" for line in lines), encoding or sys.stdout.encoding)
+    data = _encode("".join(line + "\n" for line in lines), encoding or _get_stdout().encoding)
     with writing():
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        _get_stdout().buffer.write(data)
+        _get_stdout().buffer.flush()
 
 
 def _encode(text: str, encoding: str) -> bytes:
@@ -104,9 +122,9 @@ def writing() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _drop(sys.stdout)
+        _drop(_get_stdout())
     except OSError as error:
-        _drop(sys.stdout)
+        _drop(_get_stdout())
         raise OutputError(f"stdout: cannot be written ({error.strerror}); send it elsewhere") from error
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from stemsplit.cli.console import Results, describe, has_stdout, summarise, warn
+from stemsplit.cli.console import Results, describe, has_stdout, reserving_stdout, summarise, warn
 from stemsplit.cli.models_fetch import fetch_missing
 from stemsplit.cli.options import Options
 from stemsplit.cli.progress import Display, make_display
@@ -108,7 +108,9 @@ def _separate_on_cluster(
             listener=display,
         )
 
-    return _run(options, plan_stream(sources, provenance, output, Journal(output.storage)), run)
+    jobs = plan_stream(sources, provenance, output, Journal(output.storage))
+    with reserving_stdout():  # Ray reports workers that die there
+        return _run(options, jobs, run)
 
 
 def _list_sources(options: Options, output: OutputSettings, shard: Shard) -> tuple[Iterable[SongInput], bool]:
