@@ -89,9 +89,8 @@ def test_the_published_weights_give_what_the_original_gives(n_samples: int, tmp_
 
     networks = load_networks()
     for target, network in zip(TARGETS, networks, strict=True):
-        export(
-            network, torch.rand(2, 3, 512, 1024), tmp_path / f"{target}.onnx", input={1: "s"}, output={1: "s"}
-        )
+        example = torch.rand(2, 3, 512, 1024)
+        export(network, example, tmp_path / f"{target}.onnx", input={1: "s"}, output={1: "s"})
     files = ", ".join(f'{target} = "{target}.onnx"' for target in TARGETS)
     description = describe(tmp_path, 'family = "spleeter"', f"graphs = {{ {files} }}")
     registry = Registry(tmp_path / "models")

@@ -75,6 +75,7 @@ def examine() -> Iterator[Finding]:
     yield runtime
     if runtime.health is Health.BROKEN:
         return
+    yield _examine_registry()
     models = list(_examine_models())
     yield from models
     if all(finding.health is Health.OK for finding in models):
@@ -127,6 +128,24 @@ def _examine_onnxruntime() -> Finding:
     build = found[0] if found else "onnxruntime"
     providers = ", ".join(onnxruntime.get_available_providers())
     return Finding("onnxruntime", Health.OK, f"{onnxruntime.__version__} ({build}), offers {providers}")
+
+
+def _examine_registry() -> Finding:
+    """See where the user's models lie, how many there are, and how much room they take."""
+    from stemsplit.registry.pull import DOWNLOADS, measure_folder
+    from stemsplit.registry.store import Registry
+
+    registry = Registry()
+    try:
+        names, n_bytes = registry.names(), measure_folder(registry.folder)
+        left = measure_folder(registry.folder / DOWNLOADS)
+    except (OSError, StemsplitError) as error:
+        return Finding("your models", Health.BROKEN, str(error), "make the folder readable")
+    detail = f"{len(names)} in {registry.folder}, {n_bytes / 1e6:.1f} MB"
+    if left:
+        unfinished = f"{detail}, {left / 1e6:.1f} MB of it unfinished downloads"
+        return Finding("your models", Health.MISSING, unfinished, "stemsplit models prune")
+    return Finding("your models", Health.OK, detail)
 
 
 def _examine_models() -> Iterator[Finding]:

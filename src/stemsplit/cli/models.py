@@ -168,6 +168,16 @@ def _remove(name: Registered, models_dir: ModelsFolder = None) -> None:
     _run(command, models_dir)
 
 
+@models.command("prune", help="Remove what unfinished downloads left.")
+def _prune(models_dir: ModelsFolder = None) -> None:
+    def command(registry: "Registry") -> ExitStatus:
+        from stemsplit.cli.models_manage import prune
+
+        return prune(registry)
+
+    _run(command, models_dir)
+
+
 @models.command("verify", help="Compare the files of registered models with their hashes.")
 def _verify(
     names: Annotated[

@@ -16,7 +16,7 @@ from stemsplit.models.integrity import check_files
 from stemsplit.models.licence import note_licences
 from stemsplit.registry.download import DownloadLimits
 from stemsplit.registry.install import add_model, find_candidate
-from stemsplit.registry.pull import Pull, pull_model
+from stemsplit.registry.pull import Pull, prune_downloads, pull_model
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.scaffold import draft_description
 from stemsplit.registry.store import Registry
@@ -68,6 +68,12 @@ def show_added(registry: Registry, name: str, as_json: bool) -> ExitStatus:
 def remove(registry: Registry, name: str) -> ExitStatus:
     """Take a model out of the registry and off the disk."""
     registry.remove(name)
+    return ExitStatus.OK
+
+
+def prune(registry: Registry) -> ExitStatus:
+    """Remove what unfinished downloads left; print how much it was."""
+    show(f"{prune_downloads(registry) / 1e6:.1f} MB of unfinished downloads removed")
     return ExitStatus.OK
 
 

@@ -146,7 +146,7 @@ class ModelSpec:
         found = metadata.get(PREFIX + "format_version")
         if found is None:
             raise ModelError(
-                f"the metadata key {PREFIX}format_version is missing: not a stemsplit model; a model of other "
+                f"the metadata key {PREFIX}format_version is missing: not a stemsplit model; one of other "
                 "people needs a description: `stemsplit models new-description FILE` begins one, --describe "
                 "or --model takes it"
             )

@@ -191,6 +191,27 @@ def _compare_licence(model: RemoteModel, path: Path) -> None:
             raise ModelError(f"{model.name}: the list says that {key} is {value!r}, the file says {found!r}")
 
 
+def prune_downloads(registry: Registry) -> int:
+    """Remove what downloads that were never finished left; return the bytes that it took.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be removed.
+    """
+    folder = registry.folder / DOWNLOADS
+    n_bytes = measure_folder(folder)
+    with explaining(folder):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    return n_bytes
+
+
+def measure_folder(folder: Path) -> int:
+    """Return the bytes of all files in a folder, 0 if there is none."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
 def is_offline(asked: bool) -> bool:
     """Tell whether the network is not to be used: by an option, or by the environment."""
     return asked or os.environ.get(OFFLINE_VARIABLE, "") not in {"", "0"}
