@@ -99,7 +99,7 @@ def _guess(taken: Shape, given: Shape) -> _Guess:
     if len(taken) == 3:
         n_targets = (given[1] if len(given) == 4 else 1) or None
         return _Guess(
-            "by its axes it hears and gives waveforms (batch, channels, samples)",
+            "by its axes it takes and gives waveforms (batch, channels, samples)",
             n_targets,
             (
                 'output_kind = "waveform"',
@@ -118,7 +118,7 @@ def _guess(taken: Shape, given: Shape) -> _Guess:
     if taken[1] == 4:
         return _guess_complex(taken, given)
     return _Guess(
-        "by its axes it hears magnitudes; whether it gives magnitudes or masks cannot be known",
+        "by its axes it takes magnitudes; whether it gives magnitudes or masks cannot be known",
         (given[1] if len(given) == 5 else 1) or None,
         (
             'output_kind = "magnitude"  # check: magnitude or mask',
@@ -133,7 +133,7 @@ def _guess(taken: Shape, given: Shape) -> _Guess:
 
 def _guess_complex(taken: Shape, given: Shape) -> _Guess:
     return _Guess(
-        "by its four channels it hears complex spectrograms, real and imaginary part of left and right",
+        "by its four channels it takes complex spectrograms, real and imaginary part of left and right",
         (given[1] if len(given) == 5 else 1) or None,
         (
             'output_kind = "complex"  # check: complex, or mask',
