@@ -50,7 +50,7 @@ def test_a_closed_standard_output_is_nowhere(model: Path) -> None:
 def test_a_stem_needs_a_standard_output(model: Path) -> None:
     closed = call_shell("a.wav", "-m", model, "-s", "bass", "-o", "-", then=">&-")
     assert closed.code == 2
-    assert closed.stderr == "stemsplit: --output - writes a wav into a pipe, and standard output is closed\n"
+    assert closed.stderr == "stemsplit: --output - writes a wav into a pipe, but standard output is closed\n"
     full = call_shell("a.wav", "-m", model, "-s", "bass", "-o", "-", "-q", then=">/dev/full")
     assert full.code == 1
     assert full.stderr == "failed: a.wav: stdout: cannot be written (No space left on device)\n"
