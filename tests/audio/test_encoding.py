@@ -17,6 +17,7 @@ from stemsplit.audio.encoding import (
     choose_encoding,
     gain_to_fit,
     quantise,
+    written_rate,
 )
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import open_audio
@@ -45,6 +46,10 @@ from tests.support.stem_sets import ENCODINGS, FLOAT, PCM16, RATE, files_under, 
         ("mp3", None, "FLOAT", "MPEG_LAYER_III"),
         ("ogg", None, "PCM_16", "VORBIS"),
         ("opus", None, "PCM_16", "OPUS"),
+        ("m4a", None, "PCM_24", "AAC"),
+        ("alac", None, "FLOAT", "PCM_24"),
+        ("aiff", None, "FLOAT", "FLOAT"),
+        ("aiff", None, "PCM_32", "PCM_24"),
     ],
 )
 def test_the_depth_of_the_source_is_kept(format: str, bits: str | None, source: str, subtype: str) -> None:
@@ -59,10 +64,7 @@ def test_the_depth_of_the_source_is_kept(format: str, bits: str | None, source: 
         ("flac", "32f", 44_100, 2, "16, 24"),
         ("wav", "12", 44_100, 2, "16, 24, 32f"),
         ("mp4", None, 44_100, 2, "wav, flac"),
-        ("mp3", None, 96_000, 2, "48000"),
         ("mp3", None, 44_100, 3, "at most 2"),
-        ("opus", None, 44_100, 2, "24000, 48000"),
-        ("ogg", None, 384_000, 2, "192000"),
         ("flac", None, 200_001, 2, "655350"),
         ("flac", None, 48_000, 9, "at most 8"),
     ],
@@ -72,6 +74,62 @@ def test_what_a_format_cannot_hold_is_refused(
 ) -> None:
     with pytest.raises(OutputError, match=words):
         choose_encoding(format, bits, AudioInfo(rate, n_channels, None, "WAV", "PCM_16"))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("sample_rate", [11_025, 44_100, 48_000, 96_000, 384_000])
+@pytest.mark.parametrize("n_channels", [1, 2, 6])
+def test_every_format_takes_every_rate(
+    tmp_path: Path, format: str, sample_rate: int, n_channels: int
+) -> None:
+    if format == "mp3" and n_channels > 2:
+        pytest.skip("mp3 has two channels")
+    info = AudioInfo(sample_rate, n_channels, None, "WAV", "PCM_16")
+    encoding = choose_encoding(format, None, info)
+    waveform = tones(20_001, n_channels, sample_rate=sample_rate)
+    report, paths = save(tmp_path, {"a": waveform}, encoding, sample_rate=sample_rate)
+    with open_audio(paths["a"]) as reader:
+        n_samples = sum(block.shape[1] for block in reader.blocks())
+    written_hz = written_rate(format, sample_rate)
+    read_hz = reader.info.sample_rate
+    assert read_hz == (48_000 if format == "opus" else written_hz)
+    assert abs(n_samples - 20_001 * read_hz / sample_rate) <= read_hz / written_hz
+    assert bool(report.notes) == (written_hz != sample_rate)
+    assert reader.notes == ()
+
+
+KBITS = [("mp3", 128), ("mp3", 320), ("opus", 64), ("m4a", 96), ("ogg", 96)]
+
+
+@pytest.mark.parametrize(("format", "kbits"), KBITS)
+def test_a_bit_rate_is_kept(tmp_path: Path, format: str, kbits: int) -> None:
+    encoding = choose_encoding(format, None, AudioInfo(48_000, 2, None, "WAV", "PCM_16"), kbits)
+    _, paths = save(tmp_path, {"a": tones(480_000)}, encoding, sample_rate=48_000)
+    tolerance = 0.35 if format == "ogg" else 0.12
+    assert paths["a"].stat().st_size * 8 / 10_000 == pytest.approx(kbits, rel=tolerance)
+    with open_audio(paths["a"]) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == 480_000
+
+
+@pytest.mark.parametrize(
+    ("format", "kbits", "words"),
+    [("wav", 128, "lossless"), ("mp3", 5, "32 to"), ("opus", 600, "6 to")],
+)
+def test_bit_rates_that_a_format_lacks(format: str, kbits: int, words: str) -> None:
+    with pytest.raises(OutputError, match=words):
+        choose_encoding(format, None, AudioInfo(48_000, 2, None, "WAV", "PCM_16"), kbits)
+
+
+@pytest.mark.parametrize(
+    ("mask", "n_channels"), [(0x33, 4), (0x7, 3), (0xB, 3), (0x60F, 6), (0x3F, 6), (0, 3)]
+)
+@pytest.mark.parametrize("format", ["wav", "flac"])
+@pytest.mark.parametrize("bits", ["16", "24"])
+def test_speaker_masks_are_kept(tmp_path: Path, mask: int, n_channels: int, format: str, bits: str) -> None:
+    encoding = choose_encoding(format, bits, AudioInfo(48_000, n_channels, None, "WAV", "PCM_16"))
+    _, paths = save(tmp_path, {"a": tones(500, n_channels)}, encoding, sample_rate=48_000, channel_mask=mask)
+    with open_audio(paths["a"]) as reader:
+        assert reader.info.channel_mask == mask or (not mask and format == "flac")
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
@@ -84,11 +142,11 @@ def test_what_passes_the_check_can_be_written(tmp_path: Path, encoding: Encoding
                 continue
             stems = {"a": tones(50, n_channels)}
             _, paths = save(tmp_path, stems, encoding, sample_rate=sample_rate, overwrite=True)
-            info = soundfile.info(paths["a"])
-            written = (info.samplerate, info.channels, info.frames)
-            assert written == (48_000 if encoding.format == "opus" else sample_rate, n_channels, 50) or (
-                encoding.format == "opus" and written[1] == n_channels
-            )
+            with open_audio(paths["a"]) as reader:
+                n_samples = sum(block.shape[1] for block in reader.blocks())
+            assert reader.info.n_channels == n_channels
+            if sample_rate == written_rate(encoding.format, sample_rate) and encoding.format != "opus":
+                assert (reader.info.sample_rate, n_samples) == (sample_rate, 50)
 
 
 @given(
@@ -163,6 +221,8 @@ def test_every_encoding_keeps_length_and_content(tmp_path: Path, encoding: Encod
         assert written.shape == stem.shape
         step = 0.0 if encoding.is_float else 0.5 / 2 ** ((encoding.bits or 3) - 1)
         if encoding.bits or encoding.is_float or n_samples > 1000:
+            if encoding.format == "m4a":  # its first frames are coarse
+                step = 0.4
             assert np.abs(written - stem).max() <= max(step, 1e-7)
 
 

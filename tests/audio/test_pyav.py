@@ -4,18 +4,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
-import soundfile
 
-from stemsplit.audio import extensions, reader
-from stemsplit.audio.extensions import is_audio
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import open_audio
 from stemsplit.errors import AudioError
 from tests.support.audio_files import FloatArray, tones
-
-av = pytest.importorskip("av")
 
 # name: (codec, sample rate, exact): exact where the container tells the length to the sample
 FILES = {
@@ -207,17 +203,3 @@ def test_nan_in_a_float_stream(tmp_path: Path) -> None:
     encode(tmp_path / "a.mka", waveform, "pcm_f32le", 44_100)
     with pytest.raises(AudioError, match=r"0\.500 s"):
         read(tmp_path / "a.mka")
-
-
-def test_without_pyav_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    encode(tmp_path / "a.m4a", tones(5000), "aac", 44_100)
-    (tmp_path / "b.mp3").write_bytes((tmp_path / "a.m4a").read_bytes())
-    assert is_audio(tmp_path / "a.m4a")
-    monkeypatch.setattr(reader, "has_pyav", lambda: False)
-    monkeypatch.setattr(extensions, "has_pyav", lambda: False)
-    for name in ("a.m4a", "b.mp3"):
-        with pytest.raises(AudioError, match=r"'\.\[formats\]'"):
-            read(tmp_path / name)
-    assert not is_audio(tmp_path / "a.m4a")
-    soundfile.write(tmp_path / "still.wav", np.zeros((10, 2)), 44_100)
-    assert read(tmp_path / "still.wav")[1].shape == (2, 10)

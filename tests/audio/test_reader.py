@@ -1,9 +1,11 @@
 """Reading: every format, any block size, exact lengths; and every kind of bad input an `AudioError`."""
 
+import contextlib
 import io
 import os
 import struct
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +17,9 @@ from hypothesis import strategies as st
 
 from stemsplit.audio.extensions import is_audio
 from stemsplit.audio.info import AudioInfo
-from stemsplit.audio.integrity import has_vorbis_order
 from stemsplit.audio.reader import open_audio
-from stemsplit.audio.wav import WavFormat, build_header, read_header
+from stemsplit.audio.wav import WavFormat, build_header
+from stemsplit.audio.wav_header import read_header
 from stemsplit.errors import AudioError
 from tests.support.audio_files import KINDS, FloatArray, read_whole, song_bytes, tones, write_song
 
@@ -41,6 +43,13 @@ def refused(source: Path | io.RawIOBase, *words: str) -> str:
     for word in words:
         assert word in message
     return message
+
+
+def noted(path: Path, n_samples: int) -> tuple[str, ...]:
+    """Read a file that has `n_samples` samples, and return what was noted about it."""
+    with open_audio(path) as reader:
+        assert sum(block.shape[1] for block in reader.blocks()) == n_samples
+        return reader.notes
 
 
 class Pipe(io.RawIOBase):
@@ -73,7 +82,9 @@ def test_blocks_are_the_file_for_every_format_and_block_size(tmp_path: Path, nam
         assert info.n_samples == 60_000
         assert (info.sample_rate, info.n_channels) == (RATE, 2)
         assert info.subtype == KINDS[name][1]
-        np.testing.assert_array_equal(waveform, whole)
+        # FFmpeg and libsndfile round what is lossy in different places
+        tolerance = 5e-6 if info.subtype in ("MPEG_LAYER_III", "VORBIS", "OPUS") else 0
+        np.testing.assert_allclose(waveform, whole, rtol=0, atol=tolerance)
 
 
 def test_pcm_is_scaled_by_its_full_scale(tmp_path: Path) -> None:
@@ -91,14 +102,6 @@ def test_rates_and_channels_are_kept(tmp_path: Path, sample_rate: int, n_channel
         info, waveform = read_blocks(tmp_path / kind)
         assert (info.sample_rate, info.n_channels, info.n_samples) == (sample_rate, n_channels, 1234)
         np.testing.assert_array_equal(waveform, whole)
-
-
-@pytest.mark.parametrize(("family", "is_usual"), [(1, True), (255, False)])
-def test_channels_of_opus_without_a_layout_have_no_order(tmp_path: Path, family: int, is_usual: bool) -> None:
-    data = bytearray(song_bytes("song.opus", tones(5000, 6)))
-    data[data.index(b"OpusHead") + 18] = family
-    (tmp_path / "a.opus").write_bytes(data)
-    assert has_vorbis_order(tmp_path / "a.opus") == is_usual
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -148,8 +151,8 @@ def test_mp3_without_a_length_header_is_read_to_its_end(tmp_path: Path) -> None:
     data = song_bytes("song.mp3", tones())
     (tmp_path / "old.mp3").write_bytes(data.replace(b"Info", bytes(4)).replace(b"Xing", bytes(4)))
     info, waveform = read_blocks(tmp_path / "old.mp3")
-    assert info.n_samples is None  # libsndfile's estimate is off by ten per cent here
-    assert waveform.shape[1] >= 60_000
+    # the frames are counted; libsndfile's estimate is off by ten per cent here
+    assert info.n_samples == waveform.shape[1] == 55 * 1152
 
 
 # --- bad files --------------------------------------------------------------------------------------------
@@ -163,8 +166,28 @@ def test_missing_folder_empty_and_foreign_files(tmp_path: Path) -> None:
     for name in ("notes.txt", "song.mp3", "song.wav", "song.flac", "samples.raw"):
         (tmp_path / name).write_text("This is a text, and not a song. " * 500)
         assert "exist" not in refused(tmp_path / name)  # as libsndfile says of an mp3 without frames
-    os.mkfifo(tmp_path / "fifo.wav")
-    refused(tmp_path / "fifo.wav", "not a regular file")
+    if os.name != "nt":
+        refused(Path(os.devnull), "not a regular file")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no named pipes")
+@pytest.mark.parametrize(("name", "is_read"), [("pcm24.wav", True), ("song.mp3", False)])
+def test_a_named_pipe_carries_wav(tmp_path: Path, name: str, is_read: bool) -> None:
+    path = tmp_path / name
+    os.mkfifo(path)
+    data = song_bytes(name, tones(5000))
+
+    def feed() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            path.write_bytes(data)
+
+    writer = threading.Thread(target=feed)
+    writer.start()
+    if is_read:
+        assert read_blocks(path)[1].shape == (2, 5000)
+    else:
+        refused(path, "not a wav stream", "save it to a file")
+    writer.join()
 
 
 @pytest.fixture
@@ -208,7 +231,8 @@ def test_a_single_missing_sample_is_noticed(tmp_path: Path, name: str) -> None:
     # 4 bytes a sample; libsndfile reads such a file without a word, one sample shorter
     (tmp_path / name).write_bytes(song_bytes(name, tones(1001))[:-4])
     assert read_whole(tmp_path / name).shape[1] == 1000
-    refused(tmp_path / name, "truncated", "bytes of audio")
+    (note,) = noted(tmp_path / name, 1000)
+    assert "bytes of audio" in note
 
 
 @pytest.mark.parametrize(
@@ -221,26 +245,32 @@ def test_a_single_missing_sample_is_noticed_in_older_containers(
     soundfile.write(path, tones(1001, 1).T, 44_100, "PCM_16", endian, container)
     assert read_blocks(path)[1].shape == (1, 1001)
     path.write_bytes(path.read_bytes()[:-4])
-    refused(path, "truncated", "bytes of audio")
+    (note,) = noted(path, 999)
+    assert "bytes of audio" in note
 
 
 @pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
-def test_an_ogg_that_ends_between_two_pages(tmp_path: Path, name: str) -> None:
+def test_an_ogg_that_ends_between_two_pages_is_noted(tmp_path: Path, name: str) -> None:
     data = song_bytes(name, tones(200_000))
     (tmp_path / name).write_bytes(data[: data.rindex(b"OggS")])
-    refused(tmp_path / name, "the page that ends the stream is missing")
+    with open_audio(tmp_path / name) as reader:
+        n_samples = sum(block.shape[1] for block in reader.blocks())
+    assert 100_000 < n_samples < 200_000
+    assert "the page that ends the stream is missing" in reader.notes[0]
 
 
 @pytest.mark.parametrize("name", ["song.ogg", "song.opus"])
-def test_an_ogg_of_which_only_the_first_stream_would_be_read(tmp_path: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(song_bytes(name, tones(5000)) + song_bytes(name, tones(9000)))
-    assert read_whole(tmp_path / name).shape[1] == 5000
-    refused(tmp_path / name, "several streams", "ffmpeg")
+@pytest.mark.parametrize("lengths", [(5000, 9000), (5000, 5000), (300, 70_000, 1)])
+def test_all_songs_of_an_ogg_chain_are_read(tmp_path: Path, name: str, lengths: tuple[int, ...]) -> None:
+    links = [song_bytes(name, tones(n_samples)) for n_samples in lengths]
+    (tmp_path / name).write_bytes(b"".join(links))
+    assert read_whole(tmp_path / name).shape[1] == lengths[0]
+    assert noted(tmp_path / name, sum(lengths)) == ()
 
 
 @pytest.mark.parametrize("between", [b"", b"TAG" + bytes(125) + b"ID3\4\0\0\0\0\x20\0" + bytes(4096)])
 @pytest.mark.parametrize(("sample_rate", "n_channels"), [(48_000, 2), (44_100, 1), (22_050, 2), (8_000, 1)])
-def test_an_mp3_of_which_only_the_first_song_would_be_read(
+def test_all_songs_of_a_joined_mp3_are_read(
     tmp_path: Path, sample_rate: int, n_channels: int, between: bytes
 ) -> None:
     song = song_bytes("song.mp3", tones(90_000, n_channels), sample_rate=sample_rate)
@@ -249,7 +279,7 @@ def test_an_mp3_of_which_only_the_first_song_would_be_read(
     assert read_blocks(path)[1].shape == (n_channels, 90_000)
     path.write_bytes(song + between + song)
     assert read_whole(path).shape[1] == 90_000
-    refused(path, "several streams", "ffmpeg")
+    assert read_blocks(path)[1].shape == (n_channels, 180_000)
 
 
 def test_an_mp3_with_two_tags_that_is_cut_short(tmp_path: Path) -> None:
@@ -333,7 +363,7 @@ def test_bad_pipes() -> None:
     refused(Pipe(song_bytes("song.mp3", tones(5000))), "not a wav stream", "ffmpeg")
     refused(Pipe(wav[:30]), "header")
     refused(Pipe(wav[:-400]), "truncated")
-    refused(Pipe(wav[:-401]), "inside a sample")
+    refused(Pipe(wav[:-401]), "truncated")
     refused(Pipe(song_bytes("pcm16.wav", tones(0))), "no samples")
     refused(Pipe(wav[:20] + b"\x02\x00" + wav[22:]), "format 2")
 

@@ -1,16 +1,24 @@
 """Tags go from the song to its stems, and never touch the audio."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 import soundfile
+from mutagen.apev2 import APEv2, APEValue
 from mutagen.id3 import APIC, ID3, TIT2
 from mutagen.mp4 import MP4, MP4FreeForm
 
+from stemsplit.audio.cover_art import CoverArt
+from stemsplit.audio.encoding import FORMATS, choose_encoding
+from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.tags import Tags, read_tags, write_tags
 from stemsplit.errors import OutputError
 from tests.support.audio_files import read_whole, tones, write_song
+from tests.support.stem_sets import save
 
 FULL = Tags(
     title="Ünder the 🌉",
@@ -26,6 +34,15 @@ FULL = Tags(
     key="F#m",
     isrc="QZABC2400001",
     copyright="CC BY 4.0",
+    comment="Live: 100 %",
+    lyrics="La la\nla",
+    musicbrainz_track_id="8d5c0a3c-0000-4000-8000-000000000001",
+    musicbrainz_album_id="8d5c0a3c-0000-4000-8000-000000000002",
+    musicbrainz_artist_id="8d5c0a3c-0000-4000-8000-000000000003",
+    musicbrainz_album_artist_id="8d5c0a3c-0000-4000-8000-000000000004",
+    musicbrainz_release_group_id="8d5c0a3c-0000-4000-8000-000000000005",
+    musicbrainz_release_track_id="8d5c0a3c-0000-4000-8000-000000000006",
+    cover=CoverArt(b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20),
 )
 FILES = [
     "pcm16.wav",
@@ -140,7 +157,52 @@ def test_several_values_and_cover_art(tmp_path: Path) -> None:
     tags.add(TIT2(encoding=3, text=["One", "Two"]))
     tags.add(APIC(encoding=3, mime="image/png", type=3, desc="", data=b"\x89PNG" * 1000))
     tags.save(path)
-    assert read_tags(path) == Tags(title="One; Two")
+    assert read_tags(path) == Tags(title="One; Two", cover=CoverArt(b"\x89PNG" * 1000))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_tags_and_cover_go_into_every_format(tmp_path: Path, format: str) -> None:
+    encoding = choose_encoding(format, None, AudioInfo(48_000, 2, None, "WAV", "PCM_16"))
+    report, paths = save(tmp_path, {"vocals": tones(5000)}, encoding, tags=FULL)
+    assert report.notes == ()
+    assert read_tags(paths["vocals"]) == FULL.for_stem("vocals")
+
+
+def test_an_ape_tag_is_read_alone_and_beside_id3(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    write_song(path, tones(5000))
+    ape: Any = APEv2()
+    ape.update({"Title": "Song", "Artist": "Band", "Year": "1999", "Track": "3/9", "Comment": "said"})
+    ape["Cover Art (Front)"] = APEValue(b"a.png\0" + b"\x89PNG1234", 1)
+    ape.save(path)
+    wanted = Tags(
+        title="Song",
+        artist="Band",
+        date="1999",
+        track_number="3/9",
+        comment="said",
+        cover=CoverArt(b"\x89PNG1234"),
+    )
+    assert read_tags(path) == wanted
+    tags = ID3()
+    tags.add(TIT2(encoding=3, text=["Other"]))
+    tags.save(path)
+    assert read_tags(path) == replace(wanted, title="Other")
+
+
+def test_tags_of_matroska_and_of_a_wav_list(tmp_path: Path) -> None:
+    for name, codec in (("a.mka", "pcm_s16le"), ("a.webm", "libopus"), ("a.mkv", "flac")):
+        with av.open(str(tmp_path / name), "w") as container:
+            container.metadata.update({"title": "Song", "artist": "Band", "comment": "said"})
+            stream: Any = container.add_stream(codec, rate=48_000, layout="stereo")
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.int16), format="s16", layout="stereo")
+            frame.sample_rate, frame.pts = 48_000, 0
+            resampler = av.AudioResampler(stream.format.name, "stereo", 48_000, frame_size=960)
+            for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+                container.mux(stream.encode(piece))
+            container.mux(stream.encode(None))
+        found = read_tags(tmp_path / name)
+        assert (found.title, found.artist, found.comment) == ("Song", "Band", "said")
 
 
 @pytest.mark.parametrize("data", [b"", b"ID3\x04\0\0\x7f\x7f\x7f\x7f", b"fLaC" + b"\xff" * 100, b"OggS" * 50])

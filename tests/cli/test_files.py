@@ -171,13 +171,13 @@ def test_a_dry_run_writes_nothing_and_tells_what_would_fail(model: Path) -> None
     done = call("a.wav", "-m", model, "--dry-run")
     assert done.code == 0
     assert done.lines == [f"separated/a/{stem}.wav" for stem in STEMS]
-    make_song(Path("high.wav"), sample_rate=96000)
+    make_song(Path("wide.wav"), n_channels=3)
     Path("b.wav").touch()
-    doomed = call("a.wav", "b.wav", "high.wav", "-m", model, "--dry-run", "--json", "-f", "mp3")
+    doomed = call("a.wav", "b.wav", "wide.wav", "-m", model, "--dry-run", "--json", "-f", "mp3")
     assert doomed.code == 1
     assert [record["status"] for record in doomed.records] == ["planned", "failed", "failed"]
     assert doomed.records[0]["duration_s"] == 1.0
-    assert names_here() == ["a.wav", "b.wav", "high.wav"]
+    assert names_here() == ["a.wav", "b.wav", "wide.wav"]
 
 
 def test_a_dry_run_sees_a_folder_that_cannot_be_written(model: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_dry_run_sees_a_folder_that_cannot_be_written(model: Path) -> None:
     Path("file").touch()
     done = call("a.wav", "-m", model, "--dry-run", "-o", "file/out")
     assert done.code == 1
-    assert "file/out" in done.stderr
+    assert "file: is a file, not a folder" in done.stderr
     Path("out").mkdir()
     Path("out/a").touch()
     done = call("a.wav", "-m", model, "--dry-run", "-o", "out")

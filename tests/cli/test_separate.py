@@ -12,7 +12,8 @@ import pytest
 import soundfile
 
 from stemsplit import __version__
-from stemsplit.audio.encoding import FORMATS
+from stemsplit.audio.encoding import FORMATS, extension_of
+from stemsplit.audio.reader import open_audio
 from stemsplit.cli.options import MAIN_OPTIONS, Options, Panel
 from tests.support.cli import (
     STEMS,
@@ -96,15 +97,30 @@ def test_every_format_can_be_asked_for(model: Path, format: str) -> None:
     make_song(Path("a.wav"), sample_rate=48000)
     done = call("a.wav", "-m", model, "-s", "bass", "-d", "cpu", "-f", format)
     assert done.code == 0, done.stderr
-    assert done.lines == [f"separated/a/bass.{format}"]
-    assert soundfile.info(done.lines[0]).samplerate == 48000
+    assert done.lines == [f"separated/a/bass.{extension_of(format)}"]
+    with open_audio(Path(done.lines[0])) as reader:
+        assert reader.info.sample_rate == 48000
 
 
-def test_a_format_that_cannot_hold_the_rate_is_a_failed_song(model: Path) -> None:
+def test_a_rate_that_the_format_lacks_is_converted_with_a_note(model: Path) -> None:
     make_song(Path("a.wav"), sample_rate=44100)
-    done = call("a.wav", "-m", model, "-d", "cpu", "-f", "opus")
-    assert done.code == 1
-    assert "'opus' cannot hold 44100 Hz" in done.stderr
+    done = call("a.wav", "-m", model, "-d", "cpu", "-s", "bass", "-f", "Opus", "--json")
+    assert done.code == 0
+    assert done.records[0]["note"] == "opus has no 44100 Hz: resampled to 48000 Hz"
+
+
+def test_an_excerpt_is_exact_to_the_sample(model: Path) -> None:
+    make_song(Path("a.wav"), sample_rate=44100, seconds=2)
+    whole = call("a.wav", "-m", model, "-d", "cpu", "--json")
+    part = call(
+        "a.wav", "-m", model, "-d", "cpu", "--start", "0:00.5", "--duration", "1", "-o", "part", "--json"
+    )
+    assert whole.records[0]["n_samples"] == 88_200
+    assert part.records[0]["n_samples"] == 44_100
+    late = call("a.wav", "-m", model, "-d", "cpu", "--start", "1:00", "-o", "late")
+    assert late.code == 1 and "the song ends at 2.000 s" in late.stderr
+    wrong = call("a.wav", "-m", model, "--start", "1", "--end", "0.5")
+    assert wrong.code == 2 and "the excerpt is empty" in wrong.stderr
 
 
 def test_no_arguments_show_the_help_and_are_2() -> None:

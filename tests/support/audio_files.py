@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from stemsplit.audio.reader import open_audio
+
 FloatArray = npt.NDArray[np.float32]
 
 # name: (libsndfile's format, subtype)
@@ -51,7 +53,10 @@ def write_song(
 
 
 def read_whole(path: Path) -> FloatArray:
-    """Read a file at once, float32 ``(channels, samples)``."""
+    """Read a file at once, float32 ``(channels, samples)``, with libsndfile where that can."""
+    if path.suffix == ".m4a":
+        with open_audio(path) as reader:
+            return np.concatenate(list(reader.blocks()), axis=1)
     samples, _ = soundfile.read(path, dtype="float32", always_2d=True)
     return np.ascontiguousarray(samples.T)
 

@@ -18,6 +18,10 @@ ENCODINGS = [
     FLOAT,
     Encoding("flac", "PCM_16"),
     Encoding("flac", "PCM_24"),
+    Encoding("aiff", "PCM_24"),
+    Encoding("aiff", "FLOAT"),
+    Encoding("alac", "PCM_16"),
+    Encoding("alac", "PCM_24"),
     *(Encoding(name, subtype) for name, subtype in LOSSY.items()),
 ]
 TAGS = Tags(title="Ünder", artist="Bänd", bpm="120")
@@ -32,6 +36,7 @@ def save(
     sample_rate: int = RATE,
     tags: Tags | None = TAGS,
     overwrite: bool = False,
+    channel_mask: int = 0,
 ) -> tuple[WriteReport, dict[str, Path]]:
     paths = {name: folder / f"{name}.{encoding.extension}" for name in stems}
     n_channels, n_samples = next(iter(stems.values())).shape
@@ -41,6 +46,7 @@ def save(
         n_channels=n_channels,
         encoding=encoding,
         tags=tags,
+        channel_mask=channel_mask,
         replaceable=paths.values() if overwrite else (),
     ) as stem_set:
         for start in range(0, n_samples, block_samples):

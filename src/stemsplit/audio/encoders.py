@@ -1,22 +1,23 @@
 """Turning float samples into the bytes of a file.
 
 WAV is written here directly: the rounding, the 4 GiB limit and a full disk are then under control.
-Everything else goes through libsndfile into a `_Sink`, which keeps the operating system's own error:
+Everything else goes through libsndfile into a `FileSink`, which keeps the operating system's own error:
 libsndfile reports a full disk as a short write, an unnamed internal error, or not at all.
 """
 
 import contextlib
 import errno
-import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import soxr
 
 from stemsplit.audio.channel_order import VORBIS_PLACES
-from stemsplit.audio.encoding import Encoding, quantise
+from stemsplit.audio.encoding import Encoding, quantise, written_rate
+from stemsplit.audio.file_sink import FileSink, write_all
 from stemsplit.audio.sndfile import PlainSoundFile
 from stemsplit.audio.wav import WavFormat, build_header, encode_samples
 from stemsplit.types import FloatArray
@@ -29,8 +30,11 @@ _LEVELS: Final[dict[str, dict[str, float | str]]] = {
     "ogg": {"compression_level": 0.2},
     "opus": {"compression_level": 0.6},
     "flac": {},
+    "aiff": {},
 }
-_CONTAINERS: Final = {"mp3": "MP3", "ogg": "OGG", "opus": "OGG", "flac": "FLAC"}
+_CONTAINERS: Final = {"mp3": "MP3", "ogg": "OGG", "opus": "OGG", "flac": "FLAC", "aiff": "AIFF"}
+# Nominal rates of Vorbis in kbit/s, of stereo, by its quality from 0 to 1.
+_VORBIS_KBITS: Final = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 
 
 class Encoder(Protocol):
@@ -57,22 +61,55 @@ def open_encoder(
     n_channels: int,
     n_samples: int | None,
     gain: float = 1.0,
+    channel_mask: int = 0,
 ) -> Encoder:
-    """Start writing ``file``; ``n_samples`` None means that the length is not known yet (WAV only)."""
+    """Start writing ``file``; ``n_samples`` None means that the length is not known yet (WAV only).
+
+    A rate that the format lacks is converted.
+    """
     if encoding.format == "wav":
-        wav_format = WavFormat(sample_rate, n_channels, encoding.subtype)
+        wav_format = WavFormat(sample_rate, n_channels, encoding.subtype, channel_mask)
         return WavEncoder(file, wav_format, bits=encoding.bits, n_samples=n_samples, gain=gain)
-    return SndfileEncoder(file, encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain)
+    written_hz = written_rate(encoding.format, sample_rate)
+    encoder = _open_coder(file, encoding, sample_rate=written_hz, n_channels=n_channels, gain=gain)
+    if written_hz == sample_rate:
+        return encoder
+    return ResamplingEncoder(encoder, from_hz=sample_rate, to_hz=written_hz, n_channels=n_channels)
 
 
-def write_all(file: BinaryIO, data: bytes | memoryview) -> None:
-    """Write every byte to an unbuffered file, which may take fewer at a time."""
-    view = memoryview(data)
-    while view:
-        n_written = file.write(view)
-        if not n_written:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        view = view[n_written:]
+def _open_coder(
+    file: BinaryIO, encoding: Encoding, *, sample_rate: int, n_channels: int, gain: float
+) -> Encoder:
+    # FFmpeg's mp3 may be longer than the song, as it notes at most one frame of padding
+    is_of_ffmpeg = encoding.format in ("m4a", "alac") or (encoding.format == "opus" and encoding.bitrate_kbps)
+    if not is_of_ffmpeg:
+        return SndfileEncoder(file, encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain)
+    from stemsplit.audio.av_encoder import AvEncoder
+
+    return AvEncoder(FileSink(file), encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain)
+
+
+class ResamplingEncoder:
+    """Brings samples to another rate on their way to an encoder."""
+
+    def __init__(self, encoder: Encoder, *, from_hz: int, to_hz: int, n_channels: int) -> None:
+        self._encoder = encoder
+        self._stream = soxr.ResampleStream(from_hz, to_hz, n_channels, dtype="float32", quality="VHQ")
+        self._n_channels = n_channels
+
+    def write(self, samples: FloatArray) -> None:
+        """Convert and encode some samples."""
+        self._encoder.write(self._stream.resample_chunk(np.ascontiguousarray(samples)))
+
+    def finish(self) -> None:
+        """Flush both and complete the file."""
+        rest = np.empty((0, self._n_channels), np.float32)
+        self._encoder.write(self._stream.resample_chunk(rest, last=True))
+        self._encoder.finish()
+
+    def abort(self) -> None:
+        """Let go of the file as it is."""
+        self._encoder.abort()
 
 
 class WavEncoder:
@@ -116,43 +153,13 @@ class WavEncoder:
         """Let go of the file as it is."""
 
 
-class _Sink:
-    """A file object for libsndfile that remembers the first error instead of raising it in a C callback."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file: BinaryIO | None = file
-        self.error: OSError | None = None
-
-    def detach(self) -> None:
-        """Touch the file no more, whatever libsndfile still wants to write."""
-        self._file = None
-
-    def write(self, data: bytes) -> int:
-        if self._file is not None and self.error is None:
-            try:
-                write_all(self._file, data)
-            except OSError as error:
-                self.error = error
-        # Saying that all went well keeps libsndfile from a second error of its own.
-        return len(data)
-
-    def read(self, n_bytes: int) -> bytes:
-        return b"" if self._file is None else self._file.read(n_bytes)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return 0 if self._file is None else self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return 0 if self._file is None else self._file.tell()
-
-
 class SndfileEncoder:
-    """Writes FLAC, mp3, Ogg Vorbis and Opus with libsndfile."""
+    """Writes FLAC, AIFF, mp3, Ogg Vorbis and Opus with libsndfile."""
 
     def __init__(
         self, file: BinaryIO, encoding: Encoding, *, sample_rate: int, n_channels: int, gain: float
     ) -> None:
-        self._sink = _Sink(file)
+        self._sink = FileSink(file)
         self._bits = encoding.bits
         self._gain = gain
         places = VORBIS_PLACES.get(n_channels) if encoding.format in ("ogg", "opus") else None
@@ -167,7 +174,7 @@ class SndfileEncoder:
                     n_channels,
                     encoding.subtype,
                     format=_CONTAINERS[encoding.format],
-                    **_LEVELS[encoding.format],
+                    **_find_level(encoding, sample_rate),
                 )
         except BaseException:
             self.abort()
@@ -203,8 +210,22 @@ class SndfileEncoder:
                 self._sound.close()
 
 
+def _find_level(encoding: Encoding, sample_rate: int) -> dict[str, float | str]:
+    """Return libsndfile's way to say a bit rate: a level from 0, the best, to 1."""
+    kbits = encoding.bitrate_kbps
+    if kbits is None or encoding.format not in ("mp3", "ogg"):
+        return _LEVELS[encoding.format]
+    if encoding.format == "ogg":
+        qualities = np.linspace(0, 1, len(_VORBIS_KBITS))
+        return {"compression_level": 1 - float(np.interp(kbits, _VORBIS_KBITS, qualities))}
+    most, least = (320, 32) if sample_rate >= 32000 else (160, 8) if sample_rate >= 16000 else (64, 8)
+    # half a kbit/s more, as it is rounded down
+    level = (most - min(most, max(least, kbits)) - 0.5) / (most - least)
+    return {"compression_level": max(0.0, level), "bitrate_mode": "CONSTANT"}
+
+
 @contextlib.contextmanager
-def _raising_errors_of(sink: _Sink) -> Iterator[None]:
+def _raising_errors_of(sink: FileSink) -> Iterator[None]:
     """Raise as `OSError` what went wrong in the sink, or else in libsndfile."""
     try:
         yield

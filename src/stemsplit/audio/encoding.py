@@ -19,8 +19,9 @@ from stemsplit.types import FloatArray
 PcmArray = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 
 PCM_BITS: Final = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-LOSSY: Final = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS", "opus": "OPUS"}
-FORMATS: Final = ("wav", "flac", *LOSSY)
+LOSSY: Final = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS", "opus": "OPUS", "m4a": "AAC"}
+FORMATS: Final = ("wav", "flac", "aiff", "alac", *LOSSY)
+_KBITS: Final = {"mp3": (32, 320), "ogg": (64, 500), "opus": (6, 512), "m4a": (32, 512)}
 
 _SUBTYPES: Final = {
     ("wav", "16"): "PCM_16",
@@ -28,6 +29,11 @@ _SUBTYPES: Final = {
     ("wav", "32f"): "FLOAT",
     ("flac", "16"): "PCM_16",
     ("flac", "24"): "PCM_24",
+    ("aiff", "16"): "PCM_16",
+    ("aiff", "24"): "PCM_24",
+    ("aiff", "32f"): "FLOAT",
+    ("alac", "16"): "PCM_16",
+    ("alac", "24"): "PCM_24",
 }
 _DEEPER_THAN_16: Final = {
     "PCM_24": "PCM_24",
@@ -41,6 +47,11 @@ _DEEPER_THAN_16: Final = {
 }
 _MP3_RATES: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
+# fmt: off
+_AAC_RATES: Final = (
+    7350, 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -50,13 +61,16 @@ class Encoding:
     Attributes
     ----------
     format : str
-        "wav", "flac", "mp3", "ogg" (Vorbis) or "opus".
+        "wav", "flac", "aiff", "alac", "mp3", "ogg" (Vorbis), "opus" or "m4a" (AAC).
     subtype : str
         libsndfile's name of the sample type: "PCM_16", "PCM_24", "PCM_32", "FLOAT", "MPEG_LAYER_III", ...
+    bitrate_kbps : int or None
+        Of a lossy format, in kbit/s for all channels; None for a variable rate that is near transparent.
     """
 
     format: str
     subtype: str
+    bitrate_kbps: int | None = None
 
     @property
     def is_float(self) -> bool:
@@ -71,7 +85,16 @@ class Encoding:
     @property
     def extension(self) -> str:
         """The file name's ending, without the dot."""
-        return self.format
+        return extension_of(self.format)
+
+
+def extension_of(format: str) -> str:
+    """Return the ending of the names of files of a format, without the dot.
+
+    >>> extension_of("flac"), extension_of("alac")
+    ('flac', 'm4a')
+    """
+    return "m4a" if format == "alac" else format
 
 
 @dataclass(frozen=True)
@@ -79,6 +102,11 @@ class _Limit:
     allows_rate: Callable[[int], bool]
     rates: str
     n_channels: int
+    listed_rates: tuple[int, ...] = ()
+
+
+def _list_hz(rates: tuple[int, ...]) -> str:
+    return ", ".join(map(str, rates)) + " Hz"
 
 
 # Vorbis above 192 kHz or with more than 255 channels makes libsndfile 1.2 crash, so these limits come first.
@@ -89,24 +117,33 @@ _LIMITS: Final = {
         "1 to 65535 Hz, or multiples of 10 up to 655350 Hz",
         8,
     ),
-    "mp3": _Limit(lambda rate: rate in _MP3_RATES, ", ".join(map(str, _MP3_RATES)) + " Hz", 2),
-    "ogg": _Limit(lambda rate: 1000 <= rate <= 192000, "1000 to 192000 Hz", 255),
-    "opus": _Limit(lambda rate: rate in _OPUS_RATES, ", ".join(map(str, _OPUS_RATES)) + " Hz", 255),
+    "mp3": _Limit(lambda rate: rate in _MP3_RATES, _list_hz(_MP3_RATES), 2, _MP3_RATES),
+    "ogg": _Limit(lambda rate: 1000 <= rate <= 192000, "1000 to 192000 Hz", 255, (1000, 192000)),
+    "opus": _Limit(
+        lambda rate: rate in _OPUS_RATES, ", ".join(map(str, _OPUS_RATES)) + " Hz", 255, _OPUS_RATES
+    ),
+    "m4a": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
+    "alac": _Limit(lambda rate: 0 < rate <= 384000, "1 to 384000 Hz", 6),
+    "aiff": _Limit(lambda rate: 0 < rate <= 655350, "1 to 655350 Hz", 1024),
 }
 
 
-def choose_encoding(format: str, bits: str | None, source: AudioInfo) -> Encoding:
+def choose_encoding(
+    format: str, bits: str | None, source: AudioInfo, bitrate_kbps: int | None = None
+) -> Encoding:
     """Choose how to store the stems of one song.
 
     Parameters
     ----------
     format : str
-        "wav", "flac", "mp3", "ogg" or "opus".
+        One of `FORMATS`.
     bits : str or None
         "16", "24" or "32f" (32-bit float). None keeps the depth of the source where the format can:
         16 bits for lossy and 8-bit sources; float for float sources in wav, 24 bits in flac.
     source : AudioInfo
         What the song was read from.
+    bitrate_kbps : int, optional
+        Of a lossy format, in kbit/s.
 
     Raises
     ------
@@ -117,16 +154,17 @@ def choose_encoding(format: str, bits: str | None, source: AudioInfo) -> Encodin
     --------
     >>> from stemsplit.audio.info import AudioInfo
     >>> choose_encoding("wav", None, AudioInfo(44100, 2, None, "FLAC", "PCM_24"))
-    Encoding(format='wav', subtype='PCM_24')
+    Encoding(format='wav', subtype='PCM_24', bitrate_kbps=None)
     """
     if format not in FORMATS:
         raise OutputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    _check_bitrate(format, bitrate_kbps)
     if format in LOSSY:
         if bits is not None:
             raise OutputError(
                 f"format {format!r} is lossy and has no bits ({bits!r}): drop them, or choose wav or flac"
             )
-        encoding = Encoding(format, LOSSY[format])
+        encoding = Encoding(format, LOSSY[format], bitrate_kbps)
     elif bits is None:
         encoding = Encoding(format, _keep_depth(format, source.subtype))
     elif (format, bits) in _SUBTYPES:
@@ -147,9 +185,21 @@ def depths(format: str) -> tuple[str, ...]:
     return tuple(depth for kind, depth in _SUBTYPES if kind == format)
 
 
+def _check_bitrate(format: str, bitrate_kbps: int | None) -> None:
+    if bitrate_kbps is None:
+        return
+    if format not in LOSSY:
+        raise OutputError(f"format {format!r} is lossless and has no bit rate: leave --bitrate out")
+    least, most = _KBITS[format]
+    if not least <= bitrate_kbps <= most:
+        raise OutputError(f"format {format!r} has {least} to {most} kbit/s, not {bitrate_kbps}")
+
+
 def _keep_depth(format: str, subtype: str) -> str:
     depth = _DEEPER_THAN_16.get(subtype, "PCM_16")
-    if format == "flac" and depth in ("FLOAT", "PCM_32"):
+    if format == "aiff" and depth == "PCM_32":
+        return "PCM_24"
+    if format in ("flac", "alac") and depth in ("FLOAT", "PCM_32"):
         return "PCM_24"
     return depth
 
@@ -157,13 +207,15 @@ def _keep_depth(format: str, subtype: str) -> str:
 def check_encoding(encoding: Encoding, *, sample_rate: int, n_channels: int) -> None:
     """Refuse a sample rate or a channel count that the format cannot hold.
 
+    Lossy formats hold all rates: one that they lack is converted, see `written_rate`.
+
     Raises
     ------
     OutputError
         With what the format can hold, and the formats that can hold anything.
     """
     limit = _LIMITS[encoding.format]
-    if not limit.allows_rate(sample_rate):
+    if not limit.listed_rates and not limit.allows_rate(sample_rate):
         raise OutputError(
             f"format {encoding.format!r} cannot hold {sample_rate} Hz (it can hold {limit.rates}): "
             "choose wav or flac"
@@ -173,6 +225,18 @@ def check_encoding(encoding: Encoding, *, sample_rate: int, n_channels: int) -> 
             f"format {encoding.format!r} cannot hold {n_channels} channels (at most {limit.n_channels}): "
             "choose wav"
         )
+
+
+def written_rate(format: str, sample_rate: int) -> int:
+    """Return the rate in Hz at which a format stores a song: its own, or else the next higher one there is.
+
+    >>> written_rate("opus", 44100), written_rate("mp3", 96000), written_rate("flac", 44100)
+    (48000, 48000, 44100)
+    """
+    limit = _LIMITS[format]
+    if not limit.listed_rates or limit.allows_rate(sample_rate):
+        return sample_rate
+    return min((rate for rate in limit.listed_rates if rate >= sample_rate), default=max(limit.listed_rates))
 
 
 def gain_to_fit(encoding: Encoding, lowest: float, highest: float) -> float:

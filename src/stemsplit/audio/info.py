@@ -24,6 +24,8 @@ class AudioInfo:
     subtype : str
         libsndfile's name of the sample type ("PCM_16", "FLOAT", "MPEG_LAYER_III", ...), or FFmpeg's name of
         the codec in upper case ("AAC").
+    channel_mask : int
+        Which speakers the channels are for, in WAV's bits (Microsoft's WAVEFORMATEXTENSIBLE); 0 if unknown.
     """
 
     sample_rate: int
@@ -31,6 +33,7 @@ class AudioInfo:
     n_samples: int | None
     container: str
     subtype: str
+    channel_mask: int = 0
 
     @property
     def duration_s(self) -> float | None:
@@ -39,13 +42,9 @@ class AudioInfo:
 
 
 class Decoder(Protocol):
-    """Something that hands out samples until it is empty.
-
-    ``slack_samples`` is how far the container's own count may be off without anything missing.
-    """
+    """Something that hands out samples until it is empty."""
 
     info: AudioInfo
-    slack_samples: int
 
     def read(self, n_samples: int) -> FloatArray:
         """Return up to about ``n_samples`` samples, ``(channels, samples)``; none at the end."""

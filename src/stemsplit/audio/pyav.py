@@ -1,27 +1,31 @@
-"""Decoding with PyAV (FFmpeg): m4a, alac, wma, video containers; optional, the extra ``formats``.
+"""Decoding with PyAV (FFmpeg): FLAC, m4a, alac, wma, Matroska, video containers and many more.
 
 Length. Encoders put priming before the first sample and padding behind the last. FFmpeg drops the priming
-that a container declares, and the padding where Matroska or Ogg declare it. For mp4/m4a the end is taken from
-iTunes' own note, else from the packets' lengths, cut at the edit list's end. Raw AAC (.aac) declares neither,
-nor does AAC in Matroska its padding: such songs come with what the encoder added.
+that a container declares, and the padding where Matroska declares it. For mp4/m4a the end is taken from
+iTunes' own note, else from the packets' lengths, cut at the edit list's end. AAC in Matroska declares no
+padding: such songs come with what the encoder added. Where a container has time stamps, pauses between frames
+are left out, as FFmpeg leaves them out.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
-import av
-import av.error
-import numpy as np
-
+from stemsplit.audio.av_samples import FrameConverter, KeptFrame
+from stemsplit.audio.av_source import AvSource, open_container
+from stemsplit.audio.block_buffer import BlockBuffer
+from stemsplit.audio.channel_mask import mask_of_layout
+from stemsplit.audio.condition import Condition
+from stemsplit.audio.flac_frames import ends_at
 from stemsplit.audio.info import AudioInfo
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
 
 _LOSSLESS: Final = frozenset({"flac", "wavpack", "tta", "ape", "tak", "mlp", "truehd"})
+# Of these the edit list of a mov or mp4 says what the encoder added at the end.
+_PADDED_IN_MOV: Final = frozenset({"aac", "alac", "opus", "libopus", "flac"})
 _EXACT_DURATION: Final = frozenset({"wv", "tta", "ape"})
 # Durations elsewhere are rounded, or cover the video too; a shortage beyond this is a cut file.
 _SLACK_S: Final = 0.25
@@ -34,39 +38,39 @@ class AvDecoder:
     ----------
     path : Path
         The file.
+    condition : Condition
+        Where damage goes.
     place : int, optional
         Which of its audio streams, counted from 0; by default the one that a player would choose.
     n_streams : int, optional
         How many audio streams it must have.
     """
 
-    slack_samples = 0
-
-    def __init__(self, path: Path, place: int | None = None, n_streams: int | None = None) -> None:
+    def __init__(
+        self, path: Path, condition: Condition, *, place: int | None = None, n_streams: int | None = None
+    ) -> None:
         self._path = path
-        with self._decoding():
-            self._container = _open(path)
+        self._condition = condition
+        self._source = AvSource(path, condition, place=place, n_streams=n_streams)
         try:
-            with self._decoding():
-                self._stream: Any = self._choose(place, n_streams)
-                self._frames = self._decode()
-                first = next(self._frames, None)
+            converter = FrameConverter(map(KeptFrame, self._source.frames()), condition)
+            if converter.is_empty:
+                raise AudioError(f"{path}: holds no samples; export the song again")
+            container = self._source.container.format.name.split(",")[0]
+            self._rate = converter.sample_rate
+            self._n_samples = self._find_length(container)
         except BaseException:
             self.close()
             raise
-        if first is None:
-            self.close()
-            raise AudioError(f"{path}: holds no samples; export the song again")
-        self._pending: FloatArray | None = first
         self._n_read = 0
-        container = self._container.format.name.split(",")[0]
-        self._n_samples = self._find_length(container)
+        self._blocks = BlockBuffer(self._cut(converter))
         self.info = AudioInfo(
-            self._rate,
-            first.shape[0],
+            converter.sample_rate,
+            converter.n_channels,
             self._n_samples,
             container.upper(),
-            _subtype(self._stream.codec_context),
+            name_subtype(self._source.stream.codec_context),
+            mask_of_layout(converter.layout),
         )
 
     def read(self, n_samples: int) -> FloatArray:
@@ -75,124 +79,84 @@ class AvDecoder:
         Raises
         ------
         AudioError
-            FFmpeg met damage, or the stream changes its rate or channels on the way.
+            FFmpeg met damage.
         """
-        pieces = []
-        count = 0
-        if self._pending is not None:
-            pieces, count, self._pending = [self._pending], self._pending.shape[1], None
-        with self._decoding():
-            while count < n_samples and (piece := next(self._frames, None)) is not None:
-                pieces.append(piece)
-                count += piece.shape[1]
-        block = np.concatenate(pieces, axis=1) if pieces else np.empty((self.info.n_channels, 0), np.float32)
-        if self._n_samples is not None:
-            block = block[:, : max(0, self._n_samples - self._n_read)]
+        block = self._blocks.read(n_samples, self.info.n_channels)
         self._n_read += block.shape[1]
         if not block.shape[1]:
-            self._check_duration()
-        return np.ascontiguousarray(block)
+            self._check_end()
+        return block
 
     def close(self) -> None:
         """Release the file."""
-        self._container.close()
-
-    def _choose(self, place: int | None, n_streams: int | None) -> Any:
-        streams = self._container.streams
-        if not streams.audio:
-            raise AudioError(f"{self._path}: holds no audio stream; name a file with sound in it")
-        if n_streams not in (None, len(streams.audio)):
-            raise AudioError(f"{self._path}: has {len(streams.audio)} audio streams, not {n_streams}")
-        return streams.best("audio") if place is None else streams.audio[place]
-
-    def _decode(self) -> Iterator[FloatArray]:
-        resampler: Any = None
-        shape = None
-        for frame in self._intact_frames():
-            if shape is None:
-                shape = (frame.sample_rate, frame.layout.name)
-                self._rate: int = frame.sample_rate
-            if shape != (frame.sample_rate, frame.layout.name):
-                raise self._damage("the audio changes its rate or channels")
-            # packed: of eight planes and more PyAV runs past the last, out of the process's memory
-            resampler = resampler or av.AudioResampler("flt", frame.layout, frame.sample_rate)
-            for converted in resampler.resample(frame):
-                yield converted.to_ndarray().reshape(-1, frame.layout.nb_channels).T  # (channels, samples)
-
-    def _intact_frames(self) -> Iterator[Any]:
-        for packet in self._container.demux(self._stream):
-            if packet.is_corrupt:
-                raise self._damage("a packet is corrupt")
-            for frame in packet.decode():
-                if getattr(frame, "is_corrupt", False):
-                    raise self._damage("a frame is corrupt")
-                yield frame
-
-    def _damage(self, what: str) -> AudioError:
-        return AudioError(
-            f"{self._path}: damaged near {self._position()} ({what}); get a whole copy of the file"
-        )
-
-    def _position(self) -> str:
-        return f"{getattr(self, '_n_read', 0) / getattr(self, '_rate', 44100):.1f} s"
+        self._source.close()
 
     def _find_length(self, container: str) -> int | None:
         """Return the samples a channel, where the container says so to the sample."""
-        duration, time_base = self._stream.duration, self._stream.time_base
+        duration, time_base = self._source.stream.duration, self._source.stream.time_base
         if duration is None or time_base != Fraction(1, self._rate):
             return None
+        if container == "flac":
+            is_whole = not self._source.start_pts and ends_at(self._path, int(duration))
+            return int(duration) if is_whole else None
         if container in _EXACT_DURATION:
             return int(duration)
-        if container != "mov":
+        if container != "mov" or self._source.stream.codec_context.name not in _PADDED_IN_MOV:
             return None
-        with self._decoding():
-            end = _end_of_packets(self._path, self._stream.index)
+        return self._find_mov_length(int(duration))
+
+    def _find_mov_length(self, duration: int) -> int | None:
+        with open_container(self._path) as container:
+            end = _end_of_packets(container, self._source.stream.index)
+            noted = _itunes_length(container.metadata.get("iTunSMPB", ""))
         tick = _edit_list_tick(duration, self._rate)
         if end < duration - tick:
-            raise AudioError(
-                f"{self._path}: truncated: {end / self._rate:.3f} s are there of the "
-                f"{duration / self._rate:.3f} s that its header declares; get a whole copy of the file"
+            self._condition.damaged(
+                f"truncated: {end / self._rate:.3f} s are there of the {duration / self._rate:.3f} s "
+                "that its header declares"
             )
-        noted = _itunes_length(self._container.metadata.get("iTunSMPB", ""))
+            return None
         if noted is not None and 0 < noted <= end:
             return noted
-        return end if end - duration <= tick else int(duration)
+        return end if end - duration <= tick else duration
 
-    def _check_duration(self) -> None:
-        if self._n_samples is not None:
-            return
-        declared_s = _tagged_duration(self._stream.metadata.get("DURATION", ""))
+    def _cut(self, pieces: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield pieces up to the end that a mov or mp4 declares; other containers declare no padding."""
+        left = self._n_samples if self._source.container.format.name.startswith("mov") else None
+        for piece in pieces:
+            yield piece[:, :left]
+            left = None if left is None else max(0, left - piece.shape[1])
+
+    def _check_end(self) -> None:
+        """Compare what was read with what the container declares."""
+        stream = self._source.stream
         read_s = self._n_read / self.info.sample_rate
-        if read_s < declared_s - _SLACK_S:
-            raise AudioError(
-                f"{self._path}: truncated: {read_s:.3f} s could be read of the {declared_s:.3f} s that its "
-                "header declares; get a whole copy of the file"
+        if self._source.container.format.name == "flac" and stream.duration is not None:
+            self._check_flac_end(int(stream.duration))
+        # the end in time, which is the length only of what begins at 0 and never pauses
+        declared_s = _tagged_duration(stream.metadata.get("DURATION", ""))
+        end_s = max(read_s, float(self._source.end_pts * stream.time_base))
+        if end_s < declared_s - _SLACK_S:
+            self._condition.damaged(
+                f"truncated: it ends at {end_s:.3f} s, and its header declares {declared_s:.3f} s"
             )
 
-    @contextlib.contextmanager
-    def _decoding(self) -> Iterator[None]:
-        try:
-            yield
-        except (av.error.FFmpegError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise AudioError(
-                f"{self._path}: cannot be read as audio near {self._position()} ({reason}); "
-                "the file is damaged or of an unknown kind, get another copy"
-            ) from error
+    def _check_flac_end(self, declared: int) -> None:
+        what = f"its header declares {declared} samples, and {self._n_read} are there"
+        if self._n_read > declared > 0:
+            self._condition.note(f"{what}; all of them are read")
+        elif self._n_read < declared and self._source.start_pts:
+            self._condition.note(f"{what}: it was cut out of a longer one")
+        elif self._n_read < declared:
+            self._condition.damaged(f"truncated: {what}")
 
 
-def _open(path: Path) -> Any:
-    """Open a file, whatever its name: what stands before a colon would be a protocol to FFmpeg."""
-    return av.open(f"file:{path}")
-
-
-def _end_of_packets(path: Path, index: int) -> int:
+def _end_of_packets(container: Any, index: int) -> int:
     """Return where the last packet ends, in samples; reads the packets, decodes nothing."""
-    with _open(path) as container:
-        packets = container.demux(container.streams[index])
-        return max(
-            (packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None), default=0
-        )
+    packets = container.demux(container.streams[index])
+    return max(
+        (packet.pts + (packet.duration or 0) for packet in packets if packet.pts is not None), default=0
+    )
 
 
 def _edit_list_tick(duration: int, sample_rate: int) -> int:
@@ -226,7 +190,7 @@ def _tagged_duration(text: str) -> float:
         return 0.0
 
 
-def _subtype(codec: Any) -> str:
+def name_subtype(codec: Any) -> str:
     """Name the sample type as libsndfile does where it has a name for it."""
     name: str = codec.name
     depth = {"u8": 8, "s16": 16, "s32": 24, "flt": 32, "dbl": 64}.get(codec.format.name.rstrip("p"), 0)

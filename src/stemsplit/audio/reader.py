@@ -1,25 +1,28 @@
 """Reading audio in bounded blocks, and noticing when it is not whole.
 
-Blocks are float32 ``(channels, samples)``; PCM is scaled to [-1, 1). What libsndfile and, where it is
-installed, PyAV let pass in silence is an `AudioError` here: a file that is shorter than its header says, a
-decoder that lost its way, samples that are not numbers, no samples at all.
+Blocks are float32 ``(channels, samples)``; PCM is scaled to [-1, 1). What libsndfile and FFmpeg let pass in
+silence is an `AudioError` here: a file that is shorter than its header says, a decoder that lost its way,
+samples that are not numbers, no samples at all. Lies of a header that cost no sound are noted.
 """
 
-import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 import numpy as np
 
-from stemsplit.audio.extensions import AV_EXTENSIONS, has_pyav, is_av_container
+from stemsplit.audio.choice import open_decoder
+from stemsplit.audio.condition import Condition
 from stemsplit.audio.info import Decoder
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
 
 BLOCK_SAMPLES: Final = 65536
 _BLOCK_VALUES: Final = 2**22
+_ALL: Final = ReadSettings()
 
 # Beyond this a float sample is damage, not sound, and its square would overflow further down.
 _LOUDEST: Final = 1e12
@@ -42,11 +45,24 @@ class AudioReader:
     ...         print(block.shape)
     """
 
-    def __init__(self, decoder: Decoder, name: str, *, block_samples: int = BLOCK_SAMPLES) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        condition: Condition,
+        *,
+        block_samples: int = BLOCK_SAMPLES,
+        settings: ReadSettings = _ALL,
+    ) -> None:
         assert block_samples > 0
         self._decoder = decoder
-        self._name = name
-        self.info = decoder.info
+        self._condition = condition
+        self._name = condition.name
+        self._declared = decoder.info.n_samples
+        rate = decoder.info.sample_rate
+        self._start = round(settings.start_s * rate)
+        self._end = None if settings.end_s is None else round(settings.end_s * rate)
+        self._position = 0
+        self.info = replace(decoder.info, n_samples=self._count())
         # A header, damaged or not, may claim a thousand channels.
         self._block_samples = min(block_samples, max(1, _BLOCK_VALUES // self.info.n_channels))
         self.n_read = 0
@@ -65,14 +81,50 @@ class AudioReader:
             Before the samples that are damaged: the decoder failed, a sample is NaN, infinite or absurd.
             At the end: there was no sample at all, or fewer than the container declares.
         """
-        while True:
-            block = self._decoder.read(self._block_samples)
-            if not block.shape[1]:
+        while self._end is None or self._position < self._end:
+            block = self._read()
+            if block is None:
+                self._check_length()
                 break
             self._check_values(block)
+            first = max(0, self._start - self._position)
+            last = None if self._end is None else self._end - self._position
+            self._position += block.shape[1]
+            block = block[:, first:last]
             self.n_read += block.shape[1]
-            yield block
-        self._check_length()
+            if block.shape[1]:
+                yield np.ascontiguousarray(block)
+        self._check_excerpt()
+
+    def _count(self) -> int | None:
+        """Return the samples of the excerpt, None if the length of the song is not known."""
+        if self._declared is None:
+            return None
+        end = self._declared if self._end is None else min(self._end, self._declared)
+        return max(0, end - self._start)
+
+    def _check_excerpt(self) -> None:
+        if self._position and not self.n_read:
+            raise AudioError(
+                f"{self._name}: the excerpt begins at {self._seconds(self._start)} s, "
+                f"and the song ends at {self._seconds(self._position)} s"
+            )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was mended so far or, in a file that is salvaged, is missing."""
+        return tuple(self._condition.notes)
+
+    def _read(self) -> FloatArray | None:
+        """Return the next block, None at the end; what is salvaged ends where no more can be read."""
+        try:
+            block = self._decoder.read(self._block_samples)
+        except AudioError as error:
+            if not self._condition.salvage or not self._position:
+                raise
+            self._condition.note(f"salvaged: {error}")
+            return None
+        return block if block.shape[1] else None
 
     def _check_values(self, block: FloatArray) -> None:
         # NaN fails too: every comparison with it is false.
@@ -81,18 +133,18 @@ class AudioReader:
         channel, sample = np.argwhere(~(np.abs(block) <= _LOUDEST).T)[0][::-1]
         value = block[channel, sample]
         raise AudioError(
-            f"{self._name}: the sample at {self._seconds(self.n_read + int(sample))} s "
+            f"{self._name}: the sample at {self._seconds(self._position + int(sample))} s "
             f"(channel {channel + 1}) is {value}, not audio; repair the file or export it again"
         )
 
     def _check_length(self) -> None:
-        declared = self.info.n_samples
-        if not self.n_read:
+        declared = self._declared
+        if not self._position:
             raise AudioError(f"{self._name}: holds no samples; export the song again")
-        if declared is not None and self.n_read < declared - self._decoder.slack_samples:
-            raise AudioError(
-                f"{self._name}: truncated or damaged: {self._seconds(self.n_read)} s could be read of the "
-                f"{self._seconds(declared)} s that its header declares; get a whole copy of the file"
+        if declared is not None and self._position < declared:
+            self._condition.damaged(
+                f"truncated or damaged: {self._seconds(self._position)} s could be read of the "
+                f"{self._seconds(declared)} s that its header declares"
             )
 
     def _seconds(self, n_samples: int) -> str:
@@ -111,7 +163,13 @@ class AudioReader:
         self.close()
 
 
-def open_audio(source: Path | BinaryIO, *, block_samples: int = BLOCK_SAMPLES) -> AudioReader:
+def open_audio(
+    source: Path | BinaryIO,
+    *,
+    block_samples: int = BLOCK_SAMPLES,
+    settings: ReadSettings = _ALL,
+    name: str = "stdin",
+) -> AudioReader:
     """Open a song for reading.
 
     Parameters
@@ -120,6 +178,10 @@ def open_audio(source: Path | BinaryIO, *, block_samples: int = BLOCK_SAMPLES) -
         A file; or a stream, which need not be seekable and must hold WAV.
     block_samples : int
         Samples a channel in a block; 65,536 is 1.5 s at 44,100 Hz.
+    settings : ReadSettings
+        Which part of it is read, and what happens to damage; by default all, and an error.
+    name : str
+        What the errors call a stream.
 
     Returns
     -------
@@ -128,56 +190,14 @@ def open_audio(source: Path | BinaryIO, *, block_samples: int = BLOCK_SAMPLES) -
     Raises
     ------
     AudioError
-        The file is missing, unreadable, empty, not audio, shorter than its header says, or needs PyAV.
+        The file is missing, unreadable, empty, not audio, damaged or shorter than its header says.
     """
     if not isinstance(source, Path):
-        from stemsplit.audio.wav_pipe import WavStreamDecoder
+        from stemsplit.audio.wav_decoder import WavDecoder
 
-        return AudioReader(WavStreamDecoder(source), "stdin", block_samples=block_samples)
-    head = _read_head(source)
-    decoder = _open_decoder(source, head)
-    if decoder.info.n_samples == 0:
-        decoder.close()
-        raise AudioError(
-            f"{source}: holds no samples by its header; export the song again "
-            "(the wav of an interrupted recording can be read as `stemsplit - < FILE`)"
-        )
-    return AudioReader(decoder, str(source), block_samples=block_samples)
-
-
-def _read_head(path: Path) -> bytes:
-    """Return the first bytes of a regular, readable, non-empty file."""
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            kind = "a folder" if path.is_dir() else "not a regular file"
-            raise AudioError(f"{path}: is {kind}; name an audio file, or pipe wav into `stemsplit -`")
-        with path.open("rb") as file:
-            head = file.read(64)
-    except FileNotFoundError:
-        raise AudioError(f"{path}: no such file; check the name") from None
-    except PermissionError:
-        raise AudioError(f"{path}: may not be read; change its permissions") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{path}: cannot be read ({reason}); check the disk and the name") from error
-    if not head:
-        raise AudioError(f"{path}: is empty (0 bytes); get a whole copy of the file")
-    return head
-
-
-def _open_decoder(path: Path, head: bytes) -> Decoder:
-    wants_av = path.suffix[1:].lower() in AV_EXTENSIONS or is_av_container(head)
-    if wants_av and has_pyav():
-        from stemsplit.audio.pyav import AvDecoder
-
-        return AvDecoder(path)
-    from stemsplit.audio.sndfile import SndfileDecoder
-
-    try:
-        return SndfileDecoder(path)
-    except AudioError as error:
-        if wants_av:
-            raise AudioError(
-                f"{path}: this format needs PyAV; run `pip install '.[formats]'` in your clone of stemsplit"
-            ) from error
-        raise
+        condition = Condition(name, salvage=settings.salvage)
+        decoder: Decoder = WavDecoder.from_stream(source, condition)
+    else:
+        condition = Condition(source, salvage=settings.salvage)
+        decoder = open_decoder(source, condition, track=settings.track)
+    return AudioReader(decoder, condition, block_samples=block_samples, settings=settings)

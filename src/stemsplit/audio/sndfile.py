@@ -1,4 +1,4 @@
-"""Decoding with libsndfile.
+"""Decoding with libsndfile: PCM in AIFF, CAF, AU, W64 and many older containers.
 
 python-soundfile seeks after every block that it reads. That is slow, and it hides damage: the seek jumps over
 the hole, and the count of samples comes out right. Telling it that files cannot seek turns this off.
@@ -10,16 +10,16 @@ from typing import Final
 import numpy as np
 import soundfile
 
-from stemsplit.audio.channel_order import VORBIS_PLACES
+from stemsplit.audio.condition import Condition
 from stemsplit.audio.info import AudioInfo, os_path
-from stemsplit.audio.integrity import find_truncation, has_vorbis_order, is_chained_ogg
-from stemsplit.audio.mp3_header import declares_mp3_length, goes_on_behind_its_end
+from stemsplit.audio.native_output import without_native_output
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
 
 _UNKNOWN_LENGTH: Final = 2**62
-_MP3_FRAME_SAMPLES: Final = 1152
-_MORE_BEHIND_THE_END: Final = {"OGG": is_chained_ogg, "MP3": goes_on_behind_its_end}
+# what it reads only up to a length that it estimates, or that a header declares
+_READ_ELSEWHERE: Final = frozenset({"MP3", "OGG", "FLAC"})
+_UNKNOWN: Final = "is not audio in any format known here; check that the file is what its name says"
 # Without these, soundfile's own mistakes (a headerless .raw file) would escape as TypeError or ValueError.
 _FAILURES: Final = (soundfile.SoundFileError, RuntimeError, TypeError, ValueError, OSError)
 
@@ -35,51 +35,21 @@ class PlainSoundFile(soundfile.SoundFile):  # type: ignore[misc, unused-ignore]
 class SndfileDecoder:
     """Decodes one file that libsndfile understands."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, condition: Condition) -> None:
         self._path = path
+        self._condition = condition
         try:
-            self._file = PlainSoundFile(os_path(path))
+            with without_native_output():
+                self._file = PlainSoundFile(os_path(path))
         except _FAILURES as error:
             raise AudioError(f"{path}: {_explain_open(error, path)}") from error
-        try:
-            self._check_whole()
-            self.info = self._read_info()
-            self._places = self._find_places()
-        except BaseException:
-            self.close()
-            raise
-        # mp3 headers of some encoders count the frame that holds the header.
-        self.slack_samples = _MP3_FRAME_SAMPLES if self.info.container == "MP3" else 0
-        self._n_read = 0
-
-    def _check_whole(self) -> None:
-        try:
-            problem = find_truncation(self._path)
-            has_more = _MORE_BEHIND_THE_END.get(self._file.format)
-            is_joined = has_more is not None and has_more(self._path)
-        except OSError as error:
-            raise AudioError(f"{self._path}: cannot be read ({error.strerror}); check the disk") from error
-        if problem:
-            raise AudioError(f"{self._path}: truncated: {problem}; get a whole copy of the file")
-        if is_joined:
-            raise AudioError(
-                f"{self._path}: holds several streams one after another, and only the first could be read; "
-                "make one of them, for example with `ffmpeg -i FILE song.flac`"
-            )
-
-    def _read_info(self) -> AudioInfo:
         file = self._file
-        n_samples: int | None = file.frames
-        if file.frames >= _UNKNOWN_LENGTH or (file.format == "MP3" and not declares_mp3_length(self._path)):
-            n_samples = None
-        return AudioInfo(file.samplerate, file.channels, n_samples, file.format, file.subtype)
-
-    def _find_places(self) -> list[int] | None:
-        """Return where each channel stands in the file, None if in their usual order."""
-        places = VORBIS_PLACES.get(self.info.n_channels)
-        if places is None or self.info.subtype not in ("VORBIS", "OPUS") or not has_vorbis_order(self._path):
-            return None
-        return list(places)
+        if file.format in _READ_ELSEWHERE:
+            self.close()
+            raise AudioError(f"{path}: {_UNKNOWN}")
+        n_samples = None if file.frames >= _UNKNOWN_LENGTH else file.frames
+        self.info = AudioInfo(file.samplerate, file.channels, n_samples, file.format, file.subtype)
+        self._n_read = 0
 
     def read(self, n_samples: int) -> FloatArray:
         """Decode the next block.
@@ -89,20 +59,14 @@ class SndfileDecoder:
         AudioError
             The decoder met something that is not audio.
         """
-        if self.info.container == "FLAC" and self.info.n_samples is not None:
-            # Beyond the declared end a tag may follow, which the FLAC decoder takes for damage.
-            n_samples = min(n_samples, self.info.n_samples - self._n_read)
         buffer = np.empty((n_samples, self.info.n_channels), np.float32)
         try:
-            interleaved = self._file.read(out=buffer) if n_samples else buffer
+            interleaved = self._file.read(out=buffer)
         except _FAILURES as error:
-            raise AudioError(
-                f"{self._path}: damaged near {self._n_read / self.info.sample_rate:.1f} s "
-                f"({_reason(error)}); get a whole copy of the file"
-            ) from error
+            time_s = self._n_read / self.info.sample_rate
+            self._condition.damaged(f"damaged near {time_s:.1f} s ({_reason(error)})")
+            interleaved = buffer[:0]
         self._n_read += len(interleaved)
-        if self._places is not None:
-            interleaved = interleaved[:, self._places]
         return np.ascontiguousarray(interleaved.T)
 
     def close(self) -> None:
@@ -124,7 +88,7 @@ def _explain_open(error: Exception, path: Path) -> str:
         return "raw samples have no header; convert them to wav first"
     reason = _reason(error)
     if "not recognised" in reason:
-        return "is not audio in any format known here; check that the file is what its name says"
+        return _UNKNOWN
     # libsndfile has these words for an mp3 without a single frame as well, and the file is there
     detail = "" if reason.startswith("File does not exist") else f" ({reason})"
     return f"cannot be read as audio{detail}; the file is damaged or of an unknown kind, get another copy"

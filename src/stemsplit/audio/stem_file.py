@@ -10,8 +10,9 @@ from typing import BinaryIO, Final, Protocol
 
 import numpy as np
 
-from stemsplit.audio.encoders import WavEncoder, open_encoder, write_all
+from stemsplit.audio.encoders import WavEncoder, open_encoder
 from stemsplit.audio.encoding import Encoding
+from stemsplit.audio.file_sink import write_all
 from stemsplit.audio.tags import Tags, write_tags
 from stemsplit.audio.wav import WavFormat
 from stemsplit.errors import OutputError
@@ -65,10 +66,21 @@ class StemFile:
     def _tag(self) -> str | None:
         """Tag the finished temporary file; return why not, if it did not work."""
         try:
-            write_tags(self.pending.part, self._tags, self._name, format=self._encoding.format)
+            write_tags(
+                self.pending.part,
+                self._tags,
+                self._name,
+                format=self._encoding.format,
+                channel_mask=self._format.channel_mask if self._needs_mask_tag else 0,
+            )
         except OutputError as error:
             return f"{self.pending.path}: written without tags ({error.__cause__})"
         return None
+
+    @property
+    def _needs_mask_tag(self) -> bool:
+        """Whether FLAC is told in a comment which speakers it has; WAV has them in its header."""
+        return self._encoding.format == "flac" and self._format.n_channels > 2
 
     def _sync(self) -> None:
         with self.pending.part.open("rb+") as file:
@@ -129,6 +141,7 @@ class SpilledStem(StemFile):
                 n_channels=self._format.n_channels,
                 n_samples=n_samples,
                 gain=gain,
+                channel_mask=self._format.channel_mask,
             )
             try:
                 for samples in self._read_spill(n_samples):

@@ -20,7 +20,7 @@ from typing import Self
 
 import numpy as np
 
-from stemsplit.audio.encoding import Encoding, check_encoding, gain_to_fit
+from stemsplit.audio.encoding import Encoding, check_encoding, gain_to_fit, written_rate
 from stemsplit.audio.stem_file import DirectStem, SpilledStem, StemWriter
 from stemsplit.audio.tags import Tags
 from stemsplit.audio.wav import WavFormat
@@ -42,6 +42,8 @@ class StemSet:
     n_channels : int
     encoding : Encoding
         See `encoding.choose_encoding`.
+    channel_mask : int
+        Which speakers the channels are for, see `channel_mask`; kept in wav and flac.
     tags : Tags or None
         Of the song; each stem's title becomes "Title (stem)".
     replaceable : collection of Path
@@ -70,6 +72,7 @@ class StemSet:
         sample_rate: int,
         n_channels: int,
         encoding: Encoding,
+        channel_mask: int = 0,
         tags: Tags | None = None,
         replaceable: Collection[Path] = (),
     ) -> None:
@@ -78,6 +81,7 @@ class StemSet:
         self._encoding = encoding
         self._stop = threading.Event()
         self._n_channels = n_channels
+        self._sample_rate = sample_rate
         self._n_samples = 0
         self._lowest = self._highest = 0.0
         kind = DirectStem if encoding.is_float and encoding.format == "wav" else SpilledStem
@@ -86,7 +90,7 @@ class StemSet:
                 name,
                 PendingFile(path, overwrite=path in replaceable),
                 encoding=encoding,
-                wav_format=WavFormat(sample_rate, n_channels, encoding.subtype),
+                wav_format=WavFormat(sample_rate, n_channels, encoding.subtype, channel_mask),
                 tags=tags or Tags(),
                 stop=self._stop,
             )
@@ -143,9 +147,15 @@ class StemSet:
         if not self._n_samples:
             raise OutputError("no samples were written, so there is nothing to keep")
         gain = gain_to_fit(self._encoding, self._lowest, self._highest)
-        notes = self._encode(gain)
+        notes = (*self._describe_rate(), *self._encode(gain))
         peak = max(self._highest, -self._lowest)
         return WriteReport(gain, 0, peak, self._n_samples, notes)
+
+    def _describe_rate(self) -> tuple[str, ...]:
+        written_hz = written_rate(self._encoding.format, self._sample_rate)
+        if written_hz == self._sample_rate:
+            return ()
+        return (f"{self._encoding.format} has no {self._sample_rate} Hz: resampled to {written_hz} Hz",)
 
     def place(self) -> None:
         """Give every file its name, or none."""

@@ -1,17 +1,17 @@
-"""The header of a WAV file: parsed from a stream, built for a file or a pipe.
+"""The format of WAV: its header is built here, and its samples become numbers and bytes again.
 
-Sizes that a writer could not know (a pipe, an interrupted recorder) are placeholders; here they are None.
 Files beyond 4 GiB are RF64 (EBU Tech 3306): the same layout, with 64-bit sizes in a ``ds64`` chunk. Where the
 final size is unknown at first, a ``JUNK`` chunk of the same size keeps its place, as the standard recommends.
 """
 
 import struct
 from dataclasses import dataclass
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from stemsplit.audio.channel_mask import USUAL_MASKS
 from stemsplit.errors import AudioError
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
@@ -26,8 +26,6 @@ _SUBTYPES: Final = {
 }
 _CODES: Final = {subtype: code for code, subtype in _SUBTYPES.items()}
 _DS64_SIZE: Final = 28
-# Longest chunk in front of the audio that is skipped on a pipe (cover art is the largest in practice).
-_LARGEST_CHUNK: Final = 64 * 2**20
 MAX_RIFF_BYTES: Final = 2**32 - 2**16  # leaves room for a tag chunk behind the audio
 
 
@@ -36,11 +34,13 @@ class WavFormat:
     """What the ``fmt`` chunk says.
 
     ``subtype`` has libsndfile's names: "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE".
+    ``channel_mask`` says which speakers the channels are for, see `channel_mask`; 0 if unknown.
     """
 
     sample_rate: int
     n_channels: int
     subtype: str
+    channel_mask: int = 0
 
     @property
     def sample_bytes(self) -> int:
@@ -53,98 +53,51 @@ class WavFormat:
         return self.sample_bytes * self.n_channels
 
 
-def is_placeholder(size: int) -> bool:
-    """Tell whether a 32-bit chunk size is what a writer puts that does not know it.
+def parse_format(body: bytes, name: object) -> WavFormat:
+    """Parse the body of a ``fmt`` chunk; `name` is that of the file, for the errors.
 
-    ffmpeg writes 0xFFFFFFFF, sox 0x7FFFF000, arecord about 2 GiB; some subtract their header.
-    """
-    return any(mark - 128 <= size <= mark for mark in (0x7FFFF000, 0x80000000, 0xFFFFFFFF))
-
-
-def read_header(stream: BinaryIO) -> tuple[WavFormat, int | None]:
-    """Read from the start of a WAV stream up to its first sample, without seeking.
-
-    Returns
-    -------
-    format : WavFormat
-    data_bytes : int or None
-        Bytes of audio that follow; None when the header does not know (then: until the stream ends).
+    Samples that fill their bytes only in part, as 20 bits in 3 bytes do, have the upper bits.
 
     Raises
     ------
     AudioError
-        The stream is not WAV, ends in its header, or holds samples other than PCM or float.
+        It is corrupt, or the samples are neither PCM nor float.
     """
-    riff, riff_size, wave = struct.unpack("<4sI4s", _exactly(stream, 12))
-    if riff not in (b"RIFF", b"RF64") or wave != b"WAVE":
-        raise AudioError(
-            "stdin: the data is not a wav stream; convert it on the way in, for example with "
-            "`ffmpeg -i song.mp3 -f wav - | stemsplit -`"
-        )
-    wav_format: WavFormat | None = None
-    data_bytes_64: int | None = None
-    position = 12
-    while True:
-        name, size = struct.unpack("<4sI", _exactly(stream, 8))
-        position += 8
-        if name == b"data":
-            break
-        if size > _LARGEST_CHUNK:
-            raise AudioError(f"stdin: the wav header is corrupt (chunk {name!r} claims {size} bytes)")
-        body = _exactly(stream, size + size % 2)
-        position += len(body)
-        if name == b"fmt ":
-            wav_format = _parse_format(body)
-        elif name == b"ds64" and size >= 16:
-            data_bytes_64 = int.from_bytes(body[8:16], "little")
-    if wav_format is None:
-        raise AudioError("stdin: the wav header is corrupt (no 'fmt ' chunk before the audio)")
-    if riff == b"RF64" and size == 0xFFFFFFFF and data_bytes_64:
-        return wav_format, data_bytes_64
-    # A header that says of itself that nothing follows was written before the length was known.
-    is_unknown = is_placeholder(size) or (
-        size == 0 and (riff_size + 8 <= position or is_placeholder(riff_size))
-    )
-    return wav_format, None if is_unknown else size
-
-
-def _exactly(stream: BinaryIO, n_bytes: int) -> bytes:
-    data = read_fully(stream, n_bytes)
-    if not data and n_bytes:
-        raise AudioError("stdin: no audio arrived; pipe a wav stream into it")
-    if len(data) < n_bytes:
-        raise AudioError("stdin: the stream ended inside the wav header; check the program that writes it")
-    return data
-
-
-def read_fully(stream: BinaryIO, n_bytes: int) -> bytes:
-    """Read ``n_bytes`` or, only where the stream ends, fewer; a pipe may hand out less at a time."""
-    pieces = []
-    while n_bytes > 0 and (piece := stream.read(n_bytes)):
-        pieces.append(piece)
-        n_bytes -= len(piece)
-    return b"".join(pieces)
-
-
-def _parse_format(body: bytes) -> WavFormat:
-    """Parse the body of a ``fmt`` chunk."""
     if len(body) < 16:
-        raise AudioError(f"stdin: the wav header is corrupt ('fmt ' chunk of {len(body)} bytes, 16 expected)")
-    code, n_channels, sample_rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
-    if code == _EXTENSIBLE and len(body) >= 40:
-        code = struct.unpack("<H", body[24:26])[0] if body[26:40] == _GUID_TAIL else -1
-    subtype = _SUBTYPES.get((code, bits))
-    if subtype is None:
         raise AudioError(
-            f"stdin: wav samples of format {code} with {bits} bits cannot be read from a pipe: "
-            "send PCM of 8, 16, 24 or 32 bits, or float"
+            f"{name}: the wav header is corrupt ('fmt ' chunk of {len(body)} bytes, 16 expected)"
         )
-    if not n_channels or not sample_rate or frame_bytes != n_channels * bits // 8:
+    code, n_channels, sample_rate, _, frame_bytes, bits = struct.unpack("<HHIIHH", body[:16])
+    code = format_code(body)
+    if not n_channels or not sample_rate or frame_bytes != n_channels * -(-bits // 8):
         raise AudioError(
-            f"stdin: the wav header is corrupt ({n_channels} channels, {sample_rate} Hz, "
+            f"{name}: the wav header is corrupt ({n_channels} channels, {sample_rate} Hz, "
             f"{frame_bytes} bytes a frame)"
         )
-    return WavFormat(sample_rate, n_channels, subtype)
+    subtype = _SUBTYPES.get((code, -(-bits // 8) * 8))
+    if subtype is None:
+        raise AudioError(
+            f"{name}: wav samples of format {code} with {bits} bits cannot be read from a pipe: "
+            "send PCM of 8, 16, 24 or 32 bits, or float, or save the file first"
+        )
+    is_extensible = len(body) >= 24 and body[:2] == _EXTENSIBLE.to_bytes(2, "little")
+    mask = int.from_bytes(body[20:24], "little") if is_extensible else 0
+    return WavFormat(sample_rate, n_channels, subtype, mask if mask.bit_count() == n_channels else 0)
+
+
+def format_code(body: bytes) -> int:
+    """Return the code of the sample format in a ``fmt`` chunk, also of the extensible form; -1 if foreign."""
+    code = int.from_bytes(body[:2], "little")
+    if code != _EXTENSIBLE:
+        return code
+    return int.from_bytes(body[24:26], "little") if body[26:40] == _GUID_TAIL else -1
+
+
+def is_linear(body: bytes) -> bool:
+    """Tell whether a ``fmt`` chunk is of PCM or float samples that `decode_samples` knows."""
+    n_channels, frame_bytes, bits = (int.from_bytes(body[at : at + 2], "little") for at in (2, 12, 14))
+    n_bytes = -(-bits // 8)
+    return frame_bytes == n_channels * n_bytes and (format_code(body), n_bytes * 8) in _SUBTYPES
 
 
 def build_header(wav_format: WavFormat, n_samples: int | None, *, reserve: bool = False) -> bytes:
@@ -184,13 +137,14 @@ def _format_chunk(wav_format: WavFormat) -> bytes:
     code, bits = _CODES[wav_format.subtype]
     rate, n_channels, frame = wav_format.sample_rate, wav_format.n_channels, wav_format.frame_bytes
     byte_rate = min(rate * frame, 0xFFFFFFFF)
-    if n_channels <= 2:
+    # more than two channels, or other speakers than the usual ones, need the extensible form
+    if n_channels <= 2 and wav_format.channel_mask in (0, USUAL_MASKS[n_channels]):
         size = 16 if code == _PCM else 18
         chunk = struct.pack("<4sIHHIIHH", b"fmt ", size, code, n_channels, rate, byte_rate, frame, bits)
         return chunk + b"\0\0" * (code != _PCM)
-    # More than two channels need the extensible form; mask 0 names no speakers, as the source may not have.
+    # mask 0 names no speakers, as the source may not have
     chunk = struct.pack("<4sIHHIIHH", b"fmt ", 40, _EXTENSIBLE, n_channels, rate, byte_rate, frame, bits)
-    return chunk + struct.pack("<HHIH", 22, bits, 0, code) + _GUID_TAIL
+    return chunk + struct.pack("<HHIH", 22, bits, wav_format.channel_mask, code) + _GUID_TAIL
 
 
 def decode_samples(data: bytes, subtype: str) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""WAV over a pipe: neither end can seek, and the length may be unknown until it is over."""
+"""Writing WAV into a pipe: it cannot seek, and the length may be unknown until it is over."""
 
 import errno
 from types import TracebackType
@@ -7,56 +7,10 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from stemsplit.audio.encoding import Encoding, quantise
-from stemsplit.audio.info import AudioInfo
-from stemsplit.audio.wav import (
-    WavFormat,
-    build_header,
-    decode_samples,
-    encode_samples,
-    read_fully,
-    read_header,
-)
+from stemsplit.audio.wav import WavFormat, build_header, encode_samples
 from stemsplit.audio.write_report import WriteReport
-from stemsplit.errors import AudioError, OutputError
+from stemsplit.errors import OutputError
 from stemsplit.types import FloatArray
-
-
-class WavStreamDecoder:
-    """Decodes a WAV stream: PCM of 8 to 32 bits, float of 32 or 64."""
-
-    slack_samples = 0
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        try:
-            self._format, self._bytes_left = read_header(stream)
-        except OSError as error:
-            raise AudioError(f"stdin: cannot be read ({error.strerror})") from error
-        frame_bytes = self._format.frame_bytes
-        n_samples = None if self._bytes_left is None else self._bytes_left // frame_bytes
-        self.info = AudioInfo(
-            self._format.sample_rate, self._format.n_channels, n_samples, "WAV", self._format.subtype
-        )
-
-    def read(self, n_samples: int) -> FloatArray:
-        """Decode the next block; waits until it is whole or the stream ends."""
-        frame_bytes = self._format.frame_bytes
-        wanted = n_samples * frame_bytes
-        if self._bytes_left is not None:
-            wanted = min(wanted, self._bytes_left // frame_bytes * frame_bytes)
-        try:
-            data = read_fully(self._stream, wanted)
-        except OSError as error:
-            raise AudioError(f"stdin: cannot be read ({error.strerror})") from error
-        if self._bytes_left is not None:
-            self._bytes_left -= len(data)
-        if len(data) % frame_bytes:
-            raise AudioError("stdin: the stream ended inside a sample; check the program that writes it")
-        samples = decode_samples(data, self._format.subtype)
-        return np.ascontiguousarray(samples.reshape(-1, self._format.n_channels).T)
-
-    def close(self) -> None:
-        """Leave the stream open: it belongs to the caller."""
 
 
 class WavStream:

@@ -98,10 +98,11 @@ def _examine_package(package: str) -> Finding:
 
 def _examine_pyav() -> Finding:
     found = _find_version("av")
-    if found is not None:
-        return Finding("PyAV", Health.OK, f"{found}, reads m4a, aac, wma and video containers")
-    detail = "not installed; m4a, aac, wma and video containers cannot be read"
-    return Finding("PyAV", Health.MISSING, detail, "pip install '.[formats]' (in your clone of stemsplit)")
+    if found is None:
+        return Finding(
+            "PyAV", Health.BROKEN, "not installed; it decodes mp3, m4a, FLAC, video and more", _REINSTALL
+        )
+    return Finding("PyAV", Health.OK, f"{found}, decodes mp3, m4a, FLAC, Ogg and video containers")
 
 
 def _examine_server() -> Finding:

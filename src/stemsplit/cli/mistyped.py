@@ -25,13 +25,17 @@ _ELSEWHERE: Final = {
 
 
 def explain_mistyped(word: str, commands: Sequence[str]) -> str | None:
-    """Return what is wrong with the first word if it was meant as a command; None if it may be a song.
+    """Return what is wrong with the first word if it was meant as a command, or a file as it is written.
+
+    None if it may be a song.
 
     A file, a folder, a path, a glob and a name with the suffix of an audio file are never commands.
 
     >>> explain_mistyped("doctr", ["models", "doctor"])
     "there is no command and no file 'doctr'; did you mean 'stemsplit doctor'?"
     """
+    if word.startswith("-") and word != "-" and os.path.lexists(word):
+        return f"{word!r} is read as an option; to name the file, write ./{word}"
     looks_like_input = not word.isidentifier() or is_audio(Path(word))
     if looks_like_input or os.path.lexists(word):
         return None

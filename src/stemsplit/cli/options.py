@@ -19,6 +19,7 @@ from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, FIELDS
 from stemsplit.separation.settings import MAX_THREADS
 
 if TYPE_CHECKING:
+    from stemsplit.audio.read_settings import ReadSettings
     from stemsplit.jobs.request import SeparationRequest
 
 
@@ -153,7 +154,7 @@ class Options:
             "-f",
             metavar="FORMAT",
             autocompletion=complete_format,
-            help="wav, flac, mp3, ogg or opus.",
+            help="wav, flac, aiff, alac, mp3, ogg, opus or m4a.",
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = "wav"
@@ -165,6 +166,15 @@ class Options:
             metavar="DEPTH",
             autocompletion=complete_bits,
             help="16, 24 or 32f (float). Default: as the song has it, 16 for a lossy song.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = None
+    bitrate: Annotated[
+        str | None,
+        typer.Option(
+            "--bitrate",
+            metavar="RATE",
+            help="Of mp3, ogg, opus or m4a, such as 192k. Default: near transparent.",
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = None
@@ -200,6 +210,46 @@ class Options:
         bool,
         typer.Option(
             "--recursive", "-r", help="Include the subfolders of a folder.", rich_help_panel=Panel.SONGS
+        ),
+    ] = False
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--start",
+            metavar="TIME",
+            help="Begin there: seconds or m:ss, such as 83.5 or 1:23.5.",
+            rich_help_panel=Panel.SONGS,
+        ),
+    ] = None
+    end: Annotated[
+        str | None,
+        typer.Option("--end", metavar="TIME", help="End there, counted from 0.", rich_help_panel=Panel.SONGS),
+    ] = None
+    duration: Annotated[
+        str | None,
+        typer.Option(
+            "--duration",
+            metavar="TIME",
+            help="Length of the excerpt, instead of --end.",
+            rich_help_panel=Panel.SONGS,
+        ),
+    ] = None
+    track: Annotated[
+        int | None,
+        typer.Option(
+            "--track",
+            metavar="N",
+            min=1,
+            help="Audio track of a video, counted from 1. Default: the one that players choose.",
+            rich_help_panel=Panel.SONGS,
+        ),
+    ] = None
+    salvage: Annotated[
+        bool,
+        typer.Option(
+            "--salvage",
+            help="Separate what there is of a damaged song, and note what is missing.",
+            rich_help_panel=Panel.SONGS,
         ),
     ] = False
     jobs: Annotated[
@@ -457,10 +507,31 @@ class Options:
             name_template=self.name,
             format=self.format,
             bits=self.bits,
+            bitrate_kbps=self._parse_bitrate(),
             overwrite=self.overwrite,
             skip_existing=self.skip_existing,
             resume=self.resume,
+            reading=self._make_read_settings(),
         )
+
+    def _parse_bitrate(self) -> int | None:
+        if self.bitrate is None:
+            return None
+        digits = self.bitrate.lower().removesuffix("k")
+        if not digits.isdecimal():
+            raise SettingsError(f"--bitrate {self.bitrate!r} is not a rate in kbit/s; write 192k")
+        return int(digits)
+
+    def _make_read_settings(self) -> "ReadSettings":
+        from stemsplit.audio.read_settings import ReadSettings, parse_time
+
+        if self.end is not None and self.duration is not None:
+            raise SettingsError("--end and --duration exclude each other; leave one out")
+        start_s = 0.0 if self.start is None else parse_time(self.start)
+        end_s = None if self.end is None else parse_time(self.end)
+        if self.duration is not None:
+            end_s = start_s + parse_time(self.duration)
+        return ReadSettings(start_s, end_s, self.track, self.salvage)
 
     def _parse_stems(self) -> tuple[str, ...] | None:
         from stemsplit.jobs.request import parse_stems

@@ -18,7 +18,15 @@ from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import check_manifests, is_manifest, iterate_inputs
-from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs, plan_stream
+from stemsplit.jobs.plan import (
+    Job,
+    OutputSettings,
+    Provenance,
+    check_output_dir,
+    check_working_folder,
+    plan_jobs,
+    plan_stream,
+)
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.jobs.shard import Shard
@@ -42,8 +50,11 @@ def separate(options: Options) -> ExitStatus:
     OutputError
         If the journal cannot be read.
     """
+    check_working_folder()
     request = options.make_request()
     output = make_output_settings(request)
+    if not options.writes_stdout and not output.storage.is_remote:
+        check_output_dir(output.output_dir)
     shard = Shard.parse(options.shard)
     with closing(output.storage):
         sources, is_stream = _list_sources(options, output, shard)

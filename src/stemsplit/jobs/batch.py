@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import OutputError
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.inputs import SongInput
@@ -80,6 +81,10 @@ def separate_file(
     format: str = "wav",
     bits: str | None = None,
     overwrite: bool = False,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    track: int | None = None,
+    salvage: bool = False,
     progress: Progress | None = None,
 ) -> FileResult:
     """Separate one audio file into one file per stem.
@@ -98,6 +103,9 @@ def separate_file(
         As in `stemsplit.audio.encoding.choose_encoding`.
     overwrite
         Replace files that exist.
+    start_s, end_s, track, salvage
+        As of `stemsplit.audio.read_settings.ReadSettings`: an excerpt, in seconds; an audio track; a damaged
+        song.
     progress
         Called with the number of samples finished so far, and with that of all samples, None if the file does
         not say.
@@ -105,12 +113,16 @@ def separate_file(
     Raises
     ------
     SettingsError
-        If the template is invalid.
+        If the template or the excerpt is invalid.
     AudioError, OutputError, ModelError, DeviceError
         If the song cannot be read, separated or written; no file is left under its final name.
     """
-    output = OutputSettings(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
-    (job,) = plan_jobs([SongInput(str(path), Path(path))], Provenance.of(separator, output), output, None)
+    reading = ReadSettings(start_s, end_s, track, salvage)
+    output = OutputSettings(
+        Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite, reading=reading
+    )
+    provenance = Provenance.of(separator, output)
+    (job,) = plan_jobs([SongInput(str(path), Path(path))], provenance, output, None)
     if job.result is not None:
         raise OutputError(job.result.error)
     return SongWorker(separator, output, listener=_Counter(progress)).write_files(job)

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 from typing import BinaryIO, cast
 
@@ -70,6 +71,13 @@ def read_stdin(cancellation: Cancellation) -> BinaryIO:
     if raw is None or os.name == "nt":
         return sys.stdin.buffer
     return cast(BinaryIO, InterruptiblePipe(raw, cancellation))
+
+
+def open_fifo(path: Path, cancellation: Cancellation) -> BinaryIO:
+    """Open a named pipe that can be stopped while it waits for its writer."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return cast(BinaryIO, InterruptiblePipe(os.fdopen(descriptor, "rb", buffering=0), cancellation))
 
 
 @contextlib.contextmanager

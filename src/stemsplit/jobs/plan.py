@@ -1,12 +1,16 @@
 """The plan of a run: the output files of every song, and which songs need no work."""
 
+import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
+from stemsplit.audio.encoding import extension_of
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.tags import read_tags
 from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.files.names import clean_name, identity
@@ -32,8 +36,10 @@ class OutputSettings:
         The folder of all stems, and of the journal; a path is a local folder.
     template
         The file names below it.
-    format, bits
+    format, bits, bitrate_kbps
         As in `stemsplit.audio.encoding.choose_encoding`.
+    reading
+        How the songs are read.
     overwrite
         Replace files that exist.
     skip_existing
@@ -47,9 +53,11 @@ class OutputSettings:
     template: NameTemplate = field(default_factory=NameTemplate)
     format: str = "wav"
     bits: str | None = None
+    bitrate_kbps: int | None = None
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
+    reading: ReadSettings = field(default_factory=ReadSettings)
 
     @cached_property
     def storage(self) -> OutputFolder:
@@ -75,6 +83,9 @@ class Provenance:
     def of(cls, separator: Separator, output: OutputSettings) -> "Provenance":
         """Return the provenance of the stems of `separator`, written with the settings `output`."""
         settings = asdict(separator.settings) | {"stems": list(separator.stems)}
+        bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
+        usual = asdict(ReadSettings())
+        settings |= {name: value for name, value in asdict(output.reading).items() if value != usual[name]}
         return cls(
             stems=separator.stems,
             device=separator.device,
@@ -82,7 +93,7 @@ class Provenance:
                 ModelReference(info.name, info.version, info.sha256, info.licence, info.commercial)
                 for info in separator.models
             ),
-            settings=settings | {"format": output.format, "bits": output.bits},
+            settings=settings | {"format": output.format, "bits": output.bits} | bitrate,
         )
 
     def key(self, source: SongInput, outputs: Mapping[str, Path]) -> str:
@@ -159,6 +170,37 @@ def plan_jobs(
     return [job if job.result else _decide(job, provenance, output, journal) for job in checked]
 
 
+def check_working_folder() -> None:
+    """Check that the working folder exists.
+
+    Raises
+    ------
+    OutputError
+        If it has been deleted, or may not be read.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise OutputError("the working folder has been deleted; change to one that exists") from error
+
+
+def check_output_dir(folder: Path) -> None:
+    """Check, without writing, that `folder` is a folder or can become one.
+
+    Raises
+    ------
+    OutputError
+        If a file has its place or its name is too long.
+    """
+    try:
+        for part in (folder, *folder.parents):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if not stat.S_ISDIR(part.stat().st_mode):
+                    raise OutputError(f"{part}: is a file, not a folder; choose another folder with --output")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be a folder: {error.strerror}; choose another one") from error
+
+
 def plan_stream(
     sources: Iterable[SongInput], provenance: Provenance, output: OutputSettings, journal: Journal | None
 ) -> Iterator[Job]:
@@ -201,7 +243,7 @@ def _describe(source: SongInput, output: OutputSettings) -> dict[str, str]:
         "track": source.track,
         "file": source.file_name,
         "folder": source.folder_name,
-        "ext": output.format,
+        "ext": extension_of(output.format),
     }
     if not output.template.fields & TAG_FIELDS:
         return values

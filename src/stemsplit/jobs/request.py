@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stemsplit.audio.encoding import choose_encoding
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import OutputError, SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
@@ -39,8 +40,10 @@ class SeparationRequest:
         Folder of the installed models; None for the default.
     device, provider_options, threads
         As the arguments of `stemsplit.Separator`.
-    output_dir, name_template, format, bits, overwrite, skip_existing, resume
+    output_dir, name_template, format, bits, bitrate_kbps, overwrite, skip_existing, resume
         As the fields of `stemsplit.jobs.plan.OutputSettings`.
+    reading
+        Which part of the songs is read, which track, and whether damaged ones are salvaged.
     """
 
     stems: tuple[str, ...] | None = None
@@ -63,9 +66,11 @@ class SeparationRequest:
     name_template: str = DEFAULT_TEMPLATE
     format: str = "wav"
     bits: str | None = None
+    bitrate_kbps: int | None = None
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
+    reading: ReadSettings = field(default_factory=ReadSettings)
 
 
 def parse_stems(text: str) -> tuple[str, ...]:
@@ -98,17 +103,19 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
     # every format can store this song, so what is invalid for it is invalid for every song
     plain_song = AudioInfo(48000, 2, None, "WAV", "PCM_16")
     try:
-        choose_encoding(request.format, request.bits, plain_song)
+        choose_encoding(request.format.lower(), request.bits, plain_song, request.bitrate_kbps)
     except OutputError as error:
         raise SettingsError(str(error)) from error
     return OutputSettings(
         open_output_folder(request.output_dir),
         NameTemplate(request.name_template),
-        request.format,
+        request.format.lower(),
         request.bits,
+        request.bitrate_kbps,
         overwrite=request.overwrite,
         skip_existing=request.skip_existing,
         resume=request.resume,
+        reading=request.reading,
     )
 
 

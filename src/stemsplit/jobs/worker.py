@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stemsplit.audio.encoding import choose_encoding
+from stemsplit.audio.choice import is_pipe
+from stemsplit.audio.encoding import Encoding, choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import AudioReader, open_audio
 from stemsplit.audio.stem_set import StemSet
@@ -19,7 +20,7 @@ from stemsplit.audio.wav_pipe import WavStream
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import AudioError, OutputError, StemsplitError
-from stemsplit.jobs.cancellation import Cancellation, read_stdin
+from stemsplit.jobs.cancellation import Cancellation, open_fifo, read_stdin
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.plan import (
@@ -116,14 +117,15 @@ class SongWorker:
                 job.missing,
                 sample_rate=info.sample_rate,
                 n_channels=info.n_channels,
-                encoding=choose_encoding(self.output.format, self.output.bits, info),
-                tags=read_tags(path) if path else None,
+                encoding=self._choose_encoding(info),
+                channel_mask=info.channel_mask,
+                tags=read_tags(path) if path and path.is_file() else None,
                 replaceable=job.replaceable,
             )
             with stems:
                 meter = self._stream(job, reader, stems.write)
                 report = self._commit(job, key, stems)
-        return self._describe(job, info, report, meter, time.perf_counter() - started_s)
+        return self._describe(job, reader, report, meter, time.perf_counter() - started_s)
 
     def write_stdout(self, job: Job) -> FileResult:
         """Separate the song of `job` into a wav stream on standard output; the separator has one stem."""
@@ -141,7 +143,7 @@ class SongWorker:
             with pipe:
                 meter = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
                 report = pipe.commit()
-        return self._describe(job, info, report, meter, time.perf_counter() - started_s)
+        return self._describe(job, reader, report, meter, time.perf_counter() - started_s)
 
     def inspect(self, job: Job) -> FileResult:
         """Read the header of the song only, and return what would be done."""
@@ -151,18 +153,26 @@ class SongWorker:
         if job.source.is_stdin:
             return self._describe(job, None)
         with job.source.fetch() as path, self._open(job.source, path) as reader:
-            choose_encoding(self.output.format, self.output.bits, reader.info)
-            return self._describe(job, reader.info)
+            self._choose_encoding(reader.info)
+            return self._describe(job, reader)
 
     def _fail(self, job: Job, error: Exception) -> FileResult:
         # Ctrl-C also ends the program that writes to the pipe: a song truncated by it is not a failure
         self.cancellation.check()
         return failed_result(job.source, error, **locate_outputs(job, self.output))
 
+    def _choose_encoding(self, info: AudioInfo) -> Encoding:
+        return choose_encoding(self.output.format, self.output.bits, info, self.output.bitrate_kbps)
+
     def _open(self, source: SongInput, path: Path | None) -> AudioReader:
         if source.problem:
             raise AudioError(source.problem)
-        return open_audio(read_stdin(self.cancellation) if path is None else path)
+        reading = self.output.reading
+        if path is None:
+            return open_audio(read_stdin(self.cancellation), settings=reading)
+        if is_pipe(path):
+            return open_audio(open_fifo(path, self.cancellation), settings=reading, name=source.label)
+        return open_audio(path, settings=reading)
 
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
@@ -224,22 +234,23 @@ class SongWorker:
     def _describe(
         self,
         job: Job,
-        info: AudioInfo | None,
+        reader: AudioReader | None,
         report: WriteReport | None = None,
         meter: StemMeter | None = None,
         elapsed_s: float | None = None,
     ) -> FileResult:
         known: dict[str, Any] = {}
-        if info is not None:
+        if reader is not None:
+            info = reader.info
             n_samples = info.n_samples if report is None else report.n_samples
             duration_s = None if n_samples is None else n_samples / info.sample_rate
             known |= {"sample_rate": info.sample_rate, "n_channels": info.n_channels}
             known |= {"n_samples": n_samples, "duration_s": duration_s}
             if elapsed_s is not None and duration_s is not None:
                 known |= {"elapsed_s": elapsed_s, "speed": duration_s / elapsed_s}
-        if report is not None:
+        if reader is not None and report is not None:
             known |= {"gain": report.gain, "clipped_samples": report.clipped_samples}
-            known |= {"note": "; ".join(report.notes) or None}
+            known |= {"note": "; ".join((*reader.notes, *report.notes)) or None}
         if meter is not None:
             masked, expected_db = self.separator.masked_stems, meter.expected_sdr_db()
             known |= {"levels_db": meter.levels_db()}
@@ -279,7 +290,9 @@ class BugError(StemsplitError):
 
 def wrap_bug(error: Exception) -> Exception:
     """Return `error` if a song can cause it, and a `BugError` that describes it otherwise."""
-    if isinstance(error, StemsplitError | OSError | MemoryError):
+    if isinstance(error, MemoryError):
+        return MemoryError("out of memory; close other programs, or lower --jobs, --batch or --threads")
+    if isinstance(error, StemsplitError | OSError):
         return error
     place = traceback.extract_tb(error.__traceback__)[-1]
     return BugError(

@@ -17,6 +17,8 @@ from stemsplit.service.errors import NoSuchSongError, RefusedError
 MEDIA_TYPES: Final = {
     "wav": "audio/wav",
     "flac": "audio/flac",
+    "aiff": "audio/aiff",
+    "m4a": "audio/mp4",
     "mp3": "audio/mpeg",
     "ogg": "audio/ogg",
     "opus": "audio/ogg",

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS, depths
-from stemsplit.audio.extensions import AV_EXTENSIONS, SNDFILE_EXTENSIONS, has_pyav
+from stemsplit.audio.extensions import AUDIO_EXTENSIONS
 from stemsplit.jobs.plan import OutputSettings, Provenance
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
@@ -158,7 +158,7 @@ def describe_service(separator: Separator, choices: Choices, limits: ServiceLimi
         "installed_models": choices.describe(),
         "presets": choices.presets,
         "device": made.device,
-        "extensions": sorted(SNDFILE_EXTENSIONS | (AV_EXTENSIONS if has_pyav() else frozenset())),
+        "extensions": sorted(AUDIO_EXTENSIONS),
         "formats": {format: list(depths(format)) for format in FORMATS},
         "limits": {
             "max_bytes": limits.max_bytes,

@@ -12,7 +12,8 @@ from enum import StrEnum
 from pathlib import Path, PurePath
 from typing import Any, Final
 
-from stemsplit.audio.extensions import AV_EXTENSIONS, SNDFILE_EXTENSIONS
+from stemsplit.audio.encoding import extension_of
+from stemsplit.audio.extensions import AUDIO_EXTENSIONS
 from stemsplit.files.atomic import explaining, whole_file
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.request import SeparationRequest
@@ -64,7 +65,7 @@ class QueuedSong:
     def source(self) -> Path:
         """Where the upload lies; only an ending that is known is taken from the client's name."""
         ending = PurePath(self.request.name).suffix.lower()
-        known = ending[1:] in SNDFILE_EXTENSIONS | AV_EXTENSIONS
+        known = ending[1:] in AUDIO_EXTENSIONS
         return self.folder / ("song" + (ending if known else ""))
 
     @property
@@ -182,7 +183,7 @@ class QueuedSong:
 
     def name_stem(self, stem: str) -> str:
         """Return what a client's file of `stem` is called."""
-        return self.request.name_download(stem, self.request.separation.format)
+        return self.request.name_download(stem, extension_of(self.request.separation.format))
 
     def hide_paths(self, text: str) -> str:
         """Return `text` in words that name the song as its owner does, and no folder of this computer."""

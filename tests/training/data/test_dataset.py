@@ -15,7 +15,7 @@ pytest.importorskip("torch")
 from typer.testing import CliRunner
 
 from stemsplit import separate
-from stemsplit.errors import AudioError, SettingsError, StemsplitError
+from stemsplit.errors import SettingsError, StemsplitError
 from stemsplit.registry.catalog import read_spec
 from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.__main__ import app, main
@@ -159,14 +159,6 @@ def test_unusable_stems_are_reported(
     write(tmp_path / "drums.wav", 0.1 * tones(length_s * 44_100, n_channels))
     (failure,) = add(Dataset(tmp_path, "mine"), tmp_path / "songs")
     assert message in failure and not find_songs(tmp_path / "songs")
-
-
-def test_a_stem_file_without_pyav_is_an_error_with_the_fix(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dataset, "has_pyav", lambda: False)
-    with pytest.raises(AudioError, match="pip install"):
-        dataset.StemFile(tmp_path / "a.stem.mp4", 1).read()
 
 
 def test_training_songs_cannot_validate(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from stemsplit.audio.extensions import has_pyav, is_audio
+from stemsplit.audio.condition import Condition
+from stemsplit.audio.extensions import is_audio
 from stemsplit.audio.reader import AudioReader, open_audio
 from stemsplit.dsp.resample import Resampler
 from stemsplit.errors import AudioError, StemsplitError
@@ -224,17 +225,14 @@ class StemFile:
     def _open(self) -> AudioReader:
         if self.stream_index is None:
             return open_audio(self.path)
-        if not has_pyav():
-            raise AudioError(
-                f"{self.path}: this needs PyAV; run `pip install '.[formats]'` in your clone of stemsplit"
-            )
         from stemsplit.audio.pyav import AvDecoder
 
+        condition = Condition(self.path)
         try:
-            decoder = AvDecoder(self.path, self.stream_index, self.n_streams)
+            decoder = AvDecoder(self.path, condition, place=self.stream_index, n_streams=self.n_streams)
         except AudioError as error:
             raise AudioError(f"{error}: --parts names the streams after the mixture") from error
-        return AudioReader(decoder, str(self.path))
+        return AudioReader(decoder, condition)
 
 
 def _read_blocks(reader: AudioReader, path: Path) -> Iterator[FloatArray]:

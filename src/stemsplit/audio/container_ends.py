@@ -1,0 +1,150 @@
+"""Where containers that FFmpeg reads should end, held against the size of the file.
+
+FFmpeg reads a truncated file as far as it goes, and of files that were joined only the first, both in
+silence.
+"""
+
+import mmap
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Final, TypeAlias
+
+from stemsplit.audio.condition import Condition
+from stemsplit.audio.integrity import SMALL_BYTES
+
+_Check: TypeAlias = Callable[[BinaryIO, int, Condition], None]
+
+_ASF_HEADER: Final = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_FILE: Final = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_EBML: Final = b"\x1aE\xdf\xa3"
+_SEGMENT: Final = b"\x18S\x80g"
+_HEAD_BYTES: Final = 400
+_TS_SYNC: Final = 0x47
+_MAX_BOXES: Final = 100_000
+_JOINED: Final = "several files were joined in it, and only the first can be read"
+# containers whose first bytes appear nowhere else, and how many of them do
+_UNIQUE_BYTES: Final = {_ASF_HEADER: 16, b"FLV\1": 13, b"TTA1": 12, b"caff": 12, b"Crea": 20, b"riff": 16}
+
+
+def check_container_end(path: Path, condition: Condition) -> None:
+    """Compare the end of a file with what its container declares.
+
+    Raises
+    ------
+    AudioError
+        By `condition`: the file is truncated, or others were joined to it that would not be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        head = file.read(_HEAD_BYTES)
+        for mark, n_bytes in _UNIQUE_BYTES.items():
+            if head.startswith(mark) and _appears_again(file, head[:n_bytes]):
+                condition.damaged(_JOINED)
+        check = _find_check(head)
+        if check is not None:
+            check(file, size, condition)
+
+
+def _appears_again(file: BinaryIO, mark: bytes) -> bool:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(mark, 1) >= 0
+
+
+def _find_check(head: bytes) -> _Check | None:
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+        return _check_boxes
+    if head.startswith(_EBML):
+        return _check_matroska
+    if head.startswith(_ASF_HEADER):
+        return _check_asf
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        return _check_avi
+    if head.startswith(b"FLV\1"):
+        return _check_flv
+    is_transport = len(head) == _HEAD_BYTES and (
+        head[0] == head[188] == head[376] == _TS_SYNC or head[4] == head[196] == head[388] == _TS_SYNC
+    )
+    return _check_transport_stream if is_transport else None
+
+
+def _report_missing(end: int, size: int, condition: Condition) -> None:
+    if end > size:
+        condition.damaged(f"truncated: it should have {end} bytes, and has {size}")
+
+
+def _check_boxes(file: BinaryIO, size: int, condition: Condition) -> None:
+    """Walk the boxes of an mp4 or mov (ISO 14496-12); a second beginning is that of a second file."""
+    position, n_beginnings = 0, 0
+    for _ in range(_MAX_BOXES):
+        file.seek(position)
+        header = file.read(16)
+        n_bytes, kind = int.from_bytes(header[:4]), header[4:8]
+        if n_bytes == 1:
+            n_bytes = int.from_bytes(header[8:16])
+        if len(header) < 8 or n_bytes < 8 or not all(31 < byte < 127 or byte == 0xA9 for byte in kind):
+            break  # the end, a box up to the end, or something else
+        n_beginnings += kind == b"ftyp"
+        if n_beginnings > 1:
+            condition.damaged(_JOINED)
+            return
+        position += n_bytes
+        if position > size + SMALL_BYTES:
+            _report_missing(position, size, condition)
+            return
+
+
+def _check_matroska(file: BinaryIO, size: int, condition: Condition) -> None:
+    """Read the size of the segment behind the header of a Matroska (RFC 9559), where it is known."""
+    file.seek(4)
+    n_header, position = _read_size(file, 4)
+    position += n_header
+    file.seek(position)
+    if n_header < 0 or file.read(4) != _SEGMENT:
+        return
+    n_segment, start = _read_size(file, position + 4)
+    if n_segment >= 0:
+        _report_missing(start + n_segment, size, condition)
+
+
+def _read_size(file: BinaryIO, position: int) -> tuple[int, int]:
+    """Return a size of EBML, -1 if it is unknown, and where it ends."""
+    file.seek(position)
+    first = file.read(1)
+    n_bytes = 9 - first[0].bit_length() if first and first[0] else 8
+    value = (first[0] if first else 0) & ((1 << (8 - n_bytes)) - 1)
+    value = value << 8 * (n_bytes - 1) | int.from_bytes(file.read(n_bytes - 1))
+    return (-1 if value == (1 << 7 * n_bytes) - 1 else value), position + n_bytes
+
+
+def _check_asf(file: BinaryIO, size: int, condition: Condition) -> None:
+    file.seek(0)
+    header = file.read(2**16)
+    at = header.find(_ASF_FILE)
+    flags = int.from_bytes(header[at + 88 : at + 92], "little")
+    is_broadcast = bool(flags & 1)
+    if at >= 0 and not is_broadcast:
+        _report_missing(int.from_bytes(header[at + 40 : at + 48], "little"), size, condition)
+
+
+def _check_avi(file: BinaryIO, size: int, condition: Condition) -> None:
+    file.seek(4)
+    _report_missing(8 + int.from_bytes(file.read(4), "little"), size, condition)
+
+
+def _check_flv(file: BinaryIO, size: int, condition: Condition) -> None:
+    """Each tag of an FLV is followed by its size, the last one too."""
+    file.seek(max(0, size - 4))
+    n_bytes = int.from_bytes(file.read(4))
+    file.seek(max(0, size - 4 - n_bytes))
+    tag = file.read(4)
+    if tag[:1] not in (b"\x08", b"\x09", b"\x12") or int.from_bytes(tag[1:4]) + 11 != n_bytes:
+        condition.damaged("truncated: it ends inside a tag")
+
+
+def _check_transport_stream(file: BinaryIO, size: int, condition: Condition) -> None:
+    """Packets of an MPEG transport stream have one size; those of a Blu-ray have a time stamp each, too."""
+    file.seek(0)
+    packet_bytes = 188 if file.read(1)[0] == _TS_SYNC else 192
+    if size % packet_bytes:
+        condition.damaged("truncated: it ends inside a packet")

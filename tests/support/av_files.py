@@ -1,0 +1,67 @@
+"""Audio files that PyAV writes for the tests: any codec in any container, cut and joined."""
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from tests.support.audio_files import FloatArray
+
+LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
+
+def encode(
+    path: Path,
+    waveform: FloatArray,
+    codec: str,
+    sample_rate: int,
+    *,
+    format: str | None = None,
+    sample_format: str | None = None,
+    with_video: bool = False,
+    **options: Any,
+) -> Path:
+    """Write ``waveform``, float32 ``(channels, samples)``; options are those of the muxer."""
+    layout = LAYOUTS[waveform.shape[0]]
+    with av.open(str(path), "w", format=format, options=options) as container:
+        if with_video:
+            video = container.add_stream("mpeg4", rate=25)
+            video.width = video.height = 16
+        stream: Any = container.add_stream(codec, rate=sample_rate, layout=layout)
+        if sample_format:
+            stream.format = sample_format
+        # packed: PyAV takes eight planes for endless ones
+        frame = av.AudioFrame.from_ndarray(waveform.T.reshape(1, -1).copy(), format="flt", layout=layout)
+        frame.sample_rate, frame.pts = sample_rate, 0
+        for piece in _frames(frame, stream, layout, sample_rate):
+            container.mux(stream.encode(piece))
+        container.mux(stream.encode(None))
+        if with_video:
+            picture = av.VideoFrame(16, 16, "yuv420p")
+            container.mux([*video.encode(picture), *video.encode(None)])
+    return path
+
+
+def _frames(frame: Any, stream: Any, layout: str, sample_rate: int) -> list[Any]:
+    resampler = av.AudioResampler(
+        stream.format.name, layout, sample_rate, frame_size=stream.frame_size or 1024
+    )
+    return [*resampler.resample(frame), *resampler.resample(None)]
+
+
+def count_packets(path: Path, *, format: str | None = None) -> tuple[int, int]:
+    """Return how many packets FFmpeg finds in the first audio stream, and the samples that they last.
+
+    It is the count of another program: stemsplit counts the frames of mp3, mp2 and AAC by itself.
+    """
+    with av.open(str(path), format=format) as container:
+        stream = container.streams.audio[0]
+        lengths = [packet.duration or 0 for packet in container.demux(stream) if packet.size]
+        ticks = sum(lengths) * stream.time_base * stream.codec_context.sample_rate
+    return len(lengths), round(float(ticks))
+
+
+def noise(n_bytes: int, seed: int = 0) -> bytes:
+    """Return bytes without any sense."""
+    return np.random.default_rng(seed).bytes(n_bytes)
