@@ -1,5 +1,6 @@
 """The command and the disk: what is written where, what is left alone, what a dry run says."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -204,3 +205,15 @@ def test_nothing_is_left_in_the_home_folder(model: Path, tmp_path: Path) -> None
     subprocess.run(command, env=environment | {"HOME": str(home)}, check=True)
     assert list_files(Path("separated")) == expect("a")
     assert list(home.rglob("*")) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder in use cannot be deleted")
+def test_a_deleted_working_folder_is_one_line(model: Path, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav").absolute()
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    os.chdir(gone)
+    gone.rmdir()
+    done = call(str(song))
+    assert done.code == 1
+    assert done.stderr == "stemsplit: the working folder has been deleted; change to one that exists\n"

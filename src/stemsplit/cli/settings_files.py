@@ -40,7 +40,10 @@ class FileSetting:
 def find_settings_files() -> list[Path]:
     """Return the settings files that there are; each overrides those before it."""
     own = user_dirs.config_folder() / FILE_NAME
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # deleted, which the commands that need it report
+        return [own] if own.is_file() else []
     of_folders = (folder / FOLDER_FILE_NAME for folder in (here, *here.parents))
     nearest = next((path for path in of_folders if path.is_file()), None)
     return [path for path in (own, nearest) if path is not None and path.is_file()]
