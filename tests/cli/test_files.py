@@ -67,6 +67,12 @@ def test_stems_residual_and_karaoke(model: Path) -> None:
     assert [Path(line).stem for line in sung.lines] == ["vocals", "no_vocals"]
 
 
+def test_names_of_stems_ignore_case(model: Path) -> None:
+    make_song(Path("a.wav"))
+    done = call("a.wav", "-m", model, "-s", "Vocals,DRUMS", "-s", "Voice", "-q")
+    assert done.lines == ["separated/a/vocals.wav", "separated/a/drums.wav"]
+
+
 def test_stems_add_up_and_are_understood(model: Path) -> None:
     make_song(Path("a.wav"))
     named = call("a.wav", "-m", model, "-s", "voice", "-s", "drum,vocals", "-q")

@@ -35,11 +35,18 @@ class StemVocabulary:
         self._paths = paths
 
     def translate(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the names with synonyms replaced, save for those that a model offers itself; each once."""
+        """Return the names with synonyms replaced, save for those that a model offers itself; each once.
+
+        Upper and lower case mean the same, as far as no model tells them apart.
+        """
         return tuple(dict.fromkeys(self._translate(name) for name in names))
 
     def _translate(self, name: str) -> str:
-        return name if name not in SYNONYMS or name in self._offered else SYNONYMS[name]
+        folded = name.lower()
+        if (name == folded and name not in SYNONYMS) or name in self._offered:
+            return name
+        by_case = {target.lower(): target for target in self._offered}
+        return by_case.get(folded) or SYNONYMS.get(folded, name)
 
     def find_needed(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the targets that the stems are made of; the instrumental needs the vocals."""
