@@ -216,12 +216,30 @@ def test_tag_fields_are_read_from_the_tags(separator: Separator, tmp_path: Path)
 
 
 @pytest.mark.parametrize("template", ["{track}/{stem}.{ext}", "{title}/{stem}.{ext}"])
-def test_a_named_pipe_fails_without_blocking(separator: Separator, tmp_path: Path, template: str) -> None:
-    song = tmp_path / "a.wav"
-    os.mkfifo(song)
-    result = resume(separator, song, tmp_path / "out", template=NameTemplate(template))
-    assert result.error_type == "AudioError"
-    assert "not a regular file" in (result.error or "")
+def test_a_named_pipe_is_read_while_it_is_written(
+    separator: Separator, tmp_path: Path, template: str
+) -> None:
+    pipe, song = tmp_path / "a.wav", make_song(tmp_path / "b.wav")
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lambda: pipe.write_bytes(song.read_bytes()), daemon=True)
+    writer.start()
+    result = resume(separator, pipe, tmp_path / "out", template=NameTemplate(template))
+    writer.join()
+    assert result.status is Status.DONE, result.error
+    expected = resume(separator, song, tmp_path / "out")
+    assert result.outputs["bass"].read_bytes() == expected.outputs["bass"].read_bytes()
+
+
+def test_a_named_pipe_without_a_writer_can_be_cancelled(separator: Separator, tmp_path: Path) -> None:
+    pipe, cancellation = tmp_path / "a.wav", Cancellation()
+    os.mkfifo(pipe)
+    output = OutputSettings(tmp_path / "out")
+    (job,) = plan(separator, output, pipe)
+    worker = SongWorker(separator, output, cancellation=cancellation)
+    threading.Timer(0.3, cancellation.request).start()
+    with pytest.raises(Cancelled):
+        worker.run(job, step=worker.write_files)
+    assert not (tmp_path / "out").exists()
 
 
 def test_resume_separates_changed_songs_again(separator: Separator, tmp_path: Path) -> None:

@@ -73,11 +73,13 @@ def read_stdin(cancellation: Cancellation) -> BinaryIO:
     return cast(BinaryIO, InterruptiblePipe(raw, cancellation))
 
 
-def open_fifo(path: Path, cancellation: Cancellation) -> BinaryIO:
-    """Open a named pipe that can be stopped while it waits for its writer."""
+@contextlib.contextmanager
+def open_fifo(path: Path, cancellation: Cancellation) -> Iterator[BinaryIO]:
+    """Open a named pipe whose reads can be cancelled while they wait for its writer."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(descriptor, True)
-    return cast(BinaryIO, InterruptiblePipe(os.fdopen(descriptor, "rb", buffering=0), cancellation))
+    with os.fdopen(descriptor, "rb", buffering=0) as pipe:
+        yield cast(BinaryIO, InterruptiblePipe(pipe, cancellation))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -164,15 +164,20 @@ class SongWorker:
     def _choose_encoding(self, info: AudioInfo) -> Encoding:
         return choose_encoding(self.output.format, self.output.bits, info, self.output.bitrate_kbps)
 
-    def _open(self, source: SongInput, path: Path | None) -> AudioReader:
+    @contextmanager
+    def _open(self, source: SongInput, path: Path | None) -> Iterator[AudioReader]:
         if source.problem:
             raise AudioError(source.problem)
         reading = self.output.reading
-        if path is None:
-            return open_audio(read_stdin(self.cancellation), settings=reading)
-        if is_pipe(path):
-            return open_audio(open_fifo(path, self.cancellation), settings=reading, name=source.label)
-        return open_audio(path, settings=reading)
+        with ExitStack() as opened:
+            if path is None:
+                reader = open_audio(read_stdin(self.cancellation), settings=reading)
+            elif is_pipe(path):
+                pipe = opened.enter_context(open_fifo(path, self.cancellation))
+                reader = open_audio(pipe, settings=reading, name=source.label)
+            else:
+                reader = open_audio(path, settings=reading)
+            yield opened.enter_context(reader)
 
     def _stream(
         self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
