@@ -175,7 +175,7 @@ class _Pool:
             import ray
         except ImportError as error:
             raise SettingsError(
-                "--cluster needs Ray; install it with pip install 'stemsplit-cli[ray]'"
+                "--cluster needs Ray; run `pip install '.[ray]'` in your clone of stemsplit"
             ) from error
         self.ray: Any = ray
         self._request = replace(request, threads=request.threads or settings.cpus_per_worker)

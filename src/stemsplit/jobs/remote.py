@@ -56,7 +56,7 @@ def open_storage(url: str) -> tuple[Any, str]:
     except (ImportError, ValueError) as error:
         raise SettingsError(
             f"{redact(url)}: this storage cannot be used: {error}; "
-            "install the extra with pip install 'stemsplit-cli[remote]', or check the scheme"
+            "run `pip install '.[remote]'` in your clone of stemsplit, or check the scheme"
         ) from error
     return storage, path
 
