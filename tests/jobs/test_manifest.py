@@ -109,7 +109,7 @@ def measure_growth(folder: str) -> int:
     jobs = plan_stream(sources(), PROVENANCE, OutputSettings(Path(folder)), Journal(Path(folder)))
     tracemalloc.start()
     # until the caches are full
-    assert sum(job.result is None for job in islice(jobs, 2_000)) == 2_000
+    assert sum(job.result is None for job in islice(jobs, 10_000)) == 10_000
     before, _ = tracemalloc.get_traced_memory()
     assert sum(1 for _ in islice(jobs, 5_000)) == 5_000
     return tracemalloc.get_traced_memory()[0] - before

@@ -167,7 +167,7 @@ def test_an_unknown_storage_is_an_error(model: Path) -> None:
     failed = call("a.wav", "-o", "nonsense://bucket/out", "-m", model)
     assert failed.code == 2
     assert "nonsense://bucket/out: this storage cannot be used" in failed.stderr
-    with pytest.raises(SettingsError, match="stemsplit-cli"):
+    with pytest.raises(SettingsError, match=r"pip install .*\[remote\]"):
         open_storage("nonsense://bucket")
 
 
