@@ -115,6 +115,7 @@ def measure_growth(folder: str) -> int:
     return tracemalloc.get_traced_memory()[0] - before
 
 
+@pytest.mark.slow
 def test_planning_needs_no_memory_per_song(tmp_path: Path) -> None:
     """In a process of its own: threads that other tests left behind allocate as well."""
     code = "import sys; from tests.jobs.test_manifest import measure_growth as f; print(f(sys.argv[1]))"
