@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from stemsplit.models.spec import ModelSpec
-from stemsplit.registry.catalog import bundled_models, read_spec
+from stemsplit.registry.installed import bundled_models, read_spec
 
 
 def write_constant_models(folder: Path) -> list[Path]:

@@ -33,7 +33,7 @@ def count_cores() -> int:
 
 def describe_models() -> list[dict[str, str]]:
     """Return name, version and checksum of the bundled models."""
-    from stemsplit.registry.catalog import bundled_models, read_model
+    from stemsplit.registry.installed import bundled_models, read_model
 
     infos = [read_model(path) for path in bundled_models()]
     return [{"name": info.name, "version": info.version, "sha256": info.sha256} for info in infos]

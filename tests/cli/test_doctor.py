@@ -16,7 +16,7 @@ from tests.support.cli import call
 
 @pytest.fixture(autouse=True)
 def _one_tiny_model(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplit.registry.catalog.bundled_models", lambda: [tiny_model])
+    monkeypatch.setattr("stemsplit.registry.installed.bundled_models", lambda: [tiny_model])
     monkeypatch.setattr("stemsplit.models.device.count_cuda_devices", lambda: 0)
 
 
@@ -111,7 +111,7 @@ def test_two_onnxruntimes_are_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_damaged_model_is_broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     damaged = tmp_path / "damaged.onnx"
     damaged.write_bytes(b"no model")
-    monkeypatch.setattr("stemsplit.registry.catalog.bundled_models", lambda: [damaged])
+    monkeypatch.setattr("stemsplit.registry.installed.bundled_models", lambda: [damaged])
     assert find("model damaged.onnx").health is Health.BROKEN
     shown = call("doctor")
     assert shown.code == 1

@@ -14,7 +14,7 @@ from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
 from stemsplit.models.description import Description
 from stemsplit.models.device import Device
 from stemsplit.models.external import WaveformModel, open_external
-from stemsplit.registry.catalog import read_model, resolve
+from stemsplit.registry.installed import read_model, resolve
 from stemsplit.separation.normalisation import TrackScan
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise

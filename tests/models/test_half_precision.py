@@ -17,7 +17,7 @@ from stemsplit.errors import DeviceError, ModelError, SettingsError  # noqa: E40
 from stemsplit.models import device as device_module  # noqa: E402
 from stemsplit.models.device import BACKENDS, Device, choose_device, open_session  # noqa: E402
 from stemsplit.models.half_precision import HEAVY, read_halved  # noqa: E402
-from stemsplit.registry.catalog import bundled_models  # noqa: E402
+from stemsplit.registry.installed import bundled_models  # noqa: E402
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 

@@ -16,7 +16,7 @@ from stemsplit.models.device import Device
 from stemsplit.models.integrity import check_files, check_graph_file, hash_file, hold
 from stemsplit.models.onnx_scan import GraphFile
 from stemsplit.models.protobuf import MalformedError, read_fields
-from stemsplit.registry.catalog import open_model
+from stemsplit.registry.installed import open_model
 from stemsplit.registry.scaffold import draft_description
 from tests.support.external_models import write_description, write_graph, write_magnitude, write_waveform
 from tests.support.tiny_models import make_spec, write_model

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stemsplit.files import user_dirs
-from stemsplit.registry.catalog import read_model, resolve
 from stemsplit.registry.index import find_remote, list_remote
+from stemsplit.registry.installed import read_model, resolve
 from stemsplit.registry.store import Registry
 from tests.support.cli import call, make_environment, make_song
 from tests.support.external_graphs import write_wave_model

@@ -16,8 +16,8 @@ from stemsplit.errors import ModelError, OutputError, SettingsError
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import format_description, parse_description, read_description
 from stemsplit.registry import store as registry_module
-from stemsplit.registry.catalog import read_model, resolve
 from stemsplit.registry.install import add_model, find_candidate
+from stemsplit.registry.installed import read_model, resolve
 from stemsplit.registry.record import FILE_NAME
 from stemsplit.registry.store import Registry
 from tests.support.cli import call, make_environment, make_song

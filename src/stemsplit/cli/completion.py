@@ -19,7 +19,7 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 def _bundled_names() -> Iterator[str]:
-    from stemsplit.registry.catalog import bundled_models, read_spec
+    from stemsplit.registry.installed import bundled_models, read_spec
 
     with contextlib.suppress(StemsplitError):
         yield from (read_spec(path).name for path in bundled_models())
@@ -36,7 +36,7 @@ def complete_registered(incomplete: str) -> list[str]:
 
 def complete_stems(incomplete: str) -> list[str]:
     """Offer names of stems behind the last comma."""
-    from stemsplit.registry.catalog import bundled_models, read_spec
+    from stemsplit.registry.installed import bundled_models, read_spec
 
     head, comma, tail = incomplete.rpartition(",")
     chosen = set(head.split(","))

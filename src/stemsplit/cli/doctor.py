@@ -150,7 +150,7 @@ def _examine_registry() -> Finding:
 
 
 def _examine_models() -> Iterator[Finding]:
-    from stemsplit.registry.catalog import bundled_models, read_model
+    from stemsplit.registry.installed import bundled_models, read_model
 
     try:
         paths = bundled_models()
@@ -185,7 +185,7 @@ def _examine_devices() -> Iterator[Finding]:
 def _examine_device(name: str, otherwise: Health) -> Finding:
     """Run a network on a device; if it does not, that is `otherwise`."""
     from stemsplit.models.device import choose_device
-    from stemsplit.registry.catalog import bundled_models
+    from stemsplit.registry.installed import bundled_models
 
     try:
         device = choose_device(name)

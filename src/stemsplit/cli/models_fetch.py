@@ -7,9 +7,9 @@ import typer
 
 from stemsplit.cli.console import warn
 from stemsplit.cli.progress import showing_downloads
-from stemsplit.registry.catalog import NotInstalledError, resolve, summarise
 from stemsplit.registry.download import DownloadLimits
 from stemsplit.registry.index import RemoteModel
+from stemsplit.registry.installed import NotInstalledError, resolve, summarise
 from stemsplit.registry.pull import is_offline, pull_model
 from stemsplit.registry.store import Registry
 

@@ -13,8 +13,8 @@ from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_model
 from stemsplit.models.licence import UNKNOWN, say
 from stemsplit.models.mask_model import ModelInfo
-from stemsplit.registry.catalog import bundled_models, read_model, resolve
 from stemsplit.registry.index import RemoteModel, list_remote
+from stemsplit.registry.installed import bundled_models, read_model, resolve
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 
@@ -116,7 +116,7 @@ def show_licence(model: str, registry: Registry, *, as_json: bool) -> ExitStatus
 
 
 def find_model(model: str, registry: Registry) -> tuple[ModelInfo, str]:
-    """Return the model that `model` names, see `stemsplit.registry.catalog.resolve`, and what it is called.
+    """Return the model that `model` names, see `stemsplit.registry.installed.resolve`, and what it is called.
 
     Raises
     ------

@@ -15,7 +15,7 @@ from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
 from stemsplit.jobs.plan import OutputSettings
 from stemsplit.jobs.remote import RemoteFolder, is_url
-from stemsplit.registry.catalog import resolve
+from stemsplit.registry.installed import resolve
 from stemsplit.registry.store import Registry
 from stemsplit.separation.separator import Separator
 

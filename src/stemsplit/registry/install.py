@@ -12,7 +12,7 @@ from stemsplit.models.description import Description
 from stemsplit.models.description_file import format_description, read_description
 from stemsplit.models.device import Device
 from stemsplit.models.integrity import check_files, hash_file, hold
-from stemsplit.registry.catalog import bundled_models, open_model, read_model, read_spec
+from stemsplit.registry.installed import bundled_models, open_model, read_model, read_spec
 from stemsplit.registry.record import FILE_NAME, format_pointer
 from stemsplit.registry.smoke_test import try_model
 from stemsplit.registry.store import Registry

@@ -14,10 +14,10 @@ from stemsplit.files.atomic import explaining
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_file
-from stemsplit.registry.catalog import read_model
 from stemsplit.registry.download import OFFLINE_VARIABLE, DownloadLimits, Progress, fetch
 from stemsplit.registry.index import RemoteFile, RemoteModel, check_sha256, find_remote
 from stemsplit.registry.install import InstallCandidate, add_model
+from stemsplit.registry.installed import read_model
 from stemsplit.registry.store import Registry
 from stemsplit.registry.urls import is_url, name_of_url
 

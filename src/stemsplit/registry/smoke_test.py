@@ -4,7 +4,7 @@ import numpy as np
 
 from stemsplit.errors import ModelError
 from stemsplit.models.waveform_model import WaveformModel
-from stemsplit.registry.catalog import Model
+from stemsplit.registry.installed import Model
 from stemsplit.types import ComplexArray, FloatArray
 
 _FRAMES = 64

@@ -6,7 +6,7 @@ from pathlib import Path
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.models.device import Device
 from stemsplit.models.spec import ModelSpec
-from stemsplit.registry.catalog import Model, open_model, read_spec
+from stemsplit.registry.installed import Model, open_model, read_spec
 from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.recipe import group_by_target
 

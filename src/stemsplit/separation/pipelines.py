@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from stemsplit.errors import SettingsError
 from stemsplit.models.waveform_model import WaveformModel
-from stemsplit.registry.catalog import Model
+from stemsplit.registry.installed import Model
 from stemsplit.separation.normalisation import TrackScan
 from stemsplit.separation.recipe import Signal
 from stemsplit.separation.settings import SeparationSettings

@@ -14,7 +14,7 @@ from stemsplit.errors import AudioError, ModelError, SettingsError
 from stemsplit.models.device import choose_device
 from stemsplit.models.licence import check_commercial
 from stemsplit.models.mask_model import ModelInfo
-from stemsplit.registry.catalog import bundled_models, resolve
+from stemsplit.registry.installed import bundled_models, resolve
 from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
 from stemsplit.separation.mixer import Mixer

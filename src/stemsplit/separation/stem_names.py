@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from stemsplit.registry.catalog import read_spec
+from stemsplit.registry.installed import read_spec
 
 INSTRUMENTAL: Final = "instrumental"
 VOCALS: Final = "vocals"

@@ -9,7 +9,7 @@ from stemsplit.models.description_file import read_description
 from stemsplit.models.licence import UNKNOWN
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.models.properties import ModelProperties
-from stemsplit.registry.catalog import read_spec
+from stemsplit.registry.installed import read_spec
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 from stemsplit.separation.presets import BUILT_IN

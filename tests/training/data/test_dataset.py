@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from stemsplit import separate
 from stemsplit.errors import SettingsError, StemsplitError
-from stemsplit.registry.catalog import read_spec
+from stemsplit.registry.installed import read_spec
 from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.__main__ import app, main
 from stemsplit.training.data import dataset

@@ -17,7 +17,7 @@ from stemsplit.dsp.stft import StftSpec
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.models.device import Device
 from stemsplit.models.mask_model import MaskModel
-from stemsplit.registry.catalog import read_model, read_spec
+from stemsplit.registry.installed import read_model, read_spec
 from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandSplit

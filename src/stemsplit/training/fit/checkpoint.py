@@ -12,7 +12,7 @@ from torch import Tensor
 
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
-from stemsplit.registry.catalog import read_spec
+from stemsplit.registry.installed import read_spec
 from stemsplit.training import OPEN_DATA, TARGETS
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandSplit

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-from stemsplit.registry.catalog import read_spec
+from stemsplit.registry.installed import read_spec
 from stemsplit.training import SAMPLE_RATE, SPEC, TARGETS
 from stemsplit.training.curation.pseudo_labels import CONFIDENCE_DB
 from stemsplit.training.data.library import Library

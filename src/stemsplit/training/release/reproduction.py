@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from stemsplit.registry.catalog import read_spec
+from stemsplit.registry.installed import read_spec
 from stemsplit.training import TARGETS
 from stemsplit.training.data.recordings import EXCERPTS
 from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong

@@ -1,4 +1,4 @@
-"""The models that come with the package, and the choice among models by the stems they offer."""
+"""Installed models: those that come with the package and those in the registry, found by name and opened."""
 
 from importlib.resources import files
 from pathlib import Path
