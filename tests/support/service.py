@@ -120,3 +120,14 @@ def read_audio(data: bytes) -> FloatArray:
     """Samples of a file in bytes, ``(samples, channels)``."""
     samples: FloatArray = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)[0]
     return samples
+
+
+WAV = make_wav()
+
+
+def is_error(response: Any, status: int, kind: str, *words: str) -> bool:
+    """Tell whether a request was refused as it should be."""
+    said = response.json()
+    assert (response.status_code, said["error_type"]) == (status, kind), response.text
+    assert all(word in said["error"] for word in words), said
+    return set(said) == {"error", "error_type"}
