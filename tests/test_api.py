@@ -39,6 +39,28 @@ def test_a_file_becomes_arrays_or_files(song: Path, tiny_model: Path, tmp_path: 
     assert result.outputs["vocals"] == tmp_path / "out" / "song" / "vocals.flac"
 
 
+def test_an_excerpt_is_exact_to_the_sample(song: Path, tiny_model: Path, tmp_path: Path) -> None:
+    mixture = soundfile.read(song, dtype="float32")[0].T
+    for chosen in ({"start_s": 0.25, "end_s": 0.75}, {"start_s": 0.25, "duration_s": 0.5}):
+        stems = separate(song, models=[tiny_model], **chosen)
+        assert abs(sum_stems(stems) - mixture[:, 11025:33075]).max() < 1e-5
+        made = separate(song, output_dir=tmp_path / str(chosen), models=[tiny_model], **chosen)
+        assert (made.n_samples, made.settings["start_s"], made.settings["end_s"]) == (22050, 0.25, 0.75)
+    with pytest.raises(AudioError, match=r"the excerpt begins at 1\.500 s"):
+        separate(song, models=[tiny_model], start_s=1.5)
+
+
+def test_a_salvaged_song_has_a_note(song: Path, tiny_model: Path, tmp_path: Path) -> None:
+    song.write_bytes(song.read_bytes()[:-20_000])
+    with pytest.raises(AudioError, match="truncated"):
+        separate(song, models=[tiny_model])
+    stems = separate(song, models=[tiny_model], salvage=True)
+    assert "truncated" in stems.notes[0]
+    assert pickle.loads(pickle.dumps(stems)).notes == stems.notes
+    made = separate(song, output_dir=tmp_path / "out", models=[tiny_model], salvage=True)
+    assert "truncated" in (made.note or "")
+
+
 def test_stems_print_as_one_line_and_can_be_sent(tiny_model: Path) -> None:
     stems = separate(make_noise(2, RATE), RATE, stems=["drums"], models=[tiny_model])
     assert repr(stems) == "<Stems drums: 2 channels, 1.0 s at 44100 Hz>"
@@ -61,6 +83,10 @@ def test_a_wrong_keyword_is_a_settings_error(song: Path, tiny_model: Path) -> No
         separate(song, RATE)  # type: ignore[call-overload]
     with pytest.raises(SettingsError, match="not written to files; leave output_dir out"):
         separate(make_noise(1, 100), RATE, output_dir="out")  # type: ignore[call-overload]
+    with pytest.raises(SettingsError, match="not read from a file; leave start_s, salvage out"):
+        separate(make_noise(1, 100), RATE, start_s=1.0, salvage=True)  # type: ignore[call-overload]
+    with pytest.raises(SettingsError, match="exclude each other"):
+        separate(song, end_s=1.0, duration_s=1.0)
     with pytest.raises(SettingsError, match="needs its sample_rate"):
         separate(make_noise(1, 100))  # type: ignore[call-overload]
 

@@ -1,12 +1,13 @@
 """Separation in one call, for programs that separate one song."""
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack, overload
 
 import numpy as np
 
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import open_audio
 from stemsplit.dsp.blocks import AudioArray
 from stemsplit.errors import SettingsError
@@ -34,6 +35,11 @@ def separate(
     source: Path | str,
     *,
     output_dir: None = None,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    duration_s: float | None = None,
+    track: int | None = None,
+    salvage: bool = False,
     preset: str | None = None,
     progress: Progress | None = None,
     **settings: Unpack[SeparatorKeywords],
@@ -47,6 +53,11 @@ def separate(
     format: str | None = None,
     bits: str | None = None,
     overwrite: bool = False,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    duration_s: float | None = None,
+    track: int | None = None,
+    salvage: bool = False,
     preset: str | None = None,
     progress: Progress | None = None,
     **settings: Unpack[SeparatorKeywords],
@@ -60,6 +71,11 @@ def separate(
     format: str | None = None,
     bits: str | None = None,
     overwrite: bool = False,
+    start_s: float | None = None,
+    end_s: float | None = None,
+    duration_s: float | None = None,
+    track: int | None = None,
+    salvage: bool = False,
     preset: str | None = None,
     progress: Progress | None = None,
     **settings: Unpack[SeparatorKeywords],
@@ -77,6 +93,8 @@ def separate(
         For a file: the folder of the stems, which are then written instead of returned.
     name, format, bits, overwrite
         With `output_dir`, as of `stemsplit.separate_file`.
+    start_s, end_s, duration_s, track, salvage
+        For a file, as of `stemsplit.separate_file`: an excerpt in seconds, an audio track, a damaged song.
     preset
         ``fast``, ``best``, or a preset of your own; the other arguments override it.
     progress
@@ -89,7 +107,8 @@ def separate(
     Returns
     -------
     Stems
-        The stems by name, float32 ``(channels, samples)``, with their `sample_rate`.
+        The stems by name, float32 ``(channels, samples)``, with their `sample_rate` and, of a file that had
+        to be mended or salvaged, its `notes`.
     FileResult
         With `output_dir`: the paths of the stems, and what became of the song.
 
@@ -103,16 +122,28 @@ def separate(
     Examples
     --------
     >>> stems = separate("song.mp3", stems=["vocals", "drums"])  # doctest: +SKIP
+    >>> chorus = separate("song.mp3", start_s=61.5, duration_s=20)  # doctest: +SKIP
     >>> result = separate("song.mp3", output_dir="stems", karaoke="vocals")  # doctest: +SKIP
     """
     check_keywords(settings, _KEYWORDS)
-    _check(source, sample_rate, output_dir, name=name, format=format, bits=bits, overwrite=overwrite or None)
+    written = {"name": name, "format": format, "bits": bits, "overwrite": overwrite or None}
+    read = {
+        "start_s": start_s,
+        "end_s": end_s,
+        "duration_s": duration_s,
+        "track": track,
+        "salvage": salvage or None,
+    }
+    _check(source, sample_rate, {**written, "output_dir": output_dir}, read)
+    reading = ReadSettings.choose(
+        start_s=start_s or 0.0, end_s=end_s, duration_s=duration_s, track=track, salvage=salvage
+    )
     with _open(preset, settings) as separator:
         if not isinstance(source, Path | str):
             assert sample_rate is not None
             return separator(source, sample_rate, progress=progress)
         if output_dir is None:
-            return _separate_to_arrays(separator, Path(source), progress)
+            return _separate_to_arrays(separator, Path(source), reading, progress)
         chosen = None if preset is None else read_preset(preset)
         if chosen is not None and format is None and bits is None:
             format, bits = chosen.format, chosen.bits
@@ -124,6 +155,10 @@ def separate(
             format=format or "wav",
             bits=bits,
             overwrite=overwrite,
+            start_s=reading.start_s,
+            end_s=reading.end_s,
+            track=track,
+            salvage=salvage,
             progress=progress,
         )
 
@@ -144,17 +179,21 @@ def _with_keywords(signature: inspect.Signature) -> inspect.Signature:
 separate.__signature__ = _with_keywords(_SIGNATURE)  # type: ignore[attr-defined]
 
 
-def _check(source: object, sample_rate: int | None, output_dir: object, **of_files: object) -> None:
-    given = [name for name, value in of_files.items() if value is not None]
+def _check(
+    source: object, sample_rate: int | None, written: Mapping[str, object], read: Mapping[str, object]
+) -> None:
+    """Refuse arguments for writing or reading files that do not fit the source."""
+    given = [name for name, value in written.items() if value is not None]
     if isinstance(source, Path | str):
         if sample_rate is not None:
             raise SettingsError(f"{source}: a file has its own sample rate; leave sample_rate out")
-        if given and output_dir is None:
+        if given and "output_dir" not in given:
             raise SettingsError(f"{', '.join(given)} is for files; give output_dir as well")
         return
-    if given or output_dir is not None:
-        names = ", ".join([*given, *(["output_dir"] if output_dir is not None else [])])
-        raise SettingsError(f"a waveform is not written to files; leave {names} out")
+    if given:
+        raise SettingsError(f"a waveform is not written to files; leave {', '.join(given)} out")
+    if of_reading := [name for name, value in read.items() if value is not None]:
+        raise SettingsError(f"a waveform is not read from a file; leave {', '.join(of_reading)} out")
     if sample_rate is None:
         raise SettingsError("a waveform needs its sample_rate")
 
@@ -163,11 +202,13 @@ def _open(preset: str | None, settings: SeparatorKeywords) -> Separator:
     return Separator(**settings) if preset is None else Separator.from_preset(preset, **settings)
 
 
-def _separate_to_arrays(separator: Separator, path: Path, progress: Progress | None) -> Stems:
+def _separate_to_arrays(
+    separator: Separator, path: Path, reading: ReadSettings, progress: Progress | None
+) -> Stems:
     """Read a file and return its stems; in memory there are the stems, and never the mixture as a whole."""
     pieces: dict[str, list[FloatArray]] = {name: [] for name in separator.stems}
     n_done = 0
-    with open_audio(path) as reader:
+    with open_audio(path, settings=reading) as reader:
         info = reader.info
         blocks = reader.blocks()
         for stems in separator.stream(blocks, sample_rate=info.sample_rate, n_channels=info.n_channels):
@@ -176,8 +217,9 @@ def _separate_to_arrays(separator: Separator, path: Path, progress: Progress | N
             n_done += next(iter(stems.values())).shape[-1]
             if progress is not None:
                 progress(n_done, info.n_samples)
+        notes = reader.notes
     joined: dict[str, Any] = {name: _join(pieces.pop(name)) for name in separator.stems}
-    return Stems(joined, info.sample_rate)
+    return Stems(joined, info.sample_rate, notes=notes)
 
 
 def _join(pieces: Sequence[FloatArray]) -> FloatArray:

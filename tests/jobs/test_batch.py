@@ -248,7 +248,7 @@ def test_resume_separates_changed_songs_again(separator: Separator, tmp_path: Pa
 
     def run(**changes: Any) -> list[Status]:
         output = OutputSettings(out, resume=True, **changes)
-        worker = SongWorker(separator, output, Journal(out))
+        worker = SongWorker(separator, output, journal=Journal(out))
         jobs = plan(separator, output, *songs, journal=Journal(out))
         return [worker.run(job, step=worker.write_files).status for job in jobs]
 
@@ -280,7 +280,7 @@ def resume(separator: Separator, song: Path, out: Path, **changes: Any) -> FileR
     """Separate a song as the command does with --resume."""
     journal, output = Journal(out), OutputSettings(out, resume=True, **changes)
     (job,) = plan(separator, output, song, journal=journal)
-    worker = SongWorker(separator, output, journal)
+    worker = SongWorker(separator, output, journal=journal)
     return worker.run(job, step=worker.write_files)
 
 

@@ -1,6 +1,7 @@
 """How songs are read: which part, which track, and what happens to damaged ones."""
 
 from dataclasses import dataclass
+from typing import Self
 
 from stemsplit.errors import SettingsError
 
@@ -41,6 +42,34 @@ class ReadSettings:
             )
         if self.track is not None and self.track < 1:
             raise SettingsError(f"--track {self.track}: tracks are counted from 1")
+
+    @classmethod
+    def choose(
+        cls,
+        *,
+        start_s: float = 0.0,
+        end_s: float | None = None,
+        duration_s: float | None = None,
+        track: int | None = None,
+        salvage: bool = False,
+    ) -> Self:
+        """Return settings whose excerpt has an end or a length, or goes to the end of the song.
+
+        Raises
+        ------
+        SettingsError
+            Both are given, or as of the class.
+
+        Examples
+        --------
+        >>> ReadSettings.choose(start_s=60, duration_s=30).end_s
+        90
+        """
+        if duration_s is not None:
+            if end_s is not None:
+                raise SettingsError("--end and --duration exclude each other; leave one out")
+            end_s = start_s + duration_s
+        return cls(start_s, end_s, track, salvage)
 
     @property
     def is_excerpt(self) -> bool:

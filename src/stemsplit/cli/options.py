@@ -525,13 +525,13 @@ class Options:
     def _make_read_settings(self) -> "ReadSettings":
         from stemsplit.audio.read_settings import ReadSettings, parse_time
 
-        if self.end is not None and self.duration is not None:
-            raise SettingsError("--end and --duration exclude each other; leave one out")
-        start_s = 0.0 if self.start is None else parse_time(self.start)
-        end_s = None if self.end is None else parse_time(self.end)
-        if self.duration is not None:
-            end_s = start_s + parse_time(self.duration)
-        return ReadSettings(start_s, end_s, self.track, self.salvage)
+        return ReadSettings.choose(
+            start_s=0.0 if self.start is None else parse_time(self.start),
+            end_s=None if self.end is None else parse_time(self.end),
+            duration_s=None if self.duration is None else parse_time(self.duration),
+            track=self.track,
+            salvage=self.salvage,
+        )
 
     def _parse_stems(self) -> tuple[str, ...] | None:
         from stemsplit.jobs.request import parse_stems

@@ -64,31 +64,31 @@ def separate(options: Options) -> ExitStatus:
         with open_separator(request) as separator:
             check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
             print_device(separator, request, quiet=options.quiet)
+            worker = SongWorker(separator, output, request.reading)
             if options.writes_stdout:
                 jobs: Iterable[Job] = _plan_stdout(list(sources), separator)
-                return _run(options, jobs, _make_runner(options, separator, output, None))
+                return _run(options, jobs, _make_runner(options, worker))
             journal = Journal(output.storage)
-            provenance = Provenance.of(separator, output)
+            provenance = Provenance.of(separator, output, request.reading)
             if is_stream:
                 jobs = plan_stream(sources, provenance, output, journal)
             else:
                 jobs = plan_jobs(list(sources), provenance, output, journal)
-            return _run(options, jobs, _make_runner(options, separator, output, journal))
+            return _run(options, jobs, _make_runner(options, replace(worker, journal=journal)))
 
 
 # the songs in, their results out, with a display that is called and a cancellation that stops them
 Runner = Callable[[Iterable[Job], Display, Cancellation], Iterator[FileResult]]
 
 
-def _make_runner(
-    options: Options, separator: Separator, output: OutputSettings, journal: Journal | None
-) -> Runner:
+def _make_runner(options: Options, worker: SongWorker) -> Runner:
     """Return the function that separates songs in this process."""
 
     def run(jobs: Iterable[Job], display: Display, cancellation: Cancellation) -> Iterator[FileResult]:
-        worker = SongWorker(separator, output, journal, display, cancellation)
-        step = worker.inspect if options.dry_run else worker.write_files if journal else worker.write_stdout
-        work = partial(worker.run, step=step)
+        running = replace(worker, listener=display, cancellation=cancellation)
+        files_step = running.write_stdout if options.writes_stdout else running.write_files
+        step = running.inspect if options.dry_run else files_step
+        work = partial(running.run, step=step)
         return run_jobs(jobs, work, cancellation=cancellation, n_jobs=options.jobs)
 
     return run
@@ -106,7 +106,7 @@ def _separate_on_cluster(
     )
     with open_separator(replace(request, device="cpu", half=False, provider_options={})) as separator:
         check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
-        provenance = Provenance.of(separator, output)
+        provenance = Provenance.of(separator, output, request.reading)
     provenance = replace(provenance, settings={**provenance.settings, "half": request.half})
 
     def run(jobs: Iterable[Job], display: Display, cancellation: Cancellation) -> Iterator[FileResult]:

@@ -83,6 +83,7 @@ def separate_file(
     overwrite: bool = False,
     start_s: float = 0.0,
     end_s: float | None = None,
+    duration_s: float | None = None,
     track: int | None = None,
     salvage: bool = False,
     progress: Progress | None = None,
@@ -103,9 +104,12 @@ def separate_file(
         As in `stemsplit.audio.encoding.choose_encoding`.
     overwrite
         Replace files that exist.
-    start_s, end_s, track, salvage
-        As of `stemsplit.audio.read_settings.ReadSettings`: an excerpt, in seconds; an audio track; a damaged
-        song.
+    start_s, end_s, duration_s
+        An excerpt: where it begins, and where it ends or how long it is, in seconds; exact to the sample.
+    track
+        Which audio track of a video, counted from 1; None for the one that a player would choose.
+    salvage
+        Separate what there is of a damaged or truncated song, and note in the result what is missing.
     progress
         Called with the number of samples finished so far, and with that of all samples, None if the file does
         not say.
@@ -117,15 +121,15 @@ def separate_file(
     AudioError, OutputError, ModelError, DeviceError
         If the song cannot be read, separated or written; no file is left under its final name.
     """
-    reading = ReadSettings(start_s, end_s, track, salvage)
-    output = OutputSettings(
-        Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite, reading=reading
+    reading = ReadSettings.choose(
+        start_s=start_s, end_s=end_s, duration_s=duration_s, track=track, salvage=salvage
     )
-    provenance = Provenance.of(separator, output)
+    output = OutputSettings(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
+    provenance = Provenance.of(separator, output, reading)
     (job,) = plan_jobs([SongInput(str(path), Path(path))], provenance, output, None)
     if job.result is not None:
         raise OutputError(job.result.error)
-    return SongWorker(separator, output, listener=_Counter(progress)).write_files(job)
+    return SongWorker(separator, output, reading, listener=_Counter(progress)).write_files(job)
 
 
 @dataclass

@@ -84,7 +84,11 @@ class _Worker:
         self._separator = open_separator(request)
         self._output = make_output_settings(request)
         self._worker = SongWorker(
-            self._separator, self._output, Journal(self._output.storage), cancellation=self._cancellation
+            self._separator,
+            self._output,
+            request.reading,
+            journal=Journal(self._output.storage),
+            cancellation=self._cancellation,
         )
 
     def separate(self, job: Job, root: Path) -> FileResult | None:

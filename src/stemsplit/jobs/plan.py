@@ -24,6 +24,7 @@ from stemsplit.separation.separator import Separator
 
 # names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
 _KEY_NAMES = {"ensemble": "blend"}
+_WHOLE_SONG = ReadSettings()
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,6 @@ class OutputSettings:
         The file names below it.
     format, bits, bitrate_kbps
         As in `stemsplit.audio.encoding.choose_encoding`.
-    reading
-        How the songs are read.
     overwrite
         Replace files that exist.
     skip_existing
@@ -57,7 +56,6 @@ class OutputSettings:
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
-    reading: ReadSettings = field(default_factory=ReadSettings)
 
     @cached_property
     def storage(self) -> OutputFolder:
@@ -80,12 +78,14 @@ class Provenance:
     settings: Mapping[str, Any]
 
     @classmethod
-    def of(cls, separator: Separator, output: OutputSettings) -> "Provenance":
-        """Return the provenance of the stems of `separator`, written with the settings `output`."""
+    def of(
+        cls, separator: Separator, output: OutputSettings, reading: ReadSettings = _WHOLE_SONG
+    ) -> "Provenance":
+        """Return the provenance of stems: who makes them, how they are written, how the song is read."""
         settings = asdict(separator.settings) | {"stems": list(separator.stems)}
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
-        usual = asdict(ReadSettings())
-        settings |= {name: value for name, value in asdict(output.reading).items() if value != usual[name]}
+        usual = asdict(_WHOLE_SONG)
+        settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}
         return cls(
             stems=separator.stems,
             device=separator.device,

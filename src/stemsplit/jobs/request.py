@@ -115,7 +115,6 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
         overwrite=request.overwrite,
         skip_existing=request.skip_existing,
         resume=request.resume,
-        reading=request.reading,
     )
 
 

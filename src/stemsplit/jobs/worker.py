@@ -6,13 +6,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from stemsplit.audio.choice import is_pipe
 from stemsplit.audio.encoding import Encoding, choose_encoding
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import AudioReader, open_audio
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.audio.tags import read_tags
@@ -75,6 +76,8 @@ class SongWorker:
         Shared by all songs.
     output
         How the stems are written.
+    reading
+        Which part of the songs is read, which track, and whether damaged ones are salvaged.
     journal
         Records every finished song; None for no journal.
     listener
@@ -85,6 +88,8 @@ class SongWorker:
 
     separator: Separator
     output: OutputSettings
+    reading: ReadSettings = field(default_factory=ReadSettings)
+    _: KW_ONLY
     journal: Journal | None = None
     listener: ProgressListener = field(default_factory=NoProgress)
     cancellation: Cancellation = field(default_factory=Cancellation)
@@ -168,15 +173,14 @@ class SongWorker:
     def _open(self, source: SongInput, path: Path | None) -> Iterator[AudioReader]:
         if source.problem:
             raise AudioError(source.problem)
-        reading = self.output.reading
         with ExitStack() as opened:
             if path is None:
-                reader = open_audio(read_stdin(self.cancellation), settings=reading)
+                reader = open_audio(read_stdin(self.cancellation), settings=self.reading)
             elif is_pipe(path):
                 pipe = opened.enter_context(open_fifo(path, self.cancellation))
-                reader = open_audio(pipe, settings=reading, name=source.label)
+                reader = open_audio(pipe, settings=self.reading, name=source.label)
             else:
-                reader = open_audio(path, settings=reading)
+                reader = open_audio(path, settings=self.reading)
             yield opened.enter_context(reader)
 
     def _stream(
@@ -273,7 +277,7 @@ class SongWorker:
 
     @property
     def _provenance(self) -> Provenance:
-        return Provenance.of(self.separator, self.output)
+        return Provenance.of(self.separator, self.output, self.reading)
 
 
 def check_folder(path: Path) -> None:

@@ -1,6 +1,7 @@
 """Stems as arrays: what comes out of a separation in memory."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -15,11 +16,16 @@ class Stems(dict[str, FloatArray]):
     ----------
     sample_rate
         In Hz.
+    notes
+        What was mended in the file of the song or, where it was salvaged, is missing; usually empty.
     """
 
-    def __init__(self, stems: Mapping[str, FloatArray], sample_rate: int) -> None:
+    def __init__(
+        self, stems: Mapping[str, FloatArray], sample_rate: int, *, notes: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(stems)
         self.sample_rate = sample_rate
+        self.notes = notes
 
     def __repr__(self) -> str:
         n_channels, n_samples = next(iter(self.values())).shape if self else (0, 0)
@@ -27,7 +33,7 @@ class Stems(dict[str, FloatArray]):
         return f"<Stems {', '.join(self)}: {length}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Stems, (dict(self), self.sample_rate)
+        return partial(Stems, notes=self.notes), (dict(self), self.sample_rate)
 
 
 def sum_stems(stems: Mapping[str, FloatArray]) -> FloatArray:

@@ -86,10 +86,17 @@ class Worker:
         try:
             separator = self._separators.open(song.separation)
             output = make_output_settings(song.separation)
-            (job,) = plan_jobs([source], Provenance.of(separator, output), output, None)
+            made = Provenance.of(separator, output, song.separation.reading)
+            (job,) = plan_jobs([source], made, output, None)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next song is separated
             return failed_result(source, wrap_bug(error))
-        worker = SongWorker(separator, output, None, _Progress(song), song.cancellation)
+        worker = SongWorker(
+            separator,
+            output,
+            song.separation.reading,
+            listener=_Progress(song),
+            cancellation=song.cancellation,
+        )
         return worker.run(job, step=worker.write_files)
 
 
