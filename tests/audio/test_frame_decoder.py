@@ -1,10 +1,13 @@
 """mp3, mp2 and raw AAC: every frame is read, whatever headers and what stands between frames say."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from stemsplit.audio.frame_headers import parse_mpeg
+from stemsplit.audio.frame_walk import Frame, FrameWalk
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import AudioReader, open_audio
 from stemsplit.errors import AudioError
@@ -35,6 +38,15 @@ def set_frames(data: bytes, n_frames: int) -> bytes:
     return data[: at + 8] + n_frames.to_bytes(4) + data[at + 12 :]
 
 
+def without_last_frame(data: bytes) -> int:
+    """Return where the last frame of an mp3 begins."""
+    return max(frame.position for frame in walk(data) if isinstance(frame, Frame))
+
+
+def walk(data: bytes) -> FrameWalk:
+    return FrameWalk(io.BytesIO(data), 0, len(data), parse_mpeg)
+
+
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("sample_rate", [22_050, 44_100, 48_000])
 def test_an_mp3_without_a_header_is_read_whole(tmp_path: Path, q: float, sample_rate: int) -> None:
@@ -55,6 +67,19 @@ def test_a_header_that_declares_too_few_frames(tmp_path: Path, n_frames: int) ->
     reader, decoded = read(tmp_path / "a.mp3")
     assert decoded.shape[1] >= 90_000
     assert bool(reader.notes) == bool(n_frames)
+
+
+def test_a_header_without_a_number_of_frames_has_one_of_bytes(tmp_path: Path) -> None:
+    """The note says what the encoder added, and its bytes that nothing is missing: the song is exact."""
+    data = set_frames(make_mp3(tmp_path), 0)
+    path = tmp_path / "a.mp3"
+    path.write_bytes(data)
+    n_packets, _ = count_packets(path)
+    reader, decoded = read(path)
+    assert decoded.shape[1] == reader.info.n_samples == 90_000 < n_packets * 1152
+    path.write_bytes(data[: without_last_frame(data)])
+    with pytest.raises(AudioError, match=r"truncated: its header declares \d+ bytes"):
+        read(path)
 
 
 @pytest.mark.parametrize("n_more", [2, 30, 100_000])

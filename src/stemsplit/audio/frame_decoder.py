@@ -19,7 +19,7 @@ from stemsplit.audio.frame_headers import ParseHeader, parse_mpeg
 from stemsplit.audio.frame_scan import FrameScan, Song, scan_frames
 from stemsplit.audio.frame_walk import Frame, FrameWalk
 from stemsplit.audio.info import AudioInfo
-from stemsplit.audio.mp3_note import find_note
+from stemsplit.audio.mp3_note import Mp3Note, find_note
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
 
@@ -144,17 +144,26 @@ class FrameStreamDecoder:
         return KeptFrame(frame, max(0, song.kept_from - position), max(0, song.kept_to - position))
 
 
+def _check_declared(note: Mp3Note, song: Song, condition: Condition) -> None:
+    """Compare the frames of a song, or else their bytes, with what its header declares."""
+    if note.n_frames is not None:
+        declared, there, unit = note.n_frames, song.n_frames, "frames"
+    elif note.n_bytes is not None:
+        declared, there, unit = note.n_bytes, song.n_bytes, "bytes"
+    else:
+        return
+    what = f"its header declares {declared} {unit}, and {there} are there"
+    if there < declared:
+        condition.damaged(f"truncated: {what}")
+    else:
+        condition.note(f"{what}; all of them are read")
+
+
 def _check_scan(scan: FrameScan, condition: Condition) -> None:
     """Hold the frames against what encoders noted, and look at what is no frame."""
     for song in scan.songs:
-        declared = song.note and song.note.n_frames
-        if not declared or song.is_as_declared:
-            continue
-        what = f"its header declares {declared} frames, and {song.n_frames} are there"
-        if song.n_frames < declared:
-            condition.damaged(f"truncated: {what}")
-        else:
-            condition.note(f"{what}; all of them are read")
+        if song.note is not None and not song.is_as_declared:
+            _check_declared(song.note, song, condition)
     if scan.partial is not None and not scan.is_as_declared:
         condition.damaged(f"truncated: it ends inside a frame, after {scan.partial.n_bytes} bytes of it")
     for gap in scan.unknown:

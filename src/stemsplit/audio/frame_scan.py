@@ -20,11 +20,19 @@ class Song:
     first_sample: int
     n_frames: int = 0
     n_samples: int = 0
+    n_bytes: int = 0
 
     @property
     def is_as_declared(self) -> bool:
-        """Whether the frames are as many as the note says; some encoders count the note itself."""
-        return self.note is not None and self.note.n_frames in (self.n_frames, self.n_frames + 1)
+        """Whether the frames are as many as the note says; some encoders count the note itself.
+
+        Where it gives no number of frames, that of their bytes counts.
+        """
+        if self.note is None:
+            return False
+        if self.note.n_frames is None:
+            return self.note.n_bytes == self.n_bytes
+        return self.note.n_frames in (self.n_frames, self.n_frames + 1)
 
     @property
     def kept_from(self) -> int:
@@ -92,6 +100,7 @@ def _add_frame(scan: FrameScan, frame: Frame) -> None:
     if note is not None or not scan.songs:
         n_before = sum(song.n_samples for song in scan.songs)
         scan.songs.append(Song(note, n_before))
+    scan.songs[-1].n_bytes += frame.header.n_bytes
     if note is not None:
         return
     header = frame.header

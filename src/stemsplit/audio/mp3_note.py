@@ -1,6 +1,7 @@
 """The note that encoders put into the first frame of an mp3 in place of sound: Xing, Info or VBRI.
 
-It declares the number of frames and, where LAME or its like wrote it, what the encoder added at both ends.
+It declares the number of frames and of their bytes and, where LAME or its like wrote it, what the encoder
+added at both ends.
 """
 
 from dataclasses import dataclass
@@ -23,11 +24,14 @@ class Mp3Note:
         Frames behind the note; None where it does not say, or says 0.
     n_leading, n_trailing : int
         Samples a channel that the encoder added in front and behind; both 0 where it does not say.
+    n_bytes : int or None
+        Bytes of all frames, the note's own included; None where it does not say, or says 0.
     """
 
     n_frames: int | None
     n_leading: int = 0
     n_trailing: int = 0
+    n_bytes: int | None = None
 
 
 def find_note(frame: Frame) -> Mp3Note | None:
@@ -51,12 +55,17 @@ def _parse_xing(data: bytes) -> Mp3Note:
     if flags & 1:
         n_frames = int.from_bytes(data[at : at + 4]) or None
         at += 4
-    at += 4 * bool(flags & 2) + 100 * bool(flags & 4) + 4 * bool(flags & 8)
+    n_bytes = None
+    if flags & 2:
+        n_bytes = int.from_bytes(data[at : at + 4]) or None
+        at += 4
+    at += 100 * bool(flags & 4) + 4 * bool(flags & 8)
     # the name of the encoder has 9 bytes; a Xing encoder writes none
     if not data[at : at + 4].strip(b"\0") or len(data) < at + 24:
-        return Mp3Note(n_frames)
+        return Mp3Note(n_frames, n_bytes=n_bytes)
     delays = int.from_bytes(data[at + 21 : at + 24])
     n_delay, n_padding = delays >> 12, delays & 0xFFF
     if not delays:
-        return Mp3Note(n_frames)
-    return Mp3Note(n_frames, n_delay + DECODER_DELAY_SAMPLES, max(0, n_padding - DECODER_DELAY_SAMPLES))
+        return Mp3Note(n_frames, n_bytes=n_bytes)
+    n_leading, n_trailing = n_delay + DECODER_DELAY_SAMPLES, max(0, n_padding - DECODER_DELAY_SAMPLES)
+    return Mp3Note(n_frames, n_leading, n_trailing, n_bytes)
