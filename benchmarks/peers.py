@@ -109,3 +109,40 @@ def without_complex(network: Any, n_samples: int) -> Any:
     network._magnitude = lambda parts: parts.flatten(1, 2)
     network._mask = lambda _parts, found: found.unflatten(2, (2, 2))
     return network
+
+
+def export_core(network: Any, n_samples: int, path: Path) -> None:
+    """Write an HTDemucs for segments of `n_samples` samples as ONNX, with its STFT left out.
+
+    The graph takes the waveform and the spectrogram, and gives the estimates of both branches.
+    """
+    import torch
+
+    class Core(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, waveform: Any, parts: Any) -> Any:
+            given = []
+
+            def keep(estimates: Any, length: int) -> Any:
+                given.append(estimates)
+                return estimates.new_zeros(*estimates.shape[:2], 2, length)
+
+            network._spec = lambda _: parts
+            network._magnitude = lambda parts: parts
+            network._mask = lambda _parts, estimates: estimates
+            network._ispec = keep
+            return self.network(waveform), *given
+
+    n_frames = -(-n_samples // network.hop_length)
+    example = (torch.rand(1, 2, n_samples), torch.rand(1, 4, network.nfft // 2, n_frames))
+    torch.onnx.export(
+        Core().eval(),
+        example,
+        str(path),
+        dynamo=False,
+        input_names=["input", "x"],
+        output_names=["waveforms", "spectrograms"],
+    )

@@ -19,6 +19,8 @@ SPECS = [
     StftSpec(1024, 300),
     StftSpec(4096, 1024, 0, "hann", "hann", "centred"),
     StftSpec(512, 200, 400, "hamming", "hamming", "centred"),
+    StftSpec(4096, 1024, 0, "hann", "hann", "same"),
+    StftSpec(512, 200, 400, "hamming", "hamming", "same"),
     StftSpec(4096, 1024, 0, "hann", "hann", "delayed"),
     StftSpec(16, 16, 0, "rectangular", "rectangular"),
 ]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.peers import difference_db, export, open_audio_separator, without_complex
+from benchmarks.peers import difference_db, export, export_core, open_audio_separator, without_complex
 from stemsplit.types import FloatArray
 from tests.support.peers import SAMPLE_RATE, describe, make_song, separate
 
@@ -209,9 +209,9 @@ def test_trimmed_mdx(mdx_graph: Path, n_samples: int, check: Check) -> None:
 DEMUCS_SAMPLES = SAMPLE_RATE // 4
 
 
-@pytest.fixture(scope="module")
-def demucs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A small HTDemucs for segments of a quarter of a second, and its description."""
+@pytest.fixture(scope="module", params=["htdemucs", "htdemucs-core"])
+def demucs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A small HTDemucs for segments of a quarter of a second, and its description; the STFT in or outside."""
     htdemucs = pytest.importorskip("demucs.htdemucs")
     from fractions import Fraction
 
@@ -229,10 +229,15 @@ def demucs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
         samplerate=SAMPLE_RATE,
     ).eval()
     folder = tmp_path_factory.mktemp("demucs")
-    real = without_complex(deepcopy(network), DEMUCS_SAMPLES)
-    export(real, torch.rand(1, 2, DEMUCS_SAMPLES), folder / "htdemucs.onnx")
     targets = f"targets = {json.dumps(network.sources)}"
-    return describe(folder, 'family = "htdemucs"', 'graph = "htdemucs.onnx"', targets), network
+    if request.param == "htdemucs":
+        real = without_complex(deepcopy(network), DEMUCS_SAMPLES)
+        export(real, torch.rand(1, 2, DEMUCS_SAMPLES), folder / "htdemucs.onnx")
+        lines = ['family = "htdemucs"']
+    else:
+        export_core(deepcopy(network), DEMUCS_SAMPLES, folder / "htdemucs.onnx")
+        lines = ['family = "htdemucs-core"', "n_fft = 512", "hop_length = 128", f"input_scale = {512**-0.5}"]
+    return describe(folder, *lines, 'graph = "htdemucs.onnx"', targets), network
 
 
 @pytest.mark.parametrize(

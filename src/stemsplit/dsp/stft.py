@@ -6,6 +6,8 @@ frame ``t`` starts:
 - ``covering``: ``t * hop_length - (n_fft - hop_length)``, with zeros around the waveform; every sample, the
   first and the last included, lies in equally many frames;
 - ``centred``: ``t * hop_length - n_fft / 2``, with reflection padding (the default of torch and librosa);
+- ``same``: ``t * hop_length - (n_fft - hop_length) / 2``, with reflection padding: one frame for each hop, as
+  a convolution with the padding of that name gives (Demucs);
 - ``delayed``: ``t * hop_length - n_fft``, with zeros around the waveform.
 
 Windows are periodic; a window shorter than the transform is centred in it. The analysis is not normalised;
@@ -31,7 +33,8 @@ from stemsplit.dsp.reflection_padding import ReflectionPadding
 from stemsplit.errors import ModelError
 from stemsplit.types import ComplexArray, FloatArray
 
-FRAMINGS = ("covering", "centred", "delayed")
+FRAMINGS = ("covering", "centred", "same", "delayed")
+_MIRRORED = ("centred", "same")
 WINDOWS = ("hann", "sqrt_hann", "hamming", "rectangular")
 
 
@@ -104,8 +107,18 @@ class StftSpec:
     @property
     def padding(self) -> int:
         """Number of samples by which the first frame starts before the waveform."""
-        paddings = {"covering": self.overlap, "centred": self.n_fft // 2, "delayed": self.n_fft}
+        paddings = {
+            "covering": self.overlap,
+            "centred": self.n_fft // 2,
+            "same": self.overlap // 2,
+            "delayed": self.n_fft,
+        }
         return paddings[self.framing]
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Whether the ends of the waveform are continued by reflection."""
+        return self.framing in _MIRRORED
 
     @property
     def overlap(self) -> int:
@@ -116,6 +129,8 @@ class StftSpec:
         """Return the number of frames that cover `n_samples` samples (1 or more)."""
         if self.framing == "centred":
             return n_samples // self.hop_length + 1
+        if self.framing == "same":
+            return -(-n_samples // self.hop_length)
         return (n_samples - 1 + self.padding) // self.hop_length + 1
 
     def n_samples(self, n_frames: int) -> int:
@@ -125,6 +140,8 @@ class StftSpec:
         """
         if self.framing == "centred":
             return (n_frames - 1) * self.hop_length
+        if self.framing == "same":
+            return n_frames * self.hop_length
         return n_frames * self.hop_length - self.padding
 
     @cached_property
@@ -163,9 +180,8 @@ class Analysis:
 
     def __init__(self, spec: StftSpec, *, n_channels: int) -> None:
         self._spec = spec
-        centred = spec.framing == "centred"
-        self._padding = ReflectionPadding(n_channels, n_samples=spec.padding) if centred else None
-        self._tail = np.zeros((n_channels, 0 if centred else spec.padding), dtype=np.float32)
+        self._padding = _make_padding(spec, n_channels) if spec.is_mirrored else None
+        self._tail = np.zeros((n_channels, 0 if spec.is_mirrored else spec.padding), dtype=np.float32)
         self._n_samples = 0
         self._n_frames = 0
 
@@ -180,12 +196,16 @@ class Analysis:
         """Return the last frames, which reach beyond the end of the waveform."""
         if self._n_samples == 0:
             return self._transform(self._tail[:, :0])
+        n_after = self._count_padding()
         if self._padding is not None:
-            return self._transform(np.concatenate([self._tail, self._padding.flush()], axis=1))
-        n_left = self._spec.n_frames(self._n_samples) - self._n_frames
-        n_needed = (n_left - 1) * self._spec.hop_length + self._spec.n_fft if n_left else 0
-        n_zeros = max(0, n_needed - self._tail.shape[1])
-        return self._transform(np.pad(self._tail, ((0, 0), (0, n_zeros))))
+            return self._transform(np.concatenate([self._tail, self._padding.flush(n_after)], axis=1))
+        return self._transform(np.pad(self._tail, ((0, 0), (0, n_after))))
+
+    def _count_padding(self) -> int:
+        """Return by how many samples the last frame reaches beyond the waveform."""
+        spec = self._spec
+        n_covered = (spec.n_frames(self._n_samples) - 1) * spec.hop_length + spec.n_fft
+        return max(0, n_covered - spec.padding - self._n_samples)
 
     def _transform(self, samples: FloatArray) -> ComplexArray:
         spec = self._spec
@@ -199,18 +219,23 @@ class Analysis:
         return np.asarray(np.fft.rfft(frames, axis=-1), dtype=np.complex64).transpose(0, 2, 1)
 
 
+def _make_padding(spec: StftSpec, n_channels: int) -> ReflectionPadding:
+    return ReflectionPadding(n_channels, n_before=spec.padding, most_after=spec.padding + spec.hop_length)
+
+
 class Synthesis:
     """The inverse transform of a stream: a spectrogram in, its waveform out.
 
-    Leading axes are free: ``(..., bins, frames)`` becomes ``(..., samples)``. At the ends of a ``centred``
+    Leading axes are free: ``(..., bins, frames)`` becomes ``(..., samples)``. At the ends of a mirrored
     spectrogram, where frames are missing, the sum of the windows that are there takes the place of the full
-    overlap-add gain. The first `n_skipped` samples of the waveform are left out.
+    overlap-add gain; with `silent_ends` the missing frames count as silence instead. The first `n_skipped`
+    samples of the waveform are left out.
     """
 
-    def __init__(self, spec: StftSpec, *, n_skipped: int = 0) -> None:
+    def __init__(self, spec: StftSpec, *, n_skipped: int = 0, silent_ends: bool = False) -> None:
         self._spec = spec
         self._signal = _OverlapAdd(spec)
-        self._gain = _OverlapAdd(spec) if spec.framing == "centred" else None
+        self._gain = _OverlapAdd(spec) if spec.is_mirrored and not silent_ends else None
         self._n_to_drop = spec.padding + n_skipped
 
     def process(self, spectrogram: ComplexArray) -> FloatArray:

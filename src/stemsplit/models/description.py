@@ -6,38 +6,14 @@ itself states (bins, frames or samples at a call) is read from it; if it is give
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from stemsplit.dsp.stft import StftSpec
 from stemsplit.errors import ModelError
 from stemsplit.files.schema import NonEmpty, between, convert
 from stemsplit.models.layout import Layout
 from stemsplit.models.limits import ChannelCount, ChunkLength, ContextLength, SampleRate, Size
-
-OutputKind = Literal["mask", "magnitude", "complex", "complex_mask", "waveform"]
-OUTPUT_KINDS: Final = get_args(OutputKind)
-SPECTRAL_KINDS: Final = ("mask", "magnitude")
-COMPLEX_KINDS: Final = ("complex", "complex_mask")
-_FEATURES: Final = {
-    "mask": ("magnitude", "complex"),
-    "magnitude": ("magnitude",),
-    "complex": ("complex",),
-    "complex_mask": ("complex",),
-    "waveform": ("waveform",),
-}
-_WITH_STFT: Final = ("mask", "magnitude", "complex", "complex_mask")
-_SEGMENTED: Final = ("complex", "complex_mask", "waveform")
-# the output kinds to which a field applies; a field that is not here applies to all
-KINDS_OF: Final = {
-    **dict.fromkeys(("n_fft", "hop_length", "win_length", "framing", "layout", "output_layout"), _WITH_STFT),
-    **dict.fromkeys(("analysis_window", "synthesis_window"), _WITH_STFT),
-    **dict.fromkeys(("n_bins", "zeroed_bins", "n_frames"), _WITH_STFT),
-    **dict.fromkeys(("chunk_s", "context_s", "exhaustive", "regularisation"), SPECTRAL_KINDS),
-    **dict.fromkeys(("fade", "trim", "last_segment", "normalisation", "denoise"), _SEGMENTED),
-    "n_samples": ("waveform",),
-    "mask_extension": SPECTRAL_KINDS,
-    "masking": ("magnitude",),
-}
+from stemsplit.models.output_kinds import COMPLEX_KINDS, FEATURES_OF, SPECTRAL_KINDS, Features, OutputKind
 
 
 @dataclass(frozen=True)
@@ -79,11 +55,10 @@ class Description:
     name, version, family
         `family` is a key of `stemsplit.models.families.FAMILIES`, or empty.
     output_kind
-        What the network gives: a ``mask`` for each bin; a target's ``magnitude``, its ``complex`` spectrogram
-        or a ``complex_mask`` for it; or its ``waveform``.
+        What the network gives, one of `stemsplit.models.output_kinds.OUTPUT_KINDS`.
     features
         What the network takes: ``magnitude``, ``complex`` (real and imaginary part of each channel),
-        or ``waveform``.
+        ``waveform``, or ``hybrid``: a waveform and its complex spectrogram, as two inputs.
     graphs
         The files and their targets.
     sample_rate, n_channels
@@ -102,7 +77,8 @@ class Description:
         `output_layout` stands for that of the input, with the targets behind the batch; or, if several
         targets have no axis of their own, in front of the channels.
     input_scale
-        Factor on the input; what the network gives is divided by it, unless it gives masks.
+        Factor on the input, of a ``hybrid`` one on its spectrogram alone; what the network gives is divided
+        by it, unless it gives masks.
     masking
         How magnitudes become masks: ``direct``, each over the mixture's; ``ratio``, the power of each over
         that of all.
@@ -141,7 +117,7 @@ class Description:
 
     name: Annotated[str, NonEmpty]
     output_kind: OutputKind
-    features: Literal["magnitude", "complex", "waveform"]
+    features: Features
     graphs: tuple[GraphEntry, ...]
     version: str = "unknown"
     family: str = ""
@@ -184,7 +160,7 @@ class Description:
     sha256: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        wanted = _FEATURES[self.output_kind]
+        wanted = FEATURES_OF[self.output_kind]
         if self.features not in wanted:
             raise ModelError(
                 f"features is {self.features!r}; a model whose output_kind is {self.output_kind!r} takes "

@@ -22,9 +22,10 @@ import tomli_w
 from stemsplit.errors import ModelError
 from stemsplit.files.schema import NonEmpty, convert, convert_value
 from stemsplit.files.toml import read_toml
-from stemsplit.models.description import KINDS_OF, OUTPUT_KINDS, Description, GraphEntry
+from stemsplit.models.description import Description, GraphEntry
 from stemsplit.models.families import FAMILIES
 from stemsplit.models.limits import Size
+from stemsplit.models.output_kinds import applies
 
 
 def read_description(path: Path) -> Description:
@@ -65,7 +66,7 @@ def parse_description(values: Mapping[str, Any]) -> Description:
         raise ModelError(f"{missing[0]} is missing; or name a family, which states it")
     description = convert(given, Description, aliases=("graph", "targets"))
     for key in values:
-        if description.output_kind not in KINDS_OF.get(key, OUTPUT_KINDS):
+        if not applies(key, description.output_kind):
             raise ModelError(f"{key} means nothing where output_kind is {description.output_kind!r}")
     return description
 
@@ -75,8 +76,7 @@ def format_description(description: Description, sha256: Mapping[str, str]) -> s
     values = {
         each.name: getattr(description, each.name)
         for each in fields(Description)
-        if each.name not in {"graphs", "sha256"}
-        and description.output_kind in KINDS_OF.get(each.name, OUTPUT_KINDS)
+        if each.name not in {"graphs", "sha256"} and applies(each.name, description.output_kind)
     }
     return tomli_w.dumps({**values, **_write_graphs(description), "sha256": dict(sha256)})
 

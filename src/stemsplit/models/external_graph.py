@@ -4,15 +4,18 @@ Arrays come and go with their axes in one order, whatever the layout of the grap
 
 - magnitudes and masks: ``(batch, channels, bins, frames)`` and ``(batch, targets, channels, bins, frames)``;
 - complex values: ``(batch, channels, parts, bins, frames)``, with the targets behind the batch in an output;
-- waveforms: ``(batch, channels, samples)`` and ``(batch, targets, channels, samples)``.
+- waveforms: ``(batch, channels, samples)`` and ``(batch, targets, channels, samples)``;
+- hybrid graphs take and give two arrays: the waveform, and the complex values.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from stemsplit.errors import ModelError
-from stemsplit.models.description import COMPLEX_KINDS, Description, GraphEntry
+from stemsplit.models.description import Description, GraphEntry
 from stemsplit.models.layout import Layout
+from stemsplit.models.output_kinds import COMPLEX_KINDS
 from stemsplit.models.session import Session, Tensor
 from stemsplit.types import FloatArray
 
@@ -20,13 +23,16 @@ _REAL = ("batch", "channels", "bins", "frames")
 _COMPLEX = ("batch", "channels", "parts", "bins", "frames")
 _WAVEFORM = ("batch", "channels", "samples")
 _WAVEFORM_LAYOUT = Layout.parse("batch channels samples")
+# what a graph takes or gives that has several arrays, in the order in which they come and go
+_ARRAYS_OF: Final = {"hybrid": ("waveform", "complex")}
 
 
 @dataclass(frozen=True)
 class _Port:
-    """An input or output of a graph: its layout there, and the order of its axes here."""
+    """An input or output of a graph: its place and layout there, and the order of its axes here."""
 
     tensor: Tensor
+    place: int
     layout: Layout
     names: tuple[str, ...]
 
@@ -60,21 +66,31 @@ class ExternalGraph:
         self._session = session
         self._entry = entry
         self.places = tuple(map(description.graph_targets.index, entry.targets))
-        self._input = _input_port(self._find_tensor("takes", session.inputs), description)
-        self._output = self._output_port(self._find_tensor("gives", session.outputs), description)
+        self._inputs = [
+            _input_port(place, tensor, kind, description)
+            for kind, place, tensor in self._find_tensors("takes", session.inputs, description.features)
+        ]
+        self._outputs = [
+            self._output_port(place, tensor, kind, description)
+            for kind, place, tensor in self._find_tensors("gives", session.outputs, description.output_kind)
+        ]
         self.sizes = self._solve(description)
 
-    def _find_tensor(self, verb: str, tensors: Sequence[Tensor]) -> Tensor:
-        if len(tensors) != 1:
+    def _find_tensors(self, verb: str, tensors: Sequence[Tensor], kind: str) -> list[tuple[str, int, Tensor]]:
+        """Return the kind, the place and the declaration of each array; waveforms have the fewest axes."""
+        kinds = _ARRAYS_OF.get(kind, (kind,))
+        if len(tensors) != len(kinds):
             names = ", ".join(tensor.name for tensor in tensors)
             raise ModelError(
-                f"{self._session.path}: the graph {verb} {len(tensors)} arrays ({names}); it must be one"
+                f"{self._session.path}: the graph {verb} {len(tensors)} arrays ({names}); {kind!r} is "
+                f"{len(kinds)}, and 'hybrid' two: a waveform and a spectrogram"
             )
-        return tensors[0]
+        places = sorted(range(len(tensors)), key=lambda place: len(tensors[place].shape))
+        return [(each, place, tensors[place]) for each, place in zip(kinds, places, strict=True)]
 
-    def _output_port(self, tensor: Tensor, description: Description) -> _Port:
-        names = _names_of(description.output_kind)
-        if description.output_kind == "waveform":
+    def _output_port(self, place: int, tensor: Tensor, kind: str, description: Description) -> _Port:
+        names = _names_of(kind)
+        if kind == "waveform":
             layout = _WAVEFORM_LAYOUT
         elif description.output_layout:
             layout = Layout.parse(description.output_layout)
@@ -83,7 +99,7 @@ class ExternalGraph:
         layout = layout.split_channels() if "parts" in names else layout.drop("parts")
         if "targets" not in layout.names:
             layout = self._place_targets(layout, len(tensor.shape))
-        return _Port(tensor, layout, ("batch", "targets", *names[1:]))
+        return _Port(tensor, place, layout, ("batch", "targets", *names[1:]))
 
     def _place_targets(self, layout: Layout, rank: int) -> Layout:
         if rank == len(layout.axes) + 1:
@@ -100,7 +116,8 @@ class ExternalGraph:
             "samples": description.n_samples or None,
             "targets": self._entry.n_outputs or (None if self._entry.rows else len(self._entry.targets)),
         }
-        for verb, port in (("takes", self._input), ("gives", self._output)):
+        ports = [*(("takes", port) for port in self._inputs), *(("gives", port) for port in self._outputs)]
+        for verb, port in ports:
             self._check_batch(verb, port)
             try:
                 found = port.layout.solve(port.tensor.shape, sizes)
@@ -125,6 +142,12 @@ class ExternalGraph:
             raise ModelError(
                 f"{self._session.path}: the graph {verb} a batch of {size}; it must be 1 or free"
             )
+        first = self._inputs[0] if verb == "takes" else self._outputs[0]
+        if port.layout.batch_axis != first.layout.batch_axis:
+            raise ModelError(
+                f"{self._session.path}: the graph {verb} arrays whose batches are different axes; "
+                "both layouts must begin alike"
+            )
 
     def complete(self, description: Description) -> Description:
         """Return `description` with the sizes that the graph states.
@@ -140,16 +163,23 @@ class ExternalGraph:
         except ModelError as error:
             raise ModelError(f"{self._session.path}: by the graph's shape, {error}") from error
 
-    def __call__(self, array: FloatArray) -> FloatArray:
+    def __call__(self, *arrays: FloatArray) -> tuple[FloatArray, ...]:
         """Run the graph; return what it gives of its own targets."""
-        (found,) = self._session(
-            self._input.layout.pack(array, self._input.names),
-            batch_axis=self._input.layout.batch_axis,
-            output_batch_axis=self._output.layout.batch_axis,
+        sizes = dict(self.sizes)
+        packed: dict[int, FloatArray] = {}
+        for port, array in zip(self._inputs, arrays, strict=True):
+            sizes |= dict(zip(port.names, array.shape, strict=True))
+            packed[port.place] = port.layout.pack(array, port.names)
+        found = self._session(
+            *(packed[place] for place in range(len(packed))),
+            batch_axis=self._inputs[0].layout.batch_axis,
+            output_batch_axis=self._outputs[0].layout.batch_axis,
         )
-        sizes = {**self.sizes, **dict(zip(self._input.names, array.shape, strict=True))}
+        return tuple(self._unpack(port, found[port.place], sizes) for port in self._outputs)
+
+    def _unpack(self, port: _Port, found: FloatArray, sizes: dict[str, int | None]) -> FloatArray:
         try:
-            estimates = self._output.layout.unpack(found, self._output.names, sizes)
+            estimates = port.layout.unpack(found, port.names, sizes)
         except ModelError as error:
             raise ModelError(
                 f"{self._session.path}: the network gave an array that {error}; the export is broken"
@@ -169,7 +199,6 @@ def _input_layout(description: Description) -> Layout:
     return layout if description.features == "magnitude" else layout.split_channels()
 
 
-def _input_port(tensor: Tensor, description: Description) -> _Port:
-    is_waveform = description.features == "waveform"
-    layout = _WAVEFORM_LAYOUT if is_waveform else _input_layout(description)
-    return _Port(tensor, layout, _names_of(description.features))
+def _input_port(place: int, tensor: Tensor, kind: str, description: Description) -> _Port:
+    layout = _WAVEFORM_LAYOUT if kind == "waveform" else _input_layout(description)
+    return _Port(tensor, place, layout, _names_of(kind))

@@ -47,5 +47,18 @@ FAMILIES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
             "fade": "triangle",
             "last_segment": "centred",
         },
+        # the STFT is left out of the graph, which takes and gives a spectrogram beside the waveform
+        "htdemucs-core": {
+            **_STFT,
+            "output_kind": "hybrid",
+            "features": "hybrid",
+            "n_fft": 4096,
+            "framing": "same",
+            "input_scale": 1 / 64,
+            "normalisation": "track",
+            "overlap": 0.25,
+            "fade": "triangle",
+            "last_segment": "centred",
+        },
     }
 )

@@ -48,7 +48,7 @@ class SpectralModel:
         scale = spec.compensate if spec.output_kind == "mask" else spec.compensate / spec.input_scale
         shape = (len(spectrograms), 1, *spectrograms.shape[1:3], padded.shape[-1])
         found = [
-            graph(features)
+            graph(features)[0]
             if wanted is None or not wanted.isdisjoint(graph.places)
             else np.zeros(shape, dtype=np.float32).repeat(len(graph.places), axis=1)
             for graph in self._graphs

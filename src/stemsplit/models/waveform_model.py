@@ -1,4 +1,4 @@
-"""An external model whose segments are cut from the waveform: it gives waveforms or complex spectrograms."""
+"""An external model that takes segments of the waveform; it gives waveforms, complex spectrograms or both."""
 
 from collections.abc import Sequence, Set
 
@@ -44,6 +44,17 @@ class WaveformModel:
                 f"{path}: the network takes {spec.n_frames} frames at a call, {spec.hop_length} samples "
                 f"apart; at most {MAX_SIZE} samples are accepted"
             )
+        self._check_frames()
+
+    def _check_frames(self) -> None:
+        spec, path = self.spec, self.info.path
+        if spec.output_kind == "hybrid":
+            n_frames = {stft.n_frames(spec.n_samples) for stft in spec.stfts}
+            if spec.n_frames and n_frames != {spec.n_frames}:
+                raise ModelError(
+                    f"{path}: the network takes {spec.n_frames} frames of {spec.n_samples} samples; with "
+                    f"hop_length {spec.hop_length} and framing {spec.framing!r} there are {max(n_frames)}"
+                )
         if spec.has_complex_output and len({stft.n_samples(spec.n_frames) for stft in spec.stfts}) > 1:
             raise ModelError(
                 f"{path}: graphs of different n_fft need framing 'centred': their segments differ in length"
@@ -60,44 +71,56 @@ class WaveformModel:
 
         Only the targets numbered in `wanted` (all for None) need be right.
         """
-        is_complex = self.spec.has_complex_output
-        stfts = self.spec.stfts if is_complex else ()
         found = []
         for number, graph in enumerate(self._graphs):
             if wanted is not None and wanted.isdisjoint(graph.places):
                 silent = (len(waveforms), len(graph.places), *waveforms.shape[1:])
                 found.append(np.zeros(silent, dtype=np.float32))
-            elif is_complex:
-                found.append(self._separate_complex(graph, waveforms, stfts[number]))
-            else:
+            elif self.spec.output_kind == "waveform":
                 found.append(self._separate(graph, waveforms))
+            else:
+                separate = self._separate_complex if self.spec.has_complex_output else self._separate_hybrid
+                found.append(separate(graph, waveforms, self.spec.stfts[number]))
         return np.concatenate(found, axis=1)
 
-    def _run(self, graph: ExternalGraph, features: FloatArray) -> FloatArray:
-        """Run a graph with the scales of the description; its output is in the units of its input."""
-        scaled = features * np.float32(self.spec.input_scale)
-        estimates = graph(scaled)
+    def _run(self, graph: ExternalGraph, *features: FloatArray) -> tuple[FloatArray, ...]:
+        """Run a graph, with the last of `features` and of the results in the description's scales."""
+        scales = [np.float32(1)] * (len(features) - 1) + [np.float32(self.spec.input_scale)]
+        scaled = [each * scale for each, scale in zip(features, scales, strict=True)]
+        estimates = graph(*scaled)
         if self.spec.denoise:
             # what the network adds to any input is the same both times
-            estimates = (estimates - graph(-scaled)) * np.float32(0.5)
-        return np.asarray(estimates * np.float32(self.spec.compensate / self._output_scale))
-
-    @property
-    def _output_scale(self) -> float:
-        """What the output is divided by: a mask has no unit."""
-        return 1.0 if self.spec.output_kind == "complex_mask" else self.spec.input_scale
+            negatives = graph(*(-each for each in scaled))
+            estimates = tuple(
+                (each - negative) * np.float32(0.5)
+                for each, negative in zip(estimates, negatives, strict=True)
+            )
+        if self.spec.output_kind == "complex_mask":
+            scales = [np.float32(1)]  # a mask has no unit
+        gains = [np.float32(self.spec.compensate / scale) for scale in scales]
+        return tuple(each * gain for each, gain in zip(estimates, gains, strict=True))
 
     def _separate(self, graph: ExternalGraph, waveforms: FloatArray) -> FloatArray:
-        return self._run(graph, waveforms)
+        return self._run(graph, waveforms)[0]
 
     def _separate_complex(self, graph: ExternalGraph, waveforms: FloatArray, stft: StftSpec) -> FloatArray:
-        spectrograms = _analyse(stft, waveforms)
-        band = spectrograms[:, :, : self.spec.n_bins or stft.n_bins]
-        band[:, :, : self.spec.zeroed_bins] = 0
-        estimates = join_parts(self._run(graph, split_parts(band)))
+        band = self._take_band(waveforms, stft)
+        estimates = join_parts(self._run(graph, split_parts(band))[0])
         if self.spec.output_kind == "complex_mask":
             estimates *= band[:, None]
         return _synthesise(stft, estimates, n_samples=waveforms.shape[-1])
+
+    def _separate_hybrid(self, graph: ExternalGraph, waveforms: FloatArray, stft: StftSpec) -> FloatArray:
+        band = self._take_band(waveforms, stft)
+        found, parts = self._run(graph, waveforms, split_parts(band))
+        # as the family's own code has it: frames beyond a segment are silent
+        return found + _synthesise(stft, join_parts(parts), n_samples=waveforms.shape[-1], silent_ends=True)
+
+    def _take_band(self, waveforms: FloatArray, stft: StftSpec) -> ComplexArray:
+        """Return the bins of the spectrograms that the network takes."""
+        band = _analyse(stft, waveforms)[:, :, : self.spec.n_bins or stft.n_bins]
+        band[:, :, : self.spec.zeroed_bins] = 0
+        return band
 
 
 def _analyse(stft: StftSpec, waveforms: FloatArray) -> ComplexArray:
@@ -108,11 +131,13 @@ def _analyse(stft: StftSpec, waveforms: FloatArray) -> ComplexArray:
     return frames.reshape(n_batch, n_channels, *frames.shape[1:])
 
 
-def _synthesise(stft: StftSpec, spectrograms: ComplexArray, *, n_samples: int) -> FloatArray:
+def _synthesise(
+    stft: StftSpec, spectrograms: ComplexArray, *, n_samples: int, silent_ends: bool = False
+) -> FloatArray:
     """Return the waveforms of ``(..., bins, frames)``; the bins above those that are there are zero."""
     missing = stft.n_bins - spectrograms.shape[-2]
     padding = [*((0, 0) for _ in spectrograms.shape[:-2]), (0, missing), (0, 0)]
-    synthesis = Synthesis(stft)
+    synthesis = Synthesis(stft, silent_ends=silent_ends)
     whole = np.pad(spectrograms, padding)
     samples = np.concatenate([synthesis.process(whole), synthesis.flush()], axis=-1)
     return samples[..., :n_samples]

@@ -131,7 +131,8 @@ def make_segments(model: WaveformModel, *, overlap_s: float | None) -> SegmentSp
         else n_kept - round(overlap_s * spec.sample_rate)
     )
     # estimates are least accurate at the mirrored ends of a segment: the song begins and ends elsewhere
-    lead = max(spec.trim, spec.n_fft // 2 if spec.output_kind == "complex" else 0)
+    mirrored = max(stft.n_fft // 2 for stft in spec.stfts) if spec.has_complex_output else 0
+    lead = max(spec.trim, mirrored)
     return SegmentSpec(length, step, lead, spec.trim, spec.fade, spec.last_segment == "centred")
 
 
