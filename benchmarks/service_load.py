@@ -1,7 +1,7 @@
 """``python -m benchmarks.service_load [NAME...]``: a service under load, as ``docs/web-page.md`` reports it.
 
 Starts ``stemsplit serve``, and measures: 200 uploads at once, slow senders, 50 listeners of one song while it
-is separated, guesses at the addresses of songs, and a kill in the middle.
+is separated, guesses at the addresses of songs, a kill in the middle, and its memory over 300 songs.
 Whatever was answered with 202 must be done in the end.
 """
 
@@ -27,7 +27,7 @@ import psutil
 from benchmarks.machine import describe_machine, describe_models
 from benchmarks.process import find_stemsplit
 from benchmarks.report import load, save
-from benchmarks.songs import EXAMPLE
+from benchmarks.songs import EXAMPLE, make_song
 from stemsplit.client import Client, ServiceError, Song
 
 RESULTS = Path(__file__).with_name("results") / "service_load.json"
@@ -35,6 +35,9 @@ N_UPLOADS = 200
 N_SLOW = 20
 N_LISTENERS = 50
 N_GUESSES = 2000
+N_SHORT = 300
+SHORT_S = 1.5
+N_BATCH = 25
 
 
 @dataclass
@@ -49,11 +52,11 @@ class Server:
         """Megabytes that it holds."""
         return float(psutil.Process(self.process.pid).memory_info().rss / 1e6)
 
-    def upload(self, _: int = 0) -> Song | None:
-        """Upload the example song; None where the service is busy."""
+    def upload(self, _: int = 0, path: Path = EXAMPLE) -> Song | None:
+        """Upload a song; None where the service is busy."""
         with Client(self.address, timeout_s=600) as client:
             try:
-                return client.upload(EXAMPLE, stems=["vocals"])
+                return client.upload(path, stems=["vocals"])
             except ServiceError as error:
                 if error.status != 503:
                     raise
@@ -187,12 +190,29 @@ def measure_kill(folder: Path) -> dict[str, Any]:
         return {"taken": len(songs), "done_by_the_next": server.wait(songs)}
 
 
+def measure_memory(folder: Path) -> dict[str, Any]:
+    """Many short songs, sent 25 at once: what the service holds after each batch."""
+    path = make_song(folder / "short.mp3", SHORT_S)
+    held_mb = []
+    with serving(folder) as server, ThreadPoolExecutor(N_BATCH) as pool:
+        for _ in range(N_SHORT // N_BATCH):
+            sent = pool.map(lambda number: server.upload(number, path), range(N_BATCH))
+            server.wait([song for song in sent if song])
+            held_mb.append(server.memory_mb)
+    marks = (1, len(held_mb) // 2, len(held_mb))
+    return {
+        "short_songs": N_SHORT,
+        **{f"memory_after_{N_BATCH * n}_mb": round(held_mb[n - 1], 1) for n in marks},
+    }
+
+
 BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "uploads": measure_uploads,
     "slow_senders": measure_slow_senders,
     "listeners": measure_listeners,
     "guesses": measure_guesses,
     "kill": measure_kill,
+    "memory": measure_memory,
 }
 
 

@@ -207,6 +207,8 @@ class Client:
         preset: str | None = None,
         model: str | None = None,
         analyse: bool = False,
+        start_s: float | None = None,
+        end_s: float | None = None,
     ) -> Song:
         """Upload a song, which then waits for its turn; the settings are those of the command.
 
@@ -223,6 +225,8 @@ class Client:
             "preset": preset,
             "model": model,
             "analyse": "true" if analyse else None,
+            "start_s": _write_number(start_s),
+            "end_s": _write_number(end_s),
         }
         key = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/octet-stream"}
         for attempt in range(_TRIES):
@@ -322,6 +326,10 @@ class Client:
 
 def _write_values(values: Mapping[str, float] | None) -> str | None:
     return ",".join(f"{stem}:{value:g}" for stem, value in values.items()) if values else None
+
+
+def _write_number(value: float | None) -> str | None:
+    return None if value is None else repr(value)
 
 
 def _read_error(error: urllib.error.HTTPError) -> ServiceError:

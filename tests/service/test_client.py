@@ -61,6 +61,7 @@ def test_a_song_is_separated_and_saved(client: Client, song: Path, tmp_path: Pat
     assert [each.id for each in client.songs()] == [done.id]
     done.remove()
     assert client.songs() == []
+    assert client.separate(song, start_s=0.1, end_s=0.3).details["duration_s"] == pytest.approx(0.2)
 
 
 def test_progress_is_followed(client: Client, song: Path) -> None:

@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette")
 
+from stemsplit.music.analysis import SongAnalysis
+from stemsplit.music.key import Key
+from stemsplit.music.tempo import Beats
 from stemsplit.service.password import PasswordGate
 from tests.support.browser import launching, listening, require_browser
 from tests.support.service import Gate, Running, make_wav, running
@@ -162,6 +166,46 @@ def test_a_file_can_be_left_out_again(open_page: Open, tmp_path: Path) -> None:
     page.wait_for_function("document.querySelector('#split').textContent === 'Split 2 songs'")
     page.get_by_label("Do not split one.wav").click()
     assert page.locator("#chosen li").all_inner_texts()[0].startswith("two.wav")
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [("en", "120 BPM · B♭ minor (3A)"), ("de", "120 BPM · b-Moll (3A)"), ("es", "120 BPM · Si♭ menor (3A)")],
+)
+def test_tempo_and_key_are_shown_when_asked_for(
+    open_page: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, language: str, words: str
+) -> None:
+    beats = Beats(120.0, np.arange(4) / 2, np.zeros(1))
+    found = SongAnalysis(3.0, -14.0, beats, Key(10, "minor", 0.9), 0.0)
+    monkeypatch.setattr("stemsplit.service.worker.analyse_tracks", lambda *_: found)
+    (tmp_path / "song.wav").write_bytes(WAV)
+    page = open_page(390, locale=language)
+    page.set_input_files("#files", tmp_path / "song.wav")
+    page.check("#analyse")
+    page.click("#split")
+    page.wait_for_selector(".mixer")
+    assert words in page.inner_text(".facts")
+
+
+def test_an_excerpt_is_separated(open_page: Open, tmp_path: Path) -> None:
+    page = open_page(390)
+    (tmp_path / "song.wav").write_bytes(make_wav(8))
+    page.set_input_files("#files", tmp_path / "song.wav")
+    page.check("#excerpt")
+    check_access(page)
+    for start, end in (("0:01", "soon"), ("0:07", "0:01")):
+        page.fill("#excerpt-start", start)
+        page.fill("#excerpt-end", end)
+        page.keyboard.press("Tab")
+        assert "1:23" in page.inner_text("#problem")
+        assert page.locator("#split").is_disabled()
+    page.fill("#excerpt-end", "7,5")
+    page.fill("#excerpt-start", "0:01.5")
+    page.click("#split")
+    page.wait_for_selector(".mixer")
+    assert page.inner_text(".facts").startswith("0:06 · 44.1 kHz")
+    assert page.locator("#problem").inner_text() == ""
+    check_width(page)
 
 
 def test_a_song_that_fails_says_what_to_do(open_page: Open, tmp_path: Path) -> None:

@@ -85,6 +85,13 @@ def test_the_policy_for_scripts_and_styles_is_kept() -> None:
     assert not re.search(r"\beval\b|\bFunction\(|setAttribute\(\"(style|on)", SCRIPT)
 
 
+def test_each_colour_is_stated_once() -> None:
+    colours = re.findall(r"^\s+--(\w[\w-]*): light-dark\(", STYLE, flags=re.MULTILINE)
+    assert len(colours) > 10
+    for name in colours:
+        assert len(re.findall(rf"^\s+--{name}:", STYLE, flags=re.MULTILINE)) == 1, name
+
+
 def test_names_are_text_and_never_html() -> None:
     assert "textContent" in SCRIPT
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser", SCRIPT)
@@ -108,7 +115,7 @@ def test_every_language_has_every_text() -> None:
 def test_every_text_is_used_and_there() -> None:
     used = set(re.findall(r'\bt\(\s*"(\w+)"', SCRIPT))
     used |= {str(attrs[key]) for _, attrs in [*TAGS, *_Tags(LOGIN).found] for key in KEYS if key in attrs}
-    built = ("error_", "stem_", "quality_", "theme_", "preset_", "commercial_")
+    built = ("error_", "stem_", "quality_", "theme_", "preset_", "commercial_", "tonics_", "tonality_")
     assert used <= set(TABLE["texts"]), used - set(TABLE["texts"])
     unused = {key for key in TABLE["texts"] if key not in used and not key.startswith(built)}
     assert not {key for key in unused if f'"{key}"' not in SCRIPT}

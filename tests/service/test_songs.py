@@ -149,6 +149,34 @@ def test_a_bug_in_the_service_is_500_and_one_line(
     assert "GET /api/songs/x" in record.getMessage() and "\n" not in record.getMessage()
 
 
+def test_an_excerpt_is_cut_to_the_sample(service: Running) -> None:
+    whole = read_audio(make_wav(1.0))
+    song = service.separate(make_wav(1.0), start_s="0.25", end_s="0.75", bits="32f")
+    assert song["duration_s"] == pytest.approx(0.5)
+    stems = [read_audio(service.client.get(address).content) for address in song["outputs"].values()]
+    assert np.abs(sum(stems) - whole[11025:33075]).max() < 1e-6
+    original = read_audio(service.client.get(song["preview"] + "/original").content)
+    assert np.abs(original - whole[11025:33075]).max() < 1e-4
+    assert service.client.get(song["preview"]).json()["n_samples"] == 22050
+
+
+@pytest.mark.parametrize(
+    ("parameters", "status", "kind", "words"),
+    [
+        ({"start_s": "3", "end_s": "1"}, 400, "SettingsError", "excerpt is empty"),
+        ({"start_s": "-1"}, 400, "SettingsError", "before the song"),
+        ({"end_s": "soon"}, 400, "SettingsError", "no number"),
+        ({"start_s": "9"}, 422, "AudioError", "song.wav: ends before 9 s"),
+    ],
+)
+def test_an_excerpt_that_cannot_be_is_refused(
+    service: Running, parameters: dict[str, str], status: int, kind: str, words: str
+) -> None:
+    refused = service.client.post("/api/songs", params={"name": "song.wav", **parameters}, content=WAV)
+    assert is_error(refused, status, kind, words)
+    assert service.songs == []
+
+
 def test_tempo_and_key_are_found_when_asked_for(service: Running) -> None:
     assert service.separate(WAV)["analysis"] is None
     analysis = service.separate(make_wav(6), analyse="true")["analysis"]

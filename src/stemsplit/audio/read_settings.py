@@ -35,7 +35,7 @@ class ReadSettings:
 
     def __post_init__(self) -> None:
         if not self.start_s >= 0:
-            raise SettingsError(f"--start {self.start_s:g} s is before the beginning of the song")
+            raise SettingsError(f"the excerpt starts at {self.start_s:g} s, before the song does")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise SettingsError(
                 f"the excerpt is empty: it ends at {self.end_s:g} s and begins at {self.start_s:g} s"

@@ -260,9 +260,12 @@ def _find_preview(song: QueuedSong) -> Preview:
 def _accept(song: QueuedSong) -> None:
     """Refuse what is no audio, and write down what is: from here on it is not lost."""
     song.upload.rename(song.source)
+    reading = song.separation.reading
     try:
-        with open_audio(song.source) as reader:
+        with open_audio(song.source, settings=reading) as reader:
             song.duration_s = reader.info.duration_s
+        if reading.is_excerpt and song.duration_s == 0:
+            raise AudioError(f"{song.source}: ends before {reading.start_s:g} s, where the excerpt begins")
     except AudioError as error:
         raise AudioError(song.hide_paths(str(error))) from error
     write_record(song)

@@ -17,6 +17,8 @@ _SEPARATION: Final = {
     "preset": "fast or best: less time, or better stems.",
     "model": "An installed model instead of those of the service.",
     "analyse": "`true`: also estimate tempo and key.",
+    "start_s": "Where the excerpt begins that is separated, in seconds. Default: at the start.",
+    "end_s": "Where it ends. Default: at the end.",
 }
 _CONVERSION: Final = {
     "format": f"{', '.join(FORMATS)}. Default: wav.",
@@ -38,7 +40,7 @@ _ERRORS: Final = {
     409: "Not separated yet, or an Idempotency-Key that was used for something else.",
     413: "More bytes than are taken.",
     415: "Neither a song nor a form.",
-    422: "Not audio.",
+    422: "Not audio, or shorter than the excerpt that is asked for.",
     429: "Too many wrong passwords.",
     503: "Too many songs are waiting.",
     507: "The disk is full.",

@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import open_audio
 from stemsplit.types import FloatArray
 
@@ -89,7 +90,9 @@ class PeakMeter:
         return [int(value) for value in np.rint(np.clip(peaks, 0.0, 1.0) * 255)]
 
 
-def make_preview(source: Path, stems: Mapping[str, Path], original: Path, *, gain: float) -> Preview:
+def make_preview(
+    source: Path, stems: Mapping[str, Path], original: Path, *, gain: float, reading: ReadSettings
+) -> Preview:
     """Write the mixture to `original`, as loud as its stems are, and measure the peaks of all.
 
     Parameters
@@ -102,6 +105,8 @@ def make_preview(source: Path, stems: Mapping[str, Path], original: Path, *, gai
         Where the mixture is written, as a wav of 16 bits.
     gain
         The factor that all stems share.
+    reading
+        Which part of the song the stems are.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def make_preview(source: Path, stems: Mapping[str, Path], original: Path, *, gai
     ) as file:
 
         def write_original() -> Iterable[FloatArray]:
-            with open_audio(source) as reader:
+            with open_audio(source, settings=reading) as reader:
                 for block in reader.blocks():
                     scaled = block * np.float32(gain)
                     file.write(scaled.T)

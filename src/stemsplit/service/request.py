@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import NameTemplate
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, parse_stems
@@ -26,6 +27,8 @@ PARAMETERS = (
     "preset",
     "model",
     "analyse",
+    "start_s",
+    "end_s",
 )
 MIX_PARAMETERS = ("stems", "gains_db", "pans", "format", "bits", "start_s", "end_s")
 
@@ -73,6 +76,9 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
     name = given.pop("name", "").strip() or "song"
     analyse = _read_truth("analyse", given.pop("analyse", "false"))
     preset = given.pop("preset", None)
+    start_s = _read_number("start_s", given.pop("start_s", None))
+    end_s = _read_number("end_s", given.pop("end_s", None))
+    reading = ReadSettings(start_s or 0.0, end_s)
     if "residual" in given:
         given["residual"] = _read_truth("residual", given["residual"])
     if "stems" in given:
@@ -82,7 +88,7 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
     if preset is not None:
         stored = {name: given.pop(name) for name in ("format", "bits") if name in given}
         given = dict(merge_preset(read_preset(preset), cast(SeparatorKeywords, given))) | stored
-    return UploadRequest(name, replace(defaults, **given), analyse)
+    return UploadRequest(name, replace(defaults, **given, reading=reading), analyse)
 
 
 def read_mix(

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.jobs.cancellation import Cancelled
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job, Provenance, failed_result, plan_jobs
@@ -33,7 +34,7 @@ class Separators:
 
     def open(self, request: SeparationRequest) -> Separator:
         """Return the separator for `request`; the least recently used is closed."""
-        key = repr(replace(request, output_dir="", format="", bits=None))
+        key = repr(replace(request, output_dir="", format="", bits=None, reading=ReadSettings()))
         if key not in self._open:
             self._open[key] = open_separator(request)
         self._open.move_to_end(key)
@@ -104,7 +105,9 @@ def _prepare_playback(song: QueuedSong, result: FileResult) -> None:
     """Make what the mixer of the page needs; without it the stems can still be downloaded."""
     assert result.gain is not None
     try:
-        song.preview = make_preview(song.source, result.outputs, song.original, gain=result.gain)
+        song.preview = make_preview(
+            song.source, result.outputs, song.original, gain=result.gain, reading=song.separation.reading
+        )
         if song.request.analyse:
             song.analysis = analyse_tracks(song.original, result.outputs).to_dict()
     except Exception as error:  # noqa: BLE001 - the stems are finished, and are not to be lost

@@ -34,7 +34,9 @@ export class Chooser {
       if (event.target.id === "model-choice") this.#buildStems();
       this.show();
     });
-    byId("demo").addEventListener("click", () => onDemo(this.query()));
+    byId("demo").addEventListener("click", () => {
+      if (this.#canSplit()) onDemo(this.query());
+    });
     this.#listenToDrops();
     this.show();
   }
@@ -109,7 +111,21 @@ export class Chooser {
       if (byId(id).value) query.set(name, byId(id).value);
     }
     if (byId("analyse").checked) query.set("analyse", "true");
+    const { start, end } = this.#excerpt();
+    if (start) query.set("start_s", start);
+    if (end !== null) query.set("end_s", end);
     return query;
+  }
+
+  // in seconds; an empty field is the start or the end of the song, and NaN what is no time
+  #excerpt() {
+    if (!byId("excerpt").checked) return { start: 0, end: null };
+    return { start: parseTime(byId("excerpt-start").value) ?? 0, end: parseTime(byId("excerpt-end").value) };
+  }
+
+  #hasExcerpt() {
+    const { start, end } = this.#excerpt();
+    return start >= 0 && (end === null || end > start);
   }
 
   // whether all stems of the model are all of the song; of installed models the page does not know
@@ -123,7 +139,8 @@ export class Chooser {
     const checked = await Promise.all(files.map((file) => this.#check(file)));
     this.#chosen.push(...files.filter((_, index) => !checked[index]));
     this.show();
-    setText(byId("problem"), checked.filter(Boolean).join(" "));
+    const refused = checked.filter(Boolean);
+    if (refused.length) setText(byId("problem"), refused.join(" "));
     byId("files").value = "";
   }
 
@@ -149,19 +166,20 @@ export class Chooser {
   }
 
   #canSplit() {
-    return this.#mode() !== "some" || this.#stems().length > 0;
+    return (this.#mode() !== "some" || this.#stems().length > 0) && this.#hasExcerpt();
   }
 
   show() {
     byId("karaoke-field").hidden = this.#mode() !== "karaoke";
     byId("some-fields").hidden = this.#mode() !== "some";
+    byId("excerpt-fields").hidden = !byId("excerpt").checked;
     const nothingLeft = this.#stems().length === this.#model().stems.length && this.#sumsToSong();
     byId("residual").disabled = nothingLeft;
     byId("chosen").replaceChildren(...this.#chosen.map((file) => this.#makeChosen(file)));
     const button = byId("split");
     button.disabled = !this.#chosen.length || !this.#canSplit();
     setText(button, this.#chosen.length > 1 ? t("split_n", { n: this.#chosen.length }) : t("split"));
-    setText(byId("problem"), "");
+    setText(byId("problem"), this.#hasExcerpt() ? "" : t("excerpt_invalid"));
   }
 
   // after the language has changed
@@ -184,6 +202,14 @@ export class Chooser {
     });
     return make("li", {}, make("span", { class: "file-name" }, file.name), make("span", { class: "quiet" }, formatBytes(file.size)), remove);
   }
+}
+
+// seconds of a time such as 83.5, 1:23.5 or 1:00:00; null for none, NaN for what is no time
+function parseTime(text) {
+  const trimmed = text.trim().replace(",", ".");
+  if (!trimmed) return null;
+  if (!/^(\d+:)?(\d+:)?\d+(\.\d*)?$/.test(trimmed)) return NaN;
+  return trimmed.split(":").reduce((seconds, part) => 60 * seconds + Number(part), 0);
 }
 
 function check(stem) {

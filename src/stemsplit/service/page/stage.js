@@ -4,6 +4,9 @@ import { button, byId, formatTime, icon, make, setText } from "./dom.js";
 import { Mixer } from "./mixer.js";
 import { t } from "./texts.js";
 
+// as the service names them
+const TONICS = ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"];
+
 export class Stage {
   #songs;
   #service;
@@ -125,12 +128,18 @@ export function describeStatus({ status, place, progress, time_left_s: left, err
   return t("waiting");
 }
 
+// "Bb minor" as the reader's language has it
+function nameKey(key) {
+  const [tonic, mode] = key.split(" ");
+  return t(`tonality_${mode}`, { tonic: t(`tonics_${mode}`).split(" ")[TONICS.indexOf(tonic)] });
+}
+
 function describeFacts({ duration_s: duration, sample_rate: rate, analysis, models }) {
   const facts = [];
   if (duration) facts.push(formatTime(duration));
   if (rate) facts.push(`${rate / 1000} kHz`);
   if (analysis?.bpm) facts.push(t("tempo", { bpm: Math.round(analysis.bpm) }));
-  if (analysis?.key) facts.push(`${analysis.key} (${analysis.camelot})`);
+  if (analysis?.key) facts.push(`${nameKey(analysis.key)} (${analysis.camelot})`);
   for (const model of models ?? []) facts.push(t("by_model", { models: `${model.name} (${model.licence})` }));
   return facts.join(" · ");
 }
