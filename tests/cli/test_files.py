@@ -1,5 +1,6 @@
 """The command and the disk: what is written where, what is left alone, what a dry run says."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -165,6 +166,30 @@ def test_resume_looks_at_the_settings(model: Path, vocals_model: Path) -> None:
     assert status("-m", other, "--bits", "24", "--wiener", "1") == "done"
     assert status("-m", vocals_model, "--residual") == "done"
     assert status("-m", vocals_model, "--residual", "--threads", "2", "--jobs", "2", "--quiet") == "skipped"
+
+
+@pytest.mark.slow
+def test_two_runs_share_a_folder(model: Path) -> None:
+    """Two processes at the same time: each song is made once, by one of them, and nothing fails."""
+    names = [f"{number}.wav" for number in range(6)]
+    for number, name in enumerate(names):
+        make_song(Path("songs", name), seconds=3, seed=number)
+    args = ("songs", "-m", model, "--resume", "--json", "--threads", 1)
+    runs = [
+        subprocess.Popen(
+            make_command(args), env=make_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    outputs = [run.communicate(timeout=100) for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], [stderr.decode() for _, stderr in outputs]
+    results = [json.loads(line) for stdout, _ in outputs for line in stdout.splitlines()]
+    by_status = {
+        status: sorted(Path(result["input"]).name for result in results if result["status"] == status)
+        for status in ("done", "skipped")
+    }
+    assert by_status == {"done": names, "skipped": names}
+    assert list_files(Path("separated")) == expect(*(str(number) for number in range(6)))
 
 
 def test_resume_does_not_mind_the_order_of_the_stems(model: Path) -> None:

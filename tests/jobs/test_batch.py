@@ -22,8 +22,11 @@ from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.name_template import NameTemplate
-from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import Job, plan_jobs
+from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
+from stemsplit.jobs.song_locks import hold_song
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.types import FloatArray
 from tests.support.cli import STEMS, list_files, make_song
@@ -263,13 +266,85 @@ def test_resume_separates_changed_songs_again(separator: Separator, tmp_path: Pa
     assert run() == [done, done, done]
 
 
+def test_a_song_with_a_new_modification_time_is_the_same_if_its_content_is(
+    separator: Separator, tmp_path: Path
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    assert resume(separator, song, out).status is Status.DONE
+    os.utime(song, (1, 1))
+    assert resume(separator, song, out).status is Status.SKIPPED
+    assert resume(separator, song, out, bits="24").status is Status.DONE
+    data = song.read_bytes()
+    song.write_bytes(data[:-2] + b"\x12\x34")  # the same size, the same beginning
+    assert resume(separator, song, out, bits="24").status is Status.DONE
+    os.utime(song, (1, 1))
+    assert resume(separator, song, out, bits="24").status is Status.SKIPPED
+
+
+def test_stems_with_new_modification_times_are_still_ours(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    assert resume(separator, song, out).status is Status.DONE
+    for stem in out.glob("a/*.wav"):
+        os.utime(stem, (1, 1))
+    assert resume(separator, song, out, bits="24").status is Status.DONE
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_song_that_another_run_holds_is_waited_for(
+    separator: Separator, tmp_path: Path, is_finished: bool
+) -> None:
+    songs = [make_song(tmp_path / name) for name in ("a.wav", "b.wav")]
+    out = tmp_path / "out"
+    output = OutputSettings(out, resume=True)
+    journal = Journal(out)
+    jobs = plan(separator, output, *songs, journal=journal)
+    worker = SongWorker(separator, output, journal=journal, waits=False)
+    release, held = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with hold_song(out, jobs[0].name):
+            held.set()
+            assert release.wait(20)
+            if is_finished:
+                SongWorker(separator, output, journal=journal)._write_files(jobs[0])
+
+    other = threading.Thread(target=hold)
+    other.start()
+    assert held.wait(20)
+    work = partial(worker.run, step=worker.write_files)
+    results = []
+    for result in run_jobs(jobs, work, cancellation=Cancellation()):
+        results.append((Path(result.input).name, result.status))
+        release.set()
+    other.join()
+    # the other song comes first
+    assert results == [
+        ("b.wav", Status.DONE),
+        ("a.wav", Status.SKIPPED if is_finished else Status.DONE),
+    ]
+
+
+def test_a_run_that_waits_can_be_cancelled(separator: Separator, tmp_path: Path) -> None:
+    song = make_song(tmp_path / "a.wav")
+    out = tmp_path / "out"
+    output, cancellation = OutputSettings(out, resume=True), Cancellation()
+    (job,) = plan(separator, output, song, journal=Journal(out))
+    worker = SongWorker(separator, output, journal=Journal(out), cancellation=cancellation)
+    threading.Timer(0.3, cancellation.request).start()
+    with hold_song(out, job.name), pytest.raises(Cancelled):
+        worker.run(job, step=worker.write_files)
+    assert not out.exists()
+
+
 def test_a_kill_after_the_stems_appeared_is_resumed(
     separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     song = make_song(tmp_path / "a.wav")
     out = tmp_path / "out"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Journal, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(Journal, "finish", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         resume(separator, song, out)
     assert len(list_files(out)) == len(STEMS)
     assert resume(separator, song, out).status is Status.DONE

@@ -2,9 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -14,11 +14,16 @@ from hypothesis import strategies as st
 
 from stemsplit.errors import OutputError
 from stemsplit.jobs.inputs import SongInput
-from stemsplit.jobs.journal import FOLDER, OLD_FILE, Journal, hash_values, identify_file
-from stemsplit.jobs.plan import Provenance
+from stemsplit.jobs.journal import FOLDER, OLD_FILE, Journal, StemRecord, hash_values, identify_file
+from stemsplit.jobs.provenance import Provenance
 from stemsplit.separation.settings import SeparationSettings
 
 SONG = "song/_.wav"
+
+
+def keyed(key: str) -> Callable[[StemRecord], bool]:
+    """Return the test whether a stem was recorded under a key."""
+    return lambda stem: stem.key == key
 
 
 def write(folder: Path, name: str, size: int = 3) -> dict[str, Path]:
@@ -32,8 +37,8 @@ def write(folder: Path, name: str, size: int = 3) -> dict[str, Path]:
 def test_a_finished_song_is_remembered(tmp_path: Path) -> None:
     outputs = write(tmp_path, "song/vocals.wav")
     Journal(tmp_path).finish(SONG, "key", outputs)
-    assert Journal(tmp_path).is_done(SONG, lambda: "key", outputs)
-    assert not Journal(tmp_path).is_done(SONG, lambda: "other key", outputs)
+    assert Journal(tmp_path).is_done(SONG, outputs, keyed("key"))
+    assert not Journal(tmp_path).is_done(SONG, outputs, keyed("other key"))
 
 
 def test_a_song_that_was_only_begun_is_not_done_but_ours(tmp_path: Path) -> None:
@@ -42,7 +47,7 @@ def test_a_song_that_was_only_begun_is_not_done_but_ours(tmp_path: Path) -> None
     Journal(tmp_path).begin(SONG, "key", outputs, parts)
     parts["vocals"].rename(outputs["vocals"])
     again = Journal(tmp_path)
-    assert not again.is_done(SONG, lambda: "key", outputs)
+    assert not again.is_done(SONG, outputs, keyed("key"))
     assert again.owns(SONG, outputs["vocals"])
     assert not again.owns(SONG, tmp_path / "drums.wav")
 
@@ -77,13 +82,27 @@ def test_a_stem_that_was_edited_is_no_longer_ours(tmp_path: Path, size: int) -> 
     assert not Journal(tmp_path).owns(SONG, outputs["vocals"])
 
 
+@pytest.mark.parametrize(("content", "is_ours"), [(b"abc", True), (b"abd", False), (b"ab", False)])
+def test_where_only_the_time_of_a_stem_differs_its_content_is_compared(
+    tmp_path: Path, content: bytes, is_ours: bool
+) -> None:
+    outputs = write(tmp_path, "vocals.wav")
+    outputs["vocals"].write_bytes(b"abc")
+    journal = Journal(tmp_path)
+    journal.begin(SONG, "key", outputs, outputs)
+    journal.finish(SONG, "key", outputs)
+    outputs["vocals"].write_bytes(content)
+    os.utime(outputs["vocals"], (1, 1))
+    assert Journal(tmp_path).owns(SONG, outputs["vocals"]) is is_ours
+
+
 def test_a_missing_or_changed_output_is_not_done(tmp_path: Path) -> None:
     outputs = write(tmp_path, "vocals.wav")
     Journal(tmp_path).finish(SONG, "key", outputs)
     write(tmp_path, "vocals.wav", size=2)
-    assert not Journal(tmp_path).is_done(SONG, lambda: "key", outputs)
+    assert not Journal(tmp_path).is_done(SONG, outputs, keyed("key"))
     outputs["vocals"].unlink()
-    assert not Journal(tmp_path).is_done(SONG, lambda: "key", outputs)
+    assert not Journal(tmp_path).is_done(SONG, outputs, keyed("key"))
 
 
 def test_the_last_word_on_a_file_counts(tmp_path: Path) -> None:
@@ -91,15 +110,15 @@ def test_the_last_word_on_a_file_counts(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.finish(SONG, "old", outputs)
     journal.finish(SONG, "new", outputs)
-    assert not Journal(tmp_path).is_done(SONG, lambda: "old", outputs)
+    assert not Journal(tmp_path).is_done(SONG, outputs, keyed("old"))
     journal.begin(SONG, "newer", outputs, outputs)
-    assert not Journal(tmp_path).is_done(SONG, lambda: "new", outputs)
+    assert not Journal(tmp_path).is_done(SONG, outputs, keyed("new"))
 
 
 def test_the_folder_may_move(tmp_path: Path) -> None:
     Journal(tmp_path / "a").finish(SONG, "key", write(tmp_path / "a", "s/vocals.wav"))
     (tmp_path / "a").rename(tmp_path / "b")
-    assert Journal(tmp_path / "b").is_done(SONG, lambda: "key", {"vocals": tmp_path / "b/s/vocals.wav"})
+    assert Journal(tmp_path / "b").is_done(SONG, {"vocals": tmp_path / "b/s/vocals.wav"}, keyed("key"))
 
 
 def old_line(event: str, key: str, outputs: dict[str, Path], folder: Path) -> str:
@@ -125,10 +144,10 @@ def test_a_torn_journal_of_an_earlier_version_loses_its_last_line_only(
     (folder / OLD_FILE).write_bytes(b"".join(lines)[:cut])
     n_whole = sum(len(b"".join(lines[: n + 1])) - 1 <= cut for n in range(3))
     journal = Journal(folder)
-    is_done = [journal.is_done(f"song {n}", partial(str, n), outputs) for n, outputs in enumerate(songs)]
+    is_done = [journal.is_done(f"song {n}", outputs, keyed(str(n))) for n, outputs in enumerate(songs)]
     assert is_done == [n < n_whole for n in range(3)]
     journal.finish("song 2", "2", songs[2])
-    assert Journal(folder).is_done("song 2", lambda: "2", songs[2])
+    assert Journal(folder).is_done("song 2", songs[2], keyed("2"))
     assert len(Journal(folder).list_files()) == len({*range(n_whole), 2})
 
 
@@ -137,17 +156,17 @@ def test_foreign_lines_of_an_earlier_version_are_ignored(tmp_path: Path, line: s
     outputs = write(tmp_path, "vocals.wav")
     lines = old_line("done", "key", outputs, tmp_path) + line + "\n"
     (tmp_path / OLD_FILE).write_bytes(lines.encode("latin-1"))
-    assert Journal(tmp_path).is_done(SONG, lambda: "key", outputs)
+    assert Journal(tmp_path).is_done(SONG, outputs, keyed("key"))
 
 
 def test_a_new_record_takes_precedence_over_an_old_line(tmp_path: Path) -> None:
     outputs = write(tmp_path, "vocals.wav")
     (tmp_path / OLD_FILE).write_text(old_line("done", "old", outputs, tmp_path))
     journal = Journal(tmp_path)
-    assert journal.is_done(SONG, lambda: "old", outputs)
+    assert journal.is_done(SONG, outputs, keyed("old"))
     journal.begin(SONG, "new", outputs, write(tmp_path, ".part", size=5))
     assert journal.owns(SONG, outputs["vocals"])
-    assert not Journal(tmp_path).is_done(SONG, lambda: "old", outputs)
+    assert not Journal(tmp_path).is_done(SONG, outputs, keyed("old"))
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"song": 3}', b"\xff"])
@@ -157,10 +176,10 @@ def test_a_record_that_is_torn_or_foreign_is_ignored(tmp_path: Path, content: by
     (record,) = (tmp_path / FOLDER).rglob("*.json")
     record.write_bytes(content)
     journal = Journal(tmp_path)
-    assert not journal.is_done(SONG, lambda: "key", outputs)
+    assert not journal.is_done(SONG, outputs, keyed("key"))
     assert not journal.list_files()
     journal.finish(SONG, "key", outputs)
-    assert journal.is_done(SONG, lambda: "key", outputs)
+    assert journal.is_done(SONG, outputs, keyed("key"))
 
 
 def test_a_stem_of_an_earlier_run_stays_in_the_record(tmp_path: Path) -> None:
@@ -168,7 +187,7 @@ def test_a_stem_of_an_earlier_run_stays_in_the_record(tmp_path: Path) -> None:
     Journal(tmp_path).finish(SONG, "one", vocals)
     Journal(tmp_path).finish(SONG, "other", drums)
     journal = Journal(tmp_path)
-    assert journal.is_done(SONG, lambda: "one", vocals) and journal.is_done(SONG, lambda: "other", drums)
+    assert journal.is_done(SONG, vocals, keyed("one")) and journal.is_done(SONG, drums, keyed("other"))
     assert journal.list_files() == {*vocals.values(), *drums.values()}
 
 
@@ -185,7 +204,7 @@ def test_many_processes_share_a_journal(tmp_path: Path) -> None:
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
         list(pool.map(_record_songs, [tmp_path] * 4, shares))
     journal = Journal(tmp_path)
-    assert all(journal.is_done(str(n), lambda: "key", {"vocals": tmp_path / f"{n}.wav"}) for n in range(120))
+    assert all(journal.is_done(str(n), {"vocals": tmp_path / f"{n}.wav"}, keyed("key")) for n in range(120))
 
 
 def test_a_journal_that_cannot_be_used_is_an_output_error(tmp_path: Path) -> None:
@@ -218,9 +237,7 @@ def test_the_key_of_a_song_is_that_of_earlier_versions(tmp_path: Path) -> None:
     song.write_bytes(b"abc")
     os.utime(song, (1, 1))
     settings = asdict(SeparationSettings()) | {"stems": ["vocals"], "format": "wav", "bits": None}
-    key = Provenance(("vocals",), "cpu", (), settings).key(
-        SongInput("song.wav", song), {"vocals": tmp_path / "vocals.wav"}
-    )
+    key = Provenance(("vocals",), "cpu", (), settings).key(SongInput("song.wav", song).identify(), ["vocals"])
     assert key == "d3cf692468e051e9c60b3e2ee504e149839d56f4c952a0a50307154162e463c4"
 
 

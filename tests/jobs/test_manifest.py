@@ -15,7 +15,9 @@ from stemsplit import SettingsError
 from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import check_manifests, is_manifest, read_manifest
-from stemsplit.jobs.plan import OutputSettings, Provenance, plan_stream
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import plan_stream
+from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.shard import Shard
 from tests.support import ROOT
 from tests.support.cli import STEMS, call, expect, list_files, make_environment, make_song

@@ -18,15 +18,9 @@ from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import check_manifests, is_manifest, iterate_inputs
-from stemsplit.jobs.plan import (
-    Job,
-    OutputSettings,
-    Provenance,
-    check_output_dir,
-    check_working_folder,
-    plan_jobs,
-    plan_stream,
-)
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import Job, check_output_dir, check_working_folder, plan_jobs, plan_stream
+from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.jobs.shard import Shard
@@ -85,7 +79,7 @@ def _make_runner(options: Options, worker: SongWorker) -> Runner:
     """Return the function that separates songs in this process."""
 
     def run(jobs: Iterable[Job], display: Display, cancellation: Cancellation) -> Iterator[FileResult]:
-        running = replace(worker, listener=display, cancellation=cancellation)
+        running = replace(worker, listener=display, cancellation=cancellation, waits=False)
         files_step = running.write_stdout if options.writes_stdout else running.write_files
         step = running.inspect if options.dry_run else files_step
         work = partial(running.run, step=step)

@@ -1,5 +1,6 @@
 """Batches: many songs through one separator, several at a time, with results in the order of the songs."""
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -13,12 +14,16 @@ from stemsplit.errors import OutputError
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
-from stemsplit.jobs.plan import Job, OutputSettings, Provenance, plan_jobs
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import Job, plan_jobs
+from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import FileResult
+from stemsplit.jobs.song_locks import SongIsHeld
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.separation.separator import Progress, Separator
 
 _POLL_S = 0.2
+_POLL_HELD_S = 0.5
 _MAX_QUEUED = 1000  # results that wait for an earlier song
 
 
@@ -31,19 +36,46 @@ def run_jobs(
 ) -> Iterator[FileResult]:
     """Yield the result of every job, in the order of `jobs`; up to `n_jobs` run at a time.
 
+    Songs that another run is separating (`SongIsHeld`) come last: by then it may have finished them.
+
     Jobs run in threads of their own, where signal handlers cannot interrupt them. They are drawn from `jobs`
     as they are needed, so that there may be any number. Jobs that `cancellation` stops have no result.
     """
+    held: list[Job] = []
+    yield from _run_once(jobs, work, held, cancellation=cancellation, n_jobs=n_jobs)
+    while held and not cancellation.requested:
+        time.sleep(_POLL_HELD_S)
+        again, held = held, []
+        yield from _run_once(again, work, held, cancellation=cancellation, n_jobs=n_jobs)
+
+
+def _run_once(
+    jobs: Iterable[Job],
+    work: Callable[[Job], FileResult],
+    held: list[Job],
+    *,
+    cancellation: Cancellation,
+    n_jobs: int,
+) -> Iterator[FileResult]:
+    """Run every job once; those that another run holds are added to `held`."""
+
+    def work_or_hold(job: Job) -> FileResult | None:
+        try:
+            return work(job)
+        except SongIsHeld:
+            held.append(job)
+            return None
+
     remaining = iter(jobs)
     pool = ThreadPoolExecutor(n_jobs, thread_name_prefix="song")
-    futures: deque[Future[FileResult]] = deque()
+    futures: deque[Future[FileResult | None]] = deque()
     is_complete = False
     try:
         while not is_complete:
             n_unfinished = sum(not future.done() for future in futures)
             n_new = min(2 * n_jobs - n_unfinished, _MAX_QUEUED - len(futures))
             if n_new > 0 and not cancellation.requested:
-                futures.extend(pool.submit(work, job) for job in islice(remaining, n_new))
+                futures.extend(pool.submit(work_or_hold, job) for job in islice(remaining, n_new))
             is_complete = not futures
             _wait_for_one(futures)
             while futures and futures[0].done():
@@ -56,7 +88,7 @@ def run_jobs(
         pool.shutdown(cancel_futures=True)
 
 
-def _wait_for_one(futures: "Sequence[Future[FileResult]]") -> None:
+def _wait_for_one(futures: "Sequence[Future[FileResult | None]]") -> None:
     """Wait until the first future or one more of the others is done."""
     running = [future for future in futures if not future.done()]
     # with a timeout, since a wait without one cannot be interrupted on every platform
@@ -65,7 +97,7 @@ def _wait_for_one(futures: "Sequence[Future[FileResult]]") -> None:
             return
 
 
-def _get_result(future: "Future[FileResult]") -> FileResult | None:
+def _get_result(future: "Future[FileResult | None]") -> FileResult | None:
     try:
         return future.result()
     except Cancelled:

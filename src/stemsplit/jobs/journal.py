@@ -5,9 +5,9 @@ as a whole. Any number of processes and machines can therefore share an output f
 reads the records of its own songs only.
 
 A record is written twice: before the stems of the song get their names, and after. Both times it holds the
-size and the modification time of every stem, which renaming does not change. A run that was killed in between
-thus leaves a record of the stems that are its own and may be replaced, and a foreign file with the name of a
-stem is recognised.
+size, the modification time and the SHA-256 of every stem, which renaming does not change. A run that was
+killed in between thus leaves a record of the stems that are its own and may be replaced, and a foreign file
+with the name of a stem is recognised.
 
 Earlier versions kept one file of JSON lines, ``.stemsplit-journal.jsonl``; it is still read.
 """
@@ -63,12 +63,20 @@ def has_journal(names: Iterable[str]) -> bool:
     return not {FOLDER, OLD_FILE}.isdisjoint(names)
 
 
+class SourceRecord(msgspec.Struct, frozen=True):
+    """A song when its stems were made: see `identify_file`, and the SHA-256 of its content."""
+
+    identity: dict[str, Any]
+    digest: str
+
+
 class StemRecord(msgspec.Struct, frozen=True):
     """The state of one stem; `marks` are those of all files that may have its name, newest last."""
 
     key: str
     is_done: bool
     marks: tuple[Mark, ...]
+    source: SourceRecord | None = None
 
 
 class SongRecord(msgspec.Struct, frozen=True):
@@ -110,18 +118,23 @@ class Journal:
     def owns(self, song: str, path: Path) -> bool:
         """Return whether `path` is as stemsplit wrote it, so that it may be replaced."""
         stem = self._find(song, [path]).get(self._name(path))
-        return stem is not None and self._storage.find_mark(path) in stem.marks
+        return stem is not None and any(self._storage.has_mark(path, mark) for mark in stem.marks)
 
-    def is_done(self, song: str, make_key: Callable[[], str], outputs: Mapping[str, Path]) -> bool:
-        """Return whether all `outputs` were last completed under a key and still have their size.
+    def is_done(
+        self, song: str, outputs: Mapping[str, Path], is_current: Callable[[StemRecord], bool]
+    ) -> bool:
+        """Return whether all `outputs` were completed, are current and still have their size.
 
-        `make_key`, which reads the song, is called only if they are in the journal.
+        `is_current`, which reads the song, is called only if they are in the journal.
         """
         stems = self._find(song, outputs.values())
         if len(stems) < len(outputs) or not all(stem.is_done for stem in stems.values()):
             return False
-        key = make_key()
-        return all(self._is_current(stems[self._name(path)], key, path) for path in outputs.values())
+        return all(
+            is_current(stem) and self._has_size(stem, path)
+            for path in outputs.values()
+            if (stem := stems[self._name(path)])
+        )
 
     def begin(
         self,
@@ -129,28 +142,44 @@ class Journal:
         key: str,
         outputs: Mapping[str, Path],
         parts: Mapping[str, Path],
+        *,
         models: Models = (),
+        source: SourceRecord | None = None,
     ) -> None:
-        """Record that `parts`, made by `models`, are about to get the names of `outputs`."""
+        """Record that `parts`, made from `source` by `models`, are about to get the names of `outputs`."""
         before = self._find(song, outputs.values())
         stems = {}
         for stem, path in outputs.items():
             name = self._name(path)
             # until the song is done, an earlier file may still have the name
             earlier = before[name].marks if name in before else ()
-            stems[name] = StemRecord(key, False, (*earlier, self._storage.mark_part(parts[stem])))
+            marks = (*earlier, self._storage.mark_part(parts[stem]))
+            stems[name] = StemRecord(key, False, marks, source)
         self._write(song, stems, models)
 
-    def finish(self, song: str, key: str, outputs: Mapping[str, Path], models: Models = ()) -> None:
-        """Record that `outputs` are complete, made by `models`."""
+    def finish(
+        self,
+        song: str,
+        key: str,
+        outputs: Mapping[str, Path],
+        *,
+        models: Models = (),
+        source: SourceRecord | None = None,
+    ) -> None:
+        """Record that `outputs` are complete, made from `source` by `models`."""
+        begun = self._find(song, outputs.values())
         stems = {}
         for path in outputs.values():
+            name = self._name(path)
             mark = self._storage.find_mark(path)
-            stems[self._name(path)] = StemRecord(key, True, () if mark is None else (mark,))
+            known = [] if mark is None else [*(begun[name].marks if name in begun else ()), mark]
+            # the mark of the part has the digest of the content, too
+            kept = next((each for each in known if each.is_alike(known[-1])), None)
+            stems[name] = StemRecord(key, True, () if kept is None else (kept,), source)
         self._write(song, stems, models)
 
-    def _is_current(self, stem: StemRecord, key: str, path: Path) -> bool:
-        mark = self._storage.find_mark(path) if stem.key == key else None
+    def _has_size(self, stem: StemRecord, path: Path) -> bool:
+        mark = self._storage.find_mark(path)
         # not the modification time, which copying the folder may change: nothing is replaced here
         return mark is not None and bool(stem.marks) and mark.size == stem.marks[-1].size
 

@@ -12,22 +12,29 @@ from typing import Protocol
 import msgspec
 
 from stemsplit.files.atomic import whole_file
+from stemsplit.files.digest import hash_content
 
 
 class Mark(msgspec.Struct, frozen=True):
     """What distinguishes a stem from another file of the same name.
 
     `mtime_ns` is the modification time in nanoseconds; 0 in remote storage, where copies do not keep it.
+    `digest` is the SHA-256 of the content, empty where it is not known.
     """
 
     size: int
     mtime_ns: int
+    digest: str = ""
 
     @classmethod
     def of(cls, path: Path) -> "Mark":
         """Return the mark of an existing local file."""
         state = path.lstat()
         return cls(state.st_size, state.st_mtime_ns)
+
+    def is_alike(self, other: "Mark") -> bool:
+        """Return whether size and modification time are those of another mark."""
+        return (self.size, self.mtime_ns) == (other.size, other.mtime_ns)
 
 
 class OutputFolder(Protocol):
@@ -46,6 +53,9 @@ class OutputFolder(Protocol):
 
     def find_mark(self, path: Path) -> Mark | None:
         """Return the mark of a published stem; None if there is none."""
+
+    def has_mark(self, path: Path, mark: Mark) -> bool:
+        """Return whether a published stem is the one that had a mark."""
 
     def mark_part(self, part: Path) -> Mark:
         """Return the mark that a stem will have which is written to the local file `part`."""
@@ -88,9 +98,19 @@ class LocalFolder:
         except OSError:
             return None
 
+    def has_mark(self, path: Path, mark: Mark) -> bool:
+        """Compare size and modification time; where only the time differs, the content is compared."""
+        found = self.find_mark(path)
+        if found is None or found.is_alike(mark):
+            return found is not None
+        try:
+            return found.size == mark.size and hash_content(path) == mark.digest
+        except OSError:
+            return False
+
     def mark_part(self, part: Path) -> Mark:
-        """Return size and modification time, which renaming keeps."""
-        return Mark.of(part)
+        """Return size, modification time and content, which renaming keeps."""
+        return msgspec.structs.replace(Mark.of(part), digest=hash_content(part))
 
     def publish(self, paths: Iterable[Path]) -> None:
         """Do nothing: the stems are in their place."""

@@ -4,119 +4,22 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import Any
 
 from stemsplit.audio.encoding import extension_of
-from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.tags import read_tags
 from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.files.names import clean_name, identity
 from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.inputs import SongInput
-from stemsplit.jobs.journal import Journal, hash_values
-from stemsplit.jobs.name_template import TAG_FIELDS, NameTemplate
-from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
-from stemsplit.jobs.result import FileResult, ModelReference, Status
-from stemsplit.separation.separator import Separator
-
-# names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
-_KEY_NAMES = {"ensemble": "blend"}
-_WHOLE_SONG = ReadSettings()
-
-
-@dataclass(frozen=True)
-class OutputSettings:
-    """Where stems are written, and how.
-
-    Parameters
-    ----------
-    folder
-        The folder of all stems, and of the journal; a path is a local folder.
-    template
-        The file names below it.
-    format, bits, bitrate_kbps
-        As in `stemsplit.audio.encoding.choose_encoding`.
-    overwrite
-        Replace files that exist.
-    skip_existing
-        Leave files alone that exist, and make only the stems that are missing.
-    resume
-        Skip a song if, by the journal, its files were made from the same song with the same settings and
-        models; replace other files that stemsplit wrote and that have not been changed since.
-    """
-
-    folder: OutputFolder | Path
-    template: NameTemplate = field(default_factory=NameTemplate)
-    format: str = "wav"
-    bits: str | None = None
-    bitrate_kbps: int | None = None
-    overwrite: bool = False
-    skip_existing: bool = False
-    resume: bool = False
-
-    @cached_property
-    def storage(self) -> OutputFolder:
-        """The folder, with its operations."""
-        return LocalFolder(self.folder) if isinstance(self.folder, Path) else self.folder
-
-    @property
-    def output_dir(self) -> Path:
-        """The local folder in which stems are written."""
-        return self.storage.path
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """How the stems of a run are made, as it is recorded in results and in the journal."""
-
-    stems: tuple[str, ...]
-    device: str
-    models: tuple[ModelReference, ...]
-    settings: Mapping[str, Any]
-
-    @classmethod
-    def of(
-        cls, separator: Separator, output: OutputSettings, reading: ReadSettings = _WHOLE_SONG
-    ) -> "Provenance":
-        """Return the provenance of stems: who makes them, how they are written, how the song is read."""
-        settings = asdict(separator.settings) | {"stems": list(separator.stems)}
-        bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
-        usual = asdict(_WHOLE_SONG)
-        settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}
-        return cls(
-            stems=separator.stems,
-            device=separator.device,
-            models=tuple(
-                ModelReference(info.name, info.version, info.sha256, info.licence, info.commercial)
-                for info in separator.models
-            ),
-            settings=settings | {"format": output.format, "bits": output.bits} | bitrate,
-        )
-
-    def key(self, source: SongInput, outputs: Mapping[str, Path]) -> str:
-        """Return a hash of everything that determines the content of `outputs`, except the device.
-
-        Raises
-        ------
-        OSError, AudioError
-            If the song cannot be read.
-        """
-        return hash_values(
-            {
-                "models": [model.sha256 for model in self.models],
-                # the stems are listed below; their order does not change them
-                "settings": {
-                    _KEY_NAMES.get(name, name): value
-                    for name, value in self.settings.items()
-                    if name != "stems"
-                },
-                "song": source.identify(),
-                "stems": sorted(outputs),
-            }
-        )
+from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.name_template import TAG_FIELDS
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.provenance import Origin, Provenance
+from stemsplit.jobs.result import FileResult, Status
 
 
 @dataclass(frozen=True)
@@ -167,7 +70,7 @@ def plan_jobs(
     """
     jobs = [_name_job(source, provenance, output) for source in sources]
     checked = _check_names(jobs)
-    return [job if job.result else _decide(job, provenance, output, journal) for job in checked]
+    return [job if job.result else decide(job, provenance, output, journal) for job in checked]
 
 
 def check_working_folder() -> None:
@@ -220,7 +123,7 @@ def plan_stream(
             _check_names([job])
         songs = {} if source.path is None else {_locate(source.path): source.label}
         checked = _claim_names(job, claims, songs)
-        yield checked if checked.result else _decide(checked, provenance, output, journal)
+        yield checked if checked.result else decide(checked, provenance, output, journal)
 
 
 def _name_job(source: SongInput, provenance: Provenance, output: OutputSettings) -> Job:
@@ -299,7 +202,8 @@ def _find_real_folder(folder: str) -> str:
     return os.path.realpath(folder)
 
 
-def _decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Journal | None) -> Job:
+def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Journal | None) -> Job:
+    """Decide, by what the output folder holds now, which stems of a song are to be made, or why none is."""
     if job.source.problem:
         error = OutputError(job.source.problem)
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
@@ -344,7 +248,7 @@ def _is_done(job: Job, provenance: Provenance, journal: Journal) -> bool:
     if job.source.is_stdin:
         return False
     try:
-        return journal.is_done(job.name, lambda: provenance.key(job.source, job.outputs), job.outputs)
+        return journal.is_done(job.name, job.outputs, Origin(provenance, job.source, job.outputs).made)
     except (OSError, AudioError):  # opening the song reports it in detail
         return False
 

@@ -163,6 +163,10 @@ class RemoteFolder:
             except FileNotFoundError:
                 return None
 
+    def has_mark(self, path: Path, mark: Mark) -> bool:
+        """Compare the size, which is all that an upload keeps."""
+        return self.find_mark(path) == mark
+
     def mark_part(self, part: Path) -> Mark:
         """Return the size, which is all that an upload keeps."""
         return Mark(part.stat().st_size, 0)

@@ -13,7 +13,7 @@ from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import OutputError, SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
-from stemsplit.jobs.plan import OutputSettings
+from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.remote import RemoteFolder, is_url
 from stemsplit.registry.installed import resolve
 from stemsplit.registry.store import Registry

@@ -24,20 +24,17 @@ from stemsplit.errors import AudioError, OutputError, StemsplitError
 from stemsplit.jobs.cancellation import Cancellation, open_fifo, read_stdin
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import (
-    Job,
-    OutputSettings,
-    Provenance,
-    existing_file_error,
-    failed_result,
-    locate_outputs,
-)
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import Job, decide, existing_file_error, failed_result, locate_outputs
+from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
+from stemsplit.jobs.song_locks import SongIsHeld, hold_song
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 
 # subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
+_POLL_S = 0.2
 
 
 class ProgressListener(Protocol):
@@ -84,6 +81,8 @@ class SongWorker:
         Is called with the progress.
     cancellation
         Stops the songs in progress.
+    waits
+        Wait for a song that another run is separating into the same folder; otherwise raise `SongIsHeld`.
     """
 
     separator: Separator
@@ -93,6 +92,7 @@ class SongWorker:
     journal: Journal | None = None
     listener: ProgressListener = field(default_factory=NoProgress)
     cancellation: Cancellation = field(default_factory=Cancellation)
+    waits: bool = True
 
     def run(self, job: Job, *, step: Callable[[Job], FileResult]) -> FileResult:
         """Run `step`, one of the methods below, on `job`; an exception becomes a failed result.
@@ -101,12 +101,16 @@ class SongWorker:
         ------
         Cancelled
             If the run is to stop; no file of the song is left.
+        SongIsHeld
+            If another run is separating the song, and this one does not wait.
         """
         self.cancellation.check()
         result = job.result
         if result is None:
             try:
                 result = step(job)
+            except SongIsHeld:
+                raise
             except Exception as error:  # noqa: BLE001 - a bug that one song triggers must not stop the others
                 result = self._fail(job, wrap_bug(error))
         self.listener.finish(job, result)
@@ -114,8 +118,13 @@ class SongWorker:
 
     def write_files(self, job: Job) -> FileResult:
         """Separate the song of `job` into its files."""
+        with self._hold(job):
+            decided = self._decide_again(job)
+            return decided.result or self._write_files(decided)
+
+    def _write_files(self, job: Job) -> FileResult:
         started_s = time.perf_counter()
-        key = self._journal_key(job)
+        origin = self._find_origin(job)
         with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
             stems = StemSet(
@@ -129,7 +138,7 @@ class SongWorker:
             )
             with stems:
                 meter = self._stream(job, reader, stems.write)
-                report = self._commit(job, key, stems)
+                report = self._commit(job, origin, stems)
         return self._describe(job, reader, report, meter, time.perf_counter() - started_s)
 
     def write_stdout(self, job: Job) -> FileResult:
@@ -160,6 +169,31 @@ class SongWorker:
         with job.source.fetch() as path, self._open(job.source, path) as reader:
             self._choose_encoding(reader.info)
             return self._describe(job, reader)
+
+    @contextmanager
+    def _hold(self, job: Job) -> Iterator[None]:
+        """Keep other runs that share the output folder from the song."""
+        if self.journal is None or self.output.storage.is_remote:
+            yield
+            return
+        with ExitStack() as held:
+            while True:
+                try:
+                    held.enter_context(hold_song(self.output.output_dir, job.name))
+                    break
+                except SongIsHeld:
+                    if not self.waits:
+                        raise
+                self.cancellation.check()
+                time.sleep(_POLL_S)
+            yield
+
+    def _decide_again(self, job: Job) -> Job:
+        """Return the job as it would be planned now: another run may have made its stems meanwhile."""
+        if self.journal is None or not (self.output.resume or self.output.skip_existing):
+            return job
+        planned = Job(job.source, job.outputs, name=job.name)
+        return decide(planned, self._provenance, self.output, self.journal)
 
     def _fail(self, job: Job, error: Exception) -> FileResult:
         # Ctrl-C also ends the program that writes to the pipe: a song truncated by it is not a failure
@@ -207,18 +241,19 @@ class SongWorker:
             self.cancellation.check()
             yield block
 
-    def _commit(self, job: Job, key: str | None, stems: StemSet) -> WriteReport:
+    def _commit(self, job: Job, origin: Origin | None, stems: StemSet) -> WriteReport:
         report = stems.complete()
         self._check_owned(job)
-        if self.journal is None or key is None:
+        if self.journal is None or origin is None:
             stems.place()
             self.output.storage.publish(job.missing.values())
             return report
         models = [asdict(model) for model in self._provenance.models]
-        self.journal.begin(job.name, key, job.missing, stems.parts, models)
+        source = origin.record
+        self.journal.begin(job.name, origin.key, job.missing, stems.parts, models=models, source=source)
         stems.place()
         self.output.storage.publish(job.missing.values())
-        self.journal.finish(job.name, key, job.missing, models)
+        self.journal.finish(job.name, origin.key, job.missing, models=models, source=source)
         return report
 
     def _check_owned(self, job: Job) -> None:
@@ -231,14 +266,16 @@ class SongWorker:
             if path in job.replaceable and not self.journal.owns(job.name, path):
                 raise existing_file_error(path, self.output)
 
-    def _journal_key(self, job: Job) -> str | None:
-        """Return the key of the song, before it is read, so that later changes to it are detected."""
+    def _find_origin(self, job: Job) -> Origin | None:
+        """Return what the stems are made from, before it is decoded, so that later changes are detected."""
         if self.journal is None or job.source.is_stdin:
             return None
+        origin = Origin(self._provenance, job.source, job.missing)
         try:
-            return self._provenance.key(job.source, job.missing)
+            _ = origin.key, origin.record
         except (OSError, AudioError):  # opening the song reports it in detail
             return None
+        return origin
 
     def _describe(
         self,

@@ -19,7 +19,8 @@ from starlette.types import ASGIApp
 from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS, depths
 from stemsplit.audio.extensions import AUDIO_EXTENSIONS
-from stemsplit.jobs.plan import OutputSettings, Provenance
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.separation.separator import Separator
 from stemsplit.service.answers import HANDLERS, answer_json

@@ -1,0 +1,49 @@
+"""Where and how the stems of a run are written."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from stemsplit.jobs.name_template import NameTemplate
+from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
+
+
+@dataclass(frozen=True)
+class OutputSettings:
+    """Where stems are written, and how.
+
+    Parameters
+    ----------
+    folder
+        The folder of all stems, and of the journal; a path is a local folder.
+    template
+        The file names below it.
+    format, bits, bitrate_kbps
+        As in `stemsplit.audio.encoding.choose_encoding`.
+    overwrite
+        Replace files that exist.
+    skip_existing
+        Leave files alone that exist, and make only the stems that are missing.
+    resume
+        Skip a song if, by the journal, its files were made from the same song with the same settings and
+        models; replace other files that stemsplit wrote and that have not been changed since.
+    """
+
+    folder: OutputFolder | Path
+    template: NameTemplate = field(default_factory=NameTemplate)
+    format: str = "wav"
+    bits: str | None = None
+    bitrate_kbps: int | None = None
+    overwrite: bool = False
+    skip_existing: bool = False
+    resume: bool = False
+
+    @cached_property
+    def storage(self) -> OutputFolder:
+        """The folder, with its operations."""
+        return LocalFolder(self.folder) if isinstance(self.folder, Path) else self.folder
+
+    @property
+    def output_dir(self) -> Path:
+        """The local folder in which stems are written."""
+        return self.storage.path
