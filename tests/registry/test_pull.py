@@ -111,7 +111,7 @@ def test_a_download_that_was_damaged_meanwhile_is_fetched_again(url: str, told: 
 def test_an_address_of_a_name_that_no_file_can_have_is_refused(name: str) -> None:
     refused = call("models", "pull", f"http://127.0.0.1:9/{name}", "--allow-unpinned")
     assert refused.code == 2
-    assert "name of an .onnx file" in refused.stderr
+    assert "name of a file, such as model.onnx" in refused.stderr
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
@@ -205,7 +205,7 @@ def test_a_list_that_contradicts_the_file_is_refused(url: str, pinned: str, tmp_
             "names 'x.onx'",
         ),
         ('urls = { "x\\u0000.onnx" = "http://a/x.onnx" }', "leads out"),
-        ('url = "http://a/x"', "name of an .onnx file"),
+        ('url = "http://a/x"', "name of a file, such as model.onnx"),
         ("url = 3", "url is 3; it must be text or a list"),
         ('licence = "MIT"', "say where"),
         ('url = "ftp://a/x.onnx"', "begins with https://"),

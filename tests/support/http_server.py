@@ -25,6 +25,7 @@ class Behaviour:
     status: int = 200
     length: str = ""  # sent in place of the true length
     ranges: list[str | None] = field(default_factory=list)
+    n_tails: int = 0  # requests for the end of the file, which are in no other list
     paths: list[str] = field(default_factory=list)
 
 
@@ -44,9 +45,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Respond as configured."""
         behaviour = self.server.behaviour
+        if self.headers.get("Range", "").startswith("bytes=-"):
+            self._send_tail(behaviour)
+            return
         behaviour.paths.append(self.path)
         with behaviour.closed:
             self._answer(behaviour)
+
+    def _send_tail(self, behaviour: Behaviour) -> None:
+        behaviour.n_tails += 1
+        if not behaviour.knows_ranges or behaviour.status != 200:
+            self.send_error(behaviour.status if behaviour.status != 200 else 416)
+            return
+        tail = behaviour.body[-int(self.headers["Range"].removeprefix("bytes=-")) :]
+        self.send_response(206)
+        self.send_header("Content-Length", str(len(tail)))
+        self.end_headers()
+        self.wfile.write(tail)
 
     def _answer(self, behaviour: Behaviour) -> None:
         if behaviour.redirect and not self.path.endswith("/moved.onnx"):

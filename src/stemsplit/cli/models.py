@@ -113,10 +113,12 @@ def _add(  # noqa: PLR0917 - as they are typed
     _run(command, models_dir)
 
 
-@models.command("pull", help="Fetch a model from an address, or one that your list names, and keep it.")
+@models.command(
+    "pull", help="Fetch a model, or an archive, from an address, or one that a list names, and keep it."
+)
 def _pull(  # noqa: PLR0917 - as they are typed
     what: Annotated[
-        str, typer.Argument(metavar="URL|NAME", help="Address of an .onnx file, or a name of the list.")
+        str, typer.Argument(metavar="URL|NAME", help="Address of an .onnx file or an archive, or a name.")
     ],
     sha256: Annotated[
         str | None, typer.Option("--sha256", metavar="HEX", help="What the file must be, or it is refused.")

@@ -56,7 +56,10 @@ def check_files(description: Description, folder: Path) -> dict[str, str]:
         path = hold(folder, name)
         hashes[name] = hash_file(path)
         for location in check_graph_file(path):
-            weights = hold(path.parent, location)  # as onnxruntime looks for it
+            try:
+                weights = hold(path.parent, location)  # as onnxruntime looks for it
+            except ModelError as error:
+                raise ModelError(f"{path}: keeps its weights in {location!r}; {error}") from error
             hashes[weights.relative_to(folder).as_posix()] = hash_file(weights)
     _compare(hashes, description.sha256, folder)
     return hashes
@@ -98,15 +101,7 @@ def hold(folder: Path, name: str) -> Path:
     ModelError
         If the name is absolute, leaves the folder by ``..`` or by a link, or names no file.
     """
-    parts = (PurePosixPath(name), PureWindowsPath(name))
-    if (
-        not name
-        or "\0" in name
-        or any(part.is_absolute() or part.drive or ".." in part.parts for part in parts)
-    ):
-        raise ModelError(
-            f"the file name {name!r} leads out of the model's folder; it must be a plain name below it"
-        )
+    check_inside(name)
     path = folder / name
     try:
         real = path.resolve(strict=True)
@@ -117,6 +112,25 @@ def hold(folder: Path, name: str) -> Path:
     if not real.is_file():
         raise ModelError(f"{path}: is no file")
     return path
+
+
+def check_inside(name: str) -> None:
+    """Make sure that the file `name` lies in its folder or below, on any system.
+
+    Raises
+    ------
+    ModelError
+        If the name is absolute or leaves the folder by ``..``.
+    """
+    parts = (PurePosixPath(name), PureWindowsPath(name))
+    if (
+        not name
+        or "\0" in name
+        or any(part.is_absolute() or part.drive or ".." in part.parts for part in parts)
+    ):
+        raise ModelError(
+            f"the file name {name!r} leads out of the model's folder; it must be a plain name below it"
+        )
 
 
 def hash_model(description: Path, hashes: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from stemsplit.models.limits import MAX_SIZE, ChannelCount, ChunkLength, Context
 FORMAT_VERSION = 1
 PREFIX = "stemsplit."
 OVERLAP_S = 0.5
+NOT_DESCRIBED: Final = (
+    f"the metadata key {PREFIX}format_version is missing: not a stemsplit model; one of other people needs a "
+    "description: `stemsplit models new-description FILE` drafts it, --describe or --model takes it"
+)
 
 
 @dataclass(frozen=True)
@@ -145,11 +149,7 @@ class ModelSpec:
         """
         found = metadata.get(PREFIX + "format_version")
         if found is None:
-            raise ModelError(
-                f"the metadata key {PREFIX}format_version is missing: not a stemsplit model; one of other "
-                "people needs a description: `stemsplit models new-description FILE` begins one, --describe "
-                "or --model takes it"
-            )
+            raise ModelError(NOT_DESCRIBED)
         if found != str(FORMAT_VERSION):
             raise ModelError(
                 f"the model's format version is {found}; this stemsplit reads version {FORMAT_VERSION}"

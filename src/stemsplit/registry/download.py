@@ -85,6 +85,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         return super().redirect_request(req, *answer)
 
 
+def open_url(request: urllib.request.Request, *, timeout_s: float) -> Any:
+    """Send a request; return the answer, which is a context manager and a file.
+
+    Raises
+    ------
+    OSError, ValueError, http.client.HTTPException
+        As `urllib.request` does.
+    DownloadError
+        If a redirect is not safe.
+    """
+    return urllib.request.build_opener(_Redirects).open(request, timeout=timeout_s)
+
+
 def fetch(
     url: str, path: Path, *, sha256: str | None, limits: DownloadLimits, progress: Progress | None = None
 ) -> None:
@@ -175,9 +188,8 @@ class _Download:
             self._origin.unlink(missing_ok=True)
 
     def _open(self) -> Any:
-        opener = urllib.request.build_opener(_Redirects)
         try:
-            return opener.open(self._make_request(), timeout=self._limits.timeout_s)
+            return open_url(self._make_request(), timeout_s=self._limits.timeout_s)
         except (http.client.InvalidURL, ValueError) as error:  # of a redirect, or of a server's name
             raise DownloadError(f"{self._url}: is, or leads on to, what is no address: {error}") from error
 

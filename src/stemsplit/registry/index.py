@@ -11,7 +11,8 @@ it must be; what a description says may stand there too, so that the model can b
     urls = { "vocals.onnx" = "https://...", "drums.onnx" = ["https://...", "https://mirror..."] }
     sha256 = { "vocals.onnx" = "...", "drums.onnx" = "..." }
 
-A model of one file may have ``url`` and a plain ``sha256``. What helps to choose may be added: ``sizes`` of
+A model of one file may have ``url`` and a plain ``sha256``; so may one whose files lie in an ``archive``
+(``.zip``, ``.tar.bz2``), in place of the ``url``. What helps to choose may be added: ``sizes`` of
 the files in bytes, other names as ``aliases``, the published ``quality`` and a class of ``speed``.
 """
 
@@ -28,6 +29,7 @@ from stemsplit.files.toml import read_tables
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import parse_description
 from stemsplit.models.licence import UNKNOWN, Commercial
+from stemsplit.registry.archive import ARCHIVE_SUFFIXES, is_archive
 from stemsplit.registry.urls import check_url, name_of_url
 
 FILE_NAME: Final = "models.toml"
@@ -60,6 +62,11 @@ class RemoteModel:
     aliases: tuple[str, ...] = ()
     quality: str = ""
     speed: str = "unknown"
+
+    @property
+    def is_archive(self) -> bool:
+        """Whether the one file holds those of the description."""
+        return len(self.files) == 1 and is_archive(self.files[0].name)
 
     @property
     def size(self) -> int | None:
@@ -146,6 +153,7 @@ class _Entry:
     """What an entry of a list says beside the description."""
 
     url: str | tuple[str, ...] | None = None
+    archive: str | tuple[str, ...] | None = None
     urls: Mapping[str, str | tuple[str, ...]] | None = None
     sha256: str | Mapping[str, str] | None = None
     sizes: Mapping[str, Annotated[int, between(1, 2**40)]] = field(default_factory=dict)
@@ -160,28 +168,34 @@ def _parse(name: str, values: dict[str, Any]) -> RemoteModel:
     files = _read_files(entry)
     hints = (entry.aliases, entry.quality, entry.speed)
     described = {key: each for key, each in values.items() if key not in own}
-    if not set(described) - set(_LICENSING):
+    if not set(described) - set(_LICENSING) and entry.archive is None:
         return RemoteModel(name, files, None, described, *hints)
     description = parse_description({"name": name, **described})
-    missing = sorted(set(description.files) - {file.name for file in files})
+    model = RemoteModel(name, files, description, {}, *hints)
+    missing = [] if model.is_archive else sorted(set(description.files) - {file.name for file in files})
     if missing:
         raise ModelError(f"urls says nothing of {', '.join(missing)}")
-    return RemoteModel(name, files, description, {}, *hints)
+    return model
 
 
 def _read_files(entry: _Entry) -> tuple[RemoteFile, ...]:
-    if (entry.url is None) == (entry.urls is None):
-        raise ModelError("say where the files are, once: url = '...', or urls = { FILE = '...' }")
+    if sum(each is not None for each in (entry.url, entry.urls, entry.archive)) != 1:
+        raise ModelError(
+            "say where the files are, once: url = '...', urls = { FILE = '...' }, or archive = '...'"
+        )
     if entry.url is not None:
         addresses = _check_addresses("url", entry.url)
         urls = {name_of_url(addresses[0]): addresses}
+    elif entry.archive is not None:
+        addresses = _check_addresses("archive", entry.archive)
+        urls = {name_of_url(addresses[0], ARCHIVE_SUFFIXES): addresses}
     else:
         urls = {_check_file(name): _check_addresses(name, each) for name, each in (entry.urls or {}).items()}
         if not urls:
             raise ModelError("urls is empty; it must be a table of files and addresses")
     hashes = entry.sha256 or {}
     if isinstance(hashes, str):
-        if entry.url is None:
+        if entry.urls is not None:
             raise ModelError("sha256 is one hash; with urls it must be a table of files and hashes")
         hashes = dict.fromkeys(urls, hashes)
     _check_hashed(hashes, urls)

@@ -14,10 +14,13 @@ from stemsplit.files.atomic import explaining
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_file
+from stemsplit.models.spec import NOT_DESCRIBED
+from stemsplit.registry.archive import ARCHIVE_SUFFIXES, extract, is_archive
 from stemsplit.registry.download import OFFLINE_VARIABLE, DownloadLimits, Progress, fetch
 from stemsplit.registry.index import RemoteFile, RemoteModel, check_sha256, find_remote
 from stemsplit.registry.install import InstallCandidate, add_model
 from stemsplit.registry.installed import read_model
+from stemsplit.registry.remote_metadata import lacks_metadata
 from stemsplit.registry.store import Registry
 from stemsplit.registry.urls import is_url, name_of_url
 
@@ -31,13 +34,13 @@ class Pull:
     Parameters
     ----------
     what
-        An address of an ``.onnx`` file, or a name of the list.
+        An address of an ``.onnx`` file or of an archive, or a name of the list.
     index
         The list; None for the user's.
     sha256
         What the one file must be.
     describe
-        Description of a file that has none itself.
+        Description of a file that has none itself, or of the files of an archive.
     allow_unpinned
         Whether a file may come of which nobody said what it must be.
     """
@@ -70,9 +73,15 @@ class Pull:
     def _from_url(self) -> RemoteModel:
         if self.index is not None:
             raise SettingsError("--index lists names; leave it out with an address")
-        name = name_of_url(self.what)
+        name = name_of_url(self.what, (".onnx", *ARCHIVE_SUFFIXES))
         description = read_description(self.describe) if self.describe else None
-        if description and description.files != (name,):
+        if is_archive(name):
+            if description is None:
+                raise SettingsError(
+                    f"{name}: is an archive; name with --describe the description of the files in it, which "
+                    "`stemsplit models new-description FILE` begins"
+                )
+        elif description and description.files != (name,):
             raise SettingsError(f"{self.describe} describes {', '.join(description.files)}, not {name} alone")
         return RemoteModel(name, (RemoteFile(name, (self.what,), None),), description, {})
 
@@ -113,14 +122,18 @@ def pull_model(
         If a file cannot be fetched, or another call fetches the same model now.
     ModelError, SettingsError, OutputError
     """
-    wanted = name or (None if model.name.endswith(".onnx") else model.name)
+    # one that was named by its address is called as it calls itself
+    wanted = name or (None if model.name == model.files[0].name else model.name)
     if wanted is not None:
         registry.check_free(wanted, overwrite=overwrite)
     folder = registry.folder / DOWNLOADS / _key(model)
     with _alone_in(folder, model.name):
+        if model.description is None:
+            _check_described(model.files[0], folder, limits)
         for file in model.files:
             _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
-        candidate = InstallCandidate(folder, model.files[0].name, _describe(model))
+        content = _unpack(model, folder, limits) if model.is_archive else folder
+        candidate = InstallCandidate(content, model.files[0].name, _describe(model))
         if model.description is None:
             _compare_licence(model, folder / candidate.file)
         added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
@@ -171,6 +184,28 @@ def _fetch_one(file: RemoteFile, folder: Path, limits: DownloadLimits, progress:
         except DownloadError as error:
             problems.append(str(error))
     raise DownloadError("; ".join(problems))
+
+
+def _check_described(file: RemoteFile, folder: Path, limits: DownloadLimits) -> None:
+    """Refuse a file that does not describe itself before it is fetched, if the server shows its end."""
+    if not (folder / file.name).exists() and lacks_metadata(file.urls[0], limits):
+        raise ModelError(f"{file.urls[0]}: {NOT_DESCRIBED}")
+
+
+def _unpack(model: RemoteModel, folder: Path, limits: DownloadLimits) -> Path:
+    """Extract the archive of a model; return the folder of its files."""
+    content = folder / "content"
+    shutil.rmtree(content, ignore_errors=True)  # of a call that failed
+    found = extract(folder / model.files[0].name, content, max_bytes=limits.max_bytes)
+    assert model.description is not None
+    missing = [name for name in model.description.files if not (found / name).is_file()]
+    if missing:
+        names = ", ".join(sorted(path.relative_to(found).as_posix() for path in found.rglob("*.onnx")))
+        raise ModelError(
+            f"{model.files[0].name}: holds no {missing[0]}, which the description names; "
+            f"of graphs it holds {names or 'none'}"
+        )
+    return found
 
 
 def _describe(model: RemoteModel) -> Description | None:

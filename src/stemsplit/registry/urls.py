@@ -40,16 +40,19 @@ def check_url(url: str) -> None:
         )
 
 
-def name_of_url(url: str) -> str:
+def name_of_url(url: str, suffixes: tuple[str, ...] = (".onnx",)) -> str:
     """Return the file name at the end of an address.
 
     Raises
     ------
     SettingsError
-        If it is no address (see `check_url`), or not that of an ``.onnx`` file.
+        If it is no address (see `check_url`), or not that of a file with one of `suffixes`.
     """
     check_url(url)
     name = PurePosixPath(unquote(urlsplit(url).path)).name
-    if not name.endswith(".onnx") or "\\" in name or len(name) == len(".onnx") or not name.isprintable():
-        raise SettingsError(f"{url}: must end in the name of an .onnx file")
+    suffix = next((each for each in suffixes if name.lower().endswith(each)), "")
+    if not suffix or "\\" in name or len(name) == len(suffix) or not name.isprintable():
+        raise SettingsError(
+            f"{url}: must end in the name of a file, such as model{' or model'.join(suffixes)}"
+        )
     return name
