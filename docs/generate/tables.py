@@ -66,6 +66,8 @@ JSON_FIELDS = {
     "note": "a remark, such as why the song was skipped",
     "error": "what happened and what to do",
     "error_type": "the class of the error",
+    "extras": "path of what else was written, such as `analysis`",
+    "analysis": "with `--analyse` what was found: see [For producers](producers.md); else null",
 }
 
 

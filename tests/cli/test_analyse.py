@@ -1,13 +1,18 @@
 """``stemsplit analyse``: what is found in songs, as files, lines and JSON."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
+from stemsplit.audio.tags import read_tags
+from stemsplit.music.analysis import Analyser, SongAnalysis
+from stemsplit.separation.separator import Separator
 from tests.music.test_analysis import MAJOR, SAMPLE_RATE, make_chords, make_drums
-from tests.support.cli import call
+from tests.support.cli import Call, call, list_files
 
 
 def write_song(path: Path) -> Path:
@@ -42,6 +47,120 @@ def test_json_has_a_line_a_song_and_a_failure_stops_none(model: Path) -> None:
     assert (silence["bpm"], silence["key"], silence["chords"]) == (None, None, [])
 
 
-def test_standard_input_is_refused(model: Path) -> None:
-    refused = call("analyse", "-", "-m", model)
-    assert refused.code == 2 and "file" in refused.stderr
+def test_a_song_on_standard_input_is_analysed(model: Path) -> None:
+    song = write_song(Path("song.wav")).read_bytes()
+    done = call("analyse", "-", "-m", model, "--json", "-d", "cpu", stdin=song)
+    assert done.code == 0 and done.records[0]["key"] == "C major"
+
+
+def test_files_that_exist_are_found_before_the_song_is_separated(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_song(Path("song.wav"))
+    Path("out/song").mkdir(parents=True)
+    Path("out/song/chords.lab").write_text("mine")
+    monkeypatch.setattr(Separator, "stream", lambda *_, **__: pytest.fail("separated"))
+    done = call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu")
+    assert done.code == 1 and "chords.lab exists" in done.stderr
+    assert Path("out/song/chords.lab").read_text() == "mine"
+
+
+def test_a_bug_in_one_song_stops_no_other(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_song(Path("first.wav"))
+    write_song(Path("second.wav"))
+    finish, calls = Analyser.finish, count()
+
+    def fail_once(analyser: Analyser) -> SongAnalysis:
+        if next(calls) == 0:
+            raise ZeroDivisionError
+        return finish(analyser)
+
+    monkeypatch.setattr(Analyser, "finish", fail_once)
+    done = call("analyse", "first.wav", "second.wav", "-m", model, "--json", "-d", "cpu")
+    assert done.code == 1 and "first.wav: unexpected ZeroDivisionError" in done.stderr
+    assert [record["input"] for record in done.records] == ["second.wav"]
+
+
+def test_an_analysis_is_resumed(model: Path) -> None:
+    write_song(Path("song.wav"))
+    assert call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu").code == 0
+    before = Path("out/song/analysis.json").stat().st_mtime_ns
+    done = call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu", "--resume")
+    assert done.code == 0 and "skipped: song.wav" in done.stderr
+    assert Path("out/song/analysis.json").stat().st_mtime_ns == before
+    assert call("analyse", "song.wav", "-m", model, "--resume").code == 2
+
+
+def separate(model: Path, *options: object) -> Call:
+    return call("song.wav", "-m", model, "-d", "cpu", "-o", "out", "--analyse", *options)
+
+
+def test_stems_are_written_with_their_analysis(model: Path) -> None:
+    write_song(Path("song.wav"))
+    done = separate(model, "--json", "-f", "flac")
+    assert done.code == 0, done.stderr
+    (result,) = done.records
+    files = list_files(Path("out"))
+    assert files == [
+        "song/analysis.json",
+        *("song/bass.flac", "song/chords.lab", "song/drums.flac", "song/other.flac", "song/vocals.flac"),
+    ]
+    assert result["extras"] == {"analysis": "out/song/analysis.json", "chords": "out/song/chords.lab"}
+    found = json.loads(Path("out/song/analysis.json").read_text())
+    assert found == result["analysis"] and found["key"] == "C major"
+    tags = read_tags(Path("out/song/drums.flac"))
+    assert tags.key == "C" and float(tags.bpm) == pytest.approx(found["bpm"])
+
+
+def test_stems_are_named_after_the_analysis(model: Path) -> None:
+    write_song(Path("song.wav"))
+    template = "{camelot} {key}/{bpm:.1f} {track} {stem}.{ext}"
+    done = separate(model, "--name", template)
+    assert done.code == 0, done.stderr
+    bpm = json.loads(next(Path("out").rglob("*analysis.json")).read_text())["bpm"]
+    folder = Path("out/8B C major")
+    assert {path.name for path in folder.iterdir()} == {
+        *(f"{bpm:.1f} song {stem}.wav" for stem in ("vocals", "drums", "bass", "other")),
+        f"{bpm:.1f} song analysis.json",
+        f"{bpm:.1f} song chords.lab",
+    }
+    assert sorted(path.name for path in Path("out").iterdir()) == [".stemsplit", "8B C major"]
+    assert sorted(done.lines) == sorted(map(str, folder.iterdir()))
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert separate(model, "--name", template).code == 1
+    again = separate(model, "--name", template, "--resume")
+    assert again.code == 0 and "skipped" in again.stderr
+    changed = separate(model, "--name", template, "--resume", "--bits", "24")
+    assert changed.code == 0, changed.stderr
+    assert set(before) == set(folder.iterdir())
+    assert all(path.stat().st_mtime_ns != before[path] for path in folder.iterdir())
+
+
+def test_nothing_is_named_after_a_failed_song(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_song(Path("song.wav"))
+    monkeypatch.setattr(Analyser, "finish", lambda _: 1 / 0)
+    assert separate(model, "--name", "{bpm}/{stem}.{ext}").code == 1
+    assert [path for path in Path("out").rglob("*") if ".stemsplit" not in path.parts] == []
+
+
+def test_a_song_without_beat_and_key_is_named_none(model: Path) -> None:
+    soundfile.write("song.wav", np.zeros((SAMPLE_RATE, 2)), SAMPLE_RATE)
+    done = separate(model, "--name", "{bpm:.2f}-{key}-{camelot}/{stem}.{ext}")
+    assert done.code == 0 and Path("out/none-none-none/vocals.wav").is_file()
+
+
+def test_names_of_the_analysis_need_it(model: Path) -> None:
+    refused = call("song.wav", "-m", model, "--name", "{bpm}/{stem}.{ext}")
+    assert refused.code == 2 and "--analyse" in refused.stderr
+    refused = separate(model, "--name", "{bpm}/{stem}.{ext}", "--skip-existing")
+    assert refused.code == 2 and "--resume" in refused.stderr
+
+
+def test_what_is_missing_is_made_beside_stems_that_exist(model: Path) -> None:
+    write_song(Path("song.wav"))
+    assert call("song.wav", "-m", model, "-d", "cpu", "-o", "out").code == 0
+    before = Path("out/song/drums.wav").stat().st_mtime_ns
+    assert separate(model, "--skip-existing").code == 0
+    assert Path("out/song/chords.lab").is_file()
+    assert Path("out/song/drums.wav").stat().st_mtime_ns == before
+    assert "skipped" in separate(model, "--skip-existing").stderr

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from stemsplit.errors import SettingsError
 from stemsplit.files.names import MAX_NAME_BYTES, clean_name, identity, shorten
 from stemsplit.jobs.claims import Claims
-from stemsplit.jobs.name_template import FIELDS, NameTemplate
+from stemsplit.jobs.name_template import FIELDS, NameTemplate, Value
 
 _WINDOWS = '<>:"/\\|?*'
-_VALUES = dict.fromkeys(FIELDS, "x")
+_VALUES: dict[str, Value] = dict.fromkeys(FIELDS, "x")
 
 texts = st.text(max_size=400) | st.from_regex(r"(con|aux|com1|LPT9)[. ]{0,3}(\.txt)?", fullmatch=True)
 
@@ -95,7 +95,9 @@ def test_known_names(text: str, expected: str) -> None:
         ("{track}/{stem}", "must end in"),
         ("{trak}/{stem}.{ext}", r"\{trak\}; there are: \{track\}"),
         ("{track!r}.{ext}", r"\{track!r\}"),
-        ("{number:03}.{ext}", r"\{number:03\}"),
+        ("{number:s}.{ext}", r"format 's', which is invalid for \{number\}; write it like \{number:02d\}"),
+        ("{track:d}.{ext}", r"\{track:.20\}"),
+        ("{bpm:{key}}.{ext}", "format"),
         ("{track.__class__}.{ext}", "unknown field"),
         ("{}.{ext}", "unknown field"),
         ("{track.{ext}", "cannot be read|unknown field"),
@@ -117,6 +119,24 @@ def test_every_field_can_be_used() -> None:
     template = NameTemplate("-".join(f"{{{field}}}" for field in FIELDS if field != "ext") + ".{ext}")
     assert template.fields == set(FIELDS)
     assert template.render(_VALUES | {"ext": "wav"}).name == "-".join("x" * (len(FIELDS) - 1)) + ".wav"
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "expected"),
+    [
+        ("{number}.{ext}", {"number": 3}, "03.x"),
+        ("{number:03d}.{ext}", {"number": 3}, "003.x"),
+        ("{number:03d}.{ext}", {"number": "A1"}, "A1.x"),
+        ("{bpm}.{ext}", {"bpm": 127.98}, "128.x"),
+        ("{bpm:.1f}.{ext}", {"bpm": 127.98}, "128.0.x"),
+        ("{bpm:06.2f}.{ext}", {"bpm": 97.5}, "097.50.x"),
+        ("{bpm:.2f} {key}.{ext}", {"bpm": "none", "key": "none"}, "none none.x"),
+        ("{track:.3}.{ext}", {"track": "longer"}, "lon.x"),
+        ("{track:?>8}.{ext}", {"track": "ab"}, "______ab.x"),
+    ],
+)
+def test_fields_have_formats(template: str, values: dict[str, Value], expected: str) -> None:
+    assert NameTemplate(template).render({**_VALUES, **values}).name == expected
 
 
 def test_double_braces_are_braces() -> None:

@@ -26,6 +26,7 @@ class StemWriter(Protocol):
     """One stem that is being written."""
 
     pending: PendingFile
+    tags: Tags
 
     def begin(self) -> None: ...
 
@@ -53,7 +54,7 @@ class StemFile:
         self._name = name
         self._encoding = encoding
         self._format = wav_format
-        self._tags = tags
+        self.tags = tags
         self._stop = stop
         self._file: BinaryIO | None = None
 
@@ -68,7 +69,7 @@ class StemFile:
         try:
             write_tags(
                 self.pending.part,
-                self._tags,
+                self.tags,
                 self._name,
                 format=self._encoding.format,
                 channel_mask=self._format.channel_mask if self._needs_mask_tag else 0,

@@ -26,7 +26,7 @@ from stemsplit.audio.tags import Tags
 from stemsplit.audio.wav import WavFormat
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import OutputError
-from stemsplit.files.atomic import PendingFile, explaining, sync_folder
+from stemsplit.files.atomic import PendingFile, explaining, place_all
 from stemsplit.types import FloatArray
 
 
@@ -157,19 +157,32 @@ class StemSet:
             return ()
         return (f"{self._encoding.format} has no {self._sample_rate} Hz: resampled to {written_hz} Hz",)
 
+    def rename(self, paths: Mapping[str, Path], *, replaceable: Collection[Path] = ()) -> None:
+        """Change the destination of every stem.
+
+        Parameters
+        ----------
+        paths : mapping of str to Path
+            On the same disk as the earlier ones.
+        replaceable : collection of Path
+            As of the class.
+        """
+        for name, stem in self._stems.items():
+            stem.pending.rename(paths[name], overwrite=paths[name] in replaceable)
+
+    def add_tags(self, tags: Tags) -> None:
+        """Add tags of the song; those that are known already stay."""
+        for stem in self._stems.values():
+            stem.tags = stem.tags | tags
+
+    @property
+    def pending(self) -> list[PendingFile]:
+        """The files, which `complete` makes ready to be placed."""
+        return [stem.pending for stem in self._stems.values()]
+
     def place(self) -> None:
         """Give every file its name, or none."""
-        placed: list[PendingFile] = []
-        try:
-            for stem in self._stems.values():
-                stem.pending.place()
-                placed.append(stem.pending)
-        except BaseException:
-            for pending in placed:
-                pending.withdraw()
-            raise
-        for folder in {stem.pending.path.parent for stem in self._stems.values()}:
-            sync_folder(folder)
+        place_all(self.pending)
 
     def _encode(self, gain: float) -> tuple[str, ...]:
         n_workers = min(len(self._stems), os.cpu_count() or 1)

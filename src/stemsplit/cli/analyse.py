@@ -1,17 +1,29 @@
 """The ``analyse`` command: tempo, beats, key, chords and loudness of songs."""
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stemsplit.cli.console import describe as describe_result
 from stemsplit.cli.console import show, warn
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.options import Device, Models, ModelsFolder, Threads
-from stemsplit.errors import SettingsError, StemsplitError
-from stemsplit.jobs.result import ExitStatus
+from stemsplit.errors import SettingsError
+from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
+
+if TYPE_CHECKING:
+    from stemsplit.jobs.inputs import SongInput
+    from stemsplit.jobs.plan import Job
+    from stemsplit.jobs.request import SeparationRequest
+    from stemsplit.jobs.worker import SongWorker
+    from stemsplit.separation.separator import Separator
 
 ABOUT = "Find the tempo, beats, key, chords and loudness of songs, and where each stem sounds."
 EPILOG = (
@@ -35,7 +47,12 @@ def analyse(  # noqa: PLR0917 - as they are typed
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Leave out songs that are done with the same settings and models."),
+    ] = False,
     recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders of folders.")] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each song.")] = False,
     device: Device = "auto",
     model: Models = None,
@@ -49,65 +66,88 @@ def analyse(  # noqa: PLR0917 - as they are typed
         from stemsplit.jobs.inputs import expand_inputs
         from stemsplit.jobs.request import SeparationRequest, open_separator
 
-        if "-" in songs:
-            raise SettingsError("an analysis reads files; save standard input to a file first")
+        if "-" in songs and sys.stdin.isatty():
+            raise SettingsError("'-' reads a wav from a pipe, but standard input is a terminal")
+        if resume and output is None:
+            raise SettingsError("--resume leaves out what is done in a folder; name it with --output")
         request = SeparationRequest(
-            device=device, models=tuple(model or ()), models_dir=models_dir, threads=threads
+            device=device,
+            models=tuple(model or ()),
+            models_dir=models_dir,
+            threads=threads,
+            output_dir=output or ".",
+            overwrite=overwrite,
+            resume=resume,
+            analyse=True,
         )
         sources = expand_inputs(
             songs, recursive=recursive, output_dir=None if output is None else Path(output)
         )
         with open_separator(request) as separator:
-            return _analyse_all(
-                separator,
-                sources,
-                None if output is None else Path(output),
-                overwrite=overwrite,
-                as_json=as_json,
-                quiet=quiet,
-            )
+            planned, worker = _plan(sources, separator, request, writes=output is not None)
+            return _run(planned, worker, n_jobs=jobs, as_json=as_json, quiet=quiet)
 
     run_command(command)
 
 
-def _analyse_all(
-    separator: Any,
-    sources: Sequence[Any],
-    output_dir: Path | None,
-    *,
-    overwrite: bool,
-    as_json: bool,
-    quiet: bool,
+def _plan(
+    sources: "Sequence[SongInput]", separator: "Separator", request: "SeparationRequest", *, writes: bool
+) -> "tuple[list[Job], SongWorker]":
+    """Return a job for every song, and who does them."""
+    from stemsplit.jobs.journal import Journal
+    from stemsplit.jobs.plan import Job, check_output_dir, plan_jobs
+    from stemsplit.jobs.provenance import Provenance
+    from stemsplit.jobs.request import make_output_settings
+    from stemsplit.jobs.worker import SongWorker
+
+    output = make_output_settings(request)
+    if not writes:
+        return [Job(source, {}) for source in sources], SongWorker(separator, output)
+    if not output.storage.is_remote:
+        check_output_dir(output.output_dir)
+    journal = Journal(output.storage)
+    provenance = replace(Provenance.of(separator, output), stems=())
+    return plan_jobs(sources, provenance, output, journal), SongWorker(separator, output, journal=journal)
+
+
+def _run(
+    jobs: "Sequence[Job]", worker: "SongWorker", *, n_jobs: int, as_json: bool, quiet: bool
 ) -> ExitStatus:
     """Analyse one song after the other; one that fails stops no other."""
-    from stemsplit.jobs.analysis import analyse_file, write_analysis
-    from stemsplit.jobs.cancellation import Cancellation, Cancelled, catch_signals
+    from stemsplit.cli.progress import make_display
+    from stemsplit.jobs.batch import run_jobs
+    from stemsplit.jobs.cancellation import Cancellation, catch_signals
 
     cancellation = Cancellation()
-    failed = False
-    with catch_signals(cancellation):
-        for source in sources:
-            try:
-                if source.problem:
-                    raise StemsplitError(source.problem)
-                found = analyse_file(separator, source.path, cancellation=cancellation)
-                paths: list[Path] = []
-                if output_dir is not None:
-                    folder = output_dir / source.mirror / source.track
-                    paths = write_analysis(found, folder, overwrite=overwrite)
-            except Cancelled:
-                return cancellation.status
-            except StemsplitError as error:
-                failed = True
-                warn(f"failed: {error}")
-                continue
-            if as_json:
-                show(json.dumps({"input": source.label, **found.to_dict()}))
-            elif paths:
-                show(*map(str, paths))
-            if not quiet and not as_json:
-                warn(f"{source.label}: {describe(found.to_dict())}")
-    return ExitStatus.FAILED if failed else ExitStatus.OK
+    results: list[FileResult] = []
+    with (
+        closing(worker.output.storage),
+        make_display(jobs, quiet=quiet) as display,
+        catch_signals(cancellation),
+    ):
+        worker = replace(worker, listener=display, cancellation=cancellation, waits=False)
+        work = partial(worker.run, step=worker.write_files)
+        for result in run_jobs(jobs, work, cancellation=cancellation, n_jobs=n_jobs):
+            results.append(replace(result, analysis=None))
+            _show(result, as_json=as_json, quiet=quiet)
+    for result in results:
+        if result.status is Status.FAILED:
+            warn(describe_result(result))
+    if cancellation.requested:
+        return cancellation.status
+    return exit_status([result.status for result in results])
+
+
+def _show(result: FileResult, *, as_json: bool, quiet: bool) -> None:
+    if result.analysis is None:
+        return
+    found = result.analysis.to_dict()
+    if as_json:
+        show(json.dumps({"input": result.input, **found}))
+    else:
+        show(*result.extras.values())
+    if not quiet and not as_json:
+        warn(f"{result.input}: {describe(found)}")
 
 
 def describe(found: dict[str, Any]) -> str:

@@ -187,6 +187,14 @@ class Options:
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = DEFAULT_TEMPLATE
+    analyse: Annotated[
+        bool,
+        typer.Option(
+            "--analyse",
+            help="Find tempo, beats, key and chords: analysis.json, chords.lab, and tags of the stems.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = False
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=Panel.OUTPUT)
     ] = False
@@ -511,6 +519,7 @@ class Options:
             overwrite=self.overwrite,
             skip_existing=self.skip_existing,
             resume=self.resume,
+            analyse=self.analyse,
             reading=self._make_read_settings(),
         )
 
@@ -575,6 +584,7 @@ class Options:
             "--overwrite": self.overwrite,
             "--skip-existing": self.skip_existing,
             "--resume": self.resume,
+            "--analyse": self.analyse,
             "--jobs": self.jobs != 1,
         }
         given = [option for option, is_given in meaningless.items() if is_given]

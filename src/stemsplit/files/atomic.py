@@ -14,7 +14,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -112,6 +112,11 @@ class PendingFile:
         if not self.path.parent.is_dir():
             raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
 
+    def rename(self, path: Path, *, overwrite: bool) -> None:
+        """Change the destination to one of the same disk, and check it as `prepare` does."""
+        self.path, self._overwrite = path, overwrite
+        self.prepare()
+
     def open(self) -> BinaryIO:
         """Open the temporary file, empty, for unbuffered writing and reading."""
         with explaining(self.path):
@@ -150,6 +155,21 @@ class PendingFile:
         for folder in reversed(self._created):
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def place_all(files: Sequence[PendingFile]) -> None:
+    """Give every file its name, or none."""
+    placed: list[PendingFile] = []
+    try:
+        for pending in files:
+            pending.place()
+            placed.append(pending)
+    except BaseException:
+        for pending in placed:
+            pending.withdraw()
+        raise
+    for folder in {pending.path.parent for pending in files}:
+        sync_folder(folder)
 
 
 @contextlib.contextmanager

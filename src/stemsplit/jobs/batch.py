@@ -20,6 +20,7 @@ from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.song_locks import SongIsHeld
 from stemsplit.jobs.worker import SongWorker
+from stemsplit.music.analysis import SongAnalysis
 from stemsplit.separation.separator import Progress, Separator
 
 _POLL_S = 0.2
@@ -113,6 +114,7 @@ def separate_file(
     format: str = "wav",
     bits: str | None = None,
     overwrite: bool = False,
+    analyse: bool = False,
     start_s: float = 0.0,
     end_s: float | None = None,
     duration_s: float | None = None,
@@ -136,6 +138,8 @@ def separate_file(
         As in `stemsplit.audio.encoding.choose_encoding`.
     overwrite
         Replace files that exist.
+    analyse
+        Also write what `analyse_file` finds: ``analysis.json``, ``chords.lab``, and tags of the stems.
     start_s, end_s, duration_s
         An excerpt: where it begins, and where it ends or how long it is, in seconds; exact to the sample.
     track
@@ -156,12 +160,54 @@ def separate_file(
     reading = ReadSettings.choose(
         start_s=start_s, end_s=end_s, duration_s=duration_s, track=track, salvage=salvage
     )
-    output = OutputSettings(Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite)
+    output = OutputSettings(
+        Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite, analyse=analyse
+    )
     provenance = Provenance.of(separator, output, reading)
     (job,) = plan_jobs([SongInput(str(path), Path(path))], provenance, output, None)
     if job.result is not None:
         raise OutputError(job.result.error)
     return SongWorker(separator, output, reading, listener=_Counter(progress)).write_files(job)
+
+
+def analyse_file(
+    separator: Separator,
+    path: Path | str,
+    *,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    duration_s: float | None = None,
+    track: int | None = None,
+    salvage: bool = False,
+    progress: Progress | None = None,
+) -> SongAnalysis:
+    """Find the tempo, beats, key, chords and loudness of a song, in bounded memory; nothing is written.
+
+    Parameters
+    ----------
+    separator
+        Of whose stems the drums tell the beat, bass and other the harmony; the mixture does where it has none
+        of them.
+    path
+        The song.
+    start_s, end_s, duration_s, track, salvage, progress
+        As of `separate_file`.
+
+    Raises
+    ------
+    SettingsError
+        If the excerpt is invalid.
+    AudioError, ModelError, DeviceError
+        If the song cannot be read or separated.
+    """
+    reading = ReadSettings.choose(
+        start_s=start_s, end_s=end_s, duration_s=duration_s, track=track, salvage=salvage
+    )
+    output = OutputSettings(Path(), analyse=True)
+    worker = SongWorker(separator, output, reading, listener=_Counter(progress))
+    result = worker.write_files(Job(SongInput(str(path), Path(path)), {}))
+    assert result.analysis is not None
+    return result.analysis
 
 
 @dataclass

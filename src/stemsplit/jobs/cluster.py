@@ -104,7 +104,7 @@ class _Worker:
 
 
 def _move(job: Job, root: Path, folder: Path) -> Job:
-    """Return the job with an absolute input, and its outputs in another folder.
+    """Return the job with an absolute input, and its files in another folder.
 
     The scratch folder of remote storage has another path in every process.
     """
@@ -119,7 +119,23 @@ def _move(job: Job, root: Path, folder: Path) -> Job:
         job,
         source=source,
         outputs={stem: move(path) for stem, path in job.outputs.items()},
+        extras={name: move(path) for name, path in job.extras.items()},
         replaceable=frozenset(map(move, job.replaceable)),
+    )
+
+
+def _move_back(result: FileResult, root: Path) -> FileResult:
+    """Return the result of a worker, whose local paths are absolute, with paths below `root` as it is."""
+
+    def move(path: Path) -> Path:
+        return root / path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
+
+    return replace(
+        result,
+        outputs={stem: move(path) for stem, path in result.outputs.items()},
+        extras={
+            name: text if is_url(text) else str(move(Path(text))) for name, text in result.extras.items()
+        },
     )
 
 
@@ -317,8 +333,8 @@ class _Schedule:
         self._finish(song, failed_result(song.job.source, ClusterError(problem)))
 
     def _finish(self, song: _Song, result: FileResult | None) -> None:
-        if result is not None and result.outputs:
-            result = replace(result, outputs=song.job.outputs)
+        if result is not None:
+            result = _move_back(result, self._root)
         song.result, song.is_over = result, True
         if result is not None:
             self._listener.finish(song.job, result)

@@ -80,11 +80,15 @@ class StemRecord(msgspec.Struct, frozen=True):
 
 
 class SongRecord(msgspec.Struct, frozen=True):
-    """The record of one song: its name in the output folder, and its stems by their paths in it."""
+    """The record of one song: its name in the output folder, and its stems by their paths in it.
+
+    `names` has the path of each file whose name was planned before the song was analysed, by that name.
+    """
 
     song: str
     stems: dict[str, StemRecord]
     models: list[dict[str, Any]] = []
+    names: dict[str, str] = {}
 
 
 class Journal:
@@ -145,8 +149,12 @@ class Journal:
         *,
         models: Models = (),
         source: SourceRecord | None = None,
+        names: Mapping[Path, Path] | None = None,
     ) -> None:
-        """Record that `parts`, made from `source` by `models`, are about to get the names of `outputs`."""
+        """Record that `parts`, made from `source` by `models`, are about to get the names of `outputs`.
+
+        `names` has the path that each file got whose name depends on the analysis, by the planned path.
+        """
         before = self._find(song, outputs.values())
         stems = {}
         for stem, path in outputs.items():
@@ -155,7 +163,14 @@ class Journal:
             earlier = before[name].marks if name in before else ()
             marks = (*earlier, self._storage.mark_part(parts[stem]))
             stems[name] = StemRecord(key, False, marks, source)
-        self._write(song, stems, models)
+        found = {self._name(planned): self._name(path) for planned, path in (names or {}).items()}
+        self._write(song, stems, models, found)
+
+    def find_names(self, song: str) -> dict[Path, Path]:
+        """Return the path of each file of a song whose planned name it did not keep, by the planned path."""
+        record = self._read(_name_record(song))
+        names = {} if record is None else record.names
+        return {self._folder / planned: self._folder / name for planned, name in names.items()}
 
     def finish(
         self,
@@ -215,12 +230,21 @@ class Journal:
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
 
-    def _write(self, song: str, stems: Mapping[str, StemRecord], models: Models) -> None:
+    def _write(
+        self,
+        song: str,
+        stems: Mapping[str, StemRecord],
+        models: Models,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         """Update the record of a song; other stems in it, of an earlier run, stay."""
         name = _name_record(song)
-        before = self._read(name)
+        before = self._read(name) or SongRecord(song, {})
         record = SongRecord(
-            song, {**(before.stems if before else {}), **stems}, [dict(model) for model in models]
+            song,
+            {**before.stems, **stems},
+            [dict(model) for model in models],
+            {**before.names, **(names or {})},
         )
         with _converting_errors(self._folder / name):
             self._storage.write(name, msgspec.json.encode(record))

@@ -1,7 +1,8 @@
 """The file names of stems: a template, filled in with properties of the song, valid on every file system.
 
 A template is a relative path with ``/`` between folders and ``{fields}`` in braces. The value of a field,
-tags included, becomes part of one name: it can neither leave its folder nor begin a new one.
+tags included, becomes part of one name: it can neither leave its folder nor begin a new one. A field may have
+a format, such as ``{number:03d}`` or ``{bpm:.1f}``.
 """
 
 import string
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import PurePath
+from typing import Final, NamedTuple
 
 from stemsplit.errors import SettingsError
 from stemsplit.files.names import (
@@ -30,10 +32,28 @@ FIELDS: dict[str, str] = {
     "artist": "tag",
     "album": "tag",
     "number": "track number, two digits",
+    "bpm": "tempo, rounded; with --analyse",
+    "key": "key in words, such as A minor; with --analyse",
+    "camelot": "code of the key, such as 8A; with --analyse",
     "stem": "vocals, drums ...",
     "ext": "wav, flac ...",
 }
 TAG_FIELDS = frozenset({"title", "artist", "album", "number"})
+ANALYSIS_FIELDS = frozenset({"bpm", "key", "camelot"})
+
+Value = str | int | float
+# what a field with a format is formatted as, by example; all others are text
+_NUMBERS: Final[Mapping[str, Value]] = {"number": 7, "bpm": 120.5}
+# how a number is written that has no format
+_USUAL_FORMATS: Final = {"number": "02d", "bpm": ".0f"}
+
+
+class _Piece(NamedTuple):
+    """Literal text, and the field after it, if there is one, with its format."""
+
+    text: str
+    field: str | None
+    format: str
 
 
 @dataclass(frozen=True)
@@ -62,71 +82,100 @@ class NameTemplate:
     def __post_init__(self) -> None:
         if not self.text.endswith(".{ext}"):
             raise SettingsError(f"the name template {self.text!r} must end in '.{{ext}}'")
-        for parts in self._components:
-            self._check_component(parts)
+        for pieces in self._components:
+            self._check_component(pieces)
 
     @cached_property
     def fields(self) -> frozenset[str]:
         """The names of the fields in the template."""
-        return frozenset(name for parts in self._components for _, name in parts if name)
+        return frozenset(piece.field for pieces in self._components for piece in pieces if piece.field)
 
     @cached_property
-    def _components(self) -> tuple[tuple[tuple[str, str | None], ...], ...]:
-        """One entry per path component: pairs of literal text and the field after it."""
+    def _components(self) -> tuple[tuple[_Piece, ...], ...]:
+        """The pieces of every path component."""
         return tuple(_parse_component(piece, self.text) for piece in self.text.split("/"))
 
-    def _check_component(self, parts: tuple[tuple[str, str | None], ...]) -> None:
-        literal = "".join(text for text, _ in parts)
+    def _check_component(self, pieces: tuple[_Piece, ...]) -> None:
+        literal = "".join(piece.text for piece in pieces)
         bad = sorted({char for char in literal if is_illegal(char)})
         if bad:
             raise SettingsError(
                 f"the name template {self.text!r} holds {', '.join(map(repr, bad))}, which are "
                 "illegal on some file systems; folders are separated by '/'"
             )
-        if not any(name for _, name in parts) and clean_name(literal) != literal:
+        if not any(piece.field for piece in pieces) and clean_name(literal) != literal:
             raise SettingsError(
                 f"the name template {self.text!r} has a folder called {literal!r}; "
                 "it must be a relative path of plain names"
             )
 
-    def render(self, values: Mapping[str, str]) -> PurePath:
-        """Fill in the fields; every component of the result is a legal name of bounded length."""
+    def render(self, values: Mapping[str, Value]) -> PurePath:
+        """Fill in the fields; every component of the result is a legal name of bounded length.
+
+        A number that is not known is a text, which no format changes.
+        """
         return PurePath(
             *(
-                _render_component(parts, tuple(values[name] for _, name in parts if name))
-                for parts in self._components
+                _render_component(pieces, tuple(_format(piece, values) for piece in pieces if piece.field))
+                for pieces in self._components
             )
         )
 
 
-def _parse_component(piece: str, template: str) -> tuple[tuple[str, str | None], ...]:
+def _parse_component(text: str, template: str) -> tuple[_Piece, ...]:
     try:
-        parsed = list(string.Formatter().parse(piece))
+        parsed = list(string.Formatter().parse(text))
     except ValueError as error:
         raise SettingsError(f"the name template {template!r} cannot be read: {error}") from error
     for _, name, spec, conversion in parsed:
-        if name is not None and (name not in FIELDS or spec or conversion):
+        if name is not None and (name not in FIELDS or conversion):
             shown = name + (f"!{conversion}" if conversion else "") + (f":{spec}" if spec else "")
             raise SettingsError(
                 f"the name template {template!r} has an unknown field {{{shown}}}; there are: "
                 + ", ".join(f"{{{field}}}" for field in FIELDS)
             )
-    return tuple((literal, name) for literal, name, _, _ in parsed)
+    pieces = tuple(_Piece(literal, name, spec or "") for literal, name, spec, _ in parsed)
+    for piece in pieces:
+        _check_format(piece, template)
+    return pieces
+
+
+def _check_format(piece: _Piece, template: str) -> None:
+    if not piece.format or piece.field is None:
+        return
+    example = _NUMBERS.get(piece.field, "text")
+    try:
+        format(example, piece.format)
+    except ValueError as error:
+        usual = _USUAL_FORMATS.get(piece.field, ".20")
+        raise SettingsError(
+            f"the name template {template!r} has the format {piece.format!r}, which is invalid for "
+            f"{{{piece.field}}}; write it like {{{piece.field}:{usual}}}"
+        ) from error
+
+
+def _format(piece: _Piece, values: Mapping[str, Value]) -> str:
+    """Return the value of the field of a piece as text."""
+    assert piece.field is not None
+    value = values[piece.field]
+    if isinstance(value, str) and piece.field in _NUMBERS:
+        return value
+    return format(value, piece.format or _USUAL_FORMATS.get(piece.field, ""))
 
 
 # the folder of a song is the same for all its stems, and the file names are often those of all songs
 @lru_cache(maxsize=1024)
-def _render_component(parts: tuple[tuple[str, str | None], ...], values: tuple[str, ...]) -> str:
-    """Return one name of the path; `values` are those of the fields in `parts`, in order."""
-    fields = [name for _, name in parts if name]
-    cleaned = {name: clean_value(value).strip() or "_" for name, value in zip(fields, values, strict=True)}
+def _render_component(pieces: tuple[_Piece, ...], values: tuple[str, ...]) -> str:
+    """Return one name of the path; `values` are those of the fields in `pieces`, in order."""
+    fields = [piece for piece in pieces if piece.field]
+    cleaned = {piece: clean_value(value).strip() or "_" for piece, value in zip(fields, values, strict=True)}
 
-    def join(fill: Mapping[str, str]) -> str:
-        return clean_name("".join(text + (fill[name] if name else "") for text, name in parts))
+    def join(fill: Mapping[_Piece, str]) -> str:
+        return clean_name("".join(piece.text + (fill[piece] if piece.field else "") for piece in pieces))
 
     while len(join(cleaned).encode()) > MAX_NAME_BYTES:
         excess = len(join(cleaned).encode()) - MAX_NAME_BYTES
-        longest = max(cleaned, key=lambda name: len(cleaned[name].encode()), default=None)
+        longest = max(cleaned, key=lambda piece: len(cleaned[piece].encode()), default=None)
         if longest is None or len(cleaned[longest].encode()) <= 2 * HASH_DIGITS:
             raise SettingsError(f"the name template makes a name too long for a disk: {join(cleaned)!r}")
         size = len(cleaned[longest].encode())

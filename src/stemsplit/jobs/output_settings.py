@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from stemsplit.jobs.name_template import NameTemplate
+from stemsplit.errors import SettingsError
+from stemsplit.jobs.name_template import ANALYSIS_FIELDS, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
 
 
@@ -20,6 +21,8 @@ class OutputSettings:
         The file names below it.
     format, bits, bitrate_kbps
         As in `stemsplit.audio.encoding.choose_encoding`.
+    analyse
+        Analyse every song, and write what is found beside the stems.
     overwrite
         Replace files that exist.
     skip_existing
@@ -37,6 +40,22 @@ class OutputSettings:
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
+    analyse: bool = False
+
+    def __post_init__(self) -> None:
+        late = sorted(self.template.fields & ANALYSIS_FIELDS)
+        if late and not self.analyse:
+            raise SettingsError(f"{{{late[0]}}} in the name template needs --analyse")
+        if late and self.skip_existing:
+            raise SettingsError(
+                f"--skip-existing cannot find names with {{{late[0]}}}, which is only known of an analysed "
+                "song; use --resume"
+            )
+
+    @property
+    def is_named_late(self) -> bool:
+        """Whether the names of the stems depend on what the analysis finds."""
+        return bool(self.template.fields & ANALYSIS_FIELDS)
 
     @cached_property
     def storage(self) -> OutputFolder:

@@ -4,31 +4,30 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
-from stemsplit.audio.encoding import extension_of
-from stemsplit.audio.tags import read_tags
 from stemsplit.errors import AudioError, OutputError, SettingsError
-from stemsplit.files.names import clean_name, identity
+from stemsplit.files.names import identity
 from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.name_template import TAG_FIELDS
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
+from stemsplit.jobs.song_names import name_files
+from stemsplit.music.analysis import SongAnalysis
 
 
 @dataclass(frozen=True)
 class Job:
-    """One song and its output files.
+    """One song and its output files: the stems in `outputs`, what else is written of it in `extras`.
 
     `name` is the path of the song in the output folder: that of its stems without the name of the stem.
-    Existing files are replaced only if they are in `replaceable`; those of the stems in `kept` stay as they
-    are. If the song needs no work, `result` is set.
+    Existing files are replaced only if they are in `replaceable`; those of `kept` stay as they are. If the
+    song needs no work, `result` is set.
     """
 
     source: SongInput
@@ -37,19 +36,31 @@ class Job:
     kept: frozenset[str] = frozenset()
     result: FileResult | None = None
     name: str = ""
+    extras: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """All output files."""
+        return {**self.outputs, **self.extras}
 
     @property
     def missing(self) -> dict[str, Path]:
-        """The files that are to be written."""
+        """The stems that are to be written."""
         return {stem: path for stem, path in self.outputs.items() if stem not in self.kept}
+
+    @property
+    def missing_extras(self) -> dict[str, Path]:
+        """What else is to be written."""
+        return {name: path for name, path in self.extras.items() if name not in self.kept}
 
 
 def locate_outputs(job: Job, output: OutputSettings) -> dict[str, Any]:
-    """Return the fields of a result that say where the stems are."""
+    """Return the fields of a result that say where the stems are, and what is written beside them."""
     storage = output.storage
+    extras = {name: str(storage.locate(path)) for name, path in job.extras.items()}
     if not storage.is_remote:
-        return {"outputs": job.outputs}
-    return {"urls": {stem: str(storage.locate(path)) for stem, path in job.outputs.items()}}
+        return {"outputs": job.outputs, "extras": extras}
+    return {"urls": {stem: str(storage.locate(path)) for stem, path in job.outputs.items()}, "extras": extras}
 
 
 def failed_result(source: SongInput, error: Exception, **known: Any) -> FileResult:
@@ -119,7 +130,7 @@ def plan_stream(
     claims = Claims()
     for source in sources:
         job = _name_job(source, provenance, output)
-        if len(set(job.outputs.values())) < len(job.outputs):
+        if len(set(job.files.values())) < len(job.files):
             _check_names([job])
         songs = {} if source.path is None else {_locate(source.path): source.label}
         checked = _claim_names(job, claims, songs)
@@ -130,35 +141,28 @@ def _name_job(source: SongInput, provenance: Provenance, output: OutputSettings)
     """Name the output files of one song."""
     if source.problem:
         return Job(source, {})
-    values = _describe(source, output)
-    folder = PurePath(*map(clean_name, source.mirror.parts))
-    names = {
-        stem: folder / output.template.render({**values, "stem": stem}) for stem in ("", *provenance.stems)
-    }
-    song = names.pop("").as_posix()
-    return Job(source, {stem: output.output_dir / name for stem, name in names.items()}, name=song)
+    named = name_files(source, provenance.stems, output)
+    return Job(source, named.outputs, name=named.name, extras=named.extras)
 
 
-def _describe(source: SongInput, output: OutputSettings) -> dict[str, str]:
-    """Return the value of every template field except the stem; tags are read only if they are needed."""
-    path = source.path
-    values = {
-        "track": source.track,
-        "file": source.file_name,
-        "folder": source.folder_name,
-        "ext": extension_of(output.format),
-    }
-    if not output.template.fields & TAG_FIELDS:
-        return values
-    # only regular files are opened, since opening a named pipe would block; the reader reports all others
-    tags = read_tags(path) if path and os.path.isfile(path) else None  # noqa: PTH113 - no error if forbidden
-    number = "" if tags is None else str(tags.track_number or "").split("/")[0].strip()
-    return values | {
-        "title": (tags and tags.title) or source.track,
-        "artist": (tags and tags.artist) or "Unknown artist",
-        "album": (tags and tags.album) or "Unknown album",
-        "number": number.zfill(2),
-    }
+def name_analysed(job: Job, found: SongAnalysis, output: OutputSettings) -> Job:
+    """Return a job with the names that its files have now that the song is analysed.
+
+    Raises
+    ------
+    OutputError
+        If one exists and may not be replaced.
+    """
+    if not output.is_named_late:
+        return job
+    named = name_files(job.source, job.outputs, output, found)
+    renamed = replace(job, outputs=named.outputs, extras=named.extras)
+    if output.overwrite:
+        return replace(renamed, replaceable=frozenset(renamed.files.values()))
+    for path in renamed.files.values():
+        if path not in job.replaceable and output.storage.exists(path):
+            raise existing_file_error(path, output)
+    return renamed
 
 
 def _check_names(jobs: Sequence[Job]) -> list[Job]:
@@ -167,13 +171,13 @@ def _check_names(jobs: Sequence[Job]) -> list[Job]:
     claims = Claims()
     checked = [_claim_names(job, claims, songs) for job in jobs]
     refused = [job.result for job in checked if job.result is not None]
-    if refused and len(refused) == sum(bool(job.outputs) for job in jobs):
+    if refused and len(refused) == sum(bool(job.files) for job in jobs):
         raise SettingsError(refused[0].error)
     return checked
 
 
 def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
-    outputs = [(path, f"the {stem} of {job.source.label}") for stem, path in job.outputs.items()]
+    outputs = [(path, f"the {name} of {job.source.label}") for name, path in job.files.items()]
     for path, stem in outputs:
         song = songs.get(_locate(path))
         if song is not None:
@@ -207,10 +211,12 @@ def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Jo
     if job.source.problem:
         error = OutputError(job.source.problem)
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
-    present = {stem: path for stem, path in job.outputs.items() if output.storage.exists(path)}
+    if output.is_named_late and output.resume and journal is not None:
+        job = _find_names(job, journal)
+    present = {name: path for name, path in job.files.items() if output.storage.exists(path)}
     if output.skip_existing:
-        if len(present) == len(job.outputs):
-            return replace(job, result=_skip(job, provenance, output, "all stems exist"))
+        if len(present) == len(job.files):
+            return replace(job, result=_skip(job, provenance, output, "all files exist"))
         return replace(job, kept=frozenset(present))
     if output.resume and journal is not None and _is_done(job, provenance, journal):
         return replace(
@@ -224,8 +230,17 @@ def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Jo
     return replace(job, replaceable=replaceable)
 
 
+def _find_names(job: Job, journal: Journal) -> Job:
+    """Return a job with the names that its files have by the journal, if it was done before."""
+    names = journal.find_names(job.name)
+    outputs = {stem: names.get(path, path) for stem, path in job.outputs.items()}
+    return replace(
+        job, outputs=outputs, extras={name: names.get(path, path) for name, path in job.extras.items()}
+    )
+
+
 def _find_replaceable(job: Job, output: OutputSettings, journal: Journal | None) -> frozenset[Path]:
-    paths = job.outputs.values()
+    paths = job.files.values()
     if output.overwrite:
         return frozenset(paths)
     if output.resume and journal is not None:
@@ -248,7 +263,7 @@ def _is_done(job: Job, provenance: Provenance, journal: Journal) -> bool:
     if job.source.is_stdin:
         return False
     try:
-        return journal.is_done(job.name, job.outputs, Origin(provenance, job.source, job.outputs).made)
+        return journal.is_done(job.name, job.files, Origin(provenance, job.source, job.outputs).made)
     except (OSError, AudioError):  # opening the song reports it in detail
         return False
 

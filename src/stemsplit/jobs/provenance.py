@@ -36,6 +36,7 @@ class Provenance:
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
         usual = asdict(_WHOLE_SONG)
         settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}
+        settings |= {"analyse": True} if output.analyse else {}
         return cls(
             stems=separator.stems,
             device=separator.device,

@@ -40,7 +40,7 @@ class SeparationRequest:
         Folder of the installed models; None for the default.
     device, provider_options, threads
         As the arguments of `stemsplit.Separator`.
-    output_dir, name_template, format, bits, bitrate_kbps, overwrite, skip_existing, resume
+    output_dir, name_template, format, bits, bitrate_kbps, overwrite, skip_existing, resume, analyse
         As the fields of `stemsplit.jobs.plan.OutputSettings`.
     reading
         Which part of the songs is read, which track, and whether damaged ones are salvaged.
@@ -70,6 +70,7 @@ class SeparationRequest:
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
+    analyse: bool = False
     reading: ReadSettings = field(default_factory=ReadSettings)
 
 
@@ -115,6 +116,7 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
         overwrite=request.overwrite,
         skip_existing=request.skip_existing,
         resume=request.resume,
+        analyse=request.analyse,
     )
 
 

@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum, StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # commands need the exit codes before they need any signal processing
+    from stemsplit.music.analysis import SongAnalysis
 
 
 class ExitStatus(IntEnum):
@@ -55,6 +58,10 @@ class FileResult:
         The path of each stem; empty for stems in remote storage.
     urls
         The address of each stem in remote storage.
+    extras
+        The path or the address of what else was written, such as ``analysis``, by its name.
+    analysis
+        What was found in the song; None if it was not analysed.
     levels_db
         Energy of each stem relative to the song in dB, before `gain`; None for digital silence.
     expected_sdr_db
@@ -97,16 +104,25 @@ class FileResult:
     error: str | None = None
     error_type: str | None = None
     urls: Mapping[str, str] = field(default_factory=dict)
+    extras: Mapping[str, str] = field(default_factory=dict)
+    analysis: "SongAnalysis | None" = None
 
     @property
-    def locations(self) -> dict[str, str]:
+    def stem_locations(self) -> dict[str, str]:
         """The path or the address of each stem, as text."""
         return {stem: str(path) for stem, path in self.outputs.items()} | dict(self.urls)
 
+    @property
+    def locations(self) -> dict[str, str]:
+        """The path or the address of every file, as text."""
+        return self.stem_locations | dict(self.extras)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON-compatible values."""
-        plain = asdict(self)
-        plain["outputs"] = self.locations
+        plain = asdict(replace(self, analysis=None))
+        if self.analysis is not None:
+            plain["analysis"] = self.analysis.to_dict()
+        plain["outputs"] = self.stem_locations
         del plain["urls"]
         return plain
 

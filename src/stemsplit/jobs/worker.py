@@ -15,8 +15,7 @@ from stemsplit.audio.encoding import Encoding, choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import AudioReader, open_audio
-from stemsplit.audio.stem_set import StemSet
-from stemsplit.audio.tags import read_tags
+from stemsplit.audio.tags import Tags, read_tags
 from stemsplit.audio.wav_pipe import WavStream
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
@@ -25,10 +24,20 @@ from stemsplit.jobs.cancellation import Cancellation, open_fifo, read_stdin
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.output_settings import OutputSettings
-from stemsplit.jobs.plan import Job, decide, existing_file_error, failed_result, locate_outputs
+from stemsplit.jobs.plan import (
+    Job,
+    decide,
+    existing_file_error,
+    failed_result,
+    locate_outputs,
+    name_analysed,
+)
 from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
+from stemsplit.jobs.song_files import SongFiles
 from stemsplit.jobs.song_locks import SongIsHeld, hold_song
+from stemsplit.jobs.song_names import name_files
+from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 
@@ -127,19 +136,13 @@ class SongWorker:
         origin = self._find_origin(job)
         with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
-            stems = StemSet(
-                job.missing,
-                sample_rate=info.sample_rate,
-                n_channels=info.n_channels,
-                encoding=self._choose_encoding(info),
-                channel_mask=info.channel_mask,
-                tags=read_tags(path) if path and path.is_file() else None,
-                replaceable=job.replaceable,
-            )
-            with stems:
-                meter = self._stream(job, reader, stems.write)
-                report = self._commit(job, origin, stems)
-        return self._describe(job, reader, report, meter, time.perf_counter() - started_s)
+            tags = read_tags(path) if path and path.is_file() else Tags()
+            with SongFiles(job, info, self._choose_encoding(info), self.output, tags) as files:
+                analyser = self._make_analyser(info)
+                meter = self._stream(job, reader, files.write, analyser)
+                found = None if analyser is None else analyser.finish()
+                report, job = self._commit(job, origin, files, found)
+        return self._describe(job, reader, report, meter, time.perf_counter() - started_s, found=found)
 
     def write_stdout(self, job: Job) -> FileResult:
         """Separate the song of `job` into a wav stream on standard output; the separator has one stem."""
@@ -162,7 +165,7 @@ class SongWorker:
     def inspect(self, job: Job) -> FileResult:
         """Read the header of the song only, and return what would be done."""
         if not self.output.storage.is_remote:
-            for output in job.outputs.values():
+            for output in job.files.values():
                 check_folder(output)
         if job.source.is_stdin:
             return self._describe(job, None)
@@ -192,7 +195,7 @@ class SongWorker:
         """Return the job as it would be planned now: another run may have made its stems meanwhile."""
         if self.journal is None or not (self.output.resume or self.output.skip_existing):
             return job
-        planned = Job(job.source, job.outputs, name=job.name)
+        planned = Job(job.source, job.outputs, name=job.name, extras=job.extras)
         return decide(planned, self._provenance, self.output, self.journal)
 
     def _fail(self, job: Job, error: Exception) -> FileResult:
@@ -217,50 +220,84 @@ class SongWorker:
                 reader = open_audio(path, settings=self.reading)
             yield opened.enter_context(reader)
 
+    def _make_analyser(self, info: AudioInfo) -> Analyser | None:
+        if not self.output.analyse:
+            return None
+        return Analyser(sample_rate=info.sample_rate, n_channels=info.n_channels)
+
     def _stream(
-        self, job: Job, reader: AudioReader, write: Callable[[dict[str, FloatArray]], object]
+        self,
+        job: Job,
+        reader: AudioReader,
+        write: Callable[[dict[str, FloatArray]], object],
+        analyser: Analyser | None = None,
     ) -> StemMeter:
         """Separate the song of `reader`, pass its stems to `write`, and return their meter."""
         info = reader.info
         meter = StemMeter()
         self.listener.start(job, info)
         stream = self.separator.stream(
-            self._read(reader), sample_rate=info.sample_rate, n_channels=info.n_channels, meter=meter
+            self._read(reader, analyser),
+            sample_rate=info.sample_rate,
+            n_channels=info.n_channels,
+            meter=meter,
         )
         with closing(stream):
             for estimates in stream:
                 self.cancellation.check()
                 write(estimates)
+                if analyser is not None:
+                    analyser.process_stems(estimates)
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
         return meter
 
-    def _read(self, reader: AudioReader) -> Iterator[FloatArray]:
+    def _read(self, reader: AudioReader, analyser: Analyser | None) -> Iterator[FloatArray]:
         """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
         for block in reader.blocks():
             self.cancellation.check()
+            if analyser is not None:
+                analyser.process_mixture(block)
             yield block
 
-    def _commit(self, job: Job, origin: Origin | None, stems: StemSet) -> WriteReport:
-        report = stems.complete()
-        self._check_owned(job)
+    def _commit(
+        self, job: Job, origin: Origin | None, files: SongFiles, found: SongAnalysis | None
+    ) -> tuple[WriteReport, Job]:
+        """Complete the files and give them their names; return the job with these names."""
+        named = job if found is None else name_analysed(job, found, self.output)
+        if named is not job:
+            files.rename(named)
+        report = files.complete(found)
+        self._check_owned(named)
+        written = {**named.missing, **named.missing_extras}
         if self.journal is None or origin is None:
-            stems.place()
-            self.output.storage.publish(job.missing.values())
-            return report
+            files.place()
+            self.output.storage.publish(written.values())
+            return report, named
         models = [asdict(model) for model in self._provenance.models]
         source = origin.record
-        self.journal.begin(job.name, origin.key, job.missing, stems.parts, models=models, source=source)
-        stems.place()
-        self.output.storage.publish(job.missing.values())
-        self.journal.finish(job.name, origin.key, job.missing, models=models, source=source)
-        return report
+        names = {} if named is job else self._map_names(named)
+        self.journal.begin(
+            job.name, origin.key, written, files.parts, models=models, source=source, names=names
+        )
+        files.place()
+        self.output.storage.publish(written.values())
+        self.journal.finish(job.name, origin.key, written, models=models, source=source)
+        return report, named
+
+    def _map_names(self, job: Job) -> dict[Path, Path]:
+        """Return the path of each file of an analysed song by the path that was planned for it."""
+        planned = name_files(job.source, job.outputs, self.output)
+        return {
+            **{path: job.outputs[stem] for stem, path in planned.outputs.items()},
+            **{path: job.extras[name] for name, path in planned.extras.items()},
+        }
 
     def _check_owned(self, job: Job) -> None:
         """Raise an `OutputError` if a file has taken the path of a stem since the run was planned."""
         if self.output.overwrite or self.journal is None:
             return
-        for path in job.missing.values():
+        for path in (*job.missing.values(), *job.missing_extras.values()):
             if not self.output.storage.exists(path):
                 continue
             if path in job.replaceable and not self.journal.owns(job.name, path):
@@ -284,8 +321,10 @@ class SongWorker:
         report: WriteReport | None = None,
         meter: StemMeter | None = None,
         elapsed_s: float | None = None,
+        *,
+        found: SongAnalysis | None = None,
     ) -> FileResult:
-        known: dict[str, Any] = {}
+        known: dict[str, Any] = {"analysis": found}
         if reader is not None:
             info = reader.info
             n_samples = info.n_samples if report is None else report.n_samples

@@ -96,20 +96,27 @@ class Analyser:
 
     def process(self, mixture: FloatArray, stems: Mapping[str, FloatArray]) -> None:
         """Take a block ``(channels, samples)`` of the mixture and of every stem."""
+        self.process_mixture(mixture)
+        self.process_stems(stems)
+
+    def process_mixture(self, mixture: FloatArray) -> None:
+        """Take a block ``(channels, samples)`` of the mixture; may run beside `process_stems`."""
         self._n_samples += mixture.shape[-1]
         self._song.process(mixture)
         self._song_onsets.process(mixture)
+        self._song_chroma.process(mixture)
+
+    def process_stems(self, stems: Mapping[str, FloatArray]) -> None:
+        """Take a block ``(channels, samples)`` of every stem."""
         for name, waveform in stems.items():
             self._stems.setdefault(name, self._meter()).process(waveform)
         drums = [stems[name] for name in RHYTHM if name in stems]
         if drums:
             self._drum_onsets.process(_add_up(drums))
         harmony = [stems[name] for name in HARMONY if name in stems]
-        self._has_harmony = self._has_harmony or bool(harmony)
         if harmony:
+            self._has_harmony = True
             self._harmony_chroma.process(_add_up(harmony))
-        else:
-            self._song_chroma.process(mixture)
 
     def finish(self) -> SongAnalysis:
         """Return the analysis of the song that has been taken."""

@@ -39,6 +39,15 @@ class Key:
         return f"{PITCH_CLASSES[self.tonic]} {self.mode}"
 
     @property
+    def tag(self) -> str:
+        """The key as tags have it (ID3's ``TKEY``).
+
+        >>> Key(9, "minor", 1.0).tag, Key(10, "major", 1.0).tag
+        ('Am', 'Bb')
+        """
+        return PITCH_CLASSES[self.tonic] + ("m" if self.mode == "minor" else "")
+
+    @property
     def camelot(self) -> str:
         """The code of the key on the Camelot wheel, as DJ software shows it.
 

@@ -1,0 +1,148 @@
+"""The files of one song on their way to their names: its stems, and what is written beside them.
+
+All of them appear together, or none. Where names depend on the analysis, the files are kept in the output
+folder itself until the song is analysed.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from stemsplit.audio.encoding import Encoding
+from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.stem_set import StemSet
+from stemsplit.audio.tags import Tags
+from stemsplit.audio.write_report import WriteReport
+from stemsplit.files.atomic import PendingFile, explaining, place_all
+from stemsplit.files.names import MAX_NAME_BYTES, shorten
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import Job
+from stemsplit.music.analysis import SongAnalysis
+from stemsplit.music.chords import format_lab
+from stemsplit.types import FloatArray
+
+
+class SongFiles:
+    """The files of the song of `job`; a context manager that removes what was not placed.
+
+    Parameters
+    ----------
+    job
+        Names the files; those that it keeps are not written.
+    info
+        Of the song.
+    encoding
+        Of the stems.
+    output
+        Where they are written.
+    tags
+        Of the song.
+
+    Raises
+    ------
+    OutputError
+        On entering: a file exists, or cannot be made. Later: the disk is full, read-only, gone.
+    """
+
+    def __init__(
+        self, job: Job, info: AudioInfo, encoding: Encoding, output: OutputSettings, tags: Tags
+    ) -> None:
+        self._n_samples = 0
+        self._opened = ExitStack()
+        staged = _stage(job, output) if output.is_named_late else job
+        self._extras = {
+            name: PendingFile(path, overwrite=path in staged.replaceable)
+            for name, path in staged.missing_extras.items()
+        }
+        self._stems: StemSet | None = None
+        if staged.missing:
+            self._stems = StemSet(
+                staged.missing,
+                sample_rate=info.sample_rate,
+                n_channels=info.n_channels,
+                encoding=encoding,
+                channel_mask=info.channel_mask,
+                tags=tags,
+                replaceable=staged.replaceable,
+            )
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            for pending in self._extras.values():
+                opened.callback(pending.discard)
+                pending.prepare()
+            if self._stems is not None:
+                opened.enter_context(self._stems)
+            self._opened = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._opened.close()
+
+    def write(self, estimates: Mapping[str, FloatArray]) -> None:
+        """Append a block to every stem."""
+        self._n_samples += next(iter(estimates.values())).shape[-1]
+        if self._stems is not None:
+            self._stems.write(estimates)
+
+    def rename(self, job: Job) -> None:
+        """Change the names of the files to those of `job`, which has the same files."""
+        for name, path in job.missing_extras.items():
+            self._extras[name].rename(path, overwrite=path in job.replaceable)
+        if self._stems is not None:
+            self._stems.rename(job.missing, replaceable=job.replaceable)
+
+    def complete(self, found: SongAnalysis | None) -> WriteReport:
+        """Write what is `found` into tags and files, and force everything to disk."""
+        report = WriteReport(1.0, 0, 0.0, self._n_samples, ())
+        if self._stems is not None:
+            if found is not None:
+                self._stems.add_tags(make_tags(found))
+            report = self._stems.complete()
+        if found is not None:
+            self._write_extras(found)
+        return report
+
+    def _write_extras(self, found: SongAnalysis) -> None:
+        writers: dict[str, Callable[[], str]] = {
+            "analysis": lambda: json.dumps(found.to_dict(), indent=1) + "\n",
+            "chords": lambda: format_lab(found.chords),
+        }
+        for name, pending in self._extras.items():
+            with explaining(pending.path), pending.open() as file:
+                file.write(writers[name]().encode())
+                os.fsync(file.fileno())
+
+    @property
+    def parts(self) -> dict[str, Path]:
+        """The temporary file of every file."""
+        stems = {} if self._stems is None else self._stems.parts
+        return {**stems, **{name: pending.part for name, pending in self._extras.items()}}
+
+    def place(self) -> None:
+        """Give every file its name, or none."""
+        stems = [] if self._stems is None else self._stems.pending
+        place_all([*stems, *self._extras.values()])
+
+
+def make_tags(found: SongAnalysis) -> Tags:
+    """Return what an analysis found as tags."""
+    bpm = "" if found.beats is None else f"{found.beats.bpm:.2f}".rstrip("0").rstrip(".")
+    return Tags(bpm=bpm, key="" if found.key is None else found.key.tag)
+
+
+def _stage(job: Job, output: OutputSettings) -> Job:
+    """Return a job whose files are all in the output folder, under the names that they have so far."""
+
+    def stage(paths: Mapping[str, Path]) -> dict[str, Path]:
+        flat = {name: "~".join(path.relative_to(output.output_dir).parts) for name, path in paths.items()}
+        return {name: output.output_dir / shorten(text, MAX_NAME_BYTES) for name, text in flat.items()}
+
+    return replace(job, outputs=stage(job.outputs), extras=stage(job.extras), replaceable=frozenset())

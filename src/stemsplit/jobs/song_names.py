@@ -1,0 +1,76 @@
+"""The names of the files that a song becomes: its stems, and what is written beside them."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Final, NamedTuple
+
+from stemsplit.audio.encoding import extension_of
+from stemsplit.audio.tags import read_tags
+from stemsplit.files.names import clean_name
+from stemsplit.jobs.inputs import SongInput
+from stemsplit.jobs.name_template import ANALYSIS_FIELDS, TAG_FIELDS, Value
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.music.analysis import SongAnalysis
+
+# what an analysis writes beside the stems, and the ending of its name
+ANALYSIS_FILES: Final = {"analysis": "json", "chords": "lab"}
+# stands for a value of the analysis that a song does not have
+_NONE: Final = "none"
+
+
+class SongNames(NamedTuple):
+    """The path of each stem and of what else is written; `name` is that of the song in the output folder."""
+
+    name: str
+    outputs: Mapping[str, Path]
+    extras: Mapping[str, Path]
+
+
+def name_files(
+    source: SongInput, stems: Iterable[str], output: OutputSettings, found: SongAnalysis | None = None
+) -> SongNames:
+    """Name the files of a song; fields of the analysis stay as they are until it is `found`."""
+    values = _describe(source, output) | _describe_analysis(found)
+    folder = output.output_dir / PurePath(*map(clean_name, source.mirror.parts))
+
+    def name(what: str, ending: str = extension_of(output.format)) -> Path:
+        return folder / output.template.render({**values, "stem": what, "ext": ending})
+
+    extras = ANALYSIS_FILES if output.analyse else {}
+    return SongNames(
+        name("").relative_to(output.output_dir).as_posix(),
+        {stem: name(stem) for stem in stems},
+        {what: name(what, ending) for what, ending in extras.items()},
+    )
+
+
+def _describe_analysis(found: SongAnalysis | None) -> dict[str, Value]:
+    if found is None:
+        return {name: f"{{{name}}}" for name in ANALYSIS_FIELDS}
+    return {
+        "bpm": round(found.beats.bpm, 2) if found.beats else _NONE,
+        "key": found.key.name if found.key else _NONE,
+        "camelot": found.key.camelot if found.key else _NONE,
+    }
+
+
+def _describe(source: SongInput, output: OutputSettings) -> dict[str, Value]:
+    """Return the value of every template field that the song has; tags are read only if they are needed."""
+    path = source.path
+    values: dict[str, Value] = {
+        "track": source.track,
+        "file": source.file_name,
+        "folder": source.folder_name,
+    }
+    if not output.template.fields & TAG_FIELDS:
+        return values
+    # only regular files are opened, since opening a named pipe would block; the reader reports all others
+    tags = read_tags(path) if path and os.path.isfile(path) else None  # noqa: PTH113 - no error if forbidden
+    number = "" if tags is None else str(tags.track_number or "").split("/")[0].strip()
+    return values | {
+        "title": (tags and tags.title) or source.track,
+        "artist": (tags and tags.artist) or "Unknown artist",
+        "album": (tags and tags.album) or "Unknown album",
+        "number": int(number or 0) if number.isdecimal() or not number else number,
+    }
