@@ -63,7 +63,7 @@ def test_the_depth_of_the_source_is_kept(format: str, bits: str | None, source: 
         ("mp3", "16", 44_100, 2, "lossy"),
         ("flac", "32f", 44_100, 2, "16, 24"),
         ("wav", "12", 44_100, 2, "16, 24, 32f"),
-        ("mp4", None, 44_100, 2, "wav, flac"),
+        ("mp5", None, 44_100, 2, "wav, flac"),
         ("mp3", None, 44_100, 3, "at most 2"),
         ("flac", None, 200_001, 2, "655350"),
         ("flac", None, 48_000, 9, "at most 8"),

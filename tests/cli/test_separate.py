@@ -62,7 +62,7 @@ def test_one_failure_is_1_and_stops_nothing(model: Path) -> None:
         (["--karaoke", ""], "no model offers the stem ''"),
         (["--name", "{trak}/{stem}.{ext}"], "{track}"),
         (["--name", "{track}.{ext}"], "would both be written"),
-        (["--format", "mp4"], "mp4"),
+        (["--format", "mp5"], "mp5"),
         (["--bits", "17"], "17"),
         (["--format", "mp3", "--bits", "16"], "mp3"),
         (["--format", "flac", "--subtype", "32f"], "flac"),

@@ -43,6 +43,50 @@ def encode(
     return path
 
 
+def encode_video(
+    path: Path,
+    waveform: FloatArray,
+    *,
+    sample_rate: int = 48_000,
+    video_codec: str = "libx264",
+    audio_codec: str = "aac",
+    seconds: float = 2.0,
+    sound_start_s: float = 0.0,
+    tracks: int = 1,
+) -> Path:
+    """Write moving pictures of 64 x 48 at 25 a second, and a sound; each further track has half of it."""
+    layout = LAYOUTS[waveform.shape[0]]
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream(video_codec, rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sounds: list[Any] = [
+            container.add_stream(audio_codec, rate=sample_rate, layout=layout) for _ in range(tracks)
+        ]
+        rng = np.random.default_rng(0)
+        for _ in range(round(seconds * 25)):
+            picture = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(video.encode(None))
+        for number, stream in enumerate(sounds):
+            data = (waveform * np.float32(0.5**number)).T.reshape(1, -1).copy()
+            frame = av.AudioFrame.from_ndarray(data, format="flt", layout=layout)
+            frame.sample_rate, frame.pts = sample_rate, round(sound_start_s * sample_rate)
+            for piece in _frames(frame, stream, layout, sample_rate):
+                container.mux(stream.encode(piece))
+            container.mux(stream.encode(None))
+    return path
+
+
+def read_picture(path: Path) -> list[tuple[float, bool, bytes]]:
+    """Return the packets of the picture: when they are shown in s, whether they are keys, their bytes."""
+    with av.open(str(path)) as container:
+        return [
+            (float(packet.pts * packet.time_base), packet.is_keyframe, bytes(packet))
+            for packet in container.demux(container.streams.video[0])
+            if packet.size
+        ]
+
+
 def _frames(frame: Any, stream: Any, layout: str, sample_rate: int) -> list[Any]:
     resampler = av.AudioResampler(
         stream.format.name, layout, sample_rate, frame_size=stream.frame_size or 1024

@@ -47,6 +47,8 @@ class FrameConverter:
     sample_rate : int
         In Hz.
     layout : av.AudioLayout
+    start_s : float
+        Where the first frame begins in the time of its container, in seconds.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class FrameConverter:
         self._frames = chain(first, frames if error is None else _raise(error))
         self._condition = condition
         self.is_empty = not first
+        self.start_s = float(first[0].frame.time or 0.0) if first else 0.0
         self.sample_rate = max([least_rate, *(kept.frame.sample_rate for kept in first)])
         layouts = [kept.frame.layout for kept in first]
         if least_channels > max((layout.nb_channels for layout in layouts), default=0):

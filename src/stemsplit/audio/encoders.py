@@ -8,7 +8,7 @@ libsndfile reports a full disk as a short write, an unnamed internal error, or n
 import contextlib
 import errno
 from collections.abc import Iterator
-from typing import Any, BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from stemsplit.audio.file_sink import FileSink, write_all
 from stemsplit.audio.sndfile import PlainSoundFile
 from stemsplit.audio.wav import WavFormat, build_header, encode_samples
 from stemsplit.types import FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.audio.picture import VideoSource
 
 # libsndfile keeps a block on its stack while it encodes Vorbis: large ones crash it.
 _LIBRARY_BLOCK: Final = 4096
@@ -62,31 +65,42 @@ def open_encoder(
     n_samples: int | None,
     gain: float = 1.0,
     channel_mask: int = 0,
+    video: "VideoSource | None" = None,
 ) -> Encoder:
     """Start writing ``file``; ``n_samples`` None means that the length is not known yet (WAV only).
 
-    A rate that the format lacks is converted.
+    A rate that the format lacks is converted. The picture of `video` is put beside the sound.
     """
     if encoding.format == "wav":
         wav_format = WavFormat(sample_rate, n_channels, encoding.subtype, channel_mask)
         return WavEncoder(file, wav_format, bits=encoding.bits, n_samples=n_samples, gain=gain)
     written_hz = written_rate(encoding.format, sample_rate)
-    encoder = _open_coder(file, encoding, sample_rate=written_hz, n_channels=n_channels, gain=gain)
+    encoder = _open_coder(
+        file, encoding, sample_rate=written_hz, n_channels=n_channels, gain=gain, video=video
+    )
     if written_hz == sample_rate:
         return encoder
     return ResamplingEncoder(encoder, from_hz=sample_rate, to_hz=written_hz, n_channels=n_channels)
 
 
 def _open_coder(
-    file: BinaryIO, encoding: Encoding, *, sample_rate: int, n_channels: int, gain: float
+    file: BinaryIO,
+    encoding: Encoding,
+    *,
+    sample_rate: int,
+    n_channels: int,
+    gain: float,
+    video: "VideoSource | None",
 ) -> Encoder:
     # FFmpeg's mp3 may be longer than the song, as it notes at most one frame of padding
-    is_of_ffmpeg = encoding.format in ("m4a", "alac") or (encoding.format == "opus" and encoding.bitrate_kbps)
-    if not is_of_ffmpeg:
+    is_of_ffmpeg = encoding.format in ("m4a", "mp4", "alac")
+    if not is_of_ffmpeg and not (encoding.format == "opus" and encoding.bitrate_kbps):
         return SndfileEncoder(file, encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain)
     from stemsplit.audio.av_encoder import AvEncoder
 
-    return AvEncoder(FileSink(file), encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain)
+    return AvEncoder(
+        FileSink(file), encoding, sample_rate=sample_rate, n_channels=n_channels, gain=gain, video=video
+    )
 
 
 class ResamplingEncoder:

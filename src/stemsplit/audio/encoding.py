@@ -21,7 +21,9 @@ PcmArray = npt.NDArray[np.int16] | npt.NDArray[np.int32]
 PCM_BITS: Final = {"PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
 LOSSY: Final = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS", "opus": "OPUS", "m4a": "AAC"}
 FORMATS: Final = ("wav", "flac", "aiff", "alac", *LOSSY)
-_KBITS: Final = {"mp3": (32, 320), "ogg": (64, 500), "opus": (6, 512), "m4a": (32, 512)}
+# of videos, which keep their picture
+VIDEO_FORMATS: Final = {"mp4": "AAC"}
+_KBITS: Final = {"mp3": (32, 320), "ogg": (64, 500), "opus": (6, 512), "m4a": (32, 512), "mp4": (32, 512)}
 
 _SUBTYPES: Final = {
     ("wav", "16"): "PCM_16",
@@ -61,7 +63,7 @@ class Encoding:
     Attributes
     ----------
     format : str
-        "wav", "flac", "aiff", "alac", "mp3", "ogg" (Vorbis), "opus" or "m4a" (AAC).
+        "wav", "flac", "aiff", "alac", "mp3", "ogg" (Vorbis), "opus", "m4a" (AAC) or, of a video, "mp4".
     subtype : str
         libsndfile's name of the sample type: "PCM_16", "PCM_24", "PCM_32", "FLOAT", "MPEG_LAYER_III", ...
     bitrate_kbps : int or None
@@ -123,6 +125,7 @@ _LIMITS: Final = {
         lambda rate: rate in _OPUS_RATES, ", ".join(map(str, _OPUS_RATES)) + " Hz", 255, _OPUS_RATES
     ),
     "m4a": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
+    "mp4": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
     "alac": _Limit(lambda rate: 0 < rate <= 384000, "1 to 384000 Hz", 6),
     "aiff": _Limit(lambda rate: 0 < rate <= 655350, "1 to 655350 Hz", 1024),
 }
@@ -136,7 +139,7 @@ def choose_encoding(
     Parameters
     ----------
     format : str
-        One of `FORMATS`.
+        One of `FORMATS` or, for a video, of `VIDEO_FORMATS`.
     bits : str or None
         "16", "24" or "32f" (32-bit float). None keeps the depth of the source where the format can:
         16 bits for lossy and 8-bit sources; float for float sources in wav, 24 bits in flac.
@@ -156,15 +159,19 @@ def choose_encoding(
     >>> choose_encoding("wav", None, AudioInfo(44100, 2, None, "FLAC", "PCM_24"))
     Encoding(format='wav', subtype='PCM_24', bitrate_kbps=None)
     """
-    if format not in FORMATS:
-        raise OutputError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    lossy = LOSSY | VIDEO_FORMATS
+    if format not in (*FORMATS, *VIDEO_FORMATS):
+        known = ", ".join((*FORMATS, *VIDEO_FORMATS))
+        raise OutputError(f"format {format!r} is unknown: choose one of {known}")
+    if format in VIDEO_FORMATS and source.sound_start_s is None:
+        raise OutputError(f"format {format!r} is for videos, and the song has no picture: choose m4a")
     _check_bitrate(format, bitrate_kbps)
-    if format in LOSSY:
+    if format in lossy:
         if bits is not None:
             raise OutputError(
                 f"format {format!r} is lossy and has no bits ({bits!r}): drop them, or choose wav or flac"
             )
-        encoding = Encoding(format, LOSSY[format], bitrate_kbps)
+        encoding = Encoding(format, lossy[format], bitrate_kbps)
     elif bits is None:
         encoding = Encoding(format, _keep_depth(format, source.subtype))
     elif (format, bits) in _SUBTYPES:
@@ -188,7 +195,7 @@ def depths(format: str) -> tuple[str, ...]:
 def _check_bitrate(format: str, bitrate_kbps: int | None) -> None:
     if bitrate_kbps is None:
         return
-    if format not in LOSSY:
+    if format not in _KBITS:
         raise OutputError(f"format {format!r} is lossless and has no bit rate: leave --bitrate out")
     least, most = _KBITS[format]
     if not least <= bitrate_kbps <= most:

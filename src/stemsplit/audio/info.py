@@ -26,6 +26,8 @@ class AudioInfo:
         the codec in upper case ("AAC").
     channel_mask : int
         Which speakers the channels are for, in WAV's bits (Microsoft's WAVEFORMATEXTENSIBLE); 0 if unknown.
+    sound_start_s : float or None
+        Of a video: where the sound begins in its time, in seconds; None for what has no picture.
     """
 
     sample_rate: int
@@ -34,6 +36,7 @@ class AudioInfo:
     container: str
     subtype: str
     channel_mask: int = 0
+    sound_start_s: float | None = None
 
     @property
     def duration_s(self) -> float | None:

@@ -20,6 +20,7 @@ from stemsplit.audio.channel_mask import mask_of_layout
 from stemsplit.audio.condition import Condition
 from stemsplit.audio.flac_frames import ends_at
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.picture import find_pictures
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
 
@@ -71,6 +72,7 @@ class AvDecoder:
             container.upper(),
             name_subtype(self._source.stream.codec_context),
             mask_of_layout(converter.layout),
+            converter.start_s if find_pictures(self._source.container) else None,
         )
 
     def read(self, n_samples: int) -> FloatArray:

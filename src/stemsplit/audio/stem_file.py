@@ -6,7 +6,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import BinaryIO, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from stemsplit.audio.wav import WavFormat
 from stemsplit.errors import OutputError
 from stemsplit.files.atomic import PendingFile, explaining
 from stemsplit.types import FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.audio.picture import VideoSource
 
 _SPILL_BLOCK: Final = 65536
 
@@ -49,6 +52,7 @@ class StemFile:
         wav_format: WavFormat,
         tags: Tags,
         stop: threading.Event,
+        video: "VideoSource | None" = None,
     ) -> None:
         self.pending = pending
         self._name = name
@@ -56,6 +60,7 @@ class StemFile:
         self._format = wav_format
         self.tags = tags
         self._stop = stop
+        self._video = video
         self._file: BinaryIO | None = None
 
     def close(self) -> None:
@@ -143,6 +148,7 @@ class SpilledStem(StemFile):
                 n_samples=n_samples,
                 gain=gain,
                 channel_mask=self._format.channel_mask,
+                video=self._video,
             )
             try:
                 for samples in self._read_spill(n_samples):

@@ -16,7 +16,7 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import OutputError
 from stemsplit.files.atomic import PendingFile, explaining, place_all
 from stemsplit.types import FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.audio.picture import VideoSource
 
 
 class StemSet:
@@ -46,6 +49,8 @@ class StemSet:
         Which speakers the channels are for, see `channel_mask`; kept in wav and flac.
     tags : Tags or None
         Of the song; each stem's title becomes "Title (stem)".
+    video : VideoSource or None
+        Whose picture the stems get, for a format of videos.
     replaceable : collection of Path
         Those of the destinations where a file may be replaced. Elsewhere also one that appears during the run
         is kept.
@@ -74,6 +79,7 @@ class StemSet:
         encoding: Encoding,
         channel_mask: int = 0,
         tags: Tags | None = None,
+        video: "VideoSource | None" = None,
         replaceable: Collection[Path] = (),
     ) -> None:
         assert paths
@@ -93,6 +99,7 @@ class StemSet:
                 wav_format=WavFormat(sample_rate, n_channels, encoding.subtype, channel_mask),
                 tags=tags or Tags(),
                 stop=self._stop,
+                video=video,
             )
             for name, path in paths.items()
         }

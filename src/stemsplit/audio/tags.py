@@ -183,7 +183,7 @@ def write_tags(
         Of the song; the title becomes "Title (stem)". Nothing is written if all are empty.
     stem : str
     format : str or None
-        One of `encoding.FORMATS`; None takes the extension.
+        One of `encoding.FORMATS` or `encoding.VIDEO_FORMATS`; None takes the extension.
     channel_mask : int
         Which speakers the channels of a FLAC are for, where they are not its usual ones; 0 for those.
 
@@ -225,7 +225,7 @@ def _open_for_tags(path: Path, format: str) -> Any:
     from mutagen.wave import WAVE
 
     kinds = {"wav": WAVE, "aiff": AIFF, "mp3": MP3, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
-    kinds |= {"m4a": MP4, "alac": MP4}
+    kinds |= dict.fromkeys(("m4a", "alac", "mp4"), MP4)
     if format not in kinds:
         raise ValueError(f"no tags in {format!r} files")
     kind: Any = kinds[format]

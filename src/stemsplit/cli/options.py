@@ -154,7 +154,7 @@ class Options:
             "-f",
             metavar="FORMAT",
             autocompletion=complete_format,
-            help="wav, flac, aiff, alac, mp3, ogg, opus or m4a.",
+            help="wav, flac, aiff, alac, mp3, ogg, opus, m4a; of a video mp4, with its picture.",
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = "wav"
@@ -174,7 +174,7 @@ class Options:
         typer.Option(
             "--bitrate",
             metavar="RATE",
-            help="Of mp3, ogg, opus or m4a, such as 192k. Default: near transparent.",
+            help="Of mp3, ogg, opus, m4a or mp4, such as 192k. Default: near transparent.",
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = None

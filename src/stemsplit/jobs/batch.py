@@ -163,6 +163,7 @@ def separate_file(
     output = OutputSettings(
         Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite, analyse=analyse
     )
+    output.check_reading(reading)
     provenance = Provenance.of(separator, output, reading)
     (job,) = plan_jobs([SongInput(str(path), Path(path))], provenance, output, None)
     if job.result is not None:

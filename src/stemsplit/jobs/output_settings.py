@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from stemsplit.audio.encoding import VIDEO_FORMATS
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import ANALYSIS_FIELDS, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
@@ -61,6 +63,19 @@ class OutputSettings:
     def storage(self) -> OutputFolder:
         """The folder, with its operations."""
         return LocalFolder(self.folder) if isinstance(self.folder, Path) else self.folder
+
+    def check_reading(self, reading: ReadSettings) -> None:
+        """Check that what is read of the songs can be written.
+
+        Raises
+        ------
+        SettingsError
+            An excerpt of a video would need its picture to be encoded anew.
+        """
+        if self.format in VIDEO_FORMATS and reading.is_excerpt:
+            raise SettingsError(
+                "the picture of a video is kept whole; leave --start, --end and --duration out, or choose m4a"
+            )
 
     @property
     def output_dir(self) -> Path:

@@ -102,12 +102,12 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
         If no song could be written with them: the format is unknown, or does not have the bits.
     """
     # every format can store this song, so what is invalid for it is invalid for every song
-    plain_song = AudioInfo(48000, 2, None, "WAV", "PCM_16")
+    plain_song = AudioInfo(48000, 2, None, "WAV", "PCM_16", sound_start_s=0.0)
     try:
         choose_encoding(request.format.lower(), request.bits, plain_song, request.bitrate_kbps)
     except OutputError as error:
         raise SettingsError(str(error)) from error
-    return OutputSettings(
+    output = OutputSettings(
         open_output_folder(request.output_dir),
         NameTemplate(request.name_template),
         request.format.lower(),
@@ -118,6 +118,8 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
         resume=request.resume,
         analyse=request.analyse,
     )
+    output.check_reading(request.reading)
+    return output
 
 
 def open_output_folder(text: str) -> OutputFolder:

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.info import AudioInfo
@@ -25,6 +25,9 @@ from stemsplit.jobs.plan import Job
 from stemsplit.music.analysis import SongAnalysis
 from stemsplit.music.chords import format_lab
 from stemsplit.types import FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.audio.picture import VideoSource
 
 
 class SongFiles:
@@ -42,6 +45,8 @@ class SongFiles:
         Where they are written.
     tags
         Of the song.
+    video
+        Whose picture the stems get, for a format of videos.
 
     Raises
     ------
@@ -50,7 +55,14 @@ class SongFiles:
     """
 
     def __init__(
-        self, job: Job, info: AudioInfo, encoding: Encoding, output: OutputSettings, tags: Tags
+        self,
+        job: Job,
+        info: AudioInfo,
+        encoding: Encoding,
+        output: OutputSettings,
+        tags: Tags,
+        *,
+        video: "VideoSource | None" = None,
     ) -> None:
         self._n_samples = 0
         self._opened = ExitStack()
@@ -68,6 +80,7 @@ class SongFiles:
                 encoding=encoding,
                 channel_mask=info.channel_mask,
                 tags=tags,
+                video=video,
                 replaceable=staged.replaceable,
             )
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stemsplit.audio.choice import is_pipe
-from stemsplit.audio.encoding import Encoding, choose_encoding
+from stemsplit.audio.encoding import VIDEO_FORMATS, Encoding, choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import AudioReader, open_audio
@@ -40,6 +40,9 @@ from stemsplit.jobs.song_names import name_files
 from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.audio.picture import VideoSource
 
 # subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
@@ -137,7 +140,9 @@ class SongWorker:
         with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
             tags = read_tags(path) if path and path.is_file() else Tags()
-            with SongFiles(job, info, self._choose_encoding(info), self.output, tags) as files:
+            encoding = self._choose_encoding(info)
+            video = _find_video(path, encoding, info)
+            with SongFiles(job, info, encoding, self.output, tags, video=video) as files:
                 analyser = self._make_analyser(info)
                 meter = self._stream(job, reader, files.write, analyser)
                 found = None if analyser is None else analyser.finish()
@@ -170,7 +175,7 @@ class SongWorker:
         if job.source.is_stdin:
             return self._describe(job, None)
         with job.source.fetch() as path, self._open(job.source, path) as reader:
-            self._choose_encoding(reader.info)
+            _find_video(path, self._choose_encoding(reader.info), reader.info)
             return self._describe(job, reader)
 
     @contextmanager
@@ -354,6 +359,23 @@ class SongWorker:
     @property
     def _provenance(self) -> Provenance:
         return Provenance.of(self.separator, self.output, self.reading)
+
+
+def _find_video(path: Path | None, encoding: Encoding, info: AudioInfo) -> "VideoSource | None":
+    """Return the video whose picture the stems get, None for a format without pictures.
+
+    Raises
+    ------
+    OutputError
+        If the format cannot hold the picture.
+    """
+    if encoding.format not in VIDEO_FORMATS:
+        return None
+    from stemsplit.audio.picture import VideoSource, check_picture
+
+    assert path is not None and info.sound_start_s is not None
+    check_picture(path)
+    return VideoSource(path, info.sound_start_s)
 
 
 def check_folder(path: Path) -> None:

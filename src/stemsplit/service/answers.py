@@ -19,6 +19,7 @@ MEDIA_TYPES: Final = {
     "flac": "audio/flac",
     "aiff": "audio/aiff",
     "m4a": "audio/mp4",
+    "mp4": "video/mp4",
     "mp3": "audio/mpeg",
     "ogg": "audio/ogg",
     "opus": "audio/ogg",
