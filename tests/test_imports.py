@@ -24,6 +24,7 @@ PRODUCT_FLOORS = (
     {"models"},
     {"registry", "music"},
     {"separation"},
+    {"evaluation"},
     {"jobs"},
     {"api", "client", "service"},
     {"cli"},
@@ -50,6 +51,7 @@ TRAINING_MAY_USE = {
     "models",
     "registry",
     "separation",
+    "evaluation",
 }
 SIGNAL_PROCESSING = [name for name in MODULES if name.startswith("dsp/")]
 FILES_AND_SESSIONS = {"soundfile", "onnxruntime", "typer", "rich", "mutagen", "av"}
@@ -65,6 +67,8 @@ HEAVY = {
     "av",
     "starlette",
     "uvicorn",
+    "matplotlib",
+    "museval",
 }
 
 

@@ -24,6 +24,7 @@ PACKAGES = (
     "cli",
     "service",
     "jobs",
+    "evaluation",
     "music",
     "separation",
     "registry",

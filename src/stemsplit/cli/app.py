@@ -19,6 +19,9 @@ from stemsplit.cli.config import config
 from stemsplit.cli.configured import ConfiguredCommand, find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, show, warn, writing
 from stemsplit.cli.default_group import DefaultCommand, DefaultGroup
+from stemsplit.cli.evaluate import ABOUT as EVALUATE_ABOUT
+from stemsplit.cli.evaluate import EPILOG as EVALUATE_EPILOG
+from stemsplit.cli.evaluate import evaluate
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.help import MAX_COLUMNS
 from stemsplit.cli.models import Json, models
@@ -204,6 +207,13 @@ app.command(
     short_help="Find tempo, beats, key and chords of songs.",
     epilog=ANALYSE_EPILOG,
 )(analyse)
+app.command(
+    "evaluate",
+    cls=ConfiguredCommand,
+    help=EVALUATE_ABOUT,
+    short_help="Score models on a data set with true stems.",
+    epilog=EVALUATE_EPILOG,
+)(evaluate)
 
 
 @app.command("doctor", help="Check the installation, and show how to repair it.")

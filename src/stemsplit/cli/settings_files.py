@@ -83,7 +83,7 @@ def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mappin
 
 
 # commands with a table of their own
-SECTIONS: Final = ("serve", "analyse")
+SECTIONS: Final = ("serve", "analyse", "evaluate")
 
 
 def list_options(command: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
@@ -23,18 +24,21 @@ from stemsplit.jobs.worker import SongWorker
 from stemsplit.music.analysis import SongAnalysis
 from stemsplit.separation.separator import Progress, Separator
 
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
+
 _POLL_S = 0.2
 _POLL_HELD_S = 0.5
 _MAX_QUEUED = 1000  # results that wait for an earlier song
 
 
 def run_jobs(
-    jobs: Iterable[Job],
-    work: Callable[[Job], FileResult],
+    jobs: Iterable[JobT],
+    work: Callable[[JobT], ResultT],
     *,
     cancellation: Cancellation,
     n_jobs: int = 1,
-) -> Iterator[FileResult]:
+) -> Iterator[ResultT]:
     """Yield the result of every job, in the order of `jobs`; up to `n_jobs` run at a time.
 
     Songs that another run is separating (`SongIsHeld`) come last: by then it may have finished them.
@@ -42,7 +46,7 @@ def run_jobs(
     Jobs run in threads of their own, where signal handlers cannot interrupt them. They are drawn from `jobs`
     as they are needed, so that there may be any number. Jobs that `cancellation` stops have no result.
     """
-    held: list[Job] = []
+    held: list[JobT] = []
     yield from _run_once(jobs, work, held, cancellation=cancellation, n_jobs=n_jobs)
     while held and not cancellation.requested:
         time.sleep(_POLL_HELD_S)
@@ -51,16 +55,16 @@ def run_jobs(
 
 
 def _run_once(
-    jobs: Iterable[Job],
-    work: Callable[[Job], FileResult],
-    held: list[Job],
+    jobs: Iterable[JobT],
+    work: Callable[[JobT], ResultT],
+    held: list[JobT],
     *,
     cancellation: Cancellation,
     n_jobs: int,
-) -> Iterator[FileResult]:
+) -> Iterator[ResultT]:
     """Run every job once; those that another run holds are added to `held`."""
 
-    def work_or_hold(job: Job) -> FileResult | None:
+    def work_or_hold(job: JobT) -> ResultT | None:
         try:
             return work(job)
         except SongIsHeld:
@@ -69,7 +73,7 @@ def _run_once(
 
     remaining = iter(jobs)
     pool = ThreadPoolExecutor(n_jobs, thread_name_prefix="song")
-    futures: deque[Future[FileResult | None]] = deque()
+    futures: deque[Future[ResultT | None]] = deque()
     is_complete = False
     try:
         while not is_complete:
@@ -89,7 +93,7 @@ def _run_once(
         pool.shutdown(cancel_futures=True)
 
 
-def _wait_for_one(futures: "Sequence[Future[FileResult | None]]") -> None:
+def _wait_for_one(futures: "Sequence[Future[ResultT | None]]") -> None:
     """Wait until the first future or one more of the others is done."""
     running = [future for future in futures if not future.done()]
     # with a timeout, since a wait without one cannot be interrupted on every platform
@@ -98,7 +102,7 @@ def _wait_for_one(futures: "Sequence[Future[FileResult | None]]") -> None:
             return
 
 
-def _get_result(future: "Future[FileResult | None]") -> FileResult | None:
+def _get_result(future: "Future[ResultT | None]") -> ResultT | None:
     try:
         return future.result()
     except Cancelled:

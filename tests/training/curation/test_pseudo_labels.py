@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from stemsplit.evaluation.metrics import sdr
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.curation.activity import Activity, measure_activity
 from stemsplit.training.curation.pseudo_labels import (
@@ -15,7 +16,6 @@ from stemsplit.training.curation.pseudo_labels import (
     expected_db,
     find_pseudo_labels,
 )
-from stemsplit.training.evaluation.metrics import sdr
 from stemsplit.types import FloatArray
 
 FULL = ("drums", "bass", "other")

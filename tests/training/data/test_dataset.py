@@ -28,6 +28,7 @@ from stemsplit.training.fit.checkpoint import training_sources_of
 from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.model_card import write_card
 from tests.support.audio_files import FloatArray, tones
+from tests.support.stem_files import write_stem_file
 from tests.support.tiny_models import make_spec, write_model
 
 TRIO = ("violin", "viola", "cello")
@@ -106,21 +107,6 @@ def test_unseparated_music_is_a_stem_too(tmp_path: Path) -> None:
     patterns = {"vocals": ("voice.*",), "drums+bass+other": ("band.*",)}
     add(Dataset(tmp_path / "set", "duos", patterns=patterns), tmp_path / "songs")
     assert find_songs(tmp_path / "songs")[0].stems == ("vocals", "drums+bass+other")
-
-
-def write_stem_file(path: Path, streams: list[FloatArray]) -> None:
-    av = pytest.importorskip("av")
-    with av.open(str(path), "w", format="mp4") as container:
-        kept = [container.add_stream("alac", rate=44_100, layout="stereo") for _ in streams]
-        for stream, waveform in zip(kept, streams, strict=True):
-            resampler = av.AudioResampler(stream.format.name, "stereo", 44_100, frame_size=4096)
-            frame = av.AudioFrame.from_ndarray(
-                waveform.T.reshape(1, -1).copy(), format="flt", layout="stereo"
-            )
-            frame.sample_rate, frame.pts = 44_100, 0
-            for piece in [*resampler.resample(frame), *resampler.resample(None)]:
-                container.mux(stream.encode(piece))
-            container.mux(stream.encode(None))
 
 
 def test_stem_files_are_songs(tmp_path: Path) -> None:

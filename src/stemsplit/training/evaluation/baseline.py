@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
+from stemsplit.evaluation.metrics import sdr
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.data.songs import are_bundled
-from stemsplit.training.evaluation.metrics import sdr
 from stemsplit.training.evaluation.scores import Score, load_scores, save_scores
 from stemsplit.training.evaluation.validation import ValidationCase, score_cases
 from stemsplit.training.networks.spectra import centred_stft, inverse_stft

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stemsplit.evaluation.metrics import is_silent, leakage_db, sdr
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.evaluation.metrics import is_silent, leakage_db, sdr
 from stemsplit.training.evaluation.validation import ValidationCase
 from stemsplit.types import FloatArray
 

@@ -18,11 +18,8 @@ import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import SAMPLE_RATE, TARGETS
-from stemsplit.training.data.songs import TrainingSong, are_bundled, songs_with_targets, targets_of
-from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
-from stemsplit.training.evaluation.bss_eval import has_sound, take_apart
-from stemsplit.training.evaluation.metrics import (
+from stemsplit.evaluation.bss_eval import has_sound, take_apart
+from stemsplit.evaluation.metrics import (
     expected_sdr,
     is_silent,
     leakage_db,
@@ -30,6 +27,9 @@ from stemsplit.training.evaluation.metrics import (
     sdr_improvement,
     si_sdr,
 )
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.data.songs import TrainingSong, are_bundled, songs_with_targets, targets_of
+from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
 from stemsplit.training.evaluation.scores import Score
 from stemsplit.training.examples.remix import record_level_db
 from stemsplit.training.networks.base import SeparationNetwork
@@ -180,7 +180,8 @@ def _framewise_figures(case: ValidationCase, estimates: FloatArray) -> dict[str,
         rows["rest"] = (case.stems[unknown].sum(0), estimates[unknown].sum(0))
     if not rows or not all(has_sound(estimate) for _, estimate in rows.values()):
         return {}
-    found = take_apart(*(np.stack(each) for each in zip(*rows.values(), strict=True)))
+    references, estimated = (np.stack(each) for each in zip(*rows.values(), strict=True))
+    found = take_apart(references, estimated, sample_rate=SAMPLE_RATE)
     counts = {"n_frames": found.n_frames, "n_silent": found.n_frames - found.n_counted}
     names = ("museval_sdr_db", "museval_sir_db", "museval_sar_db")
     return {

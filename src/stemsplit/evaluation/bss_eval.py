@@ -6,6 +6,7 @@ can make of the other references) and artefacts (the rest). Frames are one secon
 the filters are those of the whole excerpt, and a figure is the median over the frames.
 """
 
+import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
@@ -15,11 +16,8 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplit.errors import StemsplitError
-from stemsplit.training import SAMPLE_RATE
+from stemsplit.errors import SettingsError, StemsplitError
 from stemsplit.types import FloatArray
-
-FRAME_SAMPLES = SAMPLE_RATE
 
 
 @dataclass(frozen=True)
@@ -28,11 +26,12 @@ class Framewise:
 
     Parameters
     ----------
-    sdr, sir, sar : NDArray, shape (sources, frames)
+    sdr, isr, sir, sar : NDArray, shape (sources, frames)
         NaN in frames where a reference or an estimate is silent: there is no decomposition.
     """
 
     sdr: NDArray[np.float64]
+    isr: NDArray[np.float64]
     sir: NDArray[np.float64]
     sar: NDArray[np.float64]
 
@@ -49,21 +48,28 @@ class Framewise:
 
     def medians(self, source: int) -> tuple[float, float, float]:
         """SDR, SIR and SAR of a source: medians over the frames that count, NaN if none does."""
-        if not self.n_counted:
-            return float("nan"), float("nan"), float("nan")
-        sdr, sir, sar = (float(np.nanmedian(each[source])) for each in (self.sdr, self.sir, self.sar))
+        sdr, sir, sar = (self.median(name, source) for name in ("sdr", "sir", "sar"))
         return sdr, sir, sar
 
+    def median(self, name: str, source: int) -> float:
+        """Return the median of ``sdr``, ``isr``, ``sir`` or ``sar`` over the frames that count."""
+        return float(np.nanmedian(getattr(self, name)[source])) if self.n_counted else float("nan")
 
-def take_apart(references: FloatArray, estimates: FloatArray) -> Framewise:
+
+def take_apart(references: FloatArray, estimates: FloatArray, *, sample_rate: int) -> Framewise:
     """Decompose estimates, one-second frame by frame.
+
+    References are rounded to 16 bits, as the data sets of the field store them. The decoders of lossy files
+    give next to nothing above the band of the codec, and the filters that museval fits there are undefined.
 
     Parameters
     ----------
-    references : FloatArray, shape (sources, 2, samples)
+    references : FloatArray, shape (sources, channels, samples)
         None of them wholly silent; all that the mixture is made of.
-    estimates : FloatArray, shape (sources, 2, samples)
+    estimates : FloatArray, shape (sources, channels, samples)
         In the same order.
+    sample_rate : int
+        Samples of a frame.
 
     Raises
     ------
@@ -74,30 +80,45 @@ def take_apart(references: FloatArray, estimates: FloatArray) -> Framewise:
         for index, stem in enumerate(stems):
             if not has_sound(stem):
                 raise StemsplitError(f"{name} {index} is silent throughout; leave it out of the comparison")
-    sdr, _, sir, sar, _ = _museval().bss_eval(
-        *(stems.transpose(0, 2, 1).astype(np.float64) for stems in (references, estimates)),
-        window=FRAME_SAMPLES,
-        hop=FRAME_SAMPLES,
+    rounded = np.round(references * 2**15) / 2**15
+    sdr, isr, sir, sar, _ = _museval().bss_eval(
+        *(stems.transpose(0, 2, 1).astype(np.float64) for stems in (rounded, estimates)),
+        window=sample_rate,
+        hop=sample_rate,
         compute_permutation=False,
         framewise_filters=False,
     )
-    return Framewise(sdr, sir, sar)
+    return Framewise(sdr, isr, sir, sar)
 
 
 def has_sound(stem: FloatArray) -> bool:
-    """Return whether museval regards a stem ``(2, samples)`` as active: pure side signals are not."""
+    """Return whether museval regards a stem ``(channels, samples)`` as active: pure side signals are not."""
     return bool(stem.sum(0).any())
+
+
+def check_museval() -> None:
+    """Raise a `SettingsError` if museval is not installed."""
+    _find_museval()
+
+
+def museval_version() -> str:
+    """Return the version of museval, whose figures these are."""
+    return importlib.metadata.version("museval")
+
+
+def _find_museval() -> Path:
+    package = importlib.util.find_spec("museval")
+    if package is None or not package.submodule_search_locations:
+        raise SettingsError(
+            "museval is not installed; run `pip install '.[evaluate]'` in your clone of stemsplit"
+        )
+    return Path(package.submodule_search_locations[0])
 
 
 @cache
 def _museval() -> ModuleType:
     """Only the metrics of museval: the package itself also wants ffmpeg, to read a data set."""
-    package = importlib.util.find_spec("museval")
-    if package is None or not package.submodule_search_locations:
-        raise StemsplitError(
-            "museval is not installed; run `pip install '.[train]'` in your clone of stemsplit"
-        )
-    path = Path(package.submodule_search_locations[0]) / "metrics.py"
+    path = _find_museval() / "metrics.py"
     spec = importlib.util.spec_from_file_location("museval_metrics", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
