@@ -18,17 +18,13 @@ from stemsplit.training.evaluation.ablation_rows import find_rows
 from stemsplit.training.evaluation.ablation_table import write_tables
 from stemsplit.training.evaluation.baseline import reference_scores
 from stemsplit.training.evaluation.candidates import open_candidate
+from stemsplit.training.evaluation.cases import cases_of_targets
 from stemsplit.training.evaluation.records import add_record_scores, load_records
 from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores, summary
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
-from stemsplit.training.evaluation.validation import (
-    collect_cases,
-    framewise_names,
-    network_estimates,
-    score_cases,
-)
-from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.evaluation.validation import framewise_names, network_estimates, score_cases
+from stemsplit.training.examples.accompaniment import make_remixer
 from stemsplit.training.fit.allocator import keep_freed_memory
 from stemsplit.training.fit.checkpoint import average_weights, load_bandsplit, training_sources_of
 from stemsplit.training.fit.curves import draw_curves
@@ -58,8 +54,8 @@ def fit(  # noqa: PLR0917 - the command line names them
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
     ],
-    preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix or openunmix-cpu.")] = "cpu",
-    network: Annotated[str, typer.Option(help="bandsplit or openunmix. Default: the preset's.")] = "",
+    preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix, openunmix-cpu or lstm.")] = "cpu",
+    network: Annotated[str, typer.Option(help="bandsplit, openunmix or lstm. Default: the preset's.")] = "",
     option: Annotated[
         list[str] | None,
         typer.Option(help="Option KEY=VALUE of the network, with VALUE in JSON; may be repeated."),
@@ -114,13 +110,15 @@ def fit(  # noqa: PLR0917 - the command line names them
         learning_rate=learning_rate or settings.learning_rate,
     )
     songs = load_songs(work / "songs")
-    cases = collect_cases(
+    cases = cases_of_targets(
         songs, excerpt_s=15, n_excerpts=1, targets=net.targets, records=load_records(records)
     )
     drawn = chosen.remix(without=without or (), chances=read_options(remix or ()))
     trainer = Trainer(
         net,
-        Remixer([song for song in songs if song.split == "train"], drawn, seed=seed, targets=net.targets),
+        make_remixer(
+            [song for song in songs if song.split == "train"], drawn, seed=seed, targets=net.targets
+        ),
         settings,
         run,
         lambda net: summary(score_cases(cases, network_estimates(net, device))),
@@ -169,7 +167,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     torch.set_num_threads(threads)
     contender = open_candidate(judged, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
     songs = load_songs(work / "songs")
-    cases = collect_cases(
+    cases = cases_of_targets(
         songs,
         excerpt_s=excerpt_s,
         n_excerpts=excerpts,
@@ -235,7 +233,7 @@ def draw(  # noqa: PLR0917 - the command line names them
     songs = load_songs(work / "songs")
     out.mkdir(parents=True, exist_ok=True)
     drawn: Counter[str] = Counter()
-    for case in collect_cases(songs, excerpt_s=excerpt_s, n_excerpts=1, targets=contender.targets):
+    for case in cases_of_targets(songs, excerpt_s=excerpt_s, n_excerpts=1, targets=contender.targets):
         drawn[case.source] += 1
         if drawn[case.source] <= cases:
             picture = out / f"{case.source}-{case.name.replace(' ', '-')}.png"

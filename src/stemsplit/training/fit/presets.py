@@ -116,6 +116,8 @@ PRESETS = {
     "openunmix": _OPENUNMIX,
     # four times the steps in the same time, which is worth more than their size where time is short
     "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
+    # the works, see docs/works.md
+    "lstm": Preset("lstm", n_frames=85, batch_size=8, learning_rate=2e-3),
 }
 
 

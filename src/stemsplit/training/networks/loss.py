@@ -76,6 +76,25 @@ def waveform_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
     return _mean(20 * torch.log10(error / whole + _floor(batch).sqrt()), batch)
 
 
+def decibels_of_error(found: Tensor, references: Tensor, mixture: Tensor, known: Tensor) -> Tensor:
+    """Return the squared error of magnitudes in dB relative to the mixture, a mean over known stems.
+
+    Parameters
+    ----------
+    found, references : Tensor, shape (batch, targets, bins, frames)
+        Estimated and true magnitudes of the stems.
+    mixture : Tensor, shape (batch, bins, frames)
+        Magnitudes of the mixture.
+    known : Tensor, shape (batch, targets)
+        One where the loss counts.
+    """
+    energy = references.square().sum((2, 3))
+    whole = mixture.square().sum((1, 2)).unsqueeze(1) + 1e-6
+    floor = torch.where(energy > 0, FLOOR, SILENT_FLOOR)
+    decibels = 10 * torch.log10((found - references).square().sum((2, 3)) / whole + floor)
+    return (decibels * known).sum() / known.sum().clamp_min(1)
+
+
 def _floor(batch: Batch) -> Tensor:
     return torch.where(batch.energy > 0, FLOOR, SILENT_FLOOR)
 
