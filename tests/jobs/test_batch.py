@@ -22,6 +22,7 @@ from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.name_template import NameTemplate
+from stemsplit.jobs.output_folder import LocalFolder
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job, plan_jobs
 from stemsplit.jobs.provenance import Provenance
@@ -203,6 +204,32 @@ def test_an_output_over_an_input_does_not_stop_other_songs(separator: Separator,
     assert over.result.status is Status.FAILED
     assert "over the input" in (over.result.error or "")
     assert [job.result for job in others] == [None, None]
+
+
+def test_an_output_that_is_another_name_of_an_input_may_be_replaced(
+    separator: Separator, tmp_path: Path
+) -> None:
+    song = make_song(tmp_path / "a.wav")
+    stem, link = tmp_path / "out/a/bass.wav", tmp_path / "out/a/drums.wav"
+    stem.parent.mkdir(parents=True)
+    stem.hardlink_to(song)
+    output = OutputSettings(tmp_path / "out", overwrite=True)
+    assert plan(separator, output, song)[0].result is None
+    link.symlink_to(song)
+    with pytest.raises(SettingsError, match=r"drums of .* over the input"):
+        plan(separator, output, song)
+
+
+def test_planning_asks_for_nothing_of_a_song_without_a_folder(
+    separator: Separator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    songs = [make_song(tmp_path / f"{name}.wav") for name in "ab"]
+    output = OutputSettings(tmp_path / "out", resume=True)
+    journal = Journal(output.storage)
+    read: list[str] = []
+    monkeypatch.setattr(LocalFolder, "read", lambda _, name: read.append(name))
+    assert [job.result for job in plan(separator, output, *songs, journal=journal)] == [None, None]
+    assert read == []
 
 
 def test_tag_fields_are_read_from_the_tags(separator: Separator, tmp_path: Path) -> None:

@@ -95,7 +95,8 @@ def _plan(
 ) -> "tuple[list[Job], SongWorker]":
     """Return a job for every song, and who does them."""
     from stemsplit.jobs.journal import Journal
-    from stemsplit.jobs.plan import Job, check_output_dir, plan_jobs
+    from stemsplit.jobs.output_folder import check_output_dir
+    from stemsplit.jobs.plan import Job, plan_jobs
     from stemsplit.jobs.provenance import Provenance
     from stemsplit.jobs.request import make_output_settings
     from stemsplit.jobs.worker import SongWorker

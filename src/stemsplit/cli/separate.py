@@ -18,8 +18,9 @@ from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import check_manifests, is_manifest, iterate_inputs
+from stemsplit.jobs.output_folder import check_output_dir, check_working_folder
 from stemsplit.jobs.output_settings import OutputSettings
-from stemsplit.jobs.plan import Job, check_output_dir, check_working_folder, plan_jobs, plan_stream
+from stemsplit.jobs.plan import Job, plan_jobs, plan_stream
 from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
@@ -28,6 +29,8 @@ from stemsplit.jobs.worker import SongWorker
 from stemsplit.models.licence import check_commercial, note_licences
 from stemsplit.registry.store import Registry
 from stemsplit.separation.separator import Separator
+
+_N_AHEAD = 32  # songs of which remote storage is asked at a time
 
 
 def separate(options: Options) -> ExitStatus:
@@ -65,7 +68,8 @@ def separate(options: Options) -> ExitStatus:
             journal = Journal(output.storage)
             provenance = Provenance.of(separator, output, request.reading)
             if is_stream:
-                jobs = plan_stream(sources, provenance, output, journal)
+                n_ahead = _count_ahead(options, output)
+                jobs = plan_stream(sources, provenance, output, journal, n_ahead=n_ahead)
             else:
                 jobs = plan_jobs(list(sources), provenance, output, journal)
             return _run(options, jobs, _make_runner(options, replace(worker, journal=journal)))
@@ -113,9 +117,16 @@ def _separate_on_cluster(
             listener=display,
         )
 
-    jobs = plan_stream(sources, provenance, output, Journal(output.storage))
+    journal, n_ahead = Journal(output.storage), _count_ahead(options, output)
+    jobs = plan_stream(sources, provenance, output, journal, n_ahead=n_ahead)
     with reserving_stdout():  # Ray reports workers that die there
         return _run(options, jobs, run)
+
+
+def _count_ahead(options: Options, output: OutputSettings) -> int:
+    """Return how many songs are looked up at a time; one from a pipe does not wait for the next."""
+    is_slow = output.storage.is_remote and output.resume
+    return _N_AHEAD if is_slow and "@-" not in options.inputs else 0
 
 
 def _list_sources(options: Options, output: OutputSettings, shard: Shard) -> tuple[Iterable[SongInput], bool]:

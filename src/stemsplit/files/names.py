@@ -1,6 +1,7 @@
 """File names that every system can store: what is cleaned, what is shortened, which names are the same."""
 
 import hashlib
+import re
 import unicodedata
 from pathlib import Path
 
@@ -20,6 +21,10 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+# most names: printable ASCII, in which nothing is illegal and all is composed
+_PLAIN = re.compile(r'[^\x00-\x1f\x7f-\U0010ffff<>:"/\\|?*]*')
+
+
 def is_illegal(char: str) -> bool:
     return char in _ILLEGAL or char in _DIRECTION or unicodedata.category(char) in _UNPRINTABLE
 
@@ -30,6 +35,8 @@ def clean_value(text: str) -> str:
     >>> clean_value('AC/DC: "Live?"')
     'AC_DC_ _Live__'
     """
+    if _PLAIN.fullmatch(text):
+        return text
     composed = unicodedata.normalize("NFC", text)
     return "".join("_" if is_illegal(char) else char for char in composed)
 
@@ -68,11 +75,14 @@ def shorten(text: str, n_bytes: int) -> str:
     return kept.rstrip(". ") + mark
 
 
-def identity(path: Path) -> str:
+def identity(path: Path | str) -> str:
     """Return what two paths share if some file system takes them for one: case and accents are folded.
 
     >>> identity(Path("A/caf\\u00e9")) == identity(Path("a/CAFE\\u0301"))
     True
     """
-    folded = unicodedata.normalize("NFC", str(path)).casefold()
+    text = str(path)
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFC", text).casefold()
     return unicodedata.normalize("NFC", folded)

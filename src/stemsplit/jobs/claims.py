@@ -1,11 +1,20 @@
 """The output files that the songs of a run claim, so that no two songs write the same file."""
 
 import hashlib
+import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from itertools import count
 from pathlib import Path
+from typing import Final
 
 from stemsplit.files.names import identity
+
+_MAX_FOLDERS: Final = 4096
+
+# the owner of a hashed path, and whether the path is a folder that the owner needs
+_Known = dict[bytes, tuple[str, bool]]
 
 
 class Claims:
@@ -21,9 +30,12 @@ class Claims:
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute(
-            "CREATE TABLE claims (name BLOB PRIMARY KEY, owner TEXT, is_folder INTEGER) WITHOUT ROWID"
+            "CREATE TABLE claims (name BLOB PRIMARY KEY, owner TEXT, is_folder INTEGER, song INTEGER)"
+            " WITHOUT ROWID"
         )
         self._database.execute("BEGIN")
+        self._songs = count()
+        self._folders: set[bytes] = set()  # claimed as folders; not all of them
 
     def claim(self, outputs: Sequence[tuple[Path, str]]) -> str | None:
         """Claim all `outputs`, pairs of a path and its owner; or none of them, and return the reason.
@@ -33,59 +45,81 @@ class Claims:
         >>> claims.claim([(Path("X.wav"), "the vocals of two")])
         'the vocals of two and the vocals of one would both be written to X.wav'
         """
-        files: dict[bytes, str] = {}
-        folders: dict[bytes, str] = {}
-        for path, owner in outputs:
-            problem = self._check_file(path, owner, files, folders) or self._check_folders(
-                path, owner, files, folders
-            )
+        wanted = [_Wanted(os.fspath(path), owner) for path, owner in outputs]
+        new = self._list_new(wanted)
+        if new is not None and self._insert(new):
+            return None
+        # something is claimed already, if only a folder: look closely
+        known = before = self._find(name for file in wanted for name in (file.name, *file.folders.values()))
+        for file in wanted:
+            problem = file.find_problem(known)
             if problem is not None:
                 return problem
-            files[_hash(path)] = owner
-        self._insert(files, is_folder=False)
-        self._insert(folders, is_folder=True)
+            known = dict.fromkeys(file.folders.values(), (file.owner, True)) | known
+            known[file.name] = (file.owner, False)
+        self._insert({name: claim for name, claim in known.items() if name not in before})
         return None
 
-    def _check_file(
-        self, path: Path, owner: str, files: Mapping[bytes, str], folders: Mapping[bytes, str]
-    ) -> str | None:
-        name = _hash(path)
-        if name in files:
-            return f"{owner} and {files[name]} would both be written to {path}"
-        if name in folders:
-            return f"{folders[name]} needs a folder where {owner} would be written: {path}"
-        other, is_folder = self._find(name)
-        if other is None:
-            return None
-        if is_folder:
-            return f"{other} needs a folder where {owner} would be written: {path}"
-        return f"{owner} and {other} would both be written to {path}"
+    def _list_new(self, wanted: "Sequence[_Wanted]") -> _Known | None:
+        """Return what is to be claimed that is not known to be a folder; None where files meet each other."""
+        files: _Known = {file.name: (file.owner, False) for file in wanted}
+        folders: _Known = {
+            name: (file.owner, True)
+            for file in wanted
+            for name in file.folders.values()
+            if name not in self._folders
+        }
+        is_clear = len(files) == len(wanted) and files.keys().isdisjoint(folders)
+        return files | folders if is_clear else None
 
-    def _check_folders(
-        self, path: Path, owner: str, files: Mapping[bytes, str], folders: dict[bytes, str]
-    ) -> str | None:
-        for folder in path.parents:
-            name = _hash(folder)
-            if name in folders:
-                return None  # and so are the folders above it
-            other, is_folder = (files[name], False) if name in files else self._find(name)
-            if other is not None and not is_folder:
-                return f"{owner} needs a folder where {other} would be written: {folder}"
-            folders[name] = owner
-            if other is not None:
-                return None
+    def _insert(self, claims: _Known) -> bool:
+        """Insert all `claims` if all of them are new, otherwise none."""
+        song = next(self._songs)
+        rows = [(name, owner, is_folder, song) for name, (owner, is_folder) in claims.items()]
+        added = self._database.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", rows)
+        if added.rowcount < len(rows):
+            undo = "DELETE FROM claims WHERE name = ? AND song = ?"
+            self._database.executemany(undo, [(name, song) for name in claims])
+            return False
+        if len(self._folders) > _MAX_FOLDERS:
+            self._folders.clear()
+        self._folders.update(name for name, (_, is_folder) in claims.items() if is_folder)
+        return True
+
+    def _find(self, names: Iterable[bytes]) -> _Known:
+        given = list(set(names))
+        query = f"SELECT name, owner, is_folder FROM claims WHERE name IN ({','.join('?' * len(given))})"
+        return {name: (owner, bool(folder)) for name, owner, folder in self._database.execute(query, given)}
+
+
+class _Wanted:
+    """A file that is to be claimed: its hashed path, and those of the folders that it needs."""
+
+    def __init__(self, path: str, owner: str) -> None:
+        self.path, self.owner, self.name = path, owner, _hash(path)
+        self.folders = _hash_folders(os.path.dirname(path))  # noqa: PTH120 - text, for millions of paths
+
+    def find_problem(self, known: _Known) -> str | None:
+        """Return why the file cannot be claimed."""
+        if self.name in known:
+            other, is_folder = known[self.name]
+            if is_folder:
+                return f"{other} needs a folder where {self.owner} would be written: {self.path}"
+            return f"{self.owner} and {other} would both be written to {self.path}"
+        for folder, name in self.folders.items():
+            other, is_folder = known.get(name, ("", True))
+            if not is_folder:
+                return f"{self.owner} needs a folder where {other} would be written: {folder}"
         return None
 
-    def _find(self, name: bytes) -> tuple[str | None, bool]:
-        row = self._database.execute("SELECT owner, is_folder FROM claims WHERE name = ?", (name,)).fetchone()
-        return (None, False) if row is None else (row[0], bool(row[1]))
 
-    def _insert(self, names: Mapping[bytes, str], *, is_folder: bool) -> None:
-        self._database.executemany(
-            "INSERT OR IGNORE INTO claims VALUES (?, ?, ?)",
-            ((name, owner, is_folder) for name, owner in names.items()),
-        )
+# the stems of a song are in the same folder, and all songs are below the output folder
+@lru_cache(maxsize=1024)
+def _hash_folders(folder: str) -> Mapping[str, bytes]:
+    """Return the hash of a folder, and those of the folders above it, the innermost first."""
+    above = os.path.dirname(folder)  # noqa: PTH120
+    return {folder: _hash(folder), **_hash_folders(above)} if folder and folder != above else {}
 
 
-def _hash(path: Path) -> bytes:
+def _hash(path: str) -> bytes:
     return hashlib.blake2b(identity(path).encode("utf-8", "surrogatepass"), digest_size=16).digest()

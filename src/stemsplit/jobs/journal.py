@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,7 +52,7 @@ def identify_file(path: Path) -> dict[str, Any]:
     """
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file", str(path))
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         state = os.fstat(file.fileno())
         head = hashlib.sha256(file.read(_HEAD_BYTES)).hexdigest()
     return {"size": state.st_size, "mtime_ns": state.st_mtime_ns, "head": head}
@@ -121,7 +121,14 @@ class Journal:
 
     def owns(self, song: str, path: Path) -> bool:
         """Return whether `path` is as stemsplit wrote it, so that it may be replaced."""
-        stem = self._find(song, [path]).get(self._name(path))
+        return bool(self.find_owned(song, [path]))
+
+    def find_owned(self, song: str, paths: Collection[Path]) -> frozenset[Path]:
+        """Return those of `paths` that are as stemsplit wrote them, so that they may be replaced."""
+        stems = self._find(song, paths)
+        return frozenset(path for path in paths if self._is_own(stems.get(self._name(path)), path))
+
+    def _is_own(self, stem: StemRecord | None, path: Path) -> bool:
         return stem is not None and any(self._storage.has_mark(path, mark) for mark in stem.marks)
 
     def is_done(
@@ -221,7 +228,7 @@ class Journal:
 
     def _read(self, name: str) -> SongRecord | None:
         """Return a record; None if there is none, or the file is not valid."""
-        with _converting_errors(self._folder / name):
+        with _converting_errors(self._prefix + name):
             content = self._storage.read(name)
         if content is None:
             return None
@@ -256,7 +263,7 @@ def _name_record(song: str) -> str:
 
 
 @contextlib.contextmanager
-def _converting_errors(path: Path) -> Iterator[None]:
+def _converting_errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -114,11 +114,13 @@ class NameTemplate:
 
         A number that is not known is a text, which no format changes.
         """
-        return PurePath(
-            *(
-                _render_component(pieces, tuple(_format(piece, values) for piece in pieces if piece.field))
-                for pieces in self._components
-            )
+        return PurePath(self.render_text(values))
+
+    def render_text(self, values: Mapping[str, Value]) -> str:
+        """Return the same as text, with ``/`` between folders."""
+        return "/".join(
+            _render_component(pieces, tuple([_format(piece, values) for piece in pieces if piece.field]))
+            for pieces in self._components
         )
 
 
@@ -173,11 +175,10 @@ def _render_component(pieces: tuple[_Piece, ...], values: tuple[str, ...]) -> st
     def join(fill: Mapping[_Piece, str]) -> str:
         return clean_name("".join(piece.text + (fill[piece] if piece.field else "") for piece in pieces))
 
-    while len(join(cleaned).encode()) > MAX_NAME_BYTES:
-        excess = len(join(cleaned).encode()) - MAX_NAME_BYTES
+    while (excess := len((name := join(cleaned)).encode()) - MAX_NAME_BYTES) > 0:
         longest = max(cleaned, key=lambda piece: len(cleaned[piece].encode()), default=None)
         if longest is None or len(cleaned[longest].encode()) <= 2 * HASH_DIGITS:
-            raise SettingsError(f"the name template makes a name too long for a disk: {join(cleaned)!r}")
+            raise SettingsError(f"the name template makes a name too long for a disk: {name!r}")
         size = len(cleaned[longest].encode())
         cleaned[longest] = shorten(cleaned[longest], max(size - excess, 2 * HASH_DIGITS))
-    return join(cleaned)
+    return name

@@ -4,13 +4,16 @@ Stems are always written to a local path below `OutputFolder.path`, and `OutputF
 their place. In a local folder they are there already.
 """
 
+import contextlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from stemsplit.errors import OutputError
 from stemsplit.files.atomic import whole_file
 from stemsplit.files.digest import hash_content
 
@@ -29,7 +32,7 @@ class Mark(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, path: Path) -> "Mark":
         """Return the mark of an existing local file."""
-        state = path.lstat()
+        state = os.lstat(path)
         return cls(state.st_size, state.st_mtime_ns)
 
     def is_alike(self, other: "Mark") -> bool:
@@ -50,6 +53,9 @@ class OutputFolder(Protocol):
 
     def exists(self, path: Path) -> bool:
         """Return whether a stem exists whose local path is `path`."""
+
+    def find_present(self, paths: Iterable[Path]) -> set[Path]:
+        """Return those of the stems that exist."""
 
     def find_mark(self, path: Path) -> Mark | None:
         """Return the mark of a published stem; None if there is none."""
@@ -86,10 +92,23 @@ class LocalFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._prefix = os.path.join(path, "")  # noqa: PTH118 - with a separator at its end
 
     def exists(self, path: Path) -> bool:
         """Return whether the path is taken, even by a broken link."""
         return os.path.lexists(path)
+
+    def find_present(self, paths: Iterable[Path]) -> set[Path]:
+        """Return those of the paths that are taken; in a folder that is not there, none is looked for."""
+        present: set[Path] = set()
+        folder, is_there = None, False
+        for path in paths:
+            parent = os.path.dirname(path) or os.curdir  # noqa: PTH120 - for every stem of every song
+            if parent != folder:
+                folder, is_there = parent, os.path.lexists(parent)
+            if is_there and os.path.lexists(path):
+                present.add(path)
+        return present
 
     def find_mark(self, path: Path) -> Mark | None:
         """Return size and modification time of a file; None if it cannot be accessed."""
@@ -122,7 +141,8 @@ class LocalFolder:
     def read(self, name: str) -> bytes | None:
         """Read a file."""
         try:
-            return (self.path / name).read_bytes()
+            with open(f"{self._prefix}{name}", "rb", buffering=0) as file:  # noqa: PTH123 - a record a song
+                return file.readall()
         except FileNotFoundError:
             return None
 
@@ -141,3 +161,34 @@ class LocalFolder:
 
     def close(self) -> None:
         """Do nothing: there are no scratch files."""
+
+
+def check_working_folder() -> None:
+    """Check that the working folder exists.
+
+    Raises
+    ------
+    OutputError
+        If it has been deleted, or may not be read.
+    """
+    try:
+        Path.cwd()
+    except OSError as error:
+        raise OutputError("the working folder has been deleted; change to one that exists") from error
+
+
+def check_output_dir(folder: Path) -> None:
+    """Check, without writing, that `folder` is a folder or can become one.
+
+    Raises
+    ------
+    OutputError
+        If a file has its place or its name is too long.
+    """
+    try:
+        for part in (folder, *folder.parents):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                if not stat.S_ISDIR(part.stat().st_mode):
+                    raise OutputError(f"{part}: is a file, not a folder; choose another folder with --output")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be a folder: {error.strerror}; choose another one") from error

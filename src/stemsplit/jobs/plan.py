@@ -1,17 +1,14 @@
 """The plan of a run: the output files of every song, and which songs need no work."""
 
-import contextlib
-import os
-import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from stemsplit.errors import AudioError, OutputError, SettingsError
-from stemsplit.files.names import identity
+from stemsplit.jobs.ahead import map_ahead
 from stemsplit.jobs.claims import Claims
+from stemsplit.jobs.collisions import Inputs
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.output_settings import OutputSettings
@@ -80,61 +77,46 @@ def plan_jobs(
         so for some songs only, these songs fail, as do songs whose output files belong to an earlier song.
     """
     jobs = [_name_job(source, provenance, output) for source in sources]
-    checked = _check_names(jobs)
+    checked = _check_names(jobs, output)
     return [job if job.result else decide(job, provenance, output, journal) for job in checked]
 
 
-def check_working_folder() -> None:
-    """Check that the working folder exists.
-
-    Raises
-    ------
-    OutputError
-        If it has been deleted, or may not be read.
-    """
-    try:
-        Path.cwd()
-    except OSError as error:
-        raise OutputError("the working folder has been deleted; change to one that exists") from error
-
-
-def check_output_dir(folder: Path) -> None:
-    """Check, without writing, that `folder` is a folder or can become one.
-
-    Raises
-    ------
-    OutputError
-        If a file has its place or its name is too long.
-    """
-    try:
-        for part in (folder, *folder.parents):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                if not stat.S_ISDIR(part.stat().st_mode):
-                    raise OutputError(f"{part}: is a file, not a folder; choose another folder with --output")
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be a folder: {error.strerror}; choose another one") from error
-
-
 def plan_stream(
-    sources: Iterable[SongInput], provenance: Provenance, output: OutputSettings, journal: Journal | None
+    sources: Iterable[SongInput],
+    provenance: Provenance,
+    output: OutputSettings,
+    journal: Journal | None,
+    *,
+    n_ahead: int = 0,
 ) -> Iterator[Job]:
     """Plan songs one by one, as `plan_jobs` does for a list, without holding them in memory.
 
-    Songs whose output files belong to an earlier song, or would overwrite their own input, fail.
+    Songs whose output files belong to an earlier song, or would overwrite their own input, fail. `n_ahead`
+    songs are looked up at the same time, which hides the latency of remote storage; they are drawn from
+    `sources` before the first job is there.
 
     Raises
     ------
     SettingsError
         If the stems of a song would be written to the same path: the name template is wrong for every song.
     """
+    named = _name_stream(sources, provenance, output)
+
+    def look_up(job: Job) -> Job:
+        return job if job.result else decide(job, provenance, output, journal)
+
+    return map_ahead(look_up, named, n_ahead) if n_ahead else map(look_up, named)
+
+
+def _name_stream(
+    sources: Iterable[SongInput], provenance: Provenance, output: OutputSettings
+) -> Iterator[Job]:
     claims = Claims()
     for source in sources:
         job = _name_job(source, provenance, output)
         if len(set(job.files.values())) < len(job.files):
-            _check_names([job])
-        songs = {} if source.path is None else {_locate(source.path): source.label}
-        checked = _claim_names(job, claims, songs)
-        yield checked if checked.result else decide(checked, provenance, output, journal)
+            _check_names([job], output)
+        yield _claim_names(job, output, claims, Inputs([source]))
 
 
 def _name_job(source: SongInput, provenance: Provenance, output: OutputSettings) -> Job:
@@ -165,24 +147,26 @@ def name_analysed(job: Job, found: SongAnalysis, output: OutputSettings) -> Job:
     return renamed
 
 
-def _check_names(jobs: Sequence[Job]) -> list[Job]:
+def _check_names(jobs: Sequence[Job], output: OutputSettings) -> list[Job]:
     """Fail the jobs whose output files collide with inputs or with those of other jobs."""
-    songs = {_locate(job.source.path): job.source.label for job in jobs if job.source.path is not None}
-    claims = Claims()
-    checked = [_claim_names(job, claims, songs) for job in jobs]
+    claims, inputs = Claims(), Inputs(job.source for job in jobs)
+    checked = [_claim_names(job, output, claims, inputs) for job in jobs]
     refused = [job.result for job in checked if job.result is not None]
     if refused and len(refused) == sum(bool(job.files) for job in jobs):
         raise SettingsError(refused[0].error)
     return checked
 
 
-def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
-    outputs = [(path, f"the {name} of {job.source.label}") for name, path in job.files.items()]
-    for path, stem in outputs:
-        song = songs.get(_locate(path))
+def _claim_names(job: Job, output: OutputSettings, claims: Claims, inputs: Inputs) -> Job:
+    # an input that does not exist is not overwritten, and no stem in remote storage is an input
+    local = {} if output.storage.is_remote else _find_present(job, output)
+    for name, path in local.items():
+        song = inputs.find(path)
         if song is not None:
-            reason = f"{stem} would be written over the input {song}; choose another folder with --output"
-            return replace(job, result=failed_result(job.source, OutputError(reason)))
+            reason = f"the {name} of {job.source.label} would be written over the input {song}"
+            error = OutputError(f"{reason}; choose another folder with --output")
+            return replace(job, result=failed_result(job.source, error))
+    outputs = [(path, f"the {name} of {job.source.label}") for name, path in job.files.items()]
     collision = claims.claim(outputs)
     if collision is None:
         return job
@@ -193,17 +177,9 @@ def _claim_names(job: Job, claims: Claims, songs: Mapping[str, str]) -> Job:
     return replace(job, result=failed_result(job.source, error))
 
 
-def _locate(path: Path) -> str:
-    """Return a string that is equal for two paths of the same file."""
-    folder, name = os.path.split(path)
-    if os.path.islink(path):  # noqa: PTH114 - Path.is_symlink raises in a closed folder
-        return identity(Path(os.path.realpath(path)))
-    return identity(Path(_find_real_folder(folder), name))
-
-
-@lru_cache(maxsize=1024)
-def _find_real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+def _find_present(job: Job, output: OutputSettings) -> dict[str, Path]:
+    present = output.storage.find_present(job.files.values())
+    return {name: path for name, path in job.files.items() if path in present}
 
 
 def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Journal | None) -> Job:
@@ -213,16 +189,17 @@ def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Jo
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
     if output.is_named_late and output.resume and journal is not None:
         job = _find_names(job, journal)
-    present = {name: path for name, path in job.files.items() if output.storage.exists(path)}
+    present = _find_present(job, output)
     if output.skip_existing:
         if len(present) == len(job.files):
             return replace(job, result=_skip(job, provenance, output, "all files exist"))
         return replace(job, kept=frozenset(present))
-    if output.resume and journal is not None and _is_done(job, provenance, journal):
+    is_whole = len(present) == len(job.files)
+    if output.resume and journal is not None and is_whole and _is_done(job, provenance, journal):
         return replace(
             job, result=_skip(job, provenance, output, "done before, with the same settings and models")
         )
-    replaceable = _find_replaceable(job, output, journal)
+    replaceable = _find_replaceable(job, present, output, journal)
     kept = [path for path in present.values() if path not in replaceable]
     if kept:
         error = existing_file_error(kept[0], output)
@@ -239,12 +216,13 @@ def _find_names(job: Job, journal: Journal) -> Job:
     )
 
 
-def _find_replaceable(job: Job, output: OutputSettings, journal: Journal | None) -> frozenset[Path]:
-    paths = job.files.values()
+def _find_replaceable(
+    job: Job, present: Mapping[str, Path], output: OutputSettings, journal: Journal | None
+) -> frozenset[Path]:
     if output.overwrite:
-        return frozenset(paths)
-    if output.resume and journal is not None:
-        return frozenset(path for path in paths if journal.owns(job.name, path))
+        return frozenset(job.files.values())
+    if output.resume and journal is not None and present:
+        return journal.find_owned(job.name, present.values())
     return frozenset()
 
 

@@ -57,19 +57,15 @@ class Provenance:
         stems
             Their names.
         """
-        return hash_values(
-            {
-                "models": [model.sha256 for model in self.models],
-                # the stems are listed below; their order does not change them
-                "settings": {
-                    _KEY_NAMES.get(name, name): value
-                    for name, value in self.settings.items()
-                    if name != "stems"
-                },
-                "song": song,
-                "stems": sorted(stems),
-            }
-        )
+        return hash_values({**self._key_values, "song": song, "stems": sorted(stems)})
+
+    @cached_property
+    def _key_values(self) -> Mapping[str, Any]:
+        """What all songs share; stems are listed apart, since their order does not change them."""
+        settings = {
+            _KEY_NAMES.get(name, name): value for name, value in self.settings.items() if name != "stems"
+        }
+        return {"models": [model.sha256 for model in self.models], "settings": settings}
 
 
 class Origin:

@@ -153,6 +153,10 @@ class RemoteFolder:
         """Return whether the storage has the stem."""
         return self.find_mark(path) is not None
 
+    def find_present(self, paths: Iterable[Path]) -> set[Path]:
+        """Return those of the stems that the storage has."""
+        return {path for path in paths if self.exists(path)}
+
     def find_mark(self, path: Path) -> Mark | None:
         """Return the size of the stem in the storage."""
         name = self._name(path)

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from stemsplit.audio.encoding import extension_of
@@ -32,16 +32,16 @@ def name_files(
 ) -> SongNames:
     """Name the files of a song; fields of the analysis stay as they are until it is `found`."""
     values = _describe(source, output) | _describe_analysis(found)
-    folder = output.output_dir / PurePath(*map(clean_name, source.mirror.parts))
+    folder = "".join(f"{clean_name(part)}/" for part in source.mirror.parts)
 
-    def name(what: str, ending: str = extension_of(output.format)) -> Path:
-        return folder / output.template.render({**values, "stem": what, "ext": ending})
+    def name(what: str, ending: str = extension_of(output.format)) -> str:
+        return folder + output.template.render_text({**values, "stem": what, "ext": ending})
 
     extras = ANALYSIS_FILES if output.analyse else {}
     return SongNames(
-        name("").relative_to(output.output_dir).as_posix(),
-        {stem: name(stem) for stem in stems},
-        {what: name(what, ending) for what, ending in extras.items()},
+        name(""),
+        {stem: output.output_dir / name(stem) for stem in stems},
+        {what: output.output_dir / name(what, ending) for what, ending in extras.items()},
     )
 
 
@@ -57,13 +57,13 @@ def _describe_analysis(found: SongAnalysis | None) -> dict[str, Value]:
 
 def _describe(source: SongInput, output: OutputSettings) -> dict[str, Value]:
     """Return the value of every template field that the song has; tags are read only if they are needed."""
-    path = source.path
-    values: dict[str, Value] = {
-        "track": source.track,
-        "file": source.file_name,
-        "folder": source.folder_name,
-    }
-    if not output.template.fields & TAG_FIELDS:
+    path, fields = source.path, output.template.fields
+    values: dict[str, Value] = {"track": source.track}
+    if "file" in fields:
+        values["file"] = source.file_name
+    if "folder" in fields:
+        values["folder"] = source.folder_name
+    if not fields & TAG_FIELDS:
         return values
     # only regular files are opened, since opening a named pipe would block; the reader reports all others
     tags = read_tags(path) if path and os.path.isfile(path) else None  # noqa: PTH113 - no error if forbidden
