@@ -66,7 +66,7 @@ class AvSource:
             self.container: Any = open_container(path) if self._file is None else av.open(self._file)
         try:
             self.stream: Any = self._choose(place, n_streams)
-            self.stream.codec_context.options = _OPTIONS
+            self.stream.codec_context.options = _OPTIONS | self._more_options()
         except BaseException:
             self.close()
             raise
@@ -142,6 +142,11 @@ class AvSource:
         if chosen.codec_context is None:
             raise AudioError(f"{self._path}: the codec of its audio is not known here; convert it to flac")
         return chosen
+
+    def _more_options(self) -> dict[str, str]:
+        # CAF counts padding that the last frame of ALAC does not have, and FFmpeg 8 would cut sound
+        is_short = self.container.format.name == "caf" and self.stream.codec_context.name == "alac"
+        return {"flags2": "+skip_manual"} if is_short else {}
 
     def _damaged(self, what: str) -> None:
         self._condition.damaged(f"damaged near {self._position()} ({what})", of=what)

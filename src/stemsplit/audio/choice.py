@@ -32,7 +32,7 @@ _FRAME_CONTAINERS: Final = {"MP3": parse_mpeg, "AAC": parse_adts}
 _MPEG_IN_WAV: Final = (0x50, 0x55)
 # fmt: off
 _SNDFILE_MARKS: Final = (
-    b"FORM", b"RIFX", b"caff", b".snd", b"dns.", b"riff", b"NIST", b"Crea", b"2BIT", b"PVF1", b" paf", b"fap "
+    b"FORM", b"RIFX", b"caff", b".snd", b"dns.", b"riff", b"NIST", b"2BIT", b"PVF1", b" paf", b"fap "
 )
 # fmt: on
 _HEAD_BYTES: Final = 64
@@ -149,9 +149,11 @@ def _open_ogg(path: Path, condition: Condition, track: int | None) -> Decoder:
 
 def _open_av(path: Path, condition: Condition, track: int | None) -> Decoder:
     from stemsplit.audio.container_ends import check_container_end
+    from stemsplit.audio.integrity import check_size
     from stemsplit.audio.pyav import AvDecoder
 
     check_container_end(path, condition)
+    check_size(path, condition)
     decoder = AvDecoder(path, condition, place=_place(track))
     parse = _FRAME_CONTAINERS.get(decoder.info.container)
     if parse is None:

@@ -5,6 +5,7 @@ silence.
 """
 
 import mmap
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
@@ -20,10 +21,26 @@ _EBML: Final = b"\x1aE\xdf\xa3"
 _SEGMENT: Final = b"\x18S\x80g"
 _HEAD_BYTES: Final = 400
 _TS_SYNC: Final = 0x47
+_PACK: Final = b"\0\0\1\xba"
+_TAIL_BYTES: Final = 2**17
 _MAX_BOXES: Final = 100_000
 _JOINED: Final = "several files were joined in it, and only the first can be read"
 # containers whose first bytes appear nowhere else, and how many of them do
-_UNIQUE_BYTES: Final = {_ASF_HEADER: 16, b"FLV\1": 13, b"TTA1": 12, b"caff": 12, b"Crea": 20, b"riff": 16}
+_UNIQUE_BYTES: Final = {
+    _ASF_HEADER: 16,
+    b"FLV\1": 13,
+    b"TTA1": 12,
+    b"caff": 12,
+    b"Crea": 20,
+    b"riff": 16,
+    b"nut/": 25,
+    b".RMF": 8,
+}
+_NUT_INDEX: Final = bytes.fromhex("4e58dd672f23e64e")
+_FLV_SIZE: Final = b"\0\x08filesize\0"
+_FLV_HEAD_BYTES: Final = 2**14
+# the header of RealMedia's data counts itself or not, as writers please
+_RM_SLACK_BYTES: Final = 18
 
 
 def check_container_end(path: Path, condition: Condition) -> None:
@@ -60,8 +77,9 @@ def _find_check(head: bytes) -> _Check | None:
         return _check_asf
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return _check_avi
-    if head.startswith(b"FLV\1"):
-        return _check_flv
+    for mark, check in _CHECKS.items():
+        if head.startswith(mark):
+            return check
     is_transport = len(head) == _HEAD_BYTES and (
         head[0] == head[188] == head[376] == _TS_SYNC or head[4] == head[196] == head[388] == _TS_SYNC
     )
@@ -134,6 +152,14 @@ def _check_avi(file: BinaryIO, size: int, condition: Condition) -> None:
 
 def _check_flv(file: BinaryIO, size: int, condition: Condition) -> None:
     """Each tag of an FLV is followed by its size, the last one too."""
+    file.seek(0)
+    head = file.read(_FLV_HEAD_BYTES)
+    at = head.find(_FLV_SIZE) + len(_FLV_SIZE)
+    if at >= len(_FLV_SIZE) and len(head) >= at + 8:
+        (declared,) = struct.unpack(">d", head[at : at + 8])
+        if size < declared < 2**62:
+            _report_missing(int(declared), size, condition)
+            return
     file.seek(max(0, size - 4))
     n_bytes = int.from_bytes(file.read(4))
     file.seek(max(0, size - 4 - n_bytes))
@@ -148,3 +174,76 @@ def _check_transport_stream(file: BinaryIO, size: int, condition: Condition) -> 
     packet_bytes = 188 if file.read(1)[0] == _TS_SYNC else 192
     if size % packet_bytes:
         condition.damaged("truncated: it ends inside a packet")
+
+
+def _check_program_stream(file: BinaryIO, size: int, condition: Condition) -> None:
+    """The packets of an MPEG programme stream say how long they are; the last pack is looked at."""
+    start = max(0, size - _TAIL_BYTES)
+    file.seek(start)
+    tail = file.read()
+    position = tail.rfind(_PACK)
+    if position < 0:
+        return
+    is_second_version = tail[position + 4 : position + 5] >= b"\x40"
+    position += 14 + (tail[position + 13 : position + 14] or b"\0")[0] % 8 if is_second_version else 12
+    while tail[position : position + 3] == _PACK[:3] and len(tail) >= position + 6:
+        position += 6 + int.from_bytes(tail[position + 4 : position + 6])
+    _report_missing(start + position, size, condition)
+
+
+def _check_nut(file: BinaryIO, size: int, condition: Condition) -> None:
+    """A NUT ends with its index, which ends with its own length and a checksum."""
+    file.seek(max(0, size - 12))
+    n_bytes = int.from_bytes(file.read(8))
+    file.seek(max(0, size - n_bytes))
+    if not 0 < n_bytes < size or file.read(8) != _NUT_INDEX:
+        condition.damaged("truncated: it ends without its index")
+
+
+def _check_real_media(file: BinaryIO, size: int, condition: Condition) -> None:
+    """The chunks of a RealMedia say how long they are."""
+    position = 0
+    for _ in range(_MAX_BOXES):
+        file.seek(position)
+        header = file.read(8)
+        n_bytes = int.from_bytes(header[4:])
+        if len(header) < 8 or n_bytes < 8:
+            return
+        position += n_bytes
+        if position > size + _RM_SLACK_BYTES:
+            _report_missing(position, size, condition)
+            return
+
+
+def _check_voc(file: BinaryIO, size: int, condition: Condition) -> None:
+    """The blocks of a VOC say how long they are; the last has no length, and is left out by some writers."""
+    file.seek(20)
+    position = int.from_bytes(file.read(2), "little")
+    for _ in range(_MAX_BOXES):
+        file.seek(position)
+        header = file.read(4)
+        if len(header) < 4 or not header[0]:
+            return
+        position += 4 + int.from_bytes(header[1:], "little")
+        if position > size:
+            _report_missing(position, size, condition)
+            return
+
+
+def _check_mmf(file: BinaryIO, size: int, condition: Condition) -> None:
+    file.seek(4)
+    end = 8 + int.from_bytes(file.read(4))
+    _report_missing(end, size, condition)
+    file.seek(end)
+    if file.read(4) == b"MMMD":
+        condition.damaged(_JOINED)
+
+
+_CHECKS: Final[dict[bytes, _Check]] = {
+    b"FLV\1": _check_flv,
+    b"nut/": _check_nut,
+    b".RMF": _check_real_media,
+    b"Crea": _check_voc,
+    b"MMMD": _check_mmf,
+    _PACK: _check_program_stream,
+}

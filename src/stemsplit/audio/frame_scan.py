@@ -32,7 +32,9 @@ class Song:
             return False
         if self.note.n_frames is None:
             return self.note.n_bytes == self.n_bytes
-        return self.note.n_frames in (self.n_frames, self.n_frames + 1)
+        if self.note.n_frames == self.n_frames + 1:
+            return self.note.n_bytes is None or self.note.n_bytes <= self.n_bytes
+        return self.note.n_frames == self.n_frames
 
     @property
     def kept_from(self) -> int:
