@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.report import load
+from stemsplit.errors import ModelError
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import parse_description
 from stemsplit.models.families import FAMILIES
@@ -25,6 +26,40 @@ def test_the_table_has_every_field_and_no_other() -> None:
     heads = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
     named = [name for head in heads for name in re.findall(r"`(\w+)`", head)]
     assert sorted(named) == sorted(field.name for field in dataclasses.fields(Description))
+
+
+def _read_examples() -> list[tuple[set[str], str]]:
+    """The fields of each row of the table of fields, and its examples as one TOML text."""
+    table = TEXT.partition("| field |")[2].partition("\n\n")[0]
+    rows = [line.strip("|").split(" | ") for line in table.splitlines()[2:]]
+    return [
+        (set(re.findall(r"`(\w+)`", row[0])), "\n".join(re.findall(r"`([^`]+)`", row[2]))) for row in rows
+    ]
+
+
+# a description for each field that applies to some kinds of output only
+_BASES = (
+    {"family": "mdx", "graphs": {"vocals": "v.onnx", "other": "o.onnx"}, "n_fft": 6144},
+    {"family": "open-unmix", "graphs": {"vocals": "v.onnx", "other": "o.onnx"}},
+    {"family": "htdemucs", "graphs": {"vocals": "v.onnx", "other": "o.onnx"}},
+)
+
+
+def _is_accepted(values: dict[str, object]) -> bool:
+    for base in _BASES:
+        try:
+            parse_description({"name": "x", **base, **values})
+        except ModelError:
+            continue
+        return True
+    return False
+
+
+@pytest.mark.parametrize(("names", "example"), _read_examples(), ids=str)
+def test_every_field_has_an_example_that_is_accepted(names: set[str], example: str) -> None:
+    values = tomllib.loads(example)
+    assert set(values) == names
+    assert all(_is_accepted({key: value}) for key, value in values.items())
 
 
 def test_every_family_has_an_example() -> None:

@@ -175,7 +175,7 @@ def test_wrong_types_and_counts_are_refused(tmp_path: Path, monkeypatch: pytest.
     model.graph.output.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [1]))
     onnx.save(model, str(path))
     with pytest.raises(ModelError, match=r"gives 2 arrays \(output, second\)"):
-        draft_description(path)
+        draft_description([path])
 
 
 def test_hashes_are_compared(tmp_path: Path) -> None:

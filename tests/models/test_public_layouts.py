@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
-onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
-
-from benchmarks.peers import difference_db  # noqa: E402
-from tests.support.peers import describe, make_song, separate  # noqa: E402
+from benchmarks.peers import difference_db
+from tests.support.peers import describe, make_song, separate
 
 LIMIT_DB = -100
 

@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
-onnx = pytest.importorskip("onnx")
-
-from stemsplit import Separator  # noqa: E402
-from stemsplit.errors import ModelError  # noqa: E402
-from stemsplit.registry.archive import extract  # noqa: E402
-from stemsplit.registry.store import Registry  # noqa: E402
-from tests.conftest import make_noise  # noqa: E402
-from tests.support.cli import call  # noqa: E402
-from tests.support.external_models import GAINS, write_magnitude  # noqa: E402
-from tests.support.http_server import Behaviour, serve  # noqa: E402
+from stemsplit import Separator
+from stemsplit.errors import ModelError
+from stemsplit.registry.archive import extract
+from stemsplit.registry.store import Registry
+from tests.conftest import make_noise
+from tests.support.cli import call
+from tests.support.external_models import GAINS, write_magnitude
+from tests.support.http_server import Behaviour, serve
 
 LIMIT = 2**20
 Member = tuple[tarfile.TarInfo, bytes]

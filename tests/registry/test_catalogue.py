@@ -8,6 +8,7 @@ says what each stem must be.
 import dataclasses
 import hashlib
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,12 @@ from stemsplit import Separator  # noqa: E402
 from stemsplit.errors import SettingsError  # noqa: E402
 from stemsplit.files.toml import read_tables  # noqa: E402
 from stemsplit.models.description import Description  # noqa: E402
+from stemsplit.models.description_file import parse_description  # noqa: E402
+from stemsplit.registry import scaffold  # noqa: E402
 from stemsplit.registry.download import DownloadLimits  # noqa: E402
 from stemsplit.registry.index import CATALOGUE, RemoteModel, find_in_catalogue, list_remote  # noqa: E402
 from stemsplit.registry.pull import pull_model  # noqa: E402
+from stemsplit.registry.scaffold import draft_description  # noqa: E402
 from stemsplit.registry.store import Registry  # noqa: E402
 from stemsplit.types import FloatArray  # noqa: E402
 from tests.support.http_server import Behaviour, serve  # noqa: E402
@@ -233,3 +237,38 @@ def test_a_model_that_is_not_installed_names_the_command_that_fetches_it(
     monkeypatch.setenv("STEMSPLIT_MODELS", str(tmp_path))
     with pytest.raises(SettingsError, match=r"316 MB, commercial use: unknown\).*models pull htdemucs"):
         Separator(models=["demucs"], device="cpu")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_kind_of_every_entry_is_recognised(name: str, tmp_path: Path) -> None:
+    wanted = described(name)
+    paths = [tmp_path / file.name for file in remote_of(name).files]
+    for path in paths:
+        path.write_bytes(make_stand_in(name, GAINS))
+    text = draft_description(paths)
+    # what no shape tells: the transform of a graph that has some of its bins, and names of targets
+    text = text.replace("n_fft = 0", f"n_fft = {wanted.n_fft}")
+    text = re.sub(r'^targets = \[""(, "")*\]', f"targets = {list(wanted.graph_targets)}", text, flags=re.M)
+    found = parse_description(tomllib.loads(text))
+    for field in ("family", "output_kind", "features", "n_fft", "hop_length", "layout", "masking"):
+        if field != "hop_length" or found.family:
+            assert getattr(found, field) == getattr(wanted, field), field
+    assert len(found.graph_targets) == wanted.n_outputs
+    if name.startswith(("htdemucs", "spleeter", "umxhq")):
+        assert set(found.graphs) == set(wanted.graphs)
+
+
+def test_a_file_of_the_catalogue_is_known_by_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "UVR_MDXNET_KARA_2"
+    (file,) = remote_of(name).files
+    path = tmp_path / file.name
+    path.write_bytes(make_stand_in(name, GAINS))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    local = dataclasses.replace(remote_of(name), files=(dataclasses.replace(file, sha256=digest),))
+    monkeypatch.setattr(scaffold, "list_remote", lambda: [local])
+    text = draft_description([path])
+    assert text.startswith(f"# {name} of the catalogue, known by its hash")
+    found = parse_description(tomllib.loads(text))
+    assert dataclasses.replace(found, sha256={}) == described(name)

@@ -74,10 +74,10 @@ def _list_models(
     _run(command, models_dir)
 
 
-@models.command("info", help="Show everything that is known of a model.")
+@models.command("info", help="Show what is known of a model; all of it with --json.")
 def _show_model(model: Model, json: Json = False, models_dir: ModelsFolder = None) -> None:
     def command(registry: "Registry") -> ExitStatus:
-        from stemsplit.cli.models_list import show_model
+        from stemsplit.cli.models_info import show_model
 
         return show_model(model, registry, as_json=json)
 
@@ -197,9 +197,11 @@ def _verify(
     _run(command, models_dir)
 
 
-@models.command("new-description", help="Draft the description of an .onnx file that has none.")
+@models.command("new-description", help="Draft the description of .onnx files that have none.")
 def _draft(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="An .onnx file.")],
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE...", help="An .onnx file, or all those of one model.")
+    ],
     output: Annotated[
         str | None,
         typer.Option("--output", "-o", metavar="TOML", help="A new file; - or none: standard output."),
@@ -208,6 +210,6 @@ def _draft(
     def command() -> ExitStatus:
         from stemsplit.cli.models_manage import draft
 
-        return draft(file, output=output)
+        return draft(files, output=output)
 
     run_command(command)

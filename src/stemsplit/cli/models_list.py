@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 from stemsplit.cli.console import show, warn
@@ -79,17 +78,6 @@ def describe_remote(remote: RemoteModel, installed: bool) -> dict[str, Any]:
         "speed": remote.speed,
         "installed": installed,
     }
-
-
-def show_model(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
-    """Print everything about one model: a name, or a file."""
-    facts = describe_model(*find_model(model, registry))
-    if as_json:
-        show(json.dumps(facts))
-    else:
-        width = max(map(len, facts))
-        show(*(f"{key:<{width}}  {_plain(value)}" for key, value in facts.items()))
-    return ExitStatus.OK
 
 
 def show_licence(model: str, registry: Registry, *, as_json: bool) -> ExitStatus:
@@ -195,20 +183,3 @@ def _align(rows: Sequence[Sequence[str]]) -> list[str]:
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return say(value)
-    if value is None:
-        return "not stated"
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {each}" for key, each in value.items())
-    if isinstance(value, tuple | list):
-        return ", ".join(f"{each} x {n}" if n > 1 else str(each) for each, n in _runs(value))
-    return str(value)
-
-
-def _runs(values: Sequence[Any]) -> list[tuple[Any, int]]:
-    """Neighbours that are equal, counted."""
-    return [(value, len(list(run))) for value, run in groupby(values)]

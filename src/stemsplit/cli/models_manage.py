@@ -102,9 +102,9 @@ def _find_problem(path: Path) -> str | None:
     return None
 
 
-def draft(file: str, *, output: str | None) -> ExitStatus:
+def draft(files: Sequence[str], *, output: str | None) -> ExitStatus:
     """Write the beginning of a description, to standard output (``-`` too) or into a new file."""
-    text = draft_description(Path(file))
+    text = draft_description(list(map(Path, files)))
     if output in {None, "-"}:
         show(text.rstrip("\n"))
     else:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from stemsplit.errors import SettingsError
+from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.installed import Model
 from stemsplit.separation.normalisation import TrackScan
 from stemsplit.separation.recipe import Signal
 from stemsplit.separation.settings import SeparationSettings
 from stemsplit.separation.spectral_pipeline import SpectralPipeline
-from stemsplit.separation.spectral_spec import SpectralPipelineSpec
 from stemsplit.separation.waveform_pipeline import WaveformPipeline, make_segments
 from stemsplit.types import FloatArray
 

@@ -21,9 +21,9 @@ from stemsplit.dsp.stft import Analysis, Synthesis
 from stemsplit.dsp.wiener import filter_estimates
 from stemsplit.models.mask_model import MaskModel
 from stemsplit.models.spectral_model import SpectralModel
+from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.separation.masks import MaskFunction, apply_mask, copy_frames, mask_channels
 from stemsplit.separation.recipe import Signal
-from stemsplit.separation.spectral_spec import SpectralPipelineSpec
 from stemsplit.types import ComplexArray, FloatArray
 
 

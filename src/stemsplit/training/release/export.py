@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files.atomic import whole_file
 from stemsplit.models.spec import ModelSpec
-from stemsplit.separation.spectral_spec import SpectralPipelineSpec
+from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
