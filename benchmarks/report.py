@@ -40,6 +40,16 @@ TITLES = {
     "times_peer": "times as fast as its own code",
     "difference_db": "difference, dB",
     "skipped": "skipped",
+    "analysed": "analysed",
+    "songs": "songs",
+    "tempo": "tempo within 4 %",
+    "octave": "tempo an octave off",
+    "beat_f": "beats, F",
+    "downbeat_f": "downbeats, F",
+    "key": "key exact",
+    "key_relative": "key relative",
+    "key_weighted": "key, weighted",
+    "chord_overlap": "chord overlap",
 }
 
 

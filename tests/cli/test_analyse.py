@@ -12,7 +12,7 @@ from stemsplit.audio.tags import read_tags
 from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.separation.separator import Separator
 from tests.music.test_analysis import MAJOR, SAMPLE_RATE, make_chords, make_drums
-from tests.support.cli import Call, call, list_files
+from tests.support.cli import STEMS, Call, call, expect, list_files
 
 
 def write_song(path: Path) -> Path:
@@ -164,3 +164,56 @@ def test_what_is_missing_is_made_beside_stems_that_exist(model: Path) -> None:
     assert Path("out/song/chords.lab").is_file()
     assert Path("out/song/drums.wav").stat().st_mtime_ns == before
     assert "skipped" in separate(model, "--skip-existing").stderr
+
+
+def join(folder: Path) -> np.ndarray:
+    return np.concatenate([soundfile.read(path, dtype="int32")[0] for path in sorted(folder.glob("*.wav"))])
+
+
+def test_slices_and_loops_lie_beside_the_stems(model: Path) -> None:
+    write_song(Path("song.wav"))
+    options = ("song.wav", "-m", model, "-d", "cpu", "-o", "out", "--slices", "bars", "--loop", "2bars")
+    done = call(*options, "--json")
+    assert done.code == 0, done.stderr
+    (result,) = done.records
+    assert set(result["extras"]) == {
+        *(f"{stem} bars" for stem in STEMS),
+        *(f"{stem} loop of 2 bars" for stem in STEMS),
+    }
+    assert result["analysis"]["key"] == "C major"
+    for stem in STEMS:
+        whole, _ = soundfile.read(f"out/song/{stem}.wav", dtype="int32")
+        assert np.array_equal(join(Path(f"out/song/{stem} bars")), whole)
+    assert not Path("out/song/analysis.json").exists() and read_tags(Path("out/song/bass.wav")).key == ""
+    again = call(*options, "--resume")
+    assert again.code == 0 and "skipped" in again.stderr
+    assert call(*options).code == 1
+    before = list_files(Path("out"))
+    assert call(*options, "--overwrite").code == 0 and list_files(Path("out")) == before
+    listed = call("out", "-r", "-m", model, "--dry-run", "-o", "elsewhere", "--json")
+    assert listed.code == 1 and "there is no audio file" in listed.stderr
+
+
+def test_a_song_without_beat_has_no_bars(model: Path) -> None:
+    soundfile.write("silence.wav", np.zeros((SAMPLE_RATE, 2)), SAMPLE_RATE)
+    options = ("silence.wav", "-m", model, "-d", "cpu", "-o", "out", "--slices", "beats", "--loop", "8bars")
+    done = call(*options, "--json")
+    (result,) = done.records
+    assert done.code == 0 and result["extras"] == {} and "the song has none" in result["note"]
+    assert list_files(Path("out")) == expect("silence")
+    assert "skipped" in call(*options, "--resume").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("--slices", "verses"), "beats, bars, onsets"),
+        (("--loop", "long"), "8bars"),
+        (("--loop", "0bars"), "1 to 64"),
+        (("--fade", "3"), "--slices or --loop"),
+        (("--slices", "bars", "-f", "mp3"), "wav or flac or aiff"),
+    ],
+)
+def test_slices_that_cannot_be_made_are_refused(model: Path, options: tuple[str, ...], reason: str) -> None:
+    refused = call("song.wav", "-m", model, *options)
+    assert refused.code == 2 and reason in refused.stderr

@@ -63,6 +63,7 @@ def analyse(  # noqa: PLR0917 - as they are typed
     """Analyse songs."""
 
     def command() -> ExitStatus:
+        from stemsplit.jobs.extras import ExtraSettings
         from stemsplit.jobs.inputs import expand_inputs
         from stemsplit.jobs.request import SeparationRequest, open_separator
 
@@ -78,7 +79,7 @@ def analyse(  # noqa: PLR0917 - as they are typed
             output_dir=output or ".",
             overwrite=overwrite,
             resume=resume,
-            analyse=True,
+            extras=ExtraSettings(analyse=True),
         )
         sources = expand_inputs(
             songs, recursive=recursive, output_dir=None if output is None else Path(output)

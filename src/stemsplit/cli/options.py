@@ -20,6 +20,7 @@ from stemsplit.separation.settings import MAX_THREADS
 
 if TYPE_CHECKING:
     from stemsplit.audio.read_settings import ReadSettings
+    from stemsplit.jobs.extras import ExtraSettings
     from stemsplit.jobs.request import SeparationRequest
 
 
@@ -195,6 +196,34 @@ class Options:
             rich_help_panel=Panel.OUTPUT,
         ),
     ] = False
+    slices: Annotated[
+        str | None,
+        typer.Option(
+            "--slices",
+            metavar="KIND",
+            help="Also cut each stem into pieces: beats, bars, onsets, or N parts.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = None
+    loop: Annotated[
+        str | None,
+        typer.Option(
+            "--loop",
+            metavar="BARS",
+            help="Also cut the loop that the song repeats most closely, such as 8bars, from each stem.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = None
+    fade: Annotated[
+        float,
+        typer.Option(
+            "--fade",
+            metavar="MS",
+            min=0,
+            help="Fades at both ends of slices and loops, in milliseconds.",
+            rich_help_panel=Panel.OUTPUT,
+        ),
+    ] = 0.0
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace files that exist.", rich_help_panel=Panel.OUTPUT)
     ] = False
@@ -519,9 +548,17 @@ class Options:
             overwrite=self.overwrite,
             skip_existing=self.skip_existing,
             resume=self.resume,
-            analyse=self.analyse,
+            extras=self._make_extras(),
             reading=self._make_read_settings(),
         )
+
+    def _make_extras(self) -> "ExtraSettings":
+        from stemsplit.jobs.extras import ExtraSettings, parse_loop
+
+        if self.fade and self.slices is None and self.loop is None:
+            raise SettingsError("--fade is for slices and loops; add --slices or --loop, or leave it out")
+        loop_bars = None if self.loop is None else parse_loop(self.loop)
+        return ExtraSettings(self.analyse, self.slices, loop_bars, self.fade)
 
     def _parse_bitrate(self) -> int | None:
         if self.bitrate is None:
@@ -585,6 +622,8 @@ class Options:
             "--skip-existing": self.skip_existing,
             "--resume": self.resume,
             "--analyse": self.analyse,
+            "--slices": self.slices is not None,
+            "--loop": self.loop is not None,
             "--jobs": self.jobs != 1,
         }
         given = [option for option, is_given in meaningless.items() if is_given]

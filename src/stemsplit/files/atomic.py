@@ -14,6 +14,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -90,13 +91,16 @@ class PendingFile:
             # os.path.lexists takes a name that is too long for one that is not there.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self.path.lstat()
-        if self._existed and self.path.is_dir():
-            raise explain(OSError(errno.EISDIR, ""), self.path)
+        self._check_kind()
         if self._existed and not self._overwrite:
             raise explain(OSError(errno.EEXIST, ""), self.path)
         with explaining(self.path):
             self._create_folders()
         _remove_older_parts(self.path)
+
+    def _check_kind(self) -> None:
+        if self._existed and self.path.is_dir():
+            raise explain(OSError(errno.EISDIR, ""), self.path)
 
     def _create_folders(self) -> None:
         missing = list(
@@ -155,6 +159,37 @@ class PendingFile:
         for folder in reversed(self._created):
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+class PendingFolder(PendingFile):
+    """One folder of files on its way to its name; it replaces an earlier one as a whole."""
+
+    def place(self) -> None:
+        """Give the temporary folder its name."""
+        with explaining(self.path):
+            if not os.path.lexists(self.path):
+                self.part.rename(self.path)
+                return
+            if not self._overwrite:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            earlier = self.part.with_name(_part_name(self.path.name))
+            self.path.rename(earlier)
+            self.part.rename(self.path)
+            shutil.rmtree(earlier, ignore_errors=True)
+
+    def withdraw(self) -> None:
+        """Remove the folder from its place again, unless it replaced one that was there before."""
+        if not self._existed:
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove the temporary folder, and what was made for it as far as it is empty."""
+        shutil.rmtree(self.part, ignore_errors=True)
+        super().discard()
+
+    def _check_kind(self) -> None:
+        if self._existed and not self.path.is_dir():
+            raise explain(OSError(errno.ENOTDIR, ""), self.path)
 
 
 def place_all(files: Sequence[PendingFile]) -> None:

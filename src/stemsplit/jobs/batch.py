@@ -13,6 +13,7 @@ from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import OutputError
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
+from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_settings import OutputSettings
@@ -118,7 +119,7 @@ def separate_file(
     format: str = "wav",
     bits: str | None = None,
     overwrite: bool = False,
-    analyse: bool = False,
+    extras: ExtraSettings | None = None,
     start_s: float = 0.0,
     end_s: float | None = None,
     duration_s: float | None = None,
@@ -142,8 +143,8 @@ def separate_file(
         As in `stemsplit.audio.encoding.choose_encoding`.
     overwrite
         Replace files that exist.
-    analyse
-        Also write what `analyse_file` finds: ``analysis.json``, ``chords.lab``, and tags of the stems.
+    extras
+        What is written beside the stems: analysis, slices, loops.
     start_s, end_s, duration_s
         An excerpt: where it begins, and where it ends or how long it is, in seconds; exact to the sample.
     track
@@ -165,7 +166,12 @@ def separate_file(
         start_s=start_s, end_s=end_s, duration_s=duration_s, track=track, salvage=salvage
     )
     output = OutputSettings(
-        Path(output_dir), NameTemplate(name), format, bits, overwrite=overwrite, analyse=analyse
+        Path(output_dir),
+        NameTemplate(name),
+        format,
+        bits,
+        overwrite=overwrite,
+        extras=extras or ExtraSettings(),
     )
     output.check_reading(reading)
     provenance = Provenance.of(separator, output, reading)
@@ -208,7 +214,7 @@ def analyse_file(
     reading = ReadSettings.choose(
         start_s=start_s, end_s=end_s, duration_s=duration_s, track=track, salvage=salvage
     )
-    output = OutputSettings(Path(), analyse=True)
+    output = OutputSettings(Path(), extras=ExtraSettings(analyse=True))
     worker = SongWorker(separator, output, reading, listener=_Counter(progress))
     result = worker.write_files(Job(SongInput(str(path), Path(path)), {}))
     assert result.analysis is not None

@@ -243,7 +243,8 @@ class _Search:
         for name in sorted(is_folder):
             path = folder / name
             if is_folder[name]:
-                listing.folders.extend([] if self._is_output(path) else [path])
+                is_written = self._is_output(path) or path in self._stems
+                listing.folders.extend([] if is_written else [path])
             elif path not in self._stems and is_audio(path):
                 listing.songs.append(path)
         return listing

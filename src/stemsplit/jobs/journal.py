@@ -82,7 +82,8 @@ class StemRecord(msgspec.Struct, frozen=True):
 class SongRecord(msgspec.Struct, frozen=True):
     """The record of one song: its name in the output folder, and its stems by their paths in it.
 
-    `names` has the path of each file whose name was planned before the song was analysed, by that name.
+    `names` has what became of names that were planned before the song was analysed: the path, or nothing if
+    the song has no such file.
     """
 
     song: str
@@ -156,11 +157,12 @@ class Journal:
         *,
         models: Models = (),
         source: SourceRecord | None = None,
-        names: Mapping[Path, Path] | None = None,
+        names: Mapping[Path, Path | None] | None = None,
     ) -> None:
         """Record that `parts`, made from `source` by `models`, are about to get the names of `outputs`.
 
-        `names` has the path that each file got whose name depends on the analysis, by the planned path.
+        `names` has, by the planned path, the path that each file got whose name depends on the analysis, and
+        None for files that the song does not have.
         """
         before = self._find(song, outputs.values())
         stems = {}
@@ -170,14 +172,18 @@ class Journal:
             earlier = before[name].marks if name in before else ()
             marks = (*earlier, self._storage.mark_part(parts[stem]))
             stems[name] = StemRecord(key, False, marks, source)
-        found = {self._name(planned): self._name(path) for planned, path in (names or {}).items()}
+        found = {
+            self._name(planned): self._name(path) if path else "" for planned, path in (names or {}).items()
+        }
         self._write(song, stems, models, found)
 
-    def find_names(self, song: str) -> dict[Path, Path]:
-        """Return the path of each file of a song whose planned name it did not keep, by the planned path."""
+    def find_names(self, song: str) -> dict[Path, Path | None]:
+        """Return what became of planned paths of a song: the path of the file, or None if there is none."""
         record = self._read(_name_record(song))
         names = {} if record is None else record.names
-        return {self._folder / planned: self._folder / name for planned, name in names.items()}
+        return {
+            self._folder / planned: self._folder / name if name else None for planned, name in names.items()
+        }
 
     def finish(
         self,

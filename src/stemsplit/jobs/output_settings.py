@@ -3,12 +3,16 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 from stemsplit.audio.encoding import VIDEO_FORMATS
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import SettingsError
+from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.name_template import ANALYSIS_FIELDS, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
+
+_EXACT_FORMATS: Final = ("wav", "flac", "aiff")
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class OutputSettings:
         The file names below it.
     format, bits, bitrate_kbps
         As in `stemsplit.audio.encoding.choose_encoding`.
-    analyse
-        Analyse every song, and write what is found beside the stems.
+    extras
+        What is written beside the stems.
     overwrite
         Replace files that exist.
     skip_existing
@@ -42,11 +46,18 @@ class OutputSettings:
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
-    analyse: bool = False
+    extras: ExtraSettings = field(default_factory=ExtraSettings)
 
     def __post_init__(self) -> None:
+        if self.extras.need_stems and self.format not in _EXACT_FORMATS:
+            raise SettingsError(
+                f"slices and loops are cut to the sample, which {self.format} is not; "
+                f"choose --format {' or '.join(_EXACT_FORMATS)}"
+            )
+        if self.extras.need_stems and not isinstance(self.folder, Path) and self.folder.is_remote:
+            raise SettingsError("slices and loops need an output folder on a disk; choose one with --output")
         late = sorted(self.template.fields & ANALYSIS_FIELDS)
-        if late and not self.analyse:
+        if late and not self.extras.need_analysis:
             raise SettingsError(f"{{{late[0]}}} in the name template needs --analyse")
         if late and self.skip_existing:
             raise SettingsError(

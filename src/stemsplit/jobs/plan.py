@@ -187,7 +187,7 @@ def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Jo
     if job.source.problem:
         error = OutputError(job.source.problem)
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
-    if output.is_named_late and output.resume and journal is not None:
+    if output.extras.need_analysis and output.resume and journal is not None:
         job = _find_names(job, journal)
     present = _find_present(job, output)
     if output.skip_existing:
@@ -208,11 +208,12 @@ def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Jo
 
 
 def _find_names(job: Job, journal: Journal) -> Job:
-    """Return a job with the names that its files have by the journal, if it was done before."""
+    """Return a job with the files that it has by the journal, if it was done before."""
     names = journal.find_names(job.name)
-    outputs = {stem: names.get(path, path) for stem, path in job.outputs.items()}
+    outputs = {stem: names.get(path) or path for stem, path in job.outputs.items()}
+    found = {name: names.get(path, path) for name, path in job.extras.items()}
     return replace(
-        job, outputs=outputs, extras={name: names.get(path, path) for name, path in job.extras.items()}
+        job, outputs=outputs, extras={name: path for name, path in found.items() if path is not None}
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.files.digest import hash_content
+from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import SourceRecord, StemRecord, hash_values
 from stemsplit.jobs.output_settings import OutputSettings
@@ -36,7 +37,8 @@ class Provenance:
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
         usual = asdict(_WHOLE_SONG)
         settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}
-        settings |= {"analyse": True} if output.analyse else {}
+        plain = asdict(ExtraSettings())
+        settings |= {name: value for name, value in asdict(output.extras).items() if value != plain[name]}
         return cls(
             stems=separator.stems,
             device=separator.device,

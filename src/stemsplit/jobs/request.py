@@ -11,6 +11,7 @@ from stemsplit.audio.encoding import choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import OutputError, SettingsError
+from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
 from stemsplit.jobs.output_settings import OutputSettings
@@ -40,7 +41,7 @@ class SeparationRequest:
         Folder of the installed models; None for the default.
     device, provider_options, threads
         As the arguments of `stemsplit.Separator`.
-    output_dir, name_template, format, bits, bitrate_kbps, overwrite, skip_existing, resume, analyse
+    output_dir, name_template, format, bits, bitrate_kbps, overwrite, skip_existing, resume, extras
         As the fields of `stemsplit.jobs.plan.OutputSettings`.
     reading
         Which part of the songs is read, which track, and whether damaged ones are salvaged.
@@ -70,7 +71,7 @@ class SeparationRequest:
     overwrite: bool = False
     skip_existing: bool = False
     resume: bool = False
-    analyse: bool = False
+    extras: ExtraSettings = field(default_factory=ExtraSettings)
     reading: ReadSettings = field(default_factory=ReadSettings)
 
 
@@ -116,7 +117,7 @@ def make_output_settings(request: SeparationRequest) -> OutputSettings:
         overwrite=request.overwrite,
         skip_existing=request.skip_existing,
         resume=request.resume,
-        analyse=request.analyse,
+        extras=request.extras,
     )
     output.check_reading(request.reading)
     return output

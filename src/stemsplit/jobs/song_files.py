@@ -4,9 +4,7 @@ All of them appear together, or none. Where names depend on the analysis, the fi
 folder itself until the song is analysed.
 """
 
-import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,12 +16,12 @@ from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.audio.tags import Tags
 from stemsplit.audio.write_report import WriteReport
-from stemsplit.files.atomic import PendingFile, explaining, place_all
+from stemsplit.files.atomic import PendingFile, PendingFolder, explaining, place_all
 from stemsplit.files.names import MAX_NAME_BYTES, shorten
+from stemsplit.jobs.extras import Material, list_extras
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job
 from stemsplit.music.analysis import SongAnalysis
-from stemsplit.music.chords import format_lab
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
@@ -67,8 +65,10 @@ class SongFiles:
         self._n_samples = 0
         self._opened = ExitStack()
         staged = _stage(job, output) if output.is_named_late else job
+        self._kept = {stem: path for stem, path in job.outputs.items() if stem in job.kept}
+        self._made = {extra.name: extra for extra in list_extras(output.extras, job.outputs)}
         self._extras = {
-            name: PendingFile(path, overwrite=path in staged.replaceable)
+            name: self._kind(name)(path, overwrite=path in staged.replaceable)
             for name, path in staged.missing_extras.items()
         }
         self._stems: StemSet | None = None
@@ -112,26 +112,40 @@ class SongFiles:
         if self._stems is not None:
             self._stems.rename(job.missing, replaceable=job.replaceable)
 
-    def complete(self, found: SongAnalysis | None) -> WriteReport:
-        """Write what is `found` into tags and files, and force everything to disk."""
+    def complete(self, found: SongAnalysis | None) -> tuple[WriteReport, frozenset[str]]:
+        """Write what is `found` into tags and files, and force everything to disk.
+
+        Returns
+        -------
+        WriteReport
+            Of the stems.
+        frozenset
+            The extras that the song does not have.
+        """
         report = WriteReport(1.0, 0, 0.0, self._n_samples, ())
         if self._stems is not None:
-            if found is not None:
+            if found is not None and "analysis" in self._made:
                 self._stems.add_tags(make_tags(found))
             report = self._stems.complete()
-        if found is not None:
-            self._write_extras(found)
-        return report
+        if found is None:
+            return report, frozenset()
+        absent = self._write_extras(found)
+        note = f"not written, since the song has none: {', '.join(sorted(absent))}"
+        return replace(report, notes=(*report.notes, note)) if absent else report, absent
 
-    def _write_extras(self, found: SongAnalysis) -> None:
-        writers: dict[str, Callable[[], str]] = {
-            "analysis": lambda: json.dumps(found.to_dict(), indent=1) + "\n",
-            "chords": lambda: format_lab(found.chords),
-        }
-        for name, pending in self._extras.items():
-            with explaining(pending.path), pending.open() as file:
-                file.write(writers[name]().encode())
-                os.fsync(file.fileno())
+    def _write_extras(self, found: SongAnalysis) -> frozenset[str]:
+        stems = {} if self._stems is None else self._stems.parts
+        material = Material({**self._kept, **stems}, found)
+        absent = set()
+        for name, pending in list(self._extras.items()):
+            with explaining(pending.path):
+                if not self._made[name].write(pending.part, material):
+                    absent.add(name)
+                    self._extras.pop(name).discard()
+        return frozenset(absent)
+
+    def _kind(self, name: str) -> type[PendingFile]:
+        return PendingFile if self._made[name].ending else PendingFolder
 
     @property
     def parts(self) -> dict[str, Path]:

@@ -8,13 +8,12 @@ from typing import Final, NamedTuple
 from stemsplit.audio.encoding import extension_of
 from stemsplit.audio.tags import read_tags
 from stemsplit.files.names import clean_name
+from stemsplit.jobs.extras import list_extras
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.name_template import ANALYSIS_FIELDS, TAG_FIELDS, Value
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.music.analysis import SongAnalysis
 
-# what an analysis writes beside the stems, and the ending of its name
-ANALYSIS_FILES: Final = {"analysis": "json", "chords": "lab"}
 # stands for a value of the analysis that a song does not have
 _NONE: Final = "none"
 
@@ -37,11 +36,15 @@ def name_files(
     def name(what: str, ending: str = extension_of(output.format)) -> str:
         return folder + output.template.render_text({**values, "stem": what, "ext": ending})
 
-    extras = ANALYSIS_FILES if output.analyse else {}
+    names = tuple(stems)
     return SongNames(
         name(""),
-        {stem: output.output_dir / name(stem) for stem in stems},
-        {what: output.output_dir / name(what, ending) for what, ending in extras.items()},
+        {stem: output.output_dir / name(stem) for stem in names},
+        {
+            # a folder has no ending
+            extra.name: output.output_dir / name(extra.name, extra.ending or "x").removesuffix(".x")
+            for extra in list_extras(output.extras, names)
+        },
     )
 
 

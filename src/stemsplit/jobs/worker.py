@@ -4,9 +4,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import KW_ONLY, asdict, dataclass, field
+from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -226,7 +226,7 @@ class SongWorker:
             yield opened.enter_context(reader)
 
     def _make_analyser(self, info: AudioInfo) -> Analyser | None:
-        if not self.output.analyse:
+        if not self.output.extras.need_analysis:
             return None
         return Analyser(sample_rate=info.sample_rate, n_channels=info.n_channels)
 
@@ -272,7 +272,10 @@ class SongWorker:
         named = job if found is None else name_analysed(job, found, self.output)
         if named is not job:
             files.rename(named)
-        report = files.complete(found)
+        report, absent = files.complete(found)
+        names = {} if found is None else self._map_names(named, absent)
+        extras = {name: path for name, path in named.extras.items() if name not in absent}
+        named = replace(named, extras=extras)
         self._check_owned(named)
         written = {**named.missing, **named.missing_extras}
         if self.journal is None or origin is None:
@@ -281,7 +284,6 @@ class SongWorker:
             return report, named
         models = [asdict(model) for model in self._provenance.models]
         source = origin.record
-        names = {} if named is job else self._map_names(named)
         self.journal.begin(
             job.name, origin.key, written, files.parts, models=models, source=source, names=names
         )
@@ -290,13 +292,15 @@ class SongWorker:
         self.journal.finish(job.name, origin.key, written, models=models, source=source)
         return report, named
 
-    def _map_names(self, job: Job) -> dict[Path, Path]:
-        """Return the path of each file of an analysed song by the path that was planned for it."""
+    def _map_names(self, job: Job, absent: Container[str]) -> dict[Path, Path | None]:
+        """Return what became of the paths that were planned for an analysed song, if anything did."""
         planned = name_files(job.source, job.outputs, self.output)
-        return {
-            **{path: job.outputs[stem] for stem, path in planned.outputs.items()},
-            **{path: job.extras[name] for name, path in planned.extras.items()},
+        names: dict[Path, Path | None] = {
+            path: job.files[name]
+            for name, path in {**planned.outputs, **planned.extras}.items()
+            if job.files.get(name, path) != path
         }
+        return names | {path: None for name, path in planned.extras.items() if name in absent}
 
     def _check_owned(self, job: Job) -> None:
         """Raise an `OutputError` if a file has taken the path of a stem since the run was planned."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from stemsplit.music.bars import describe_bars
 from stemsplit.music.chords import Chord, estimate_chords
 from stemsplit.music.features import ChromaFeatures, OnsetFeatures
 from stemsplit.music.key import Key, estimate_key, estimate_tuning, fold_to_semitones
@@ -45,6 +46,8 @@ class SongAnalysis:
         How far the song lies above A = 440 Hz.
     chords : sequence of Chord
     stems : mapping of str to StemAnalysis
+    bars : FloatArray
+        What each bar sounds like, see `stemsplit.music.bars.describe_bars`; not part of the JSON.
     """
 
     duration_s: float
@@ -54,6 +57,7 @@ class SongAnalysis:
     tuning_cents: float | None
     chords: Sequence[Chord] = ()
     stems: Mapping[str, StemAnalysis] = field(default_factory=dict)
+    bars: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -143,7 +147,10 @@ class Analyser:
             chroma=chroma if self._has_harmony else None,
         )
         chords = estimate_chords(chroma, None if beats is None else beats.times_s, duration_s)
-        return SongAnalysis(duration_s, loudness, beats, estimate_key(chroma), tuning_cents, chords, stems)
+        bars = describe_bars(onsets.strength, onsets.low, chroma, beats)
+        return SongAnalysis(
+            duration_s, loudness, beats, estimate_key(chroma), tuning_cents, chords, stems, bars
+        )
 
     def _meter(self) -> LoudnessMeter:
         return LoudnessMeter(self._sample_rate, self._n_channels)

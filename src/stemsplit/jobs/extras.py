@@ -1,0 +1,154 @@
+"""What is written beside the stems of a song: its analysis, slices, loops."""
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from stemsplit.errors import SettingsError
+from stemsplit.music.analysis import SongAnalysis
+from stemsplit.music.chords import format_lab
+from stemsplit.music.cuts import check_kind
+from stemsplit.music.slices import write_loop, write_slices
+
+_MAX_BARS = 64
+_MAX_FADE_MS = 1000.0
+
+
+@dataclass(frozen=True)
+class ExtraSettings:
+    """What is written beside the stems.
+
+    Parameters
+    ----------
+    analyse
+        ``analysis.json``, ``chords.lab``, and tags of the stems.
+    slices
+        Each stem in pieces: ``beats``, ``bars``, ``onsets``, or the number of parts.
+    loop_bars
+        The loop of so many bars that the song repeats most closely, from each stem.
+    fade_ms
+        Length of the fades at both ends of slices and loops, in milliseconds.
+
+    Raises
+    ------
+    SettingsError
+        If one is out of its range.
+    """
+
+    analyse: bool = False
+    slices: str | None = None
+    loop_bars: int | None = None
+    fade_ms: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.slices is not None:
+            check_kind(self.slices)
+        if self.loop_bars is not None and not 1 <= self.loop_bars <= _MAX_BARS:
+            raise SettingsError(f"a loop has 1 to {_MAX_BARS} bars, not {self.loop_bars}")
+        if not 0 <= self.fade_ms <= _MAX_FADE_MS:
+            raise SettingsError(f"a fade has 0 to {_MAX_FADE_MS:.0f} ms, not {self.fade_ms:g}")
+
+    @property
+    def need_analysis(self) -> bool:
+        """Whether a song must be analysed for them."""
+        return self.analyse or self.need_stems
+
+    @property
+    def need_stems(self) -> bool:
+        """Whether they are made from the files of the stems."""
+        return self.slices is not None or self.loop_bars is not None
+
+
+def parse_loop(text: str) -> int:
+    """Return the number of bars in a text like ``8bars`` or ``8``.
+
+    Raises
+    ------
+    SettingsError
+        If it is another text.
+
+    >>> parse_loop("8bars"), parse_loop("1 bar"), parse_loop("4")
+    (8, 1, 4)
+    """
+    match = re.fullmatch(r"(\d{1,3})\s*(bars?)?", text.strip().lower())
+    if match is None:
+        raise SettingsError(f"a loop cannot be {text!r}; write it like 8bars")
+    return int(match[1])
+
+
+class Material(NamedTuple):
+    """From what extras are made: the file of each stem, and what is known of the song."""
+
+    stems: Mapping[str, Path]
+    found: SongAnalysis
+
+
+class Extra(NamedTuple):
+    """Something that is written beside the stems.
+
+    Attributes
+    ----------
+    name
+        In the place of a stem's name.
+    ending
+        Of the name of its file; empty for a folder.
+    write
+        Writes it to a path; returns whether the song has it.
+    """
+
+    name: str
+    ending: str
+    write: Callable[[Path, Material], bool]
+
+
+def list_extras(settings: ExtraSettings, stems: Iterable[str]) -> list[Extra]:
+    """Return what is written beside `stems`."""
+    names = tuple(stems)
+    extras = []
+    if settings.analyse:
+        extras += [Extra("analysis", "json", _write_analysis), Extra("chords", "lab", _write_chords)]
+    if settings.slices is not None:
+        extras += list(_list_slices(settings.slices, settings.fade_ms, names))
+    if settings.loop_bars is not None:
+        extras += list(_list_loops(settings.loop_bars, settings.fade_ms, names))
+    return extras
+
+
+def _write_analysis(path: Path, material: Material) -> bool:
+    return _write_text(path, json.dumps(material.found.to_dict(), indent=1) + "\n")
+
+
+def _write_chords(path: Path, material: Material) -> bool:
+    return _write_text(path, format_lab(material.found.chords))
+
+
+def _write_text(path: Path, text: str) -> bool:
+    with path.open("wb") as file:
+        file.write(text.encode())
+        file.flush()
+        os.fsync(file.fileno())
+    return True
+
+
+def _list_slices(kind: str, fade_ms: float, stems: Iterable[str]) -> Iterator[Extra]:
+    def make(stem: str) -> Callable[[Path, Material], bool]:
+        return lambda path, material: bool(
+            write_slices(material.stems[stem], path, material.found, kind, fade_ms=fade_ms)
+        )
+
+    for stem in stems:
+        yield Extra(f"{stem} {kind if not kind.isdecimal() else f'{kind} parts'}", "", make(stem))
+
+
+def _list_loops(n_bars: int, fade_ms: float, stems: Iterable[str]) -> Iterator[Extra]:
+    def make(stem: str) -> Callable[[Path, Material], bool]:
+        return lambda path, material: write_loop(
+            material.stems[stem], path, material.found, n_bars, fade_ms=fade_ms
+        )
+
+    for stem in stems:
+        yield Extra(f"{stem} loop of {n_bars} bars", "wav", make(stem))
