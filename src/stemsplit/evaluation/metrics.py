@@ -1,7 +1,7 @@
-"""How good estimates are: uSDR, its improvement over the mixture, SI-SDR; and how good they should be.
+"""Metrics of estimates: uSDR, its improvement over the mixture, SI-SDR, expected SDR and leakage.
 
-All accept ``(channels, samples)`` and return decibels. A ratio to a silent reference has no meaning:
-it is NaN here, and `leakage_db` says instead how much was left in the estimate.
+All functions accept ``(channels, samples)`` and return decibels. A ratio to a silent reference is undefined:
+it is NaN, and `leakage_db` measures what the estimate contains instead.
 """
 
 import numpy as np
@@ -10,11 +10,11 @@ from stemsplit.dsp.meter import energy, expected_sdr_db, inner_product
 from stemsplit.types import FloatArray
 
 SILENCE = 1e-7  # mean power below which a reference counts as silent (-70 dB full scale)
-WORST_SI_SDR_DB = -120.0  # of an estimate that is silent: no gain brings it nearer
+WORST_SI_SDR_DB = -120.0  # of a silent estimate, whose ratio would be minus infinity
 
 
 def sdr(reference: FloatArray, estimate: FloatArray) -> float:
-    """Energy of the reference over energy of the error, over the whole excerpt (uSDR).
+    """Return the energy of the reference over that of the error, in the whole excerpt (uSDR).
 
     >>> round(sdr(np.ones((1, 4), np.float32), np.full((1, 4), 0.9, np.float32)), 3)
     20.0
@@ -25,12 +25,12 @@ def sdr(reference: FloatArray, estimate: FloatArray) -> float:
 
 
 def sdr_improvement(reference: FloatArray, estimate: FloatArray, mixture: FloatArray) -> float:
-    """By how much the estimate is nearer to the reference than the mixture was."""
+    """Return by how much the SDR of the estimate exceeds that of the mixture."""
     return sdr(reference, estimate) - sdr(reference, mixture)
 
 
 def si_sdr(reference: FloatArray, estimate: FloatArray) -> float:
-    """SDR that forgives a wrong gain (Le Roux et al., "SDR - half-baked or well done?", 2019)."""
+    """Return the scale-invariant SDR (Le Roux et al., "SDR - half-baked or well done?", 2019)."""
     if is_silent(reference):
         return float("nan")
     if not estimate.any():
@@ -41,7 +41,7 @@ def si_sdr(reference: FloatArray, estimate: FloatArray) -> float:
 
 
 def expected_sdr(reference: FloatArray, estimate: FloatArray, mixture: FloatArray) -> float:
-    """Return the SDR that masks let expect, see `stemsplit.dsp.meter`; NaN if the reference is silent."""
+    """Return the SDR expected from the masks (see `stemsplit.dsp.meter`), NaN if the reference is silent."""
     if is_silent(reference):
         return float("nan")
     return float(
@@ -50,12 +50,12 @@ def expected_sdr(reference: FloatArray, estimate: FloatArray, mixture: FloatArra
 
 
 def leakage_db(estimate: FloatArray, mixture: FloatArray) -> float:
-    """Energy of an estimate against the mixture: what is wrongly there if the reference is silent."""
+    """Return the energy of an estimate relative to the mixture: the error where the reference is silent."""
     return _ratio_db(energy(estimate), energy(mixture))
 
 
 def is_silent(reference: FloatArray) -> bool:
-    """Whether a reference holds nothing to be separated."""
+    """Tell whether a reference is silent."""
     return energy(reference) / max(1, reference.size) < SILENCE
 
 

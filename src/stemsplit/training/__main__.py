@@ -1,4 +1,4 @@
-"""``python -m stemsplit.training``: from a library of sounds to a model and its card."""
+"""``python -m stemsplit.training``: commands that lead from a library of sounds to a model and its card."""
 
 import sys
 from collections import Counter
@@ -139,7 +139,7 @@ def fit(  # noqa: PLR0917 - the command line names them
 
 @app.command()
 def evaluate(  # noqa: PLR0917 - the command line names them
-    judged: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
+    candidate: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
     work: WorkOption,
     excerpt_s: Annotated[float, typer.Option(help="Largest length of an excerpt in seconds.")] = 20.0,
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts per song.")] = 3,
@@ -159,30 +159,30 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
-    """Score a run or a model, the no-model baseline and the oracle mask.
+    """Score a run or a model, the baseline without a model, and the oracle mask.
 
-    Writes ``scores.json`` into the run, or ``scores-<model>.json`` into the work folder. Baseline and oracle
-    do not depend on what is judged: they are kept in the work folder.
+    Writes ``scores.json`` into the run, or ``scores-<model>.json`` into the work folder. The scores of
+    baseline and oracle do not depend on the candidate and are cached in the work folder.
     """
     torch.set_num_threads(threads)
-    contender = open_candidate(judged, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
+    opened = open_candidate(candidate, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
     songs = load_songs(work / "songs")
     cases = cases_of_targets(
         songs,
         excerpt_s=excerpt_s,
         n_excerpts=excerpts,
-        without=contender.without,
-        targets=contender.targets,
+        without=opened.without,
+        targets=opened.targets,
         records=load_records(records),
     )
     slow = framewise_names(cases) if museval else frozenset()
     kept = work / f"reference-{excerpt_s:g}-{excerpts}-{len(cases)}.json"
     scores = reference_scores(cases, kept, framewise=slow)
-    scores["model"] = score_cases(cases, contender.separate, framewise=slow)
+    scores["model"] = score_cases(cases, opened.separate, framewise=slow)
     used = (f"-wiener{wiener}" if wiener else "") + (f"-shifts{shifts}" if shifts > 1 else "")
     used += "".join(f"-with-{other.stem}" for other in others or ())
-    is_run = judged.suffix != ".onnx"
-    save_scores(scores, judged / "scores.json" if is_run else work / f"scores-{judged.stem}{used}.json")
+    is_run = candidate.suffix != ".onnx"
+    save_scores(scores, candidate / "scores.json" if is_run else work / f"scores-{candidate.stem}{used}.json")
     evaluation = Evaluation(scores)
     typer.echo("\n\n".join(filter(None, (evaluation.table(), evaluation.framewise_table()))))
 
@@ -192,7 +192,7 @@ def compare(  # noqa: PLR0917 - the command line names them
     out: Annotated[Path, typer.Argument(help="Folder of the comparison.")],
     work: WorkOption,
     minutes: Annotated[float, typer.Option(min=0.001, help="Training time of each row in minutes.")] = 10.0,
-    rows: Annotated[str, typer.Option(help="Only these, comma-separated. Default: all.")] = "",
+    rows: Annotated[str, typer.Option(help="Rows to train, comma-separated. Default: all.")] = "",
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 1,
     records: RecordsOption = None,
@@ -200,10 +200,10 @@ def compare(  # noqa: PLR0917 - the command line names them
         Path | None, typer.Option(help="Folder for a copy of the CSV and Markdown files, named like OUT.")
     ] = None,
 ) -> None:
-    """Train networks and leave ingredients out, each for the same minutes, and score them all.
+    """Train networks, or one network without some ingredients, for equal time each, and score them all.
 
-    Writes ``comparison.csv`` and ``comparison.md`` of all rows that are finished. May be interrupted and run
-    again, or be given a row at a time: what is finished is not trained again.
+    Writes ``comparison.csv`` and ``comparison.md`` with all finished rows. May be interrupted and run again,
+    or run for one row at a time; finished rows are not trained again.
     """
     keep_freed_memory()
     torch.set_num_threads(threads)
@@ -220,24 +220,24 @@ def compare(  # noqa: PLR0917 - the command line names them
 
 @app.command()
 def draw(  # noqa: PLR0917 - the command line names them
-    judged: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
+    candidate: Annotated[Path, typer.Argument(help="Folder of a run, or an .onnx model.")],
     out: Annotated[Path, typer.Argument(help="Folder of the pictures.")],
     work: WorkOption,
     excerpt_s: Annotated[float, typer.Option(help="Largest length of an excerpt in seconds.")] = 12.0,
     cases: Annotated[int, typer.Option(min=1, help="Largest number of pictures per source.")] = 3,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
-    """Draw spectrograms of mixtures, references and estimates: a PNG a case."""
+    """Draw spectrograms of mixtures, references and estimates: one PNG for each case."""
     torch.set_num_threads(threads)
-    contender = open_candidate(judged, threads=threads)
+    opened = open_candidate(candidate, threads=threads)
     songs = load_songs(work / "songs")
     out.mkdir(parents=True, exist_ok=True)
     drawn: Counter[str] = Counter()
-    for case in cases_of_targets(songs, excerpt_s=excerpt_s, n_excerpts=1, targets=contender.targets):
+    for case in cases_of_targets(songs, excerpt_s=excerpt_s, n_excerpts=1, targets=opened.targets):
         drawn[case.source] += 1
         if drawn[case.source] <= cases:
             picture = out / f"{case.source}-{case.name.replace(' ', '-')}.png"
-            draw_case(case, contender.separate(case), picture)
+            draw_case(case, opened.separate(case), picture)
             say(f"wrote {picture}")
 
 
@@ -246,7 +246,7 @@ def export(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
     version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
-    targets: Annotated[str, typer.Option(help="Only these, comma-separated. Default: all.")] = "",
+    targets: Annotated[str, typer.Option(help="Targets to export, comma-separated. Default: all.")] = "",
     licence: Annotated[
         str,
         typer.Option(help="Licence of the weights. Default: MIT, if all training data is openly licensed."),
@@ -261,7 +261,7 @@ def export(  # noqa: PLR0917 - the command line names them
         typer.Option(min=0, max=60, help="Attenuation of the model's input in dB. Default: as in training."),
     ] = None,
 ) -> None:
-    """Write the run's averaged network as ONNX, checked against torch."""
+    """Export the averaged network of a run as ONNX, and check it against torch."""
     network = load_bandsplit(run / "checkpoint.pt")
     if mean_with:
         average_weights(network, mean_with)
@@ -283,7 +283,7 @@ def card(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     work: WorkOption,
     model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
-    hardware: Annotated[str, typer.Option(help="Hardware of the training, in plain words.")],
+    hardware: Annotated[str, typer.Option(help="Hardware of the training, as a phrase.")],
     library: Annotated[
         Path | None, typer.Option(help="Folder of the training library, if its songs were used.")
     ] = None,
@@ -295,16 +295,16 @@ def card(  # noqa: PLR0917 - the command line names them
     mean_with: Annotated[Path | None, typer.Option(help="The value given to `export`, if any.")] = None,
     attenuation_db: Annotated[float, typer.Option(help="The value given to `export`, if any.")] = 0.0,
 ) -> None:
-    """Write the model's card and its curve from the run, its scores, its songs and the library's index.
+    """Write the model card and the training curve from the run, its scores, its songs and the library.
 
-    With --records the model is scored on them first, where the scores do not have them.
+    With --records, the model is first scored on these records, unless it has been before.
     """
     songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None
-    judged = scores or run / "scores.json"
+    scored = scores or run / "scores.json"
     if records:
-        add_record_scores(judged, model, load_records(records), kept=work / "reference-records.json")
+        add_record_scores(scored, model, load_records(records), kept=work / "reference-records.json")
     exported = ExportOptions(mean_with, attenuation_db)
-    write_card(run, opened, songs, model, scores=judged, hardware=hardware, note=note, exported=exported)
+    write_card(run, opened, songs, model, scores=scored, hardware=hardware, note=note, exported=exported)
     say(f"wrote {model.with_suffix('.md')}")
 
 

@@ -1,4 +1,4 @@
-"""Commands that create the songs of a training: prepare, screen, add."""
+"""Commands that create training data: prepare, screen, add and fit-records."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +29,7 @@ def prepare(
     seed: SeedOption = 0,
     jobs: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 2,
 ) -> None:
-    """Decode the library and render the virtual band. It may be interrupted and run again."""
+    """Decode the library and render the virtual band. May be interrupted and run again."""
     prepare_songs(WorkFolder(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=say)
 
 
@@ -47,7 +47,7 @@ def screen(
 
     Estimated stems above the confidence threshold are stored as pseudo-labels.
 
-    Writes ``screen.csv`` into the work folder. It may be interrupted and run again, also with another model.
+    Writes ``screen.csv`` into the work folder. May be interrupted and run again, also with another model.
     """
     separate, name = model_separator(model, threads=threads), hash_file(model)
     source, songs = WorkFolder(library, work).open_library(), work / "songs"
@@ -98,11 +98,11 @@ def fit_records(
     statistics: Annotated[
         Path, typer.Argument(help="CSV with a row for each record and target: number, target, figures in dB.")
     ],
-    out: Annotated[Path, typer.Argument(help="The table of the distribution.")] = BUNDLED,
+    out: Annotated[Path, typer.Argument(help="CSV file of the distribution to write.")] = BUNDLED,
 ) -> None:
-    """Fit the distribution that examples are moved toward: percentiles and correlations of statistics.
+    """Fit the distribution of record statistics toward which examples are moved.
 
-    Nothing of a single record is in it.
+    It consists of percentiles and correlations; nothing in it belongs to a single record.
     """
     RecordDistribution.fit(statistics).save(out)
     say(f"wrote {out}")

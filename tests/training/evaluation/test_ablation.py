@@ -19,7 +19,13 @@ from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.__main__ import app
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import TrainingSong, load_songs, save_song
-from stemsplit.training.evaluation.ablation import AblationTraining, Budget, Comparison, Result, train_row
+from stemsplit.training.evaluation.ablation import (
+    AblationResult,
+    AblationTraining,
+    Budget,
+    Comparison,
+    train_row,
+)
 from stemsplit.training.evaluation.ablation_rows import ROWS, AblationRow, find_rows
 from stemsplit.training.evaluation.ablation_table import markdown, write_tables
 from stemsplit.training.evaluation.candidates import open_candidate
@@ -141,7 +147,7 @@ def test_a_row_is_trained_by_its_optimiser(songs: list[TrainingSong], tmp_path: 
     state = load_state(tmp_path / "run" / "checkpoint.pt")
     assert state["settings"]["optimiser"] == optimiser
     assert len(state["optimisers"]) == {"adamw": 1, "muon": 2}[optimiser]
-    assert f'"optimiser": "{optimiser}"' in markdown([Result(row, AblationTraining(), [])], BUDGET)
+    assert f'"optimiser": "{optimiser}"' in markdown([AblationResult(row, AblationTraining(), [])], BUDGET)
 
 
 @pytest.mark.slow
@@ -196,7 +202,7 @@ def test_every_row_has_a_network_and_differs_from_the_others() -> None:
         find_rows("bandsplit,nonsense")
 
 
-def make_result(name: str, sdr_db: float, *, sources: Sequence[str] = ("album", "render")) -> Result:
+def make_result(name: str, sdr_db: float, *, sources: Sequence[str] = ("album", "render")) -> AblationResult:
     scores = [
         Score(source, f"{source} {number}", target, sdr_db + number, 3.0, 1.0, math.nan)
         for source in sources
@@ -205,7 +211,7 @@ def make_result(name: str, sdr_db: float, *, sources: Sequence[str] = ("album", 
     ]
     scores.append(Score("album", "album 0", "bass", math.nan, math.nan, math.nan, -20.0))
     (row,) = find_rows(name)
-    return Result(row, AblationTraining(10.0, 500, 1_750_000, 4.2), scores)
+    return AblationResult(row, AblationTraining(10.0, 500, 1_750_000, 4.2), scores)
 
 
 def test_the_tables_say_what_the_scores_say(tmp_path: Path) -> None:

@@ -216,7 +216,7 @@ def test_models_judged_together_are_an_ensemble(
 def test_only_models_of_all_targets_and_unfiltered_runs_are_judged(
     vocals_model: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(ModelError, match="gives vocals only"):
+    with pytest.raises(ModelError, match="separates vocals only"):
         open_candidate(vocals_model, threads=1)
     for setting in ({"wiener": 1}, {"shifts": 2}, {"others": [vocals_model]}):
         with pytest.raises(StemsplitError, match="--wiener or --shifts or --with"):

@@ -11,9 +11,9 @@ from stemsplit.training.examples.augment import (
     apply_mastering,
     augment,
     change_speed,
-    faded,
-    reverberated,
-    saturated,
+    fade,
+    reverberate,
+    saturate,
     scale_width,
 )
 from stemsplit.types import FloatArray
@@ -53,7 +53,7 @@ def test_without_chances_a_stem_stays(stem: FloatArray) -> None:
 def test_a_room_goes_on_after_the_sound_and_dies(stem: FloatArray) -> None:
     click = np.zeros_like(stem)
     click[:, 1000] = 0.5
-    wet = reverberated(np.random.default_rng(1), click)
+    wet = reverberate(np.random.default_rng(1), click)
     np.testing.assert_array_less(np.abs(wet[:, :1000]), 1e-5)
     early, late = rms(wet[:, 2500:8000]), rms(wet[:, 50000:])
     assert early > 1e-4 and late < 0.5 * early
@@ -71,7 +71,7 @@ def test_width_changes_the_sides_and_no_power(stem: FloatArray) -> None:
 def test_a_fade_is_silent_at_one_end_and_whole_at_the_other(stem: FloatArray) -> None:
     ends = set()
     for seed in range(12):
-        curve = faded(np.random.default_rng(seed), np.ones((2, 300000), np.float32))[0]
+        curve = fade(np.random.default_rng(seed), np.ones((2, 300000), np.float32))[0]
         assert sorted((round(float(curve[0]), 4), round(float(curve[-1]), 4))) == [0, 1]
         assert np.abs(np.diff(curve)).max() < 0.01
         ends.add(bool(curve[0] > curve[-1]))
@@ -79,7 +79,7 @@ def test_a_fade_is_silent_at_one_end_and_whole_at_the_other(stem: FloatArray) ->
 
 
 def test_saturation_flattens_peaks_at_the_same_power(stem: FloatArray) -> None:
-    driven = saturated(stem, 12.0)
+    driven = saturate(stem, 12.0)
     assert rms(driven) == pytest.approx(rms(stem), rel=1e-4)
     assert np.abs(driven).max() < 0.7 * np.abs(stem).max()
 

@@ -70,7 +70,10 @@ def message_of_the_loader(remixer: Remixer) -> str:
 
 @pytest.mark.parametrize(
     ("failure", "message"),
-    [(refuse, "this song is broken"), (die, r"the examples of step \d cannot be cut: .*exited unexpectedly")],
+    [
+        (refuse, "this song is broken"),
+        (die, r"the examples of step \d cannot be loaded: .*exited unexpectedly"),
+    ],
 )
 def test_a_process_that_fails_ends_the_run(
     songs_folder: Path, monkeypatch: pytest.MonkeyPatch, failure: Callable[[], None], message: str
@@ -94,7 +97,7 @@ def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
         return cut(remixer, number)
 
     monkeypatch.setattr(Remixer, "example", broken)
-    with pytest.raises(StemsplitError, match="step 3 cannot be cut: a song of another length"):
+    with pytest.raises(StemsplitError, match="step 3 cannot be loaded: a song of another length"):
         trainer.fit()
     assert load_state(trainer.checkpoint)["step_number"] == 3  # of two examples each
 
@@ -114,6 +117,6 @@ def test_a_process_that_dies_while_a_step_is_computed_costs_nothing(
         return loss(*inputs)
 
     monkeypatch.setattr(trainer.network, "loss", lossy)
-    with pytest.raises(StemsplitError, match="cannot be cut"):
+    with pytest.raises(StemsplitError, match="cannot be loaded"):
         trainer.fit()
     assert load_state(trainer.checkpoint)["step_number"] >= 3

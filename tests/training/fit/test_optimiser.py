@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.fit.optimiser import STEP_RMS, Muon, make_optimisers, orthogonal
+from stemsplit.training.fit.optimiser import STEP_RMS, Muon, make_optimisers, orthogonalise
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.catalog import build
 
@@ -17,7 +17,7 @@ from stemsplit.training.networks.catalog import build
 def test_all_directions_become_about_as_strong(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     matrices = torch.randn(shape) * torch.logspace(0, -2, shape[-1])
-    strengths = torch.linalg.svdvals(orthogonal(matrices))
+    strengths = torch.linalg.svdvals(orthogonalise(matrices))
     assert strengths.min() > 0.3 and strengths.max() < 1.3
     before = torch.linalg.svdvals(matrices)
     assert (before.amax(-1) / before.amin(-1)).min() > 5  # they were not
@@ -26,9 +26,9 @@ def test_all_directions_become_about_as_strong(shape: tuple[int, ...]) -> None:
 def test_each_matrix_of_a_stack_is_by_itself() -> None:
     torch.manual_seed(0)
     stack = torch.randn(4, 6, 9)
-    alone = torch.stack([orthogonal(each) for each in stack])
+    alone = torch.stack([orthogonalise(each) for each in stack])
     assert torch.allclose(
-        orthogonal(stack * torch.tensor([1.0, 10, 100, 0.1])[:, None, None]), alone, atol=1e-4
+        orthogonalise(stack * torch.tensor([1.0, 10, 100, 0.1])[:, None, None]), alone, atol=1e-4
     )
 
 

@@ -151,14 +151,14 @@ def test_a_run_goes_on_as_it_was_begun_or_not_at_all(
 ) -> None:
     make_trainer(songs_folder, tmp_path, **change).save()
     ((name, value),) = change.items()
-    with pytest.raises(StemsplitError, match=f"begun with {name} {value}, not"):
+    with pytest.raises(StemsplitError, match=f"started with {name} {value}, not"):
         make_trainer(songs_folder, tmp_path)
 
 
 def test_a_run_goes_on_with_examples_as_long_as_it_was_begun_with(songs_folder: Path, tmp_path: Path) -> None:
     make_trainer(songs_folder, tmp_path).save()
     longer = Remixer(load_songs(songs_folder), RemixSettings(n_samples=3072 * 12), seed=1)
-    with pytest.raises(StemsplitError, match="begun with n_samples 27648, not 36864"):
+    with pytest.raises(StemsplitError, match="started with n_samples 27648, not 36864"):
         Trainer(small_bandsplit(), longer, FitSettings(budget_s=1, batch_size=2), tmp_path)
 
 

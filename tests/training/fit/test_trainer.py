@@ -160,7 +160,7 @@ def test_weights_that_cannot_be_judged_are_trained_on(songs_folder: Path, tmp_pa
         small_bandsplit(), make_remixer(songs_folder), settings, tmp_path, refuse, warn=said.append
     )
     assert trainer.fit()
-    assert said and "could not be judged: the estimates are not finite" in said[0]
+    assert said and "could not be validated: the estimates are not finite" in said[0]
 
 
 @pytest.mark.slow

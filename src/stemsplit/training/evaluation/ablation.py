@@ -1,7 +1,8 @@
-"""Comparison at equal budget: each row has the same processor time on the same songs, then is scored.
+"""Ablation at equal budget: every row is trained for the same processor time on the same songs, then scored.
 
-A comparison is a folder: ``plan.json`` (what must be equal), a run's folder for each row with its
-``result.json``. A finished row is not trained again, an interrupted one goes on from its checkpoint.
+A comparison is a folder with ``plan.json``, the settings that all rows share, and a folder for each row,
+which holds its run and its ``result.json``. A finished row is not trained again; an interrupted one resumes
+from its checkpoint.
 """
 
 import json
@@ -36,7 +37,7 @@ UNTRAINED: dict[str, Separate] = {"baseline": baseline_estimates, "oracle": orac
 
 @dataclass(frozen=True)
 class AblationTraining:
-    """What a row's training came to: processor minutes, steps, parameters, hours of audio."""
+    """Cost of the training of a row: processor minutes, steps, parameters, hours of audio."""
 
     minutes: float = 0.0
     steps: int = 0
@@ -45,8 +46,8 @@ class AblationTraining:
 
 
 @dataclass(frozen=True)
-class Result:
-    """A finished row."""
+class AblationResult:
+    """Scores of a finished row, and what its training cost."""
 
     row: AblationRow
     training: AblationTraining
@@ -58,18 +59,19 @@ Train = Callable[[AblationRow, Path], tuple[AblationTraining, Separate]]
 
 @dataclass(frozen=True)
 class Budget:
-    """What every row of a comparison shares.
+    """Settings that all rows of a comparison share.
 
     Parameters
     ----------
     minutes : float
-        Of training, in processor time: other work of the machine takes nothing from a row.
+        Training time of a row in minutes of processor time, so that other processes on the machine do not
+        shorten it.
     seed : int
-        Of weights and examples.
+        Random seed of the weights and the examples.
     threads : int
-        Of the CPU, which the caller gives to torch.
+        Threads of the CPU; the caller sets them in torch.
     excerpt_s, n_excerpts : float, int
-        Of the validation set, see `collect_cases`.
+        Excerpts of the validation set, see `collect_cases`.
     """
 
     minutes: float
@@ -80,25 +82,25 @@ class Budget:
 
 
 class Comparison:
-    """A folder of rows.
+    """A comparison of ablation rows, kept in a folder.
 
     Parameters
     ----------
     folder : Path
-        Where it is kept.
+        Folder of the comparison; created if it does not exist.
     songs : sequence of TrainingSong
-        Of both splits.
+        Songs for training and for validation.
     budget : Budget
-        What the rows share.
+        Settings that all rows share.
     records : sequence of ValidationCase
-        Records that decide between the rows.
+        Records, by whose scores rows are compared.
     train : callable, optional
-        Trains a row in a folder; `train_row` if not given.
+        Function that trains a row in a folder; `train_row` by default.
 
     Raises
     ------
     StemsplitError
-        The folder holds a comparison of another budget or of other songs.
+        The folder holds a comparison with another budget or with other songs.
     """
 
     def __init__(
@@ -115,8 +117,8 @@ class Comparison:
         self._train = train or (lambda row, run: train_row(row, run, songs, budget))
         self._check_plan()
 
-    def run(self, row: AblationRow) -> Result:
-        """Train and score a row, or read what it came to."""
+    def run(self, row: AblationRow) -> AblationResult:
+        """Train and score a row, or read its result if it is finished."""
         run = self.folder / row.name
         if found := self.find(row):
             return found
@@ -130,17 +132,17 @@ class Comparison:
             without=row.without,
             records=self._records,
         )
-        result = Result(row, training, score_cases(cases, separate))
+        result = AblationResult(row, training, score_cases(cases, separate))
         write_json(run / "result.json", asdict(result))
         return result
 
-    def find(self, row: AblationRow) -> Result | None:
-        """A row that is finished.
+    def find(self, row: AblationRow) -> AblationResult | None:
+        """Return the result of a row; None if it is not finished.
 
         Raises
         ------
         StemsplitError
-            It was trained with other options.
+            The row was trained with other settings.
         """
         path = self.folder / row.name / "result.json"
         if not path.exists():
@@ -148,16 +150,17 @@ class Comparison:
         found = json.loads(path.read_text(encoding="utf-8"))
         if found["row"] != json.loads(json.dumps(asdict(row))):
             raise StemsplitError(
-                f"{path} is of a row with other settings: {found['row']}; delete its folder to train it again"
+                f"{path} has other settings: {found['row']}; delete its folder to train the row again"
             )
-        return Result(row, AblationTraining(**found["training"]), [Score(**each) for each in found["scores"]])
+        scores = [Score(**each) for each in found["scores"]]
+        return AblationResult(row, AblationTraining(**found["training"]), scores)
 
-    def results(self, rows: Sequence[AblationRow] = ROWS) -> list[Result]:
-        """The rows that are finished, in order."""
+    def results(self, rows: Sequence[AblationRow] = ROWS) -> list[AblationResult]:
+        """Return the results of the finished rows, in the order of `rows`."""
         return [result for row in rows if (result := self.find(row))]
 
     def _check_plan(self) -> None:
-        """Rows are comparable only if they were trained on the same songs for the same time."""
+        """Make sure that all rows are trained on the same songs for the same time."""
         path = self.folder / "plan.json"
         songs = {song.path.stem: [song.n_samples, *song.levels_db] for song in self._songs}
         plan = asdict(self.budget) | {"songs": songs}
@@ -169,23 +172,23 @@ class Comparison:
             if found.get(key) != plan[key]:
                 what = "" if key == "songs" else f" ({found.get(key)}, not {plan[key]})"
                 raise StemsplitError(
-                    f"{self.folder} holds a comparison of other {key}{what}; name another folder"
+                    f"{self.folder} holds a comparison with other {key}{what}; name another folder"
                 )
 
 
 def train_row(
     row: AblationRow, run: Path, songs: Sequence[TrainingSong], budget: Budget
 ) -> tuple[AblationTraining, Separate]:
-    """Train a row's network, or its networks; checkpoints found in `run` are continued.
+    """Train the network of a row, or its networks; training resumes from the checkpoints in `run`.
 
     Raises
     ------
     StemsplitError
-        A checkpoint is of another network, or was trained on what the row leaves out.
+        A checkpoint holds another network, or was trained with ingredients that the row leaves out.
     """
     if not row.one_target:
         trainer = _train(row, run, songs, budget)
-        return _training([trainer]), network_estimates(trainer.average.eval())
+        return _add_up([trainer]), network_estimates(trainer.average.eval())
     joint = []
     if row.one_target < 1:
         first = replace(budget, minutes=(1 - row.one_target) * budget.minutes)
@@ -197,10 +200,10 @@ def train_row(
         _train(replace(row, options={**row.options, "target": target}), run / target, songs, each, *joint)
         for target in TARGETS
     ]
-    ways = [network_estimates(trainer.average.eval()) for trainer in single]
-    # all trainings cost their minutes; only the networks at the end are used
-    training = replace(_training(joint + single), n_parameters=_training(single).n_parameters)
-    return training, lambda case: np.stack([way(case)[place] for place, way in enumerate(ways)])
+    separators = [network_estimates(trainer.average.eval()) for trainer in single]
+    # every training counts towards the minutes; only the networks of one target are used
+    training = replace(_add_up(joint + single), n_parameters=_add_up(single).n_parameters)
+    return training, lambda case: np.stack([each(case)[index] for index, each in enumerate(separators)])
 
 
 def _train(
@@ -221,13 +224,13 @@ def _train(
     settings = replace(settings, checkpoint_s=CHECKPOINT_S, clock="processor", **row.fit)
     trainer = Trainer(network, remixer, settings, run, initial=initial.checkpoint if initial else None)
     if set(trainer.without) != set(row.without):
-        raise StemsplitError(f"{run} was begun with other ingredients; delete it to train {row.name} again")
+        raise StemsplitError(f"{run} was started with other ingredients; delete it to train {row.name} again")
     trainer.fit()
     return trainer
 
 
-def _training(trainers: Sequence[Trainer]) -> AblationTraining:
-    """What some trainings came to together."""
+def _add_up(trainers: Sequence[Trainer]) -> AblationTraining:
+    """Return the total cost of several trainings."""
     return AblationTraining(
         minutes=sum(trainer.elapsed_s for trainer in trainers) / 60,
         steps=sum(trainer.step_number for trainer in trainers),

@@ -1,4 +1,4 @@
-"""Rows of the comparison: what is trained, and how."""
+"""Rows of the ablation table: which network is trained, and how."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,23 +10,23 @@ from stemsplit.training.examples.settings import INGREDIENTS
 
 @dataclass(frozen=True)
 class AblationRow:
-    """One line of a comparison.
+    """One row of an ablation table.
 
     Parameters
     ----------
     name : str
-        What the line is called.
+        Name of the row.
     preset : str
-        What the network is and how it is trained, see `presets`; empty where nothing is trained.
+        Preset of the network and its training, see `presets`; empty if nothing is trained.
     options : dict
-        Options of the network, where they differ from the preset's.
+        Options of the network that differ from those of the preset.
     remix : dict
-        Changes of `RemixSettings`.
+        Fields of `RemixSettings` that differ from those of the preset.
     fit : dict
-        Changes of `FitSettings`.
+        Fields of `FitSettings` that differ from those of the preset.
     one_target : float
-        Share of the minutes that goes, in equal parts, into a network of its own for each target. What is
-        left comes before: a network of all targets, whose weights those start from.
+        Share of the minutes that is spent, in equal parts, on one network for each target. The rest is spent
+        before on a network of all targets, whose weights initialise the others.
     """
 
     name: str
@@ -38,7 +38,7 @@ class AblationRow:
 
     @property
     def without(self) -> tuple[str, ...]:
-        """Ingredients that its training leaves out; models without training have no multitracks."""
+        """Ingredients that the training leaves out; a row without training uses no multitracks."""
         return tuple(self.remix.get("without", ())) if self.preset else ("multitracks",)
 
 
@@ -63,12 +63,12 @@ ROWS = (
 
 
 def find_rows(names: str) -> list[AblationRow]:
-    """Rows by their names, joined by commas; all of them for an empty text.
+    """Return the rows with the names in a comma-separated list, or all rows for an empty text.
 
     Raises
     ------
     StemsplitError
-        No row is called so.
+        There is no row of this name.
 
     >>> [row.name for row in find_rows("oracle,baseline")]
     ['oracle', 'baseline']

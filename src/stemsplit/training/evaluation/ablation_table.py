@@ -1,4 +1,4 @@
-"""A comparison as a CSV and as Markdown."""
+"""Tables of an ablation, as CSV and as Markdown."""
 
 import csv
 import itertools
@@ -10,7 +10,7 @@ from typing import Any
 
 from stemsplit.training import TARGETS
 from stemsplit.training.data.sources import RECORDS_SOURCE, SOURCES, UNSEEN_SOURCE
-from stemsplit.training.evaluation.ablation import Budget, Result
+from stemsplit.training.evaluation.ablation import AblationResult, Budget
 from stemsplit.training.evaluation.scores import (
     Score,
     all_sources_of,
@@ -23,21 +23,22 @@ from stemsplit.training.fit.presets import find_preset
 
 FIGURES = ("sdr_db", "improvement_db", "si_sdr_db", "leakage_db")
 HOW_TO_READ = """\
-How to read this. Every row was trained for the same minutes of processor time, on the same machine, songs
-and seed, and scored on the same excerpts; a row that computes less per step takes more steps. The budgets are
-short: what wins here learns fast, which need not be what wins in the end. It is one seed, and the real music
-with known stems is three songs and a few singers: differences under about half a decibel say nothing, and a
-single song can turn a sign. `baseline` uses no model, `oracle` is the ratio mask of the true stems; both are
-no competitors but the floor and the ceiling. A row `without-...` is `bandsplit` with one ingredient of its
-training left out: where it is *better* than `bandsplit`, the ingredient did harm within this budget. The row
-`one-by-one` is a network of its own for each target, in a quarter of the minutes; `fine-tuned` trains all
-targets together for half of the minutes, then one copy for each in an eighth. Other work on the machine slows
-a processor's steps without taking its time: rows of one network are equals only where their steps, in the
-last table, are about as many."""
+How to read these tables. Every row was trained for the same number of minutes of processor time, on the same
+machine, with the same songs and seed, and was scored on the same excerpts; a network that computes less per
+step is trained for more steps. The budgets are short: the best row here is the one that learns fastest, which
+need not be the best after a long training. There is one seed, and the real music with known stems is three
+songs and a few singers: differences below about half a decibel mean nothing, and a single song can reverse an
+order. `baseline` uses no model and `oracle` is the ratio mask of the true stems; they are the lower and the
+upper bound. A row `without-...` is `bandsplit` trained without one ingredient: where it is *better* than
+`bandsplit`, the ingredient did harm within this budget. The row `one-by-one` trains one network for each
+target, in a quarter of the minutes each; `fine-tuned` trains all targets together for half of the minutes,
+then one copy for each target in an eighth. Other processes on the machine slow the steps down even where
+processor time is counted: rows of the same network are comparable only if their numbers of steps, in the last
+table, are about equal."""
 
 
 def write_tables(
-    results: Sequence[Result], budget: Budget, folder: Path, *, name: str = "comparison"
+    results: Sequence[AblationResult], budget: Budget, folder: Path, *, name: str = "comparison"
 ) -> None:
     """Write ``<name>.csv`` and ``<name>.md``."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,8 +46,8 @@ def write_tables(
     (folder / f"{name}.md").write_text(markdown(results, budget), encoding="utf-8")
 
 
-def write_csv(results: Sequence[Result], path: Path) -> None:
-    """One line per row, source and target; cells without a meaning are empty."""
+def write_csv(results: Sequence[AblationResult], path: Path) -> None:
+    """Write one line for each row, source and target; a cell without a value is empty."""
     lines = [line for result in results for line in _csv_lines(result)]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(lines[0]))
@@ -54,14 +55,14 @@ def write_csv(results: Sequence[Result], path: Path) -> None:
         writer.writerows(lines)
 
 
-def markdown(results: Sequence[Result], budget: Budget) -> str:
-    """The tables, and how to read them."""
+def markdown(results: Sequence[AblationResult], budget: Budget) -> str:
+    """Return the tables and how to read them, as Markdown."""
     scores = [score for result in results for score in result.scores]
     head = [
         "# Comparison at equal budget",
         f"{budget.minutes:g} minutes of processor time a row, {budget.threads} CPU thread(s), seed "
-        f"{budget.seed}. Cells are the mean uSDR in dB over excerpts, each source with equal weight, and in "
-        "brackets its improvement over the mixture. Every figure by source is in the CSV beside this file; "
+        f"{budget.seed}. Cells hold the mean uSDR in dB over the excerpts, with equal weights of sources; "
+        "the improvement over the mixture is in brackets. The CSV file beside this one has more figures; "
         "`python -m stemsplit.training compare` writes both.",
         HOW_TO_READ,
         *_records(results),
@@ -74,27 +75,29 @@ def markdown(results: Sequence[Result], budget: Budget) -> str:
     unseen = [each for each in results if any(score.source == UNSEEN_SOURCE for score in each.scores)]
     if unseen:
         head += [
-            f"## Songs of the album that others train on\n\n`{UNSEEN_SOURCE}`: only rows that were trained "
+            f"## Songs of the album that other rows were trained on\n\n`{UNSEEN_SOURCE}`: only rows trained "
             "without multitracks are scored on them.",
             _quality(unseen, (UNSEEN_SOURCE,)),
         ]
-    return "\n\n".join([*head, "## What the minutes came to", _efforts(results)]) + "\n"
+    return "\n\n".join([*head, "## Cost of the training", _costs(results)]) + "\n"
 
 
-def _records(results: Sequence[Result]) -> list[str]:
-    """What decides between rows, where records were scored."""
+def _records(results: Sequence[AblationResult]) -> list[str]:
+    """Return the table of the scores on records, by which rows are compared; empty if there are none."""
     if not any(score.source == RECORDS_SOURCE for result in results for score in result.scores):
         return []
-    text = "## Records\n\nCommercial records that nothing is trained on: they decide between the rows."
+    text = (
+        "## Records\n\nCommercial records that no network is trained on. Rows are compared by these scores."
+    )
     return [text, _quality(results, (RECORDS_SOURCE,))]
 
 
 def _added(scores: Sequence[Score]) -> str:
-    """Data sets that songs were added from, which are sources as well."""
+    """Return the names of the added data sets, which are sources as well."""
     return "".join(f", `{source}` (added)" for source in sources_of(scores) if source not in SOURCES)
 
 
-def _quality(results: Sequence[Result], sources: Sequence[str]) -> str:
+def _quality(results: Sequence[AblationResult], sources: Sequence[str]) -> str:
     rows = []
     for result in results:
         sdr, gain = (by_target(result.scores, column, sources=sources) for column in FIGURES[:2])
@@ -103,7 +106,7 @@ def _quality(results: Sequence[Result], sources: Sequence[str]) -> str:
     return _table(["row", *TARGETS, "mean"], rows)
 
 
-def _efforts(results: Sequence[Result]) -> str:
+def _costs(results: Sequence[AblationResult]) -> str:
     rows = [
         [
             f"`{result.row.name}`",
@@ -121,12 +124,12 @@ def _efforts(results: Sequence[Result]) -> str:
     )
 
 
-def _csv_lines(result: Result) -> list[dict[str, Any]]:
+def _csv_lines(result: AblationResult) -> list[dict[str, Any]]:
     training = result.training
     facts = {"row": result.row.name, "minutes": round(training.minutes, 2), "steps": training.steps}
     facts |= {"parameters": training.n_parameters, "audio_h": round(training.audio_h, 3)}
-    judged = {(score.source, score.target) for score in result.scores}
-    places = itertools.product(all_sources_of(result.scores), targets_in(result.scores))
+    scored = {(score.source, score.target) for score in result.scores}
+    pairs = itertools.product(all_sources_of(result.scores), targets_in(result.scores))
     return [
         {**facts, "settings": _settings(result), "source": source, "target": target}
         | {"excerpts": sum((s.source, s.target) == (source, target) for s in result.scores)}
@@ -134,13 +137,13 @@ def _csv_lines(result: Result) -> list[dict[str, Any]]:
             column: _rounded(average(result.scores, column, source=source, target=target))
             for column in FIGURES
         }
-        for source, target in places
-        if (source, target) in judged
+        for source, target in pairs
+        if (source, target) in scored
     ]
 
 
-def _settings(result: Result) -> str:
-    """Preset and optimiser, and what differs from the preset, as JSON."""
+def _settings(result: AblationResult) -> str:
+    """Return the preset, the optimiser and the settings that differ from the preset, as JSON."""
     row = result.row
     if not row.preset:
         return ""

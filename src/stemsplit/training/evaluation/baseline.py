@@ -1,4 +1,4 @@
-"""What a model must beat, and what no mask can beat: the no-model baseline and the oracle ratio mask."""
+"""Lower and upper bound of the scores: a baseline without a model, and the oracle ratio mask."""
 
 import contextlib
 from collections.abc import Collection, Sequence
@@ -22,12 +22,11 @@ VOICE_HZ = (180.0, 6000.0)
 
 
 def baseline_estimates(case: ValidationCase) -> FloatArray:
-    """Separation without a model: harmonic-percussive split (Fitzgerald 2010), then frequency bands.
+    """Separate without a model: harmonic-percussive separation (Fitzgerald 2010), then frequency bands.
 
-    Where other targets than `TARGETS` are wanted, each gets an equal share of the mixture.
-
-    Percussive sound goes to the drums, harmonic sound below 180 Hz to the bass, and above it evenly to
-    vocals and other in the range of a voice, to other beyond it.
+    The percussive part is assigned to the drums, the harmonic part below 180 Hz to the bass. Above that, it
+    is shared equally between vocals and other in the range of a voice, and assigned to other beyond. For
+    targets other than `TARGETS`, each estimate is an equal share of the mixture.
 
     Returns
     -------
@@ -55,7 +54,7 @@ def baseline_estimates(case: ValidationCase) -> FloatArray:
 
 
 def oracle_estimates(case: ValidationCase) -> FloatArray:
-    """Separation by the ratio mask of the true stems' magnitudes, at the model's own STFT."""
+    """Separate with the ratio mask of the true stems' magnitudes, in the STFT of the bundled model."""
     spectra = centred_stft(torch.from_numpy(case.stems))
     magnitudes = spectra.abs()
     masks = magnitudes / (magnitudes.sum(0, keepdim=True) + 1e-9)
@@ -65,8 +64,8 @@ def oracle_estimates(case: ValidationCase) -> FloatArray:
 def reference_scores(
     cases: Sequence[ValidationCase], path: Path, *, framewise: Collection[str] = ()
 ) -> dict[str, list[Score]]:
-    """Scores of baseline and oracle: those kept at `path` if they are of these cases, else made and kept."""
-    with contextlib.suppress(StemsplitError):  # none are kept, or they are damaged
+    """Return the scores of baseline and oracle, cached in the file `path` while the cases are the same."""
+    with contextlib.suppress(StemsplitError):  # there is no cache, or it is damaged
         scores = load_scores(path)
         if scores.keys() >= {"baseline", "oracle"} and _are_of(scores["oracle"], cases, framewise):
             return scores
@@ -79,10 +78,10 @@ def reference_scores(
 
 
 def _are_of(scores: Sequence[Score], cases: Sequence[ValidationCase], framewise: Collection[str]) -> bool:
-    """Whether scores are of these cases: songs may have been made anew under the same names."""
+    """Tell whether scores belong to these cases; songs may have been rendered again under the same names."""
     if not set(framewise) <= {score.case for score in scores if score.n_frames}:
         return False
-    # whatever the estimate was, this is how near the mixture is to the reference
+    # for any estimate, this difference is the SDR of the mixture
     kept = {(score.case, score.target): score.sdr_db - score.improvement_db for score in scores}
     wanted = {
         (case.name, target): sdr(case.stems[case.targets.index(target)], case.mixture)

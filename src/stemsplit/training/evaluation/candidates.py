@@ -1,4 +1,4 @@
-"""What can be judged: a run's averaged network, or a model file as the package itself runs it."""
+"""Candidates of an evaluation: the averaged network of a run, or a model file run by the package itself."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from stemsplit.types import FloatArray
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to separate a case, and what its training left out.
+    """A network or model to evaluate.
 
     Parameters
     ----------
     separate : callable
-        Called with a case; returns estimates ``(targets, 2, samples)``.
+        Function that separates a case; it returns estimates ``(targets, 2, samples)``.
     without : tuple of str
-        Ingredients that were left out; empty where that is not known, as for a model file.
+        Ingredients that its training left out; empty where that is not known, as for a model file.
     targets : tuple of str
-        What it separates.
+        Targets in the order of the estimates.
     """
 
     separate: Separate
@@ -45,24 +45,22 @@ def open_candidate(
     path : Path
         The folder of a run or a model.
     threads : int
-        Of the network on the CPU; a run's network uses those that torch was given.
+        Threads of a model file on the CPU; the network of a run uses the threads set in torch.
     wiener, shifts : int
-        Iterations of the Wiener filter, and passes over the song; only inference has them.
+        Iterations of the Wiener filter, and shifted passes over the song; for model files only.
     others : sequence of Path
-        Models whose estimates are averaged with those of the model.
+        Model files whose estimates are averaged with those of `path`.
 
     Raises
     ------
     StemsplitError
-        There is no checkpoint, the model gives a part of the music only, or a run was to be filtered,
-        shifted or averaged.
+        There is no checkpoint, the stems of the model do not cover the mixture, or a run is evaluated with
+        an option that is for model files only.
     """
     if path.suffix == ".onnx":
         return _open_models([path, *others], threads=threads, wiener=wiener, shifts=shifts)
     if wiener or shifts > 1 or others:
-        raise StemsplitError(
-            f"{path} is a run; only an .onnx model can be scored with --wiener or --shifts or --with"
-        )
+        raise StemsplitError(f"{path} is a run; --wiener, --shifts and --with are for .onnx models only")
     checkpoint = path / "checkpoint.pt"
     without: Sequence[str] = load_state(checkpoint).get("without", ())
     network = load_average(checkpoint)
@@ -70,14 +68,16 @@ def open_candidate(
 
 
 def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: int) -> Candidate:
-    """Model files on the CPU, as a user gets them; several are an ensemble."""
+    """Open model files on the CPU, with the package's own inference; several are an ensemble."""
     separator = Separator(
         models=paths, device="cpu", threads=threads, wiener=wiener, shifts=shifts, ensemble=len(paths) > 1
     )
     given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
     targets = order_targets(given)
     if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
-        raise ModelError(f"{paths[0]} gives {', '.join(given)} only; models of all the music can be judged")
+        raise ModelError(
+            f"{paths[0]} separates {', '.join(given)} only; its stems must cover the mixture to be evaluated"
+        )
 
     def separate(case: ValidationCase) -> FloatArray:
         stems = separator(case.mixture, SAMPLE_RATE)

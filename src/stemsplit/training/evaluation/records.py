@@ -1,8 +1,8 @@
-"""Commercial records with their true stems: the validation set that models are chosen by.
+"""Commercial records with their true stems: the validation set by which models are selected.
 
-A folder with ``records/<song>/vocals.*``, ``drums.*``, ``bass.*`` and ``other.*``, in any format and at any
-rate, is read where it lies. Nothing of it is stored: what may be published are figures over all songs, so
-songs are known by their folder's name alone.
+The folder holds ``records/<song>/vocals.*``, ``drums.*``, ``bass.*`` and ``other.*``, in any format and at
+any sample rate. Nothing of it is copied: only figures over all songs may be published, so a song is
+identified by the name of its folder alone.
 """
 
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from stemsplit.training.evaluation.validation import ValidationCase, score_cases
 
 
 def load_records(folder: Path | None) -> list[ValidationCase]:
-    """Read every song of a folder of records, whole; none where no folder is given.
+    """Read all songs of a folder of records into memory; an empty list if no folder is given.
 
-    A record of 7 s takes 10 MB of memory.
+    A record of 7 s takes 10 MB.
 
     Raises
     ------
@@ -38,30 +38,32 @@ def load_records(folder: Path | None) -> list[ValidationCase]:
         return []
     songs = sorted(path for path in (folder / "records").glob("*") if path.is_dir())
     if not songs:
-        raise StemsplitError(f"{folder} holds no records: stems are looked for in records/SONG/vocals.*")
+        raise StemsplitError(
+            f"{folder} holds no records; stems are expected in records/SONG/vocals.* and so on"
+        )
     return [_load_record(song) for song in songs]
 
 
 def add_record_scores(scores: Path, model: Path, records: Sequence[ValidationCase], *, kept: Path) -> None:
-    """Score a model file, the baseline and the oracle on records, if a file of scores has none of them.
+    """Add scores of a model file, the baseline and the oracle on records to a file that has none of them.
 
     Parameters
     ----------
     scores : Path
-        What `save_scores` wrote; rows are added to it.
+        File written by `save_scores`; rows are added to it.
     model : Path
         The model file.
     records : sequence of ValidationCase
-        What it is judged by.
+        Cases to score.
     kept : Path
-        Where the scores of baseline and oracle are kept for the next model.
+        File that caches the scores of baseline and oracle for the next model.
     """
     found = load_scores(scores)
     if any(score.source == RECORDS_SOURCE for score in found["model"]):
         return
     judged = reference_scores(records, kept)
     judged["model"] = score_cases(records, open_candidate(model, threads=torch.get_num_threads()).separate)
-    save_scores({way: [*judged[way], *each] for way, each in found.items()}, scores)
+    save_scores({name: [*judged[name], *each] for name, each in found.items()}, scores)
 
 
 def _load_record(song: Path) -> ValidationCase:

@@ -1,4 +1,4 @@
-"""An evaluation: scores of a model, the baseline and the oracle on the same cases, as tables."""
+"""Report of an evaluation: tables of the scores of a model, the baseline and the oracle on the same cases."""
 
 import math
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from stemsplit.training.evaluation.scores import (
     targets_in,
 )
 
-MIN_EXPECTED = 10  # fewest stems for a statement about the expected SDR
+MIN_EXPECTED = 10  # stems needed for a statement about the expected SDR
 _COLUMNS = (
     ("model", "sdr_db"),
     ("model", "improvement_db"),
@@ -48,7 +48,7 @@ class Evaluation:
         return cls(load_scores(path))
 
     def table(self) -> str:
-        """Markdown: a line per source and target, then the means of each target and of all."""
+        """Return a Markdown table: a line for each source and target, then the means."""
         names = ("uSDR", "improvement", "SI-SDR", "expected", "baseline", "oracle mask", "leakage")
         head = f"| source | target | excerpts | {' | '.join(names)} |"
         lines = [head, "|---" * (3 + len(names)) + "|"]
@@ -61,7 +61,7 @@ class Evaluation:
         return "\n".join(lines)
 
     def framewise_table(self) -> str:
-        """Markdown: the figures of museval by source and target; empty if they were not asked for."""
+        """Return a Markdown table of the framewise metrics by source and target; empty if there are none."""
         judged = {(s.source, s.target) for s in self.scores["model"] if s.n_frames}
         if not judged:
             return ""
@@ -72,13 +72,13 @@ class Evaluation:
         return "\n".join([head, "|---|---|---|---|---|---|---|---|---|---|", *lines])
 
     def by_target(self, way: str, column: str = "sdr_db", *, is_real: bool = False) -> dict[str, float]:
-        """A figure for each target, every source, or every one that is no render, with equal weight."""
+        """Return a metric by target: its mean over all sources, or over the real ones, with equal weights."""
         return by_target(self.scores[way], column, sources=sources_of(self.scores["model"], is_real=is_real))
 
     def deciding_figures(self) -> tuple[str, dict[str, float], dict[str, float]]:
-        """Return what models are chosen by, and uSDR by target of the model and of the baseline there.
+        """Return the sources by which models are selected, and the uSDR of model and baseline on them.
 
-        Those are the records, or all real sources where no records were scored.
+        These are the records, or all real sources if no records were scored.
         """
         model, baseline = (
             by_target(self.scores[way], sources=(RECORDS_SOURCE,)) for way in ("model", "baseline")
@@ -89,7 +89,7 @@ class Evaluation:
         return "real sources", model, baseline
 
     def expected_sdr_note(self) -> str:
-        """Describe how far the expected SDR is from the measured one; empty if there are too few stems."""
+        """Return a sentence on the error of the expected SDR; empty if there are too few stems."""
         pairs = [(s.expected_sdr_db, s.sdr_db) for s in self.scores["model"]]
         expected, reached = np.array([pair for pair in pairs if not np.isnan(pair).any()]).reshape(-1, 2).T
         if expected.size < MIN_EXPECTED:
@@ -102,7 +102,7 @@ class Evaluation:
         )
 
     def behind_baseline(self) -> list[str]:
-        """Sources and targets where the model's uSDR is not above the baseline's."""
+        """Return the sources and targets for which the model's uSDR is not above the baseline's."""
         judged = self.scores["model"]
         return [
             f"{target} of `{source}`"
@@ -113,7 +113,7 @@ class Evaluation:
         ]
 
     def _pairs(self) -> list[tuple[str, str]]:
-        """Sources and targets that the model was scored on, in order."""
+        """Return the sources and targets of the scores of the model, in order."""
         judged = self.scores["model"]
         found = {(score.source, score.target) for score in judged}
         pairs = ((source, target) for source in all_sources_of(judged) for target in targets_in(judged))
@@ -139,13 +139,13 @@ class Evaluation:
         return f"| {source} | {target} | {' | '.join(cells)} |"
 
     def _record_line(self) -> str:
-        """The mean over the targets of the records, by which models are chosen."""
+        """Return the line of the mean over the targets of the records, by which models are selected."""
         values = [mean_of_records(self.scores[way], column) for way, column in _COLUMNS]
         cells = " | ".join(f"**{_decibels(value)}**" for value in values)
         return f"| **{RECORDS_SOURCE}** | **mean** | | {cells} | |"
 
     def _mean_lines(self, name: str, is_real: bool) -> list[str]:
-        """A line for each target, and one for the mean of them."""
+        """Return a line for each target, and one for the mean over targets."""
         columns = [self.by_target(way, column, is_real=is_real) for way, column in _COLUMNS]
         if not columns[0]:
             return []

@@ -1,7 +1,7 @@
-"""Scores of estimates: kept as JSON, and their means over sources and targets.
+"""Scores of estimates, stored as JSON, and their means over sources and targets.
 
-Every source counts as much as another in a mean, however many excerpts it has. Records are in no mean with
-others: they choose between models, and have a mean of their own.
+In a mean, every source has the same weight, however many excerpts it has. Records, by which models are
+selected, have a mean of their own and are not averaged with other sources.
 """
 
 import json
@@ -21,11 +21,11 @@ from stemsplit.training.data.sources import RECORDS_SOURCE, RENDER_SOURCE, SOURC
 
 @dataclass(frozen=True)
 class Score:
-    """Figures of one target in one case, in decibels; NaN where a silent reference gives them no meaning.
+    """Metrics of one target in one case, in decibels; NaN where a silent reference makes them undefined.
 
-    `expected_sdr_db` is the SDR predicted from the masks, NaN also in scores of an earlier version.
-    Those called ``museval`` are medians over the frames of one second that count, NaN where they were not
-    asked for; `n_frames` of them there were, and in `n_silent` something was silent, so they do not count.
+    `expected_sdr_db` is the SDR predicted from the masks; it is also NaN in scores of an earlier version. The
+    metrics called ``museval`` are medians over frames of one second, and NaN if they were not requested. Of
+    `n_frames` frames, `n_silent` are left out because a reference or an estimate is silent in them.
     """
 
     source: str
@@ -44,13 +44,13 @@ class Score:
 
 
 def save_scores(scores: Mapping[str, Sequence[Score]], path: Path) -> None:
-    """Write scores, by the way they were reached, as JSON."""
-    rows = {way: [asdict(score) for score in each] for way, each in scores.items()}
+    """Write the scores of several separations, by name, as JSON."""
+    rows = {name: [asdict(score) for score in each] for name, each in scores.items()}
     write_json(path, rows)
 
 
 def load_scores(path: Path) -> dict[str, list[Score]]:
-    """Read what `save_scores` wrote.
+    """Read a file written by `save_scores`.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def load_scores(path: Path) -> dict[str, list[Score]]:
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {way: [Score(**row) for row in rows] for way, rows in found.items()}
+        return {name: [Score(**row) for row in rows] for name, rows in found.items()}
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise StemsplitError(
             f"{path} holds no scores ({error}); run `python -m stemsplit.training evaluate` first"
@@ -67,9 +67,9 @@ def load_scores(path: Path) -> dict[str, list[Score]]:
 
 
 def average(scores: Iterable[Score], column: str, *, source: str = "", target: str = "") -> float:
-    """A column over the cases of a source and target where it has a meaning; NaN if none.
+    """Return the average of a metric over the cases of a source and target; NaN if it is defined in none.
 
-    That is the mean, but for the figures of museval the median, as those are reported.
+    The average is the mean, but for the metrics of museval the median, as they are usually reported.
     """
     values = [
         getattr(score, column)
@@ -82,29 +82,29 @@ def average(scores: Iterable[Score], column: str, *, source: str = "", target: s
 
 
 def sources_of(scores: Iterable[Score], *, is_real: bool = False) -> tuple[str, ...]:
-    """Sources that are in the means, in their order: all there are, or those that are no renders."""
-    judged = dict.fromkeys(score.source for score in scores)
-    named = [source for source in SOURCES if source in judged]
-    added = [source for source in judged if source not in {RECORDS_SOURCE, *SOURCES, UNSEEN_SOURCE}]
+    """Return the sources that enter the means, in order: all of them, or the real ones, without renders."""
+    scored = dict.fromkeys(score.source for score in scores)
+    named = [source for source in SOURCES if source in scored]
+    added = [source for source in scored if source not in {RECORDS_SOURCE, *SOURCES, UNSEEN_SOURCE}]
     return tuple(source for source in (*named, *added) if not (is_real and source == RENDER_SOURCE))
 
 
 def all_sources_of(scores: Iterable[Score]) -> tuple[str, ...]:
-    """Every source that was scored, as tables list them: records first, what is in no mean last."""
+    """Return all sources in the order of the tables: records first, sources that enter no mean last."""
     scores = tuple(scores)
-    judged = {score.source for score in scores}
+    scored = {score.source for score in scores}
     listed = (RECORDS_SOURCE, *sources_of(scores), UNSEEN_SOURCE)
-    return tuple(source for source in listed if source in judged)
+    return tuple(source for source in listed if source in scored)
 
 
 def targets_in(scores: Iterable[Score]) -> tuple[str, ...]:
-    """Targets that were judged: those of the bundled model in their order, then others."""
-    judged = dict.fromkeys(score.target for score in scores)
-    return (*(t for t in TARGETS if t in judged), *(t for t in judged if t not in TARGETS))
+    """Return the targets that were scored: those of the bundled model in their order, then others."""
+    scored = dict.fromkeys(score.target for score in scores)
+    return (*(t for t in TARGETS if t in scored), *(t for t in scored if t not in TARGETS))
 
 
 def by_target(scores: Sequence[Score], column: str = "sdr_db", *, sources: Sequence[str]) -> dict[str, float]:
-    """A column for each target that has it, every source with equal weight."""
+    """Return the mean of a metric over sources, for each target that has it; sources have equal weights."""
     found: dict[str, list[float]] = defaultdict(list)
     targets = targets_in(scores)
     for source in sources:
@@ -116,15 +116,15 @@ def by_target(scores: Sequence[Score], column: str = "sdr_db", *, sources: Seque
 
 
 def mean_of_records(scores: Sequence[Score], column: str = "sdr_db") -> float:
-    """A column over all targets of the records, each with equal weight; NaN if none were scored."""
+    """Return the mean of a metric over the targets of the records; NaN if no records were scored."""
     means = by_target(scores, column, sources=(RECORDS_SOURCE,))
     return float(np.mean(list(means.values()))) if means else math.nan
 
 
 def summary(scores: Sequence[Score]) -> dict[str, float]:
-    """uSDR of records by target and in all, then by source and target, by target and in all.
+    """Return the uSDR of the records by target and on average, then by source and target, and the means.
 
-    Each source but the records has equal weight in the latter.
+    In the means, every source other than the records has equal weight.
     """
     sources, targets = sources_of(scores), targets_in(scores)
     found = {

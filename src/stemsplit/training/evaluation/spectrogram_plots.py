@@ -17,17 +17,18 @@ TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
 
 def log_spectrogram(waveform: FloatArray) -> FloatArray:
-    """Level over frequency and time, frequency on a logarithmic axis.
+    """Compute a spectrogram with a logarithmic frequency axis.
 
     Parameters
     ----------
     waveform : FloatArray, shape (2, samples)
-        Both channels' power is added.
+        The power of both channels is added.
 
     Returns
     -------
     FloatArray, shape (rows, frames)
-        Decibels; each row is the loudest of the bins it covers, `ROWS_PER_OCTAVE` rows from `LOWEST_HZ` on.
+        Level in decibels; a row holds the maximum of the bins it covers, with `ROWS_PER_OCTAVE` rows per
+        octave from `LOWEST_HZ` on.
     """
     import librosa
 
@@ -46,11 +47,11 @@ def draw_case(case: ValidationCase, estimates: FloatArray, picture: Path) -> Non
     Parameters
     ----------
     case : ValidationCase
-        Its references are drawn on the left. What is not known is drawn as one, in the place it has.
+        Its references are drawn on the left; unseparated music is drawn in the place of its last target.
     estimates : FloatArray, shape (targets, 2, samples)
-        Drawn on the right.
+        Estimates, drawn on the right.
     picture : Path
-        The file.
+        The PNG file.
     """
     from matplotlib.figure import Figure
 
@@ -86,12 +87,12 @@ def draw_case(case: ValidationCase, estimates: FloatArray, picture: Path) -> Non
 
 
 def _unknown(case: ValidationCase, target: str) -> str:
-    return "" if target in case.known else " not known alone"
+    return "" if target in case.known else " (contains other targets)"
 
 
 def _figure(case: ValidationCase, reference: FloatArray, estimate: FloatArray, target: str) -> str:
     if target not in case.known:
-        return "not judged"
+        return "not scored"
     if is_silent(reference):
         return f"{leakage_db(estimate, case.mixture):.1f} dB of leakage"
     return f"{sdr(reference, estimate):.1f} dB uSDR"

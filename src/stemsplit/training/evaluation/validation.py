@@ -1,11 +1,12 @@
-"""The validation set, and what estimates of it are worth.
+"""The validation set, and the scores of estimates on it.
 
-Sources of cases, each reported by itself: ``records`` (see `records`; by them models are chosen), ``album``
-(the held-out songs of the album that training has other songs of: same band, so it flatters), ``mdn-funk`` (a
-real song without a voice), ``pjs`` (a singer not in training over held-out real music; only vocals
-are known) and ``render`` (held-out MIDI, kit, bass, keys and singer). To what was trained without multitracks
-the album's training songs are unseen as well: they are the source ``album-unseen``, which no mean of sources
-includes. Every added data set with songs for validation is a source of its own, called as it is.
+Cases come from several sources, each reported by itself: ``records`` (see `records`; models are selected by
+them), ``album`` (held-out songs of an album whose other songs are in the training set; its scores are
+optimistic, since the band is the same), ``mdn-funk`` (a real song without vocals), ``pjs`` (a singer who is
+not in the training set over held-out real music; only the vocals are known) and ``render`` (held-out MIDI,
+kit, bass, keys and singer). For networks trained without multitracks, the album's training songs are unseen
+as well: they form the source ``album-unseen``, which enters no mean. Every added data set with validation
+songs is a source under its own name.
 """
 
 import math
@@ -35,14 +36,14 @@ from stemsplit.training.examples.remix import record_level_db
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.types import FloatArray
 
-FRAMEWISE_SONGS = 6  # of a source at most: taking one excerpt apart costs up to half a minute
+FRAMEWISE_SONGS = 6  # per source at most: framewise metrics take up to half a minute for one excerpt
 
 
 @dataclass(frozen=True)
 class ValidationCase:
-    """One excerpt: its source, its song, its stems ``(targets, 2, samples)``, the targets that are known.
+    """One excerpt: its source, its song, its stems ``(targets, 2, samples)`` and the targets that are known.
 
-    Unseparated music stands in the place of the last of the targets that it may hold.
+    Unseparated music is stored in the place of the last target that it may contain.
     """
 
     name: str
@@ -54,7 +55,7 @@ class ValidationCase:
 
     @property
     def mixture(self) -> FloatArray:
-        """Sum of the stems, ``(2, samples)``."""
+        """The sum of the stems, ``(2, samples)``."""
         total: FloatArray = self.stems.sum(0)
         return total
 
@@ -71,23 +72,23 @@ def collect_cases(
     targets: Sequence[str] = TARGETS,
     records: Sequence[ValidationCase] = (),
 ) -> list[ValidationCase]:
-    """Cut the validation set out of the songs of split "valid".
+    """Cut the excerpts of the validation set.
 
     Parameters
     ----------
     songs : sequence of TrainingSong
-        Songs of any split; those of "train" are passed over.
+        Songs of any split; those of "train" are ignored, save for what `without` says.
     excerpt_s : float
-        Length of an excerpt at most.
+        Largest length of an excerpt.
     n_excerpts : int
-        Excerpts per song, spread evenly.
+        Number of excerpts per song, evenly spaced.
     without : collection of str
-        What the training left out. If that is "multitracks", those for training come last, as cases of
-        `UNSEEN_SOURCE`; songs that may be in training are never cases.
+        Ingredients that the training left out. If "multitracks" is one of them, the multitracks of split
+        "train" come last, as cases of `UNSEEN_SOURCE`; songs that may be in the training set are never cases.
     targets : sequence of str
-        What is to be separated; songs that know others are passed over.
+        Targets to separate; songs with other targets are ignored.
     records : sequence of ValidationCase
-        What comes first, see `records.load_records`; passed over where other targets are separated.
+        Cases that come first, see `records.load_records`; ignored if other targets are separated.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def collect_cases(
 
 
 def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separate:
-    """Separation by a network, as a function of a case."""
+    """Return the function that separates a case with a network."""
 
     def separate(case: ValidationCase) -> FloatArray:
         return network.estimates(torch.from_numpy(case.mixture).to(device)).cpu().numpy()
@@ -122,7 +123,7 @@ def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separa
 
 
 def framewise_names(cases: Iterable[ValidationCase]) -> frozenset[str]:
-    """Cases that stand for their source in figures that are slow: the middle one of each of a few songs."""
+    """Return the names of the cases for slow metrics: the middle excerpt of a few songs of each source."""
     by_song: dict[tuple[str, str], list[ValidationCase]] = defaultdict(list)
     for case in cases:
         by_song[(case.source, case.song)].append(case)
@@ -135,12 +136,12 @@ def framewise_names(cases: Iterable[ValidationCase]) -> frozenset[str]:
 def score_cases(
     cases: Iterable[ValidationCase], separate: Separate, *, framewise: Collection[str] = ()
 ) -> list[Score]:
-    """Figures of every known target of every case; those of museval for the cases named in `framewise`.
+    """Score every known target of every case; the metrics of museval only for the cases named in `framewise`.
 
     Raises
     ------
     StemsplitError
-        An estimate is not a number somewhere.
+        An estimate holds values that are not finite.
     """
     scores = []
     for case in cases:
@@ -169,7 +170,7 @@ def _score(case: ValidationCase, target: str, estimates: FloatArray, slow: Mappi
 
 
 def _framewise_figures(case: ValidationCase, estimates: FloatArray) -> dict[str, dict[str, Any]]:
-    """Figures of museval by target; targets that are not known are one source, the rest."""
+    """Compute the metrics of museval by target; targets that are not known form one source, the rest."""
     rows = {
         target: (case.stems[index], estimates[index])
         for index, target in enumerate(case.targets)
@@ -191,7 +192,7 @@ def _framewise_figures(case: ValidationCase, estimates: FloatArray) -> dict[str,
 
 
 def _cut(song: TrainingSong, n_samples: int, n_excerpts: int, targets: Sequence[str]) -> list[ValidationCase]:
-    """Excerpts of a song of several stems; one that has no stem of a target is silent there."""
+    """Cut excerpts of a song with several stems; a target without a stem is silent."""
     name = song.path.stem
     unknown = {target for stem in song.stems if "+" in stem for target in targets_of(stem)}
     known = tuple(target for target in targets if target not in unknown)
@@ -199,7 +200,7 @@ def _cut(song: TrainingSong, n_samples: int, n_excerpts: int, targets: Sequence[
         return []
     length = min(n_samples, song.n_samples)
     cases = []
-    # a song no longer than an excerpt is one, however many were asked for
+    # a song that is no longer than one excerpt gives one, whatever `n_excerpts` says
     starts = {round((song.n_samples - length) * (index + 0.5) / n_excerpts) for index in range(n_excerpts)}
     for start in sorted(starts):
         stems = np.zeros((len(targets), 2, length), np.float32)
@@ -211,7 +212,7 @@ def _cut(song: TrainingSong, n_samples: int, n_excerpts: int, targets: Sequence[
 
 
 def _unseen(songs: Sequence[TrainingSong]) -> list[TrainingSong]:
-    """Multitracks for training of makers whose music is in no other song for training."""
+    """Return the training multitracks of makers who have no other songs in the training set."""
     train = [song for song in songs if song.split == "train"]
     trained_makers = {song.maker for song in train if song.kind != "multitrack"} - {""}
     return [song for song in train if song.kind == "multitrack" and song.maker not in trained_makers]
@@ -226,7 +227,7 @@ def _source(song: TrainingSong) -> str:
 
 
 def _sung_over(singer: TrainingSong, backing: TrainingSong, n_samples: int) -> ValidationCase:
-    """A dry voice over real music, both at the level they have in a record."""
+    """Mix a dry voice with real music, both at their typical level in a record."""
     length = min(n_samples, singer.n_samples, backing.n_samples)
     stems = np.zeros((len(TARGETS), 2, length), np.float32)
     for song, stem, index in ((singer, "vocals", 0), (backing, backing.stems[0], 3)):

@@ -1,6 +1,6 @@
-"""What is done to a stem of an example so that few recordings sound like many.
+"""Augmentations of stems: reverb, stereo width, fades, saturation, speed and mastering.
 
-Everything here is linear in cost and cheap: a stem of 4.5 s takes milliseconds.
+All of them are cheap: a stem of 4.5 s takes milliseconds.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from stemsplit.types import FloatArray
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Chances that a stem gets each treatment.
+    """Probability of each augmentation of a stem.
 
     Parameters
     ----------
     reverb : float
-        A room of noise that decays.
+        Convolution with exponentially decaying noise.
     width : float
-        Another balance of middle and sides, from nearly mono to very wide.
+        Scaling of the side signal, from nearly mono to very wide.
     fade : float
-        The stem enters or leaves within the example.
+        A fade-in or fade-out within the example.
     saturation : float
         Soft clipping.
     """
@@ -38,31 +38,31 @@ class AugmentSettings:
 
 
 def augment(rng: Generator, stem: FloatArray, settings: AugmentSettings) -> FloatArray:
-    """A stem ``(2, samples)`` after the treatments that chance gives it."""
+    """Apply randomly drawn augmentations to a stem ``(2, samples)``."""
     draws = rng.random(4)
     if draws[0] < settings.saturation:
-        stem = saturated(stem, float(rng.uniform(3, 12)))
+        stem = saturate(stem, float(rng.uniform(3, 12)))
     if draws[1] < settings.width:
         stem = scale_width(stem, float(np.exp(rng.uniform(np.log(0.1), np.log(1.8)))))
     if draws[2] < settings.reverb:
-        stem = reverberated(rng, stem)
+        stem = reverberate(rng, stem)
     if draws[3] < settings.fade:
-        stem = faded(rng, stem)
+        stem = fade(rng, stem)
     return stem
 
 
 def change_speed(sound: FloatArray, speed: float) -> FloatArray:
-    """Play a sound faster, and higher by as much: ``(channels, samples) -> (channels, samples / speed)``.
+    """Change speed and pitch together by resampling: ``(channels, samples) -> (channels, samples / speed)``.
 
-    Less than a cent is no change: so near to one the resampler returns some samples too few.
+    Changes of less than a cent are ignored, because the resampler then returns too few samples.
     """
     if abs(speed - 1) < 5e-4:
         return sound
     return np.asarray(soxr.resample(sound.T, SAMPLE_RATE * speed, SAMPLE_RATE, quality="HQ").T, np.float32)
 
 
-def reverberated(rng: Generator, stem: FloatArray) -> FloatArray:
-    """Add a room: stereo noise that decays by 60 dB in 0.2 to 1.5 s, 6 to 20 dB below the stem."""
+def reverberate(rng: Generator, stem: FloatArray) -> FloatArray:
+    """Add reverb: stereo noise that decays by 60 dB in 0.2 to 1.5 s, 6 to 20 dB below the stem."""
     decay_s = float(rng.uniform(0.2, 1.5))
     n_room = round(decay_s * SAMPLE_RATE)
     time = np.arange(n_room, dtype=np.float32) / n_room
@@ -73,15 +73,16 @@ def reverberated(rng: Generator, stem: FloatArray) -> FloatArray:
     room[:, 1:] += room[:, :-1]
     room *= 10 ** (float(rng.uniform(-20, -6)) / 20) / np.sqrt(np.square(room).sum(1, keepdims=True))
     length = next_fast_len(stem.shape[1] + n_room, real=True)
-    # by torch, whose transforms of this length take a fraction of the time that scipy's take
+    # torch computes transforms of this length in a fraction of the time of scipy
     spectra = torch.fft.rfft(torch.from_numpy(stem), length) * torch.fft.rfft(torch.from_numpy(room), length)
     wet = torch.fft.irfft(spectra, length)[:, : stem.shape[1]].numpy()
     return np.asarray(stem + wet, np.float32)
 
 
 def scale_width(stem: FloatArray, width: float) -> FloatArray:
-    """Scale the sides of a stem by `width`, at the power it had; 0 would be mono."""
-    # middle plus side is left, middle less side is right: (1 + width) / 2 of itself, the rest of the other
+    """Scale the side signal of a stem by `width` and keep its power; 0 would be mono."""
+    # left is middle plus side and right middle minus side: each is (1 + width) / 2 of itself and (1 - width)
+    # / 2 of the other channel
     turned = stem[::-1] * np.float32((1 - width) / 2)
     turned += stem * np.float32((1 + width) / 2)
     before, after = _energy(stem), _energy(turned)
@@ -91,8 +92,8 @@ def scale_width(stem: FloatArray, width: float) -> FloatArray:
     return turned
 
 
-def faded(rng: Generator, stem: FloatArray) -> FloatArray:
-    """Let a stem enter or leave within 0.05 to 1 s, somewhere between a fifth and four fifths of it."""
+def fade(rng: Generator, stem: FloatArray) -> FloatArray:
+    """Fade a stem in or out within 0.05 to 1 s, centred between one and four fifths of its length."""
     n_samples = stem.shape[1]
     middle = float(rng.uniform(0.2, 0.8)) * n_samples
     length = float(rng.uniform(0.05, 1.0)) * SAMPLE_RATE
@@ -101,8 +102,8 @@ def faded(rng: Generator, stem: FloatArray) -> FloatArray:
     return np.asarray(stem * (curve if rng.random() < 0.5 else curve[::-1]), np.float32)
 
 
-def saturated(stem: FloatArray, drive_db: float) -> FloatArray:
-    """Clip a stem softly, as if it were `drive_db` too loud at its peak; the power stays."""
+def saturate(stem: FloatArray, drive_db: float) -> FloatArray:
+    """Clip a stem softly, with its peak `drive_db` above the threshold, and keep its power."""
     peak = float(np.abs(stem).max(initial=0.0))
     if peak == 0:
         return stem
@@ -111,19 +112,19 @@ def saturated(stem: FloatArray, drive_db: float) -> FloatArray:
 
 
 def _energy(sound: FloatArray) -> float:
-    # no product of vectors: BLAS would occupy all cores for it, in each of the processes that load examples
+    # no dot product: BLAS would use all cores for it, in each of the processes that load examples
     return float(np.square(sound).sum())
 
 
 def apply_mastering(stems: FloatArray, depth_db: float) -> FloatArray:
-    """Limit the mixture by lowering all its stems together where it is loudest.
+    """Limit the mixture by attenuating all stems together where it is loudest.
 
     Parameters
     ----------
     stems : FloatArray, shape (targets, 2, samples)
         Their sum is the mixture.
     depth_db : float
-        How far the limiter's threshold lies below the mixture's peak.
+        Distance of the limiter's threshold below the peak of the mixture.
 
     Returns
     -------
@@ -134,7 +135,7 @@ def apply_mastering(stems: FloatArray, depth_db: float) -> FloatArray:
     blocks = np.pad(level, (0, -level.size % step)).reshape(-1, step).max(1)
     threshold = blocks.max() * 10 ** (-depth_db / 20)
     gain = np.minimum(1, threshold / np.maximum(blocks, 1e-9))
-    # a look-ahead of two blocks, then a smooth recovery
+    # a look-ahead of two blocks, then a smooth release
     held = np.lib.stride_tricks.sliding_window_view(np.pad(gain, 2, mode="edge"), 5).min(-1)
     smooth = np.convolve(np.pad(held, 4, mode="edge"), np.hanning(11)[1:-1] / 5, mode="valid")
     curve = np.interp(np.arange(level.size), (np.arange(smooth.size) + 0.5) * step, smooth)

@@ -1,8 +1,8 @@
-"""Stems moved toward the statistics of a record: its spectra, widths, dynamics and levels.
+"""Matching of stems to the statistics of a record: spectrum, width, dynamics and levels.
 
-Songs that few makers recorded or that a virtual band played differ from commercial records in what anybody
-could measure. A drawn record says what its stems measure; every known stem of an example goes part of the
-way there, by a different part each time, so that examples lie around records and not on them.
+Songs of few makers, or of a virtual band, differ from commercial records in simple statistics. For each
+example the statistics of a record are drawn, and every known stem is moved part of the way toward them. The
+part is random, so that examples are spread around the records.
 """
 
 from dataclasses import dataclass
@@ -20,31 +20,31 @@ from stemsplit.training.examples.record_statistics import BAND_EDGES_HZ, StemSta
 from stemsplit.types import FloatArray
 
 FRAME = round(0.05 * SAMPLE_RATE)
-FRAME_RANGE_DB = 40.0  # frames further below the loudest do not count
-MONO_DB = -60.0  # a side below is none
-FAINT_DB = -50.0  # a band below, against the whole stem, holds next to nothing
+FRAME_RANGE_DB = 40.0  # frames further below the loudest are ignored
+MONO_DB = -60.0  # below, the side signal counts as silent
+FAINT_DB = -50.0  # below, relative to the whole stem, a band counts as empty
 _FLOOR = 1e-12
-# the middle of every band on the axis of log frequency; the lowest band has no lower end there
+# centres of the bands in log frequency; 40 Hz for the lowest band, whose lower edge is 0 Hz
 _LOG_CENTRES = np.log2([40, *(np.sqrt(np.array(BAND_EDGES_HZ[1:-1]) * BAND_EDGES_HZ[2:]))])
 
 
 @dataclass(frozen=True)
 class MatchSettings:
-    """How far stems go toward a record, and how much they may change on the way.
+    """How far stems are moved toward a record, and by how much they may change.
 
     Parameters
     ----------
     spectrum, width, dynamics : (float, float)
-        Least and largest share of the way that the energies of the bands, the ratio of side to middle and
-        the spread of the level of frames go, in decibels. (0, 0) leaves them alone.
+        Smallest and largest part of the way, in decibels, by which the energies of the bands, the ratio of
+        side to middle and the spread of frame levels are moved. (0, 0) leaves them unchanged.
     spectrum_db, width_db, dynamics_db : float
-        Largest gain of a band, of the side and of a frame, up or down.
+        Largest gain of a band, of the side signal and of a frame, up or down.
     faint_db : float
-        Largest gain of a band that holds next to nothing: what is raised there is noise.
+        Largest gain of a band that is nearly empty, where a larger gain would amplify noise.
     levels : bool
-        Whether stems get the levels of the record, where all of an example are known.
+        Whether stems are set to the levels of the record, in examples whose stems are all known.
     level_spread_db : float
-        Standard deviation of what is added to those levels.
+        Standard deviation of the random offsets of these levels.
 
     Raises
     ------
@@ -75,18 +75,18 @@ class MatchSettings:
 def match_stem(
     rng: Generator, stem: FloatArray, record: StemStatistics, settings: MatchSettings
 ) -> FloatArray:
-    """Move the spectrum, width and dynamics of a stem toward those of a record; its energy stays.
+    """Move the spectrum, width and dynamics of a stem toward those of a record and keep its energy.
 
     Parameters
     ----------
     rng : Generator
-        Draws which part of each way is gone.
+        Generator that draws the part of the way of each statistic.
     stem : FloatArray, shape (2, samples)
-        Silence is returned as it is.
+        The stem; silence is returned unchanged.
     record : StemStatistics
-        Where to.
+        Statistics of the record.
     settings : MatchSettings
-        How far.
+        How far the stem is moved.
 
     Returns
     -------
@@ -105,18 +105,18 @@ def match_stem(
 def match_levels(
     rng: Generator, stems: FloatArray, levels_db: NDArray[np.float64], spread_db: float
 ) -> FloatArray:
-    """Give the stems of a mixture the levels of a record, more or less; their energy together stays.
+    """Set the stems of a mixture to the levels of a record, with random offsets; their total energy is kept.
 
     Parameters
     ----------
     rng : Generator
-        Draws what is added to each level.
+        Generator that draws the offsets.
     stems : FloatArray, shape (targets, 2, samples)
-        Those that are silent stay so.
+        Stems of the mixture; silent stems stay silent.
     levels_db : NDArray, shape (targets,)
-        Levels against the mixture.
+        Levels relative to the mixture.
     spread_db : float
-        Standard deviation of what is added.
+        Standard deviation of the offsets.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def match_levels(
 
 
 def measure(stem: FloatArray) -> StemStatistics:
-    """Statistics of a stem ``(2, samples)`` by itself: its level against a mixture is 0."""
+    """Return the statistics of a stem ``(2, samples)`` alone; its level is therefore 0 dB."""
     return StemStatistics(
         level_db=0.0,
         side_db=_side_db(stem),
@@ -145,7 +145,7 @@ def _match_spectrum(
     stem: FloatArray, record: StemStatistics, share: float, settings: MatchSettings
 ) -> FloatArray:
     n_samples = stem.shape[1]
-    # by torch, whose transforms take a fraction of the time that scipy's take
+    # torch computes these transforms in a fraction of the time of scipy
     spectra = torch.fft.rfft(torch.from_numpy(np.ascontiguousarray(stem)))
     bands_db = _bands_db(spectra.abs().square().sum(0).numpy())
     largest_db = settings.spectrum_db
@@ -160,7 +160,7 @@ def _match_width(
     stem: FloatArray, record: StemStatistics, share: float, settings: MatchSettings
 ) -> FloatArray:
     side_db = _side_db(stem)
-    if side_db <= MONO_DB:  # no gain makes a side of nothing
+    if side_db <= MONO_DB:  # there is no side signal to amplify
         return stem
     gain_db = float(np.clip(share * (record.side_db - side_db), -settings.width_db, settings.width_db))
     return scale_width(stem, 10 ** (gain_db / 20))
@@ -169,7 +169,7 @@ def _match_width(
 def _match_dynamics(
     stem: FloatArray, record: StemStatistics, share: float, settings: MatchSettings
 ) -> FloatArray:
-    """Spread the levels of frames about their mean, or draw them together."""
+    """Expand or compress the levels of frames around their mean."""
     levels_db = _frame_levels_db(stem)
     spread_db = _spread_db(levels_db)
     if not spread_db > 0:
@@ -184,7 +184,7 @@ def _match_dynamics(
 
 
 def _bands_db(power: FloatArray) -> FloatArray:
-    """Energies of the bands against the whole, of a power spectrum ``(bins,)`` up to half the rate."""
+    """Return band energies relative to the total of a power spectrum ``(bins,)``, which ends at Nyquist."""
     edges = np.round(np.array(BAND_EDGES_HZ) / (SAMPLE_RATE / 2) * (power.size - 1)).astype(int)
     sums = np.concatenate([[0.0], np.cumsum(power, dtype=np.float64)])
     energies = np.diff(sums[edges])
@@ -215,5 +215,5 @@ def _log_frequencies(n_samples: int) -> FloatArray:
 
 
 def _energy(sound: FloatArray) -> float:
-    # no product of vectors: BLAS would take all cores for it, in each of the processes that cut examples
+    # no dot product: BLAS would use all cores for it, in each of the processes that load examples
     return float(np.square(sound).sum())

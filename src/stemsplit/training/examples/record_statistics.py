@@ -1,8 +1,9 @@
-"""Statistics of stems in commercial records: what they are, their distribution over many, and draws from it.
+"""Statistics of stems in commercial records, their joint distribution, and samples of it.
 
-Of every stem: its level against the mixture, its side against its middle, how much the level of its frames
-varies, and its energy in eleven bands; all in decibels. A draw gives one record's worth of them, for all
-targets together: loud drums come with what is quieter beside loud drums.
+The statistics of a stem are its level relative to the mixture, the level of its side signal relative to the
+middle signal, the variation of its level over frames, and its energy in eleven bands; all in decibels. A
+sample holds the statistics of all targets of one record, since they are correlated: where drums are loud,
+other stems are quieter.
 """
 
 import csv
@@ -27,9 +28,9 @@ BANDS = tuple(f"band_{low}_{high}_hz_db" for low, high in itertools.pairwise(BAN
 FIGURES = ("level_db", "side_db", "frame_level_std_db", *BANDS)
 NAMES = tuple((target, figure) for target in TARGETS for figure in FIGURES)
 PERCENTILES = (5, 25, 50, 75, 95)
-# the same places on the axis of a standard normal distribution
+# the same quantiles of the standard normal distribution
 _SCORES = (-1.6449, -0.6745, 0.0, 0.6745, 1.6449)
-# Of the correlations that is given up: nearly as many figures as records make some of them chance.
+# Shrinkage of the correlations toward zero: with about as many figures as records, some are due to chance.
 SHRINKAGE = 0.1
 MIN_RECORDS = 20
 BUNDLED = Path(__file__).with_name("record_statistics.csv")
@@ -42,13 +43,13 @@ class StemStatistics:
     Parameters
     ----------
     level_db : float
-        Energy against that of the mixture.
+        Energy relative to that of the mixture.
     side_db : float
-        Energy of the side against that of the middle.
+        Energy of the side signal relative to that of the middle signal.
     frame_level_std_db : float
-        Standard deviation of the level of frames of 50 ms, of those within 40 dB of the loudest.
+        Standard deviation of the level of frames of 50 ms that are within 40 dB of the loudest.
     bands_db : FloatArray, shape (11,)
-        Energy between each two of `BAND_EDGES_HZ` against that of the whole stem.
+        Energy in the bands between `BAND_EDGES_HZ` relative to that of the whole stem.
     """
 
     level_db: float
@@ -66,7 +67,7 @@ class RecordDistribution:
     percentiles : NDArray, shape (names, percentiles)
         `PERCENTILES` of every figure, in the order of `NAMES`: target by target.
     correlations : NDArray, shape (names, names)
-        Of the figures after each was made normal by its ranks.
+        Correlations of the figures after each was mapped to a normal distribution by its ranks.
     """
 
     percentiles: NDArray[np.float64]
@@ -74,7 +75,7 @@ class RecordDistribution:
 
     @classmethod
     def fit(cls, statistics: Path) -> "RecordDistribution":
-        """Fit to a table with a row for each record and target; its columns are called as in `FIGURES`.
+        """Fit the distribution to a table with a row for each record and target and the columns of `FIGURES`.
 
         Raises
         ------
@@ -91,13 +92,13 @@ class RecordDistribution:
 
     @classmethod
     def load(cls, path: Path = BUNDLED) -> "RecordDistribution":
-        """Read what `save` wrote; that which comes with the package if no path is given."""
+        """Read a file written by `save`, by default the one in the package."""
         with path.open(newline="", encoding="utf-8") as file:
             rows = np.array([row[2:] for row in csv.reader(file)][1:], np.float64)
         return cls(rows[:, : len(PERCENTILES)], rows[:, len(PERCENTILES) :])
 
     def save(self, path: Path) -> None:
-        """Write a CSV: a row for each target and figure, with percentiles and correlations as columns."""
+        """Write a CSV file: a row for each target and figure, its percentiles and its correlations."""
         with whole_file(path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             writer = csv.writer(text, lineterminator="\n")
             percentiles = [f"percentile_{each}" for each in PERCENTILES]
@@ -106,7 +107,7 @@ class RecordDistribution:
                 writer.writerow([*name, *np.round(values, 1), *np.round(row, 3)])
 
     def draw(self, rng: Generator) -> dict[str, StemStatistics]:
-        """Statistics of all stems of one record; none lies beyond the outer percentiles of its figure."""
+        """Draw the statistics of all stems of one record, each within the outer percentiles of its figure."""
         scores = self._root @ rng.standard_normal(len(NAMES))
         drawn = [np.interp(each, _SCORES, row) for each, row in zip(scores, self.percentiles, strict=True)]
         rows = np.array(drawn, np.float32).reshape(len(TARGETS), len(FIGURES))
@@ -117,18 +118,18 @@ class RecordDistribution:
 
     @cached_property
     def _root(self) -> NDArray[np.float64]:
-        """Matrix that gives independent normal numbers these correlations."""
+        """Cholesky factor of the correlations."""
         return np.asarray(np.linalg.cholesky(self.correlations), np.float64)
 
 
 @cache
 def bundled_distribution() -> RecordDistribution:
-    """The distribution that comes with the package."""
+    """Return the distribution in the package."""
     return RecordDistribution.load()
 
 
 def _read_statistics(path: Path) -> NDArray[np.float64]:
-    """Figures of every record that has all targets, ``(records, names)``."""
+    """Read the figures of all records that have all targets, ``(records, names)``."""
     records: dict[str, dict[tuple[str, str], float]] = defaultdict(dict)
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -20,16 +20,16 @@ from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.types import FloatArray
 
-# Where a target stands in a record: decibels against full scale while it sounds, and how much that varies.
-# Targets of a data set of one's own are as `other`, here and below.
+# Typical level of a target in a record while it is active, in dB relative to full scale, and its spread.
+# Targets of added data sets are treated like `other`, here and below.
 TARGET_LEVELS_DB = {"vocals": -19.0, "drums": -18.5, "bass": -20.0, "other": -19.0}
 LEVEL_SPREAD_DB = 4.5
 MAX_GAIN_DB = 24.0
 DEAD_DB = -60.0  # quieter stems are ignored
-# How often a second song plays the same target: what few players recorded becomes as dense as a record.
+# Probability that the stem of a second song is layered, which makes sparse recordings as dense as records.
 LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
-# How much faster or slower a stem is played at most, as a natural logarithm: few singers and kits become
-# many, and sound more different from those of songs that nobody trained on than instruments do.
+# Largest change of the speed of a stem, as a natural logarithm. It is larger for vocals and drums, because
+# there are few singers and kits in the training set, and they differ more than instruments do.
 SPEED_SPREADS = {"vocals": 0.2, "drums": 0.2, "bass": 0.12, "other": 0.12}
 _KINDS = {"multitrack": "multitracks", "backing": "backing", "passage": "passages", "separated": "separated"}
 
@@ -41,8 +41,10 @@ class Example:
     Parameters
     ----------
     stems : FloatArray, shape (targets, 2, samples)
-        Stems in the order of the targets. Unseparated music is in the place of the last target it may
-        contain. known : NDArray of bool, shape (targets,) Targets whose loss counts.
+        Stems in the order of the targets. Unseparated music is in the place of the last target that it may
+        contain.
+    known : NDArray of bool, shape (targets,)
+        Targets whose loss counts.
     """
 
     stems: FloatArray
@@ -198,7 +200,7 @@ class Remixer:
         n_samples = self.settings.n_samples
         spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
         speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
-        # enough also where the speed is so near to one that nothing changes
+        # two samples more, for speeds so close to one that nothing is resampled
         cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * max(speed, 1.0)) + 2)
         cut = change_speed(cut, speed)[:, :n_samples]
         level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
@@ -218,18 +220,18 @@ class Remixer:
         return is_alive and all(self._allows(song, stem) for stem in song.stems)
 
     def _backing_stem(self, song: TrainingSong) -> str:
-        """The stem of unseparated music that lacks the voice alone; empty if there is none."""
+        """Return the stem of unseparated music that lacks only the voice; empty if there is none."""
         if len(self._voiceless) == len(self.targets):
             return ""
         return next((stem for stem in _composites(song) if set(targets_of(stem)) == self._voiceless), "")
 
     def _partial_stem(self, song: TrainingSong) -> str:
-        """The stem of unseparated music that lacks more or other than the voice; empty if there is none."""
+        """Return the stem of unseparated music that lacks targets other than vocals; empty if none does."""
         whole = (self._voiceless, frozenset(self.targets))
         return next((stem for stem in _composites(song) if frozenset(targets_of(stem)) not in whole), "")
 
     def _ingredient(self, song: TrainingSong) -> str:
-        """Which of `settings.INGREDIENTS` a song is as a whole; empty if none."""
+        """Return which of `settings.INGREDIENTS` a whole song is; empty if none."""
         if song.kind != "added":
             return _KINDS.get(song.kind, "")
         if song.is_whole:
@@ -240,7 +242,7 @@ class Remixer:
         shares = {name: getattr(self.settings, name) for name in self.example_kinds}
         if sum(shares.values()) > 1:
             listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
-            raise StemsplitError(f"shares of the examples are together more than all of them: {listed}")
+            raise StemsplitError(f"the shares of the examples sum to more than 1: {listed}")
 
     def _make_sampler(self, songs: Sequence[TrainingSong], target: str) -> WeightedSampler:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]

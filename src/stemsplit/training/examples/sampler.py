@@ -1,4 +1,4 @@
-"""Songs to draw from."""
+"""Weighted sampling of songs."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,16 +10,17 @@ from stemsplit.training.data.songs import TrainingSong
 
 
 class WeightedSampler:
-    """Songs, drawn by chance: renders alike, real ones so that no maker drowns the others.
+    """Draws songs: renders uniformly, real songs with weights that balance their makers.
 
-    A maker comes as often as the root of the minutes there are, a song of theirs as often as its minutes.
+    The weight of a maker is the square root of the total duration of their songs; within a maker, songs are
+    weighted by duration.
 
     Parameters
     ----------
     songs : sequence of TrainingSong
         Renders and recordings.
     maker : float
-        Chance at most of one maker, where there are renders instead.
+        Largest probability of one maker, if there are renders to draw instead.
     """
 
     def __init__(self, songs: Sequence[TrainingSong], maker: float = 1.0) -> None:
@@ -37,7 +38,7 @@ class WeightedSampler:
         return bool(self._real or self._rendered)
 
     def draw(self, rng: Generator, real: float = 1.0) -> TrainingSong:
-        """A song; where there are both, a recording with chance `real`, or less as makers are few."""
+        """Draw a song: a recording with probability `real`, or less if its makers are few, else a render."""
         if self._real and (not self._rendered or rng.random() < min(real, self._most_real)):
             return self._real[min(len(self._real) - 1, int(np.searchsorted(self._steps, rng.random())))]
         return self._rendered[int(rng.integers(len(self._rendered)))]

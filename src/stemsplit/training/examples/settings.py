@@ -1,4 +1,4 @@
-"""Settings of the examples: how they are drawn."""
+"""Settings of the training examples."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ from stemsplit.errors import StemsplitError
 from stemsplit.training.examples.augment import AugmentSettings
 from stemsplit.training.examples.record_matching import MatchSettings
 
-# What an ablation may leave out.
+# What a training may leave out.
 INGREDIENTS = (
     "multitracks",
     "sung-speech",
@@ -18,52 +18,52 @@ INGREDIENTS = (
     "passages",
     "separated",
 )
-# Settings that are a share of the examples, or a chance.
+# Settings that are a share of the examples, or a probability.
 SHARES = ("coherent", "backing", "partial", "real", "maker", "silence", "speed", "master", "matched")
 
 
 @dataclass(frozen=True)
 class RemixSettings:
-    """How examples are drawn.
+    """Distribution of the examples.
 
     Parameters
     ----------
     n_samples : int
-        Length of an example.
+        Length of an example in samples.
     coherent : float
-        Share of examples whose stems come from one place of one song.
+        Share of examples whose stems come from the same position of one song.
     backing : float
-        Share of examples that are a voice over unseparated real music; there only vocals are known.
+        Share of examples that mix a voice with unseparated real music; only their vocals are known.
     partial : float
-        Share of examples where unseparated real music lacks more than the voice, drums or bass for one;
-        what it lacks is added and known.
+        Share of examples with unseparated real music that lacks other targets than the voice, such as drums
+        or bass; these are added and known.
     real : float
-        Chance that a stem, or a coherent song, is a real recording, or was separated out of one, instead of a
-        render.
+        Probability that a stem, or a coherent song, is a real recording, or was separated from one, instead
+        of a render.
     maker : float
-        Chance at most that it is of one given maker: where few recorded a target, fewer stems are real, or
-        training would learn the habits of those few.
+        Largest probability of any one maker. If few makers recorded a target, fewer of its stems are real, so
+        that the network does not overfit to these makers.
     silence : float
-        Chance that a stem of an example is left out; half of it where stems come from one song.
+        Probability that a stem of an example is silent; half as large in coherent examples.
     speed : float
-        Chance that a stem is played faster or slower, pitch included, by up to what `SPEED_SPREADS` says.
+        Probability that the speed of a stem is changed, together with its pitch, by at most `SPEED_SPREADS`.
     master : float
-        Chance that a limiter works on the mixture, as in mastering: stems duck under the loudest together.
+        Probability that the mixture is limited, as in mastering; all stems are attenuated by the same gain.
     matched : float
-        Chance that the known stems of an example are moved toward the statistics of a record.
+        Probability that the known stems of an example are moved toward the statistics of a record.
     loudness_db : float
-        How much louder or softer than most records an example is at most, all stems alike.
+        Largest random gain of an example, up or down, in decibels; all stems have the same.
     augment : AugmentSettings
-        What is done to single stems.
+        Augmentations of single stems.
     match : MatchSettings
-        How far they are moved.
+        How far stems are moved toward a record.
     without : tuple of str
-        Some of `INGREDIENTS`, to be left out.
+        Ingredients to leave out, some of `INGREDIENTS`.
 
     Raises
     ------
     StemsplitError
-        `without` names something else, or a share or chance is none.
+        An ingredient is unknown, or a share or probability is not from 0 to 1.
     """
 
     n_samples: int

@@ -1,7 +1,7 @@
-"""Reuse of memory that a training frees.
+"""Settings of the memory allocator that speed up training on the CPU.
 
-By default glibc gives large blocks back to the system when they are freed, and the system clears each page
-again when they are reused: a fifth of the time of a training step on the CPU.
+By default glibc returns large freed blocks to the system, which clears every page when the blocks are
+allocated again. This takes a fifth of the time of a training step.
 """
 
 import ctypes
@@ -11,7 +11,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 
 def keep_freed_memory() -> bool:
-    """Have this process keep what it frees, for its next step; returns whether that can be had here."""
+    """Keep freed memory in this process for the next step; return whether the C library supports it."""
     try:
         set_option = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):  # another C library, or another system

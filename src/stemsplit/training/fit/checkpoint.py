@@ -1,4 +1,4 @@
-"""Checkpoints: everything that a resumed run needs, in one file."""
+"""Checkpoints: the complete state of a training run in one file."""
 
 import copy
 import io
@@ -23,10 +23,11 @@ from stemsplit.training.networks.onnx_weights import read_weights
 
 def save_state(state: dict[str, Any], checkpoint: Path) -> None:
     """Write a checkpoint atomically; raises `OSError` if it cannot be written."""
-    whole = io.BytesIO()  # torch reports a full disk in many ways, a file in one
-    torch.save(state, whole)
+    # serialised first: torch raises several errors if the disk is full, a file only `OSError`
+    serialised = io.BytesIO()
+    torch.save(state, serialised)
     with whole_file(checkpoint) as file:
-        file.write(whole.getbuffer())
+        file.write(serialised.getbuffer())
 
 
 def load_state(checkpoint: Path) -> dict[str, Any]:
@@ -72,7 +73,7 @@ def training_sources_of(path: Path) -> frozenset[tuple[str, str]]:
     Raises
     ------
     StemsplitError
-        The file is missing or neither.
+        The file is missing, or is neither a checkpoint nor a model.
     """
     if path.suffix != ".onnx":
         return training_sources_in(load_state(path))
@@ -120,7 +121,7 @@ def load_initial(network: SeparationNetwork, path: Path) -> None:
     Raises
     ------
     StemsplitError
-        The file is missing or neither, or its weights are those of another architecture.
+        The file is missing or is neither, or its weights belong to another architecture.
     """
     _fill(network, path, *_read(path, network))
 
@@ -145,14 +146,14 @@ def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], ta
 def average_weights(network: SeparationNetwork, path: Path) -> None:
     """Average the weights of a network with those of a checkpoint or an exported model.
 
-    If one was fine-tuned from the other, the loss hardly rises between them, and the average is often better
-    on out-of-distribution music (M. Wortsman et al., "Robust fine-tuning of zero-shot models",
-    CVPR 2022).
+    If one was fine-tuned from the other, the loss hardly rises on the line between them, and the average
+    often generalises better to out-of-distribution music (M. Wortsman et al., "Robust fine-tuning of
+    zero-shot models", CVPR 2022).
 
     Raises
     ------
     StemsplitError
-        As `load_initial`, or the other weights have other targets.
+        As `load_initial`, or the file has other targets.
     """
     weights, found = _read(path, network)
     if found != network.targets:

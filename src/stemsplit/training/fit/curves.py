@@ -1,4 +1,4 @@
-"""Curves of a training: a CSV that grows, and a picture of it."""
+"""Training curves: a CSV file to which rows are added, and a plot of it."""
 
 import csv
 import io
@@ -8,9 +8,9 @@ from stemsplit.files.atomic import whole_file
 
 
 class CurveLog:
-    """A table of figures over time, one CSV row per report.
+    """A CSV file of figures over time, with one row per validation.
 
-    A figure that appears later than the others gets its own column; the file is rewritten then.
+    A figure that first appears in a later row gets a column of its own.
     """
 
     def __init__(self, path: Path) -> None:
@@ -19,15 +19,15 @@ class CurveLog:
 
     @property
     def last_step(self) -> float:
-        """Step of the last row; below zero without one."""
+        """Step of the last row; -1 if there are no rows."""
         return self.rows[-1]["step"] if self.rows else -1.0
 
     def forget_after(self, step: int) -> None:
-        """Leave out what is later than a step, which comes again; the file follows with the next row."""
+        """Drop the rows after a step, which will be repeated; the file is written with the next row."""
         self.rows = [row for row in self.rows if row.get("step", 0) <= step]
 
     def add(self, row: dict[str, float]) -> None:
-        """Append one row and write the table anew; a row that could not be written comes with the next."""
+        """Add a row and rewrite the file; a row that could not be written is written with the next one."""
         self.rows.append({key: round(value, 3) for key, value in row.items()})
         columns = list(dict.fromkeys(key for each in self.rows for key in each))
         with whole_file(self.path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
@@ -37,13 +37,13 @@ class CurveLog:
 
 
 def read_curves(path: Path) -> list[dict[str, float]]:
-    """Rows of a curve file; empty cells are left out."""
+    """Read the rows of a curve file, without empty cells."""
     with path.open(newline="", encoding="utf-8") as file:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
 def draw_curves(path: Path, picture: Path) -> None:
-    """Draw a curve file: the loss, and every column of the validation, over the minutes."""
+    """Plot a curve file: the loss and the validation scores over the minutes of training."""
     from matplotlib.figure import Figure
 
     rows = read_curves(path)

@@ -1,11 +1,11 @@
-"""Ctrl-C as a wish that training fulfils after the step that it is at."""
+"""Ctrl-C as a request to stop the training after the current step."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-INTERRUPTED = 130  # what shells expect of a program that Ctrl-C ended
+INTERRUPTED = 130  # exit code of a program that was ended by Ctrl-C
 
 
 @contextmanager

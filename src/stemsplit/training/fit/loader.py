@@ -1,4 +1,4 @@
-"""What the steps of a training are fed with, cut ahead of time where there are processes to do it."""
+"""Data loader: the inputs of the training steps, prepared ahead of time by worker processes."""
 
 import multiprocessing
 import signal
@@ -18,21 +18,21 @@ from stemsplit.training.networks.spectra import draw_eq_gains
 
 # stems, known, eq_gains: the arguments of `SeparationNetwork.loss`
 Inputs = tuple[Tensor, Tensor, Tensor]
-# A process that cannot share what it has cut, as where shared memory is full, drops it and says nothing.
+# A worker that cannot share its examples, because shared memory is full, drops them without an error.
 _PATIENCE_S = 60
 
 
 class ExampleLoader:
-    """Inputs of one step after the other; a step's depend on the seeds and on its number alone.
+    """Loads the inputs of training steps; those of a step depend only on the seeds and its number.
 
     Parameters
     ----------
     remixer : Remixer
-        Where examples come from.
+        Source of the examples.
     settings : FitSettings
-        Batch size, seed, device, and how many processes cut.
+        Batch size, seed, device and number of workers.
     n_bins : int
-        Bins of the network's STFT.
+        Number of bins of the network's STFT.
     """
 
     def __init__(self, remixer: Remixer, settings: FitSettings, n_bins: int) -> None:
@@ -41,23 +41,23 @@ class ExampleLoader:
         self._next = 0
 
     def load(self, step_number: int) -> Inputs:
-        """Inputs of a step, on the device; those after it are begun.
+        """Return the inputs of a step, on the device; the workers continue with the steps after it.
 
         Raises
         ------
         StemsplitError
-            The examples cannot be cut: a song is damaged, or a process died.
+            The examples cannot be loaded: a song is damaged, or a worker died.
         """
         if self._coming is None or step_number != self._next:
-            self._coming = self._from(step_number)
+            self._coming = self._iterate_from(step_number)
         self._next = step_number + 1
         try:
             inputs = next(self._coming)
-        except StemsplitError as error:  # one of another process comes with its traceback
+        except StemsplitError as error:  # the message of a worker contains its traceback
             raise StemsplitError(str(error).strip().rpartition("StemsplitError: ")[2]) from error
         except (RuntimeError, ValueError, OSError) as error:
             self.close()
-            raise StemsplitError(f"the examples of step {step_number} cannot be cut: {error}") from error
+            raise StemsplitError(f"the examples of step {step_number} cannot be loaded: {error}") from error
         stems, known, eq_gains = (x.to(self._settings.device, non_blocking=True) for x in inputs)
         return stems, known, eq_gains
 
@@ -65,7 +65,7 @@ class ExampleLoader:
         """Stop the worker processes; the next `load` starts new ones."""
         self._coming = None
 
-    def _from(self, step_number: int) -> Iterator[Inputs]:
+    def _iterate_from(self, step_number: int) -> Iterator[Inputs]:
         n_workers = self._settings.n_workers
         loader = DataLoader(
             self._steps,
@@ -74,10 +74,10 @@ class ExampleLoader:
             num_workers=n_workers,
             timeout=_PATIENCE_S if n_workers else 0,
             pin_memory=self._settings.device == "cuda",
-            worker_init_fn=_leave_interrupts,
+            worker_init_fn=_ignore_interrupts,
             multiprocessing_context=_context() if n_workers else None,
         )
-        with _unsignalled():
+        with _keeping_child_handler():
             return iter(loader)
 
 
@@ -95,11 +95,11 @@ class _Steps(Dataset[Inputs]):
 
 
 @contextmanager
-def _unsignalled() -> Iterator[None]:
-    """Have no handler of the signal that a process has died.
+def _keeping_child_handler() -> Iterator[None]:
+    """Restore the handler of SIGCHLD, which torch's data loader replaces.
 
-    The loader's would raise wherever the training is, in the middle of an update too; the next `load` finds
-    the process dead by itself.
+    Its handler raises as soon as a worker dies, even in the middle of an update of the weights. Without it,
+    the next `load` reports the dead worker.
     """
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGCHLD"):
         yield
@@ -111,11 +111,11 @@ def _unsignalled() -> Iterator[None]:
         signal.signal(signal.SIGCHLD, before)
 
 
-def _leave_interrupts(_: int) -> None:
+def _ignore_interrupts(_: int) -> None:
     """Ignore Ctrl-C: the training process stops its workers itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _context() -> str | None:
-    # a fork shares the list of songs, which would be copied to a process that starts afresh
+    # a fork shares the list of songs; a new process would need a copy of it
     return "fork" if "fork" in multiprocessing.get_all_start_methods() else None

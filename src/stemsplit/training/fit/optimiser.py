@@ -1,4 +1,4 @@
-"""Optimisers of a training, by name."""
+"""Optimisers: Muon, and the choice of optimisers by name."""
 
 import math
 from collections import defaultdict
@@ -19,22 +19,22 @@ STEP_RMS = 0.5
 
 
 class Muon(Optimizer):
-    """Momentum, made orthogonal: every direction of a matrix moves alike, however weak its gradient.
+    """Momentum with orthogonalised updates: all directions of a matrix are updated equally.
 
-    K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; size of the steps and
-    decay of the weights after J. Liu et al., "Muon is scalable for LLM training", 2025. Unlike
-    `torch.optim.Muon` it accepts stacks of matrices, as `BandLinear` has one for each band. Their steps have
-    the RMS of AdamW's; ours are 2.5 times as large.
+    The algorithm is that of K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks",
+    2024; step size and weight decay follow J. Liu et al., "Muon is scalable for LLM training", 2025, except
+    that our steps are 2.5 times as large as theirs, which have the RMS of AdamW's. Unlike `torch.optim.Muon`,
+    it accepts stacks of matrices, such as those of `BandLinear`, which has one for each band.
 
     Parameters
     ----------
     groups : iterable of dict
-        ``params``, tensors of at least two axes, and ``n_stacked``, how many matrices each holds one above
-        the other, as an LSTM has its gates.
+        ``params``, tensors with at least two axes, and ``n_stacked``, the number of matrices that each holds
+        stacked along its rows, such as the gates of an LSTM.
     lr : float
         Learning rate.
     weight_decay : float
-        Share of the weights that goes in a step, times the learning rate.
+        Decoupled weight decay: the weights shrink by this factor times the learning rate in each step.
     """
 
     def __init__(self, groups: Iterable[dict[str, Any]], *, lr: float, weight_decay: float) -> None:
@@ -42,7 +42,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]
-        """One update."""
+        """Update the weights."""
         for group in self.param_groups:
             alike: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
             for weight in group["params"]:
@@ -51,17 +51,17 @@ class Muon(Optimizer):
                 self._update(weights, group)
 
     def _update(self, weights: list[nn.Parameter], group: dict[str, Any]) -> None:
-        """Update weights of one shape together: a GPU takes as long for one of them as for all."""
-        ahead = torch.stack([self._ahead(weight) for weight in weights])
-        matrices = torch.unflatten(ahead, -2, (group["n_stacked"], -1))
+        """Update weights of one shape as a batch, which takes a GPU no longer than one of them."""
+        momenta = torch.stack([self._update_momentum(weight) for weight in weights])
+        matrices = torch.unflatten(momenta, -2, (group["n_stacked"], -1))
         scale = STEP_RMS * math.sqrt(max(matrices.shape[-2:]))
-        changes = orthogonal(matrices).flatten(-3, -2)
+        changes = orthogonalise(matrices).flatten(-3, -2)
         for weight, change in zip(weights, changes, strict=True):
             weight.mul_(1 - group["lr"] * group["weight_decay"])
             weight.add_(change, alpha=-group["lr"] * scale)
 
-    def _ahead(self, weight: nn.Parameter) -> Tensor:
-        """The momentum with this step's gradient, and one gradient more, as Nesterov has it."""
+    def _update_momentum(self, weight: nn.Parameter) -> Tensor:
+        """Return the Nesterov momentum: the updated momentum plus the gradient of this step."""
         assert weight.grad is not None
         state = self.state[weight]
         if not state:
@@ -70,10 +70,10 @@ class Muon(Optimizer):
         return weight.grad.add(momentum, alpha=MOMENTUM)
 
 
-def orthogonal(matrices: Tensor, n_iterations: int = 5) -> Tensor:
-    """Bring all singular values of matrices ``(..., rows, columns)`` between about 0.7 and 1.2.
+def orthogonalise(matrices: Tensor, n_iterations: int = 5) -> Tensor:
+    """Map all singular values of matrices ``(..., rows, columns)`` to between about 0.7 and 1.2.
 
-    Newton-Schulz iteration with the coefficients of Jordan et al., which rise fast and do not converge.
+    The Newton-Schulz iteration with the coefficients of Jordan et al., which grow fast and do not converge.
     """
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x: Tensor = matrices.mT if is_tall else matrices
@@ -85,7 +85,7 @@ def orthogonal(matrices: Tensor, n_iterations: int = 5) -> Tensor:
 
 
 def make_optimisers(network: SeparationNetwork, settings: FitSettings) -> list[Optimizer]:
-    """What updates the weights: "adamw" for all, or "muon" for hidden matrices and AdamW for the rest."""
+    """Return the optimisers: AdamW for all weights, or Muon for hidden matrices and AdamW for the rest."""
     adamw = partial(AdamW, lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
     if settings.optimiser == "adamw":
         return [adamw(network.parameters())]

@@ -1,4 +1,4 @@
-"""Named sets of training options."""
+"""Presets: named sets of training settings."""
 
 import json
 import math
@@ -22,19 +22,19 @@ class Preset:
     Parameters
     ----------
     network : str
-        Its name.
+        Name of the network, see `networks.catalog`.
     options : dict
-        Its options.
+        Options of the network.
     n_frames : int
-        Length of an example in frames (64 are 4.5 s).
+        Length of an example in frames; 64 are 4.5 s.
     batch_size : int
         Examples per step.
     learning_rate : float
-        At its highest.
+        Peak learning rate.
     n_workers : int
-        Processes that cut examples.
+        Number of processes that load examples.
     clip_norm, weight_decay, optimiser
-        Those of `FitSettings`.
+        As in `FitSettings`.
     """
 
     network: str = "bandsplit"
@@ -48,12 +48,12 @@ class Preset:
     optimiser: str = "muon"
 
     def build(self, name: str = "", **options: Any) -> SeparationNetwork:
-        """The preset's network, or the one called `name`; `options` go before the preset's."""
+        """Build the network of the preset or the one called `name`; `options` override the preset's."""
         chosen = name or self.network
         return build(chosen, **((self.options if chosen == self.network else {}) | options))
 
     def settings(self, *, minutes: float, validate_minutes: float, seed: int, device: str) -> FitSettings:
-        """How to train for so many minutes."""
+        """Return the settings of a training of so many minutes."""
         return FitSettings(
             budget_s=60 * minutes,
             warm_up_s=min(60.0, 60 * minutes / 7),
@@ -71,19 +71,19 @@ class Preset:
     def remix(
         self, *, without: Sequence[str] = (), chances: Mapping[str, Any] = MappingProxyType({})
     ) -> RemixSettings:
-        """How examples of this length are drawn.
+        """Return the settings of the examples of this preset.
 
         Parameters
         ----------
         without : sequence of str
-            Ingredients that are left out.
+            Ingredients to leave out.
         chances : mapping of str to float
-            Some of `settings.SHARES`, in place of their defaults.
+            Values for some of `settings.SHARES`, in place of their defaults.
 
         Raises
         ------
         StemsplitError
-            There is no such ingredient, or no such chance or value of it.
+            An ingredient or a name in `chances` is unknown, or a value is invalid.
         """
         for name in chances:
             if name not in SHARES:
@@ -92,7 +92,7 @@ class Preset:
         return RemixSettings(n_samples=n_samples, without=tuple(without), **chances)
 
 
-# as published, but for the clock that lowers the rate instead of a plateau
+# as published, except that the learning rate follows the clock instead of a plateau of the loss
 _OPENUNMIX = Preset(
     "openunmix",
     n_frames=85,  # 6 s
@@ -102,7 +102,7 @@ _OPENUNMIX = Preset(
     weight_decay=1e-5,
     optimiser="adamw",
 )
-# what is faint misleads small networks more than it helps them, see models/band.md
+# attenuated input improves small networks, see models/band.md
 _ATTENUATION = {"attenuation_db": 12.0}
 PRESETS = {
     "cpu": Preset(options=_ATTENUATION),
@@ -114,7 +114,7 @@ PRESETS = {
         n_workers=12,
     ),
     "openunmix": _OPENUNMIX,
-    # four times the steps in the same time, which is worth more than their size where time is short
+    # four times as many steps in the same time, which matters more than large batches in short trainings
     "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
     # the works, see docs/works.md
     "lstm": Preset("lstm", n_frames=85, batch_size=8, learning_rate=2e-3),
@@ -122,14 +122,14 @@ PRESETS = {
 
 
 def find_preset(name: str) -> Preset:
-    """The preset called `name`; `StemsplitError` if there is none."""
+    """Return the preset called `name`; raises `StemsplitError` if there is none."""
     if name not in PRESETS:
         raise StemsplitError(f"no preset is called {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
 
 
 def read_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Options of a network as they stand on a command line: ``key=value``, the value JSON or plain text.
+    """Parse options of a network from a command line: ``key=value``, where the value is JSON or plain text.
 
     >>> read_options(["n_layers=2", "dilations=[1, 2]", "mask=sigmoid"])
     {'n_layers': 2, 'dilations': [1, 2], 'mask': 'sigmoid'}

@@ -1,4 +1,4 @@
-"""How a network is fitted: batches, segment length, optimiser, learning rate."""
+"""Settings of the training: budget, batch size, optimiser, learning rate."""
 
 import math
 import time
@@ -12,42 +12,42 @@ CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 @dataclass(frozen=True)
 class FitSettings:
-    """How long and how to train.
+    """Settings of a training.
 
     Parameters
     ----------
     budget_s : float
-        Seconds of training in all, over every resumption.
+        Total training time in seconds, resumptions included.
     batch_size : int
         Examples per step.
     learning_rate : float
-        At its highest.
+        Peak learning rate.
     warm_up_s : float
-        Seconds of linear rise; then a cosine falls to zero at the end of the budget.
+        Seconds of linear warm-up, followed by a cosine decay to zero at the end of the budget.
     ema_steps : float
-        Time constant of the averaged weights, in steps, once the training is long.
+        Time constant of the moving average of the weights, in steps; it is shorter in the first steps.
     clip_norm : float
-        Largest norm of a gradient.
+        Norm to which gradients are clipped.
     weight_decay : float
-        Share of the weights that goes in a step, times the learning rate.
+        Decoupled weight decay, as in AdamW.
     optimiser : str
         One of `OPTIMISERS`.
     checkpoint_s, validate_s : float
         Seconds between checkpoints, and between validations.
     seed : int
-        Of the weights and of the examples.
+        Random seed of the weights and the examples.
     device : str
         "cpu" or "cuda".
     n_workers : int
-        Processes that cut the examples of the steps ahead; 0 cuts them when they are needed.
+        Number of processes that load the examples of later steps; 0 loads them in the training process.
     clock : str
-        What the budget is measured by: "wall", or "processor" for the time that the process had one, so
-        that runs on a machine with other work can be compared.
+        Clock of the budget: "wall", or "processor" for the processor time of the process, so that runs on a
+        machine with other processes are comparable.
 
     Raises
     ------
     StemsplitError
-        No such clock or optimiser.
+        The clock or the optimiser is unknown.
     """
 
     budget_s: float
@@ -74,11 +74,11 @@ class FitSettings:
                 raise StemsplitError(f"the {name} is {' or '.join(known)}, not {value!r}")
 
     def now_s(self) -> float:
-        """Seconds on the clock; only differences mean anything."""
+        """Return the time on the clock in seconds; only differences are meaningful."""
         return CLOCKS[self.clock]()
 
     def rate_at(self, elapsed_s: float) -> float:
-        """Learning rate after so many seconds.
+        """Return the learning rate after so many seconds.
 
         >>> FitSettings(budget_s=100, warm_up_s=10, learning_rate=1.0).rate_at(5)
         0.5

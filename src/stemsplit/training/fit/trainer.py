@@ -1,7 +1,7 @@
-"""The training loop: a budget of seconds in, the averaged weights out.
+"""The training loop.
 
-Everything that a resumed run needs is in one checkpoint: weights, averaged weights, optimiser,
-step and seconds spent. The learning rate follows the clock, so a run ends when its budget does.
+A checkpoint holds the complete state of a run: weights, averaged weights, optimisers, number of steps and
+elapsed seconds. The learning rate follows the clock, so that it reaches zero when the budget is spent.
 """
 
 import copy
@@ -48,19 +48,19 @@ class Trainer:
     Parameters
     ----------
     network : SeparationNetwork
-        Its weights are changed.
+        Network to train; its weights are changed.
     remixer : Remixer
-        Where examples come from.
+        Source of the examples.
     settings : FitSettings
-        How to train.
+        Settings of the training.
     folder : Path
-        Where ``checkpoint.pt`` and the curves are kept. A checkpoint found there is continued.
+        Folder of ``checkpoint.pt`` and the curves. Training resumes from a checkpoint found there.
     validate : callable, optional
-        Called with the averaged network; returns scores for the curves.
+        Function that returns scores of the averaged network for the curves.
     initial : Path, optional
-        Checkpoint or exported model whose weights a new run starts from.
+        Checkpoint or exported model with the initial weights of a new run.
     warn : callable, optional
-        Called with a message about each failure that was recovered.
+        Function that is called with a message about each failure that the training recovered from.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Trainer:
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         for part in self.average.modules():
             if isinstance(part, nn.RNNBase):
-                part.flatten_parameters()  # a GPU would join the weights of a copy at each call
+                part.flatten_parameters()  # else cuDNN copies the weights into one block at each call
         self._optimisers = make_optimisers(self.network, settings)
         self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
         self._waited_s = 0.0
@@ -97,7 +97,7 @@ class Trainer:
 
     @property
     def checkpoint(self) -> Path:
-        """Where the state is kept."""
+        """Path of the checkpoint."""
         return self.folder / "checkpoint.pt"
 
     @property
@@ -108,18 +108,18 @@ class Trainer:
 
     @property
     def without(self) -> tuple[str, ...]:
-        """Ingredients that were left out of all training of these weights."""
+        """Ingredients that were left out of the whole training of these weights."""
         return tuple(sorted(self._without))
 
     def fit(self) -> bool:
-        """Train until the budget is spent or `stop` is called; returns whether it is spent.
+        """Train until the budget is spent or `stop` is called; return whether it is spent.
 
-        A disk that is full on the way is waited for.
+        If a checkpoint or curve cannot be written, training continues and tries again later.
 
         Raises
         ------
         StemsplitError
-            The loss is not finite again and again, or another training writes into the folder.
+            The loss was repeatedly not finite, or another training writes into the folder.
         OSError
             The last checkpoint or curve cannot be written.
         """
@@ -134,7 +134,7 @@ class Trainer:
     def _fit(self) -> bool:
         saved = validated = self.elapsed_s
         losses: list[float] = []
-        if not self.checkpoint.exists():  # a run that fails early has weights to go back to
+        if not self.checkpoint.exists():  # so that a run that fails early has weights to return to
             self._write(self.save)
         while self.elapsed_s < self.settings.budget_s and not self._is_stopped:
             began = self.settings.now_s()
@@ -154,42 +154,42 @@ class Trainer:
         return is_spent
 
     def stop(self) -> None:
-        """Let `fit` end after the step that it is at, with a checkpoint."""
+        """Make `fit` save a checkpoint and return after the current step."""
         self._is_stopped = True
 
     def step(self) -> float:
-        """One update; returns the loss."""
+        """Make one training step; return its loss."""
         began = time.perf_counter()
         try:
             inputs = self._loader.load(self.step_number)
             self._waited_s += time.perf_counter() - began
         except Exception:
-            self._write(self.save)  # what was learned since the last checkpoint is kept
+            self._write(self.save)  # keeps the progress since the last checkpoint
             raise
         for optimiser in self._optimisers:
             for group in optimiser.param_groups:
                 group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
-        # what a network draws at random, such as dropout, is a function of the step too
+        # random numbers in the network, such as those of dropout, depend on the step alone
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
         before = [each.clone() for each in self.network.buffers()]
         loss = self.network.loss(*inputs)
         self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
-        # both at once: a GPU is waited for each time
+        # both in one transfer, since each waits for the GPU
         value, size = torch.stack([loss.detach().float(), norm.float()]).tolist()
         if math.isfinite(value) and math.isfinite(size):
             self._update()
         else:
-            self._pass_over(before)
+            self._skip_step(before)
         return float(value)
 
     def save(self) -> None:
-        """Write the checkpoint so that it is always whole."""
+        """Write the checkpoint atomically."""
         save_state(self._state(), self.checkpoint)
 
     def _write(self, write: Callable[[], None]) -> None:
-        """Write what can be written later as well; the first failure is reported."""
+        """Try to write a file that can also be written later; the first failure is reported."""
         try:
             write()
         except OSError as error:
@@ -200,22 +200,22 @@ class Trainer:
     def _update(self) -> None:
         for optimiser in self._optimisers:
             optimiser.step()
-        # short memory at first, so that the random start is forgotten
+        # a short time constant at first, so that the initial weights are forgotten
         keep = min(1 - 1 / self.settings.ema_steps, (1 + self.step_number) / (10 + self.step_number))
         with torch.no_grad():
             averages, weights = list(self.average.parameters()), list(self.network.parameters())
             average_into = get_ema_multi_avg_fn(keep)  # type: ignore[no-untyped-call]
             average_into(averages, weights, self.step_number)
             buffers = zip(self.average.buffers(), self.network.buffers(), strict=True)
-            for kept, value in buffers:  # running statistics are means already
+            for kept, value in buffers:  # running statistics are averages already
                 kept.copy_(value)
         self._bad_steps = 0
         self.step_number += 1
 
-    def _pass_over(self, before: list[Tensor]) -> None:
-        """Leave a step out whose gradient is not finite; after too many in a row go back, once.
+    def _skip_step(self, before: list[Tensor]) -> None:
+        """Skip a step whose gradient is not finite; after too many in a row, return to the checkpoint, once.
 
-        `before` are the running statistics that the network had: they may not be finite any more either.
+        `before` holds the running statistics before the step, which may no longer be finite either.
         """
         for buffer, value in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(value)
@@ -236,12 +236,12 @@ class Trainer:
         self._warn(f"{trouble}; back to step {self.step_number} with half the learning rate")
 
     def _row(self, losses: list[float]) -> dict[str, float]:
-        """What the curves say about the steps since the last row."""
+        """Return the row of the curves for the steps since the last row."""
         self.average.eval()
         try:
             figures = self._validate(self.average) if self._validate else {}
-        except StemsplitError as error:  # of estimates that are no numbers; training may mend them
-            self._warn(f"step {self.step_number} could not be judged: {error}")
+        except StemsplitError as error:  # the estimates are not finite; training may recover from it
+            self._warn(f"step {self.step_number} could not be validated: {error}")
             figures = {}
         loss = {"loss": float(np.mean(losses))} if losses else {}
         waited = {"waiting_s": self._waited_s}
@@ -279,7 +279,9 @@ class Trainer:
         self.average.load_state_dict(self.network.state_dict())
 
     def _resume(self) -> None:
-        state = load_state(self.checkpoint)  # to the device goes what the optimisers want there
+        state = load_state(
+            self.checkpoint
+        )  # loaded on the CPU; the optimisers move their state to the device
         found = network_of(state)
         if (found.name, found.options) != (self.network.name, self.network.options):
             raise StemsplitError(
@@ -288,14 +290,14 @@ class Trainer:
             )
         # the first checkpoints had one optimiser
         kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
-        begun = {key: state["settings"][key] for key in ("seed", "batch_size")}
-        begun |= {"optimiser": optimiser_of(state), "n_samples": state["remix"]["n_samples"]}
+        started = {key: state["settings"][key] for key in ("seed", "batch_size")}
+        started |= {"optimiser": optimiser_of(state), "n_samples": state["remix"]["n_samples"]}
         asked = asdict(self.settings) | {"n_samples": self._remixer.settings.n_samples}
-        for name, value in begun.items():
+        for name, value in started.items():
             if value != (wanted := asked[name]):
                 raise StemsplitError(
-                    f"{self.checkpoint} was begun with {name} {value}, not {wanted}; "
-                    "ask for the same, or name another folder and the checkpoint as --init"
+                    f"{self.checkpoint} was started with {name} {value}, not {wanted}; "
+                    "use the same value, or name another folder and the checkpoint as --init"
                 )
         self.network.load_state_dict(state["network"])
         self.average.load_state_dict(state["average"])
