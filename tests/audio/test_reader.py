@@ -22,6 +22,7 @@ from stemsplit.audio.wav import WavFormat, build_header
 from stemsplit.audio.wav_header import read_header
 from stemsplit.errors import AudioError
 from tests.support.audio_files import KINDS, FloatArray, read_whole, song_bytes, tones, write_song
+from tests.support.marks import slow_but
 
 RATE = 48_000
 
@@ -394,7 +395,7 @@ FUZZED = {name: song_bytes(name, tones(3000, seed=3)) for name in KINDS}
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", slow_but(["pcm16.wav", "pcm16.flac", "song.mp3", "song.ogg"], KINDS))
 @given(data=st.data())
 def test_damaged_files_are_read_or_refused_and_nothing_else(
     tmp_path: Path, name: str, data: st.DataObject

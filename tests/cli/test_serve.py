@@ -28,6 +28,7 @@ from stemsplit.cli.certificate import make_certificate
 from stemsplit.errors import AudioError
 from stemsplit.service.temp_folder import PREFIX, private_folder
 from tests.support.cli import call, make_command, make_environment, make_song
+from tests.support.marks import mark_slow
 from tests.support.service import read_audio
 from tests.support.tiny_models import make_spec, write_model
 
@@ -115,7 +116,7 @@ def test_a_song_goes_up_and_its_stems_come_back(tmp_path: Path) -> None:
         assert (out, err) == ("", "")
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "code"), [mark_slow((signal.SIGINT, 130)), (signal.SIGTERM, 143)])
 def test_a_signal_stops_a_song_and_leaves_nothing(
     tiny_model: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_signal_stops_a_song_and_leaves_nothing(
         assert server.process.communicate()[1] == ""
 
 
+@pytest.mark.slow
 def test_a_second_signal_leaves_nothing_either(tiny_model: Path, tmp_path: Path) -> None:
     song = make_song(tmp_path / "long.flac", seconds=300, n_channels=1).read_bytes()
     with serving(tmp_path / "tmp", "-m", tiny_model) as server:
@@ -139,6 +141,7 @@ def test_a_second_signal_leaves_nothing_either(tiny_model: Path, tmp_path: Path)
         assert list(server.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_download_that_does_not_end_keeps_nobody(tiny_model: Path, tmp_path: Path) -> None:
     song = make_song(tmp_path / "a.wav", seconds=25).read_bytes()
     with serving(tmp_path / "tmp", "-m", tiny_model, "--device", "auto", "--quiet") as server:
@@ -152,6 +155,7 @@ def test_a_download_that_does_not_end_keeps_nobody(tiny_model: Path, tmp_path: P
         assert list(server.folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_device_that_was_chosen_and_the_licence_are_told(tmp_path: Path) -> None:
     model = write_model(tmp_path / "nc.onnx", make_spec(licence="CC-BY-NC-4.0"))
     with serving(tmp_path / "tmp", "-m", model, "--device", "auto") as server:
@@ -186,6 +190,7 @@ def test_a_wide_host_needs_a_password_which_is_in_the_address(tiny_model: Path, 
             assert b"<svg" in response.read()
 
 
+@pytest.mark.slow
 def test_a_wide_host_without_a_password_is_warned_of(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "tmp", "-m", tiny_model, "--host", "0.0.0.0", "--insecure") as server:
         assert "?key=" not in server.said[-1]
@@ -195,6 +200,7 @@ def test_a_wide_host_without_a_password_is_warned_of(tiny_model: Path, tmp_path:
             assert response.status == 200
 
 
+@pytest.mark.slow
 def test_the_service_can_be_encrypted(tiny_model: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "tmp", "-m", tiny_model, "--tls", "--password", "secret") as server:
         address = server.said[-1].split()[1]
@@ -207,6 +213,7 @@ def test_the_service_can_be_encrypted(tiny_model: Path, tmp_path: Path) -> None:
         assert "certificate: SHA-256 " in server.process.stderr.readline()
 
 
+@pytest.mark.slow
 def test_a_certificate_of_ones_own_is_used(tiny_model: Path, tmp_path: Path) -> None:
     made = make_certificate(tmp_path, ["127.0.0.1"])
     with serving(tmp_path / "tmp", "-m", tiny_model, "--cert", made.certificate, "--key", made.key) as server:
@@ -303,6 +310,7 @@ def test_what_a_killed_service_left_is_removed(temp: Path) -> None:
         assert new.exists() and other.exists() and own.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_service_loses_nothing_that_it_had_taken(tiny_model: Path, tmp_path: Path) -> None:
     """One song is done, one is being separated, one waits, and then the service is killed."""
     folder = tmp_path / "tmp"

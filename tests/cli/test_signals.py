@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli import STEMS, call, expect, list_files, make_command, make_environment, make_song
+from tests.support.marks import mark_slow
 
 # written straight into files with names, which can be seen
 FLOAT = ("--bits", "32f")
@@ -70,7 +71,8 @@ def n_done() -> int:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "code"),
+    [(signal.SIGINT, 130), mark_slow((signal.SIGTERM, 143)), mark_slow((signal.SIGHUP, 129))],
 )
 def test_a_signal_keeps_the_finished_and_removes_the_rest(
     model: Path, number: signal.Signals, code: int
@@ -90,6 +92,7 @@ def test_a_signal_keeps_the_finished_and_removes_the_rest(
     assert [record["status"] for record in resumed.records] == ["skipped", "skipped"]
 
 
+@pytest.mark.slow
 def test_a_killed_run_is_resumed(model: Path) -> None:
     make_song(Path("a.wav"), seconds=0.2)
     make_song(Path("b.wav"), seconds=120, n_channels=1)
@@ -117,6 +120,7 @@ def test_a_song_that_ends_because_all_was_stopped_has_not_failed(model: Path) ->
     assert "failed" not in err.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_closed_leaves_nothing(model: Path) -> None:
     make_song(Path("a.wav"), seconds=0.2)
     make_song(Path("b.wav"), seconds=600, n_channels=1)
@@ -139,6 +143,7 @@ def test_a_terminal_that_is_closed_leaves_nothing(model: Path) -> None:
     assert not Path("separated/b").exists()
 
 
+@pytest.mark.slow
 def test_nohup_goes_on(model: Path) -> None:
     process = subprocess.Popen(
         ["nohup", *make_command([make_song(Path("a.wav"), seconds=60), "-m", model, "-q", *FLOAT])],
@@ -171,6 +176,7 @@ def test_a_second_signal_ends_it_at_once(model: Path) -> None:
         assert process.wait(timeout=5) == 130
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_bars_and_the_paths(model: Path) -> None:
     make_song(Path("a.wav"), seconds=20)
     make_song(Path("b.wav"), seconds=0.2)

@@ -62,6 +62,7 @@ def test_a_closed_standard_input_holds_no_song(model: Path) -> None:
     assert done.stderr == "failed: -: stdin: no audio arrived; pipe a wav stream into it\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("then", ["2>&-", "2>/dev/full"])
 def test_no_standard_error_is_no_reason_to_stop(model: Path, then: str) -> None:
     done = call_shell("a.wav", "b.wav", "-m", model, then=then)
@@ -70,6 +71,7 @@ def test_no_standard_error_is_no_reason_to_stop(model: Path, then: str) -> None:
     assert list_files(Path("separated")) == expect("a", "b")
 
 
+@pytest.mark.slow
 def test_what_is_meant_for_standard_error_never_gets_into_a_stem(model: Path) -> None:
     silent = call_shell("a.wav", "-m", model, "-s", "bass", "-o", "-", then="2>&-")
     heard = call_shell("a.wav", "-m", model, "-s", "bass", "-o", "-", then="")
@@ -78,6 +80,7 @@ def test_what_is_meant_for_standard_error_never_gets_into_a_stem(model: Path) ->
     assert "device: " in heard.stderr
 
 
+@pytest.mark.slow
 def test_signs_that_standard_output_has_not_are_escaped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +92,7 @@ def test_signs_that_standard_output_has_not_are_escaped(
         assert any(line.endswith(r"\xe9 \u65e5") for line in done.lines)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("args", [["models"], ["doctor", "--json"], ["--version"]])
 def test_lists(args: list[str]) -> None:
     full = call_shell(*args, then=">/dev/full")

@@ -1,5 +1,6 @@
 """The command in a real terminal: no line is lost, whatever the width and however many songs run."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -9,13 +10,15 @@ pytest.importorskip("pyte")
 pytest.importorskip("pty")
 
 from tests.support.cli import make_command, make_song
+from tests.support.marks import slow_but
 from tests.support.terminal import run_in_terminal
 
 N_SONGS = 12
 
 
-@pytest.mark.parametrize("columns", [40, 80, 160])
-@pytest.mark.parametrize("n_jobs", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("n_jobs", "columns"), slow_but([(2, 80)], itertools.product([1, 2, 4], [40, 80, 160]))
+)
 def test_every_line_of_a_batch_stays_on_the_terminal(model: Path, columns: int, n_jobs: int) -> None:
     for number in range(N_SONGS):
         make_song(Path(f"in/s{number:02}.wav"), seconds=0.2 + number % 3, seed=number)

@@ -46,6 +46,7 @@ def test_remix(song: Path, tmp_path: Path) -> None:
     assert abs(read(tmp_path / "remix.wav").T - expected).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_process_pool(song: Path, tmp_path: Path) -> None:
     second = song.with_name("second.wav")
     second.write_bytes(song.read_bytes())
@@ -55,6 +56,7 @@ def test_process_pool(song: Path, tmp_path: Path) -> None:
     assert abs(sum(read(Path(line)) for line in printed.splitlines()[:2]) - read(song)).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_instrumentals(song: Path, tmp_path: Path) -> None:
     run("instrumentals.py", tmp_path / "Music", tmp_path / "out")
     (made,) = (path for path in (tmp_path / "out").rglob("*") if path.is_file())
@@ -64,6 +66,7 @@ def test_instrumentals(song: Path, tmp_path: Path) -> None:
     assert made.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_microphone(tmp_path: Path) -> None:
     run("microphone.py", 3, tmp_path / "vocals.wav")
     assert soundfile.info(tmp_path / "vocals.wav").frames == 3 * 44100

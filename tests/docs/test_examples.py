@@ -64,6 +64,7 @@ def test_the_first_command_of_the_readme(folder: Path) -> None:
     assert min(np.sqrt((stem**2).mean()) for stem in (drums, vocals)) > 0.01 * level, "a stem is silent"
 
 
+@pytest.mark.slow
 def test_the_stems_sum_to_the_song_within_rounding(folder: Path) -> None:
     done = call_process("examples/caesium.mp3", "--json", cwd=folder)
     result = json.loads(done.text)
@@ -74,6 +75,7 @@ def test_the_stems_sum_to_the_song_within_rounding(folder: Path) -> None:
     assert np.abs(total - song).max() <= (len(result["outputs"]) + 0.1) * half_a_step
 
 
+@pytest.mark.slow
 def test_tags_are_carried_to_the_stems(folder: Path) -> None:
     call_process(*ARGUMENTS.split(), cwd=folder)
     tags = mutagen.File(folder / "separated" / "caesium" / "vocals.wav").tags

@@ -46,6 +46,7 @@ def test_artefacts_alone_have_a_low_sar_and_a_high_sir(spoilt: Framewise) -> Non
     assert sir > 20
 
 
+@pytest.mark.slow
 def test_a_filter_is_neither_interference_nor_artefact(sources: FloatArray) -> None:
     filtered = sources.copy()
     filtered[..., 5:] += 0.5 * sources[..., :-5]
@@ -54,6 +55,7 @@ def test_a_filter_is_neither_interference_nor_artefact(sources: FloatArray) -> N
     assert sir > 30 and sar > 30
 
 
+@pytest.mark.slow
 def test_frames_with_a_silent_reference_do_not_count() -> None:
     sources = make_sources(3.0)
     sources[1, :, :SAMPLE_RATE] = 0

@@ -199,6 +199,7 @@ def _record_songs(folder: Path, songs: range) -> None:
         journal.finish(str(n), "key", outputs)
 
 
+@pytest.mark.slow
 def test_many_processes_share_a_journal(tmp_path: Path) -> None:
     shares = [range(worker, 120, 4) for worker in range(4)]
     with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:

@@ -62,6 +62,7 @@ def test_songs_and_stems_in_object_storage_equal_local_ones(model: Path, bucket:
     assert [record["levels_db"] for record in remote.records] == [r["levels_db"] for r in local.records]
 
 
+@pytest.mark.slow
 def test_a_run_to_object_storage_is_resumed(model: Path, bucket: str) -> None:
     songs = [make_song(Path(f"{n}.wav"), seconds=0.2, seed=n) for n in range(3)]
     upload(bucket, *songs)
@@ -80,6 +81,7 @@ def test_a_run_to_object_storage_is_resumed(model: Path, bucket: str) -> None:
     assert storage.cat_file(f"{root}/out/0/vocals.wav") == b"mine"
 
 
+@pytest.mark.slow
 def test_an_existing_object_is_not_replaced(model: Path, bucket: str) -> None:
     make_song(Path("a.wav"), seconds=0.2)
     assert call("a.wav", "-o", f"{bucket}/out", "-m", model).code == 0
@@ -89,6 +91,7 @@ def test_an_existing_object_is_not_replaced(model: Path, bucket: str) -> None:
     assert read_objects(bucket, "out/") == before
 
 
+@pytest.mark.slow
 def test_stems_of_a_failed_song_never_appear(model: Path, bucket: str) -> None:
     Path("broken.wav").write_bytes(make_song(Path("a.wav"), seconds=0.5).read_bytes()[:40_000])
     upload(bucket, Path("broken.wav"))
@@ -100,6 +103,7 @@ def test_stems_of_a_failed_song_never_appear(model: Path, bucket: str) -> None:
     assert list_objects(f"{bucket}") == ["broken.wav"]
 
 
+@pytest.mark.slow
 def test_a_failed_upload_leaves_no_stem_under_its_name(
     model: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +126,7 @@ def test_a_failed_upload_leaves_no_stem_under_its_name(
     assert len(list_objects(bucket)) == len(STEMS)
 
 
+@pytest.mark.slow
 def test_credentials_are_neither_printed_nor_recorded(model: Path, bucket: str) -> None:
     make_song(Path("a.wav"), seconds=0.2)
     upload(bucket, Path("a.wav"))

@@ -91,6 +91,7 @@ def test_the_result_is_near_where_halves_alone_would_overflow(mixed: Path) -> No
     assert 0 < difference < 0.01  # not 0: halves were really computed with
 
 
+@pytest.mark.slow
 def test_the_bundled_model_keeps_its_masks() -> None:
     path = bundled_models()[0]
     rng = np.random.default_rng(0)

@@ -15,6 +15,7 @@ from stemsplit.music.key import Key
 from stemsplit.music.tempo import Beats
 from stemsplit.service.password import PasswordGate
 from tests.support.browser import launching, listening, require_browser
+from tests.support.marks import mark_slow, slow_but
 from tests.support.service import Gate, Running, make_wav, running
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ def check_width(page: "Page") -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), LOOKS)
 def test_axe_finds_nothing_in_the_mixer(open_page: Open, width: int, scheme: str) -> None:
     page = open_page(width, scheme, has_song=True)
@@ -110,7 +112,7 @@ def test_axe_finds_nothing_in_the_mixer(open_page: Open, width: int, scheme: str
     check_width(page)
 
 
-@pytest.mark.parametrize(("width", "scheme"), LOOKS[:4])
+@pytest.mark.parametrize(("width", "scheme"), slow_but([(1280, "light")], LOOKS[:4]))
 def test_axe_finds_nothing_before_there_is_a_song(
     open_page: Open, tmp_path: Path, width: int, scheme: str
 ) -> None:
@@ -124,6 +126,7 @@ def test_axe_finds_nothing_before_there_is_a_song(
     check_access(page)
 
 
+@pytest.mark.slow
 def test_axe_finds_nothing_where_the_password_is_asked_for(browser: "Browser", service: Running) -> None:
     with listening(PasswordGate(service.app, "secret")) as address:
         page = browser.new_page()
@@ -168,6 +171,7 @@ def test_a_file_can_be_left_out_again(open_page: Open, tmp_path: Path) -> None:
     assert page.locator("#chosen li").all_inner_texts()[0].startswith("two.wav")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "words"),
     [("en", "120 BPM · B♭ minor (3A)"), ("de", "120 BPM · b-Moll (3A)"), ("es", "120 BPM · Si♭ menor (3A)")],
@@ -208,6 +212,7 @@ def test_an_excerpt_is_separated(open_page: Open, tmp_path: Path) -> None:
     check_width(page)
 
 
+@pytest.mark.slow
 def test_a_song_that_fails_says_what_to_do(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     (tmp_path / "broken.mp3").write_bytes(b"not really an mp3" * 100)
@@ -219,6 +224,7 @@ def test_a_song_that_fails_says_what_to_do(open_page: Open, tmp_path: Path) -> N
     check_access(page)
 
 
+@pytest.mark.slow
 def test_progress_survives_a_reload(open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
     try:
@@ -239,6 +245,7 @@ def test_progress_survives_a_reload(open_page: Open, tmp_path: Path, monkeypatch
     page.wait_for_selector("#empty:not([hidden])")
 
 
+@pytest.mark.slow
 def test_a_lost_connection_is_told_and_found_again(
     open_page: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,7 +269,8 @@ def test_a_lost_connection_is_told_and_found_again(
 
 
 @pytest.mark.parametrize(
-    ("language", "word"), [("de", "Trennen"), ("es", "Separar"), ("zh", "分离"), ("ja", "分離する")]
+    ("language", "word"),
+    [("de", "Trennen"), *map(mark_slow, [("es", "Separar"), ("zh", "分离"), ("ja", "分離する")])],
 )
 def test_the_page_speaks_the_language_of_its_reader(open_page: Open, language: str, word: str) -> None:
     page = open_page(390, locale=language, has_song=True)
@@ -289,6 +297,7 @@ def test_light_and_dark_can_be_chosen(open_page: Open) -> None:
     assert page.evaluate(paper) != light
 
 
+@pytest.mark.slow
 def test_the_page_keeps_its_own_policy(browser: "Browser", address: str, service: Running) -> None:
     context = browser.new_context()
     context.add_cookies(
@@ -305,6 +314,7 @@ def test_the_page_keeps_its_own_policy(browser: "Browser", address: str, service
     assert said == []
 
 
+@pytest.mark.slow
 def test_nothing_moves_for_those_who_want_that(open_page: Open) -> None:
     page = open_page(reduced_motion="reduce")
     moving = "document.getAnimations().filter(({ playState }) => playState === 'running').length"
@@ -324,6 +334,7 @@ def test_a_finger_is_enough(open_page: Open) -> None:
         assert size is not None and min(size["width"], size["height"]) >= 24
 
 
+@pytest.mark.slow
 def test_the_shell_opens_without_the_service(browser: "Browser", service: Running) -> None:
     context = browser.new_context(bypass_csp=True)
     page = context.new_page()

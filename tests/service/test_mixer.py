@@ -146,6 +146,7 @@ def find_clicks(loud: list[list[float]]) -> list[int]:
     return [frame for _, frame in clicks]
 
 
+@pytest.mark.slow
 def test_tracks_stay_together_while_the_audio_clock_advances(
     page: "Page", upload: Upload, address: str
 ) -> None:
@@ -198,6 +199,7 @@ def set_slider(page: "Page", label: str, value: float) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_mix_is_downloaded_as_it_is_set(page: "Page", upload: Upload, address: str, tmp_path: Path) -> None:
     song = upload(make_wav(3), name="Song.wav")
     stems = {
@@ -217,6 +219,7 @@ def test_a_mix_is_downloaded_as_it_is_set(page: "Page", upload: Upload, address:
     assert np.abs(mixed - expected).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_what_is_played_is_what_is_downloaded(page: "Page", upload: Upload, address: str) -> None:
     """The browser's own panner and gains, rendered offline, agree with the service's."""
     song = upload(make_wav(2))
@@ -239,6 +242,7 @@ def test_what_is_played_is_what_is_downloaded(page: "Page", upload: Upload, addr
         assert np.abs(played - read_audio(mix.body())[:44100]).max() < 1e-5
 
 
+@pytest.mark.slow
 def test_a_stretch_that_is_drawn_is_repeated(page: "Page", upload: Upload) -> None:
     upload(make_wav(8))
     box = page.locator(".track .wave").first.bounding_box()

@@ -84,6 +84,7 @@ def test_pseudo_labels_are_stems_that_correlate_little_with_the_others() -> None
     assert find_pseudo_labels(activity_of(with_bleed(stems, 0.8, until_s=LENGTH_S)), FULL) == []
 
 
+@pytest.mark.slow
 def test_the_confidence_threshold_is_an_expected_sdr() -> None:
     stems = make_stems({"drums": -10.0, "bass": -10.0, "other": -10.0})
     outcomes = set()
@@ -111,6 +112,7 @@ def test_estimates_of_absent_targets_belong_to_the_last_target() -> None:
     assert [each.stem for each in find_pseudo_labels(activity_of(misjudged), FULL)] == list(FULL)
 
 
+@pytest.mark.slow
 def test_recordings_of_one_target_or_shorter_than_a_span_have_no_pseudo_labels() -> None:
     stems = make_stems({"other": -10.0, "drums": -10.0})
     assert (

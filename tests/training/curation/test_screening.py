@@ -108,6 +108,7 @@ def test_passages_are_the_known_pauses(activity: Activity) -> None:
     assert find_passages(activity, ("drums", "bass", "other"), shortest_s=9) == []
 
 
+@pytest.mark.slow
 def test_both_detectors_must_agree(parts: dict[str, FloatArray]) -> None:
     held = ("drums", "bass", "other")
     # a model that finds drums and bass everywhere, and one that finds them nowhere
@@ -274,6 +275,7 @@ def test_report_and_summary_list_the_findings(screened: Screened, tmp_path: Path
     assert "train screened drums+bass+other: 0.5 min" in minutes
 
 
+@pytest.mark.slow
 def test_a_second_run_measures_nothing_and_another_model_replaces_the_results(screened: Screened) -> None:
     songs = screened.folder / "songs"
     assert screened.model.n_calls == 7  # two of them to be separated
@@ -292,6 +294,7 @@ def test_a_second_run_measures_nothing_and_another_model_replaces_the_results(sc
     assert len(found) == 5 and {song.kind for song in found} == {"backing"}
 
 
+@pytest.mark.slow
 def test_outdated_songs_are_not_screened(parts: dict[str, FloatArray], tmp_path: Path) -> None:
     """Songs have running numbers: after a change of the index a name may belong to another recording."""
     full, model = "drums;bass;other", FakeModel(parts)
@@ -307,6 +310,7 @@ def test_outdated_songs_are_not_screened(parts: dict[str, FloatArray], tmp_path:
     assert [finding.item for finding in screening.run(lambda _: None)] == ["second"]
 
 
+@pytest.mark.slow
 def test_a_song_that_was_stored_again_is_measured_again(parts: dict[str, FloatArray], tmp_path: Path) -> None:
     library = make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
     model, songs = FakeModel(parts), tmp_path / "songs"

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -50,16 +51,22 @@ def make_rows() -> list[dict[str, str]]:
     return rows
 
 
-@pytest.fixture
-def library(tmp_path: Path) -> Library:
-    folder, rows = tmp_path / "library", make_rows()
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of a library, of which each test has a copy."""
+    folder, rows = tmp_path_factory.mktemp("template"), make_rows()
     write_index(folder, rows)
     rng = np.random.default_rng(0)
     for row in rows:
         waveform = rng.normal(0, 0.1, (round(SECONDS * 48000), 2))
         soundfile.write(folder / row["file"], waveform, 48000)
-    return Library(folder, tmp_path / "cache")
+    return folder
+
+
+@pytest.fixture
+def library(template: Path, tmp_path: Path) -> Library:
+    shutil.copytree(template, tmp_path / "library")
+    return Library(tmp_path / "library", tmp_path / "cache")
 
 
 def write_index(folder: Path, rows: Sequence[dict[str, str]]) -> None:

@@ -184,6 +184,7 @@ def test_what_was_heard_once_stays_heard(songs: list[TrainingSong], tmp_path: Pa
     assert open_candidate(tmp_path / "b", threads=1).without == ()
 
 
+@pytest.mark.slow
 def test_every_row_has_a_network_and_differs_from_the_others() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)
     settings = [
@@ -252,6 +253,7 @@ def work(songs: list[TrainingSong], tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_publishes_the_tables(work: Path) -> None:
     out, docs = work / "first", work / "docs"
     command = ["compare", str(out), "--work", str(work), "--minutes", "1", "--publish", str(docs)]

@@ -157,6 +157,7 @@ def write_statistics(path: Path, n_records: int = 200, *, without: str = "") -> 
     return np.asarray(levels_db)
 
 
+@pytest.mark.slow
 def test_draws_have_the_percentiles_and_correlations_of_what_was_fitted(tmp_path: Path) -> None:
     levels_db = write_statistics(tmp_path / "statistics.csv")
     fitted = RecordDistribution.fit(tmp_path / "statistics.csv")

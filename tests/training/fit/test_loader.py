@@ -21,6 +21,7 @@ from stemsplit.training.examples.remix import Example, Remixer
 from stemsplit.training.fit.checkpoint import load_state
 from stemsplit.training.fit.loader import ExampleLoader
 from stemsplit.training.fit.settings import FitSettings
+from tests.support.marks import mark_slow
 from tests.support.tiny_trainings import make_remixer, make_trainer
 
 
@@ -72,7 +73,7 @@ def message_of_the_loader(remixer: Remixer) -> str:
     ("failure", "message"),
     [
         (refuse, "this song is broken"),
-        (die, r"the examples of step \d cannot be loaded: .*exited unexpectedly"),
+        mark_slow((die, r"the examples of step \d cannot be loaded: .*exited unexpectedly")),
     ],
 )
 def test_a_process_that_fails_ends_the_run(
@@ -102,10 +103,12 @@ def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
     assert load_state(trainer.checkpoint)["step_number"] == 3  # of two examples each
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGCHLD"), reason="POSIX signals")
 def test_a_process_that_dies_while_a_step_is_computed_costs_nothing(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("stemsplit.training.fit.loader._PATIENCE_S", 3)
     trainer = make_trainer(songs_folder, tmp_path, n_workers=1)
     loss = trainer.network.loss
 

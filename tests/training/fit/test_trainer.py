@@ -67,6 +67,7 @@ def break_loss(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer.network, "loss", lambda *inputs: whole(*inputs) * math.nan)
 
 
+@pytest.mark.slow
 def test_weights_survive_a_loss_that_is_not_finite(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,6 +204,7 @@ def test_a_curve_that_cannot_be_written_keeps_what_it_had(
     assert [row["step"] for row in read_curves(log.path)] == [1, 2, 3]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_has_a_checkpoint_and_goes_on(songs_folder: Path, tmp_path: Path) -> None:
     trainer = make_trainer(songs_folder, tmp_path)
     with on_interrupt(trainer.stop):
@@ -212,6 +214,7 @@ def test_a_stopped_run_has_a_checkpoint_and_goes_on(songs_folder: Path, tmp_path
     assert trainer.step_number == 0 and trainer.fit()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_in_its_last_validation_gets_its_last_row(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +234,7 @@ def _interrupt(_: list[float]) -> dict[str, float]:
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_curves_say_how_long_was_waited_for_examples(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

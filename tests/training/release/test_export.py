@@ -35,9 +35,9 @@ def network() -> BandSplit:
     return make_bandsplit(n_layers=1, factor=1.1)
 
 
-@pytest.fixture(autouse=True, scope="module")
+@pytest.fixture(scope="module")
 def traced_once(network: BandSplit) -> Iterator[None]:
-    """Export once: all tests share the weights, and tracing a network takes seconds."""
+    """Export once: the tests share the weights, and tracing a network takes ten seconds of imports."""
     model = export._export_graph(export._CompactMasks(network))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "_export_graph", lambda _: model)
@@ -45,7 +45,7 @@ def traced_once(network: BandSplit) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def exported(network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(traced_once: None, network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The network exported with float32 weights."""
     path = tmp_path_factory.mktemp("exported") / "tiny.onnx"
     export_network(network, path, FACTS, weights="fp32")
@@ -53,7 +53,7 @@ def exported(network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def converted(network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def converted(traced_once: None, network: BandSplit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("halved") / "tiny.onnx"
     export_network(network, path, FACTS)
     return path
@@ -89,6 +89,7 @@ def test_the_file_has_the_masks_and_the_facts(
     assert list(path.parent.iterdir()) == [path]
 
 
+@pytest.mark.slow
 def test_fp16_halves_the_file(converted: Path, exported: Path) -> None:
     kinds = {
         tensor.data_type for tensor in onnx.load(str(converted)).graph.initializer if len(tensor.dims) > 1
@@ -97,6 +98,7 @@ def test_fp16_halves_the_file(converted: Path, exported: Path) -> None:
     assert converted.stat().st_size < 0.65 * exported.stat().st_size
 
 
+@pytest.mark.slow
 def test_the_file_has_no_traces_of_the_machine_that_wrote_it(converted: Path) -> None:
     content = converted.read_bytes()
     assert b".py" not in content and str(Path(export.__file__).parent).encode() not in content
@@ -129,6 +131,7 @@ def test_sigmoid_masks_need_no_outputs_of_other_targets(places: list[int]) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("traced_once")
 def test_a_network_of_one_target_becomes_a_model_of_it(network: BandSplit, tmp_path: Path) -> None:
     tuned = BandSplit(n_features=8, n_layers=1)
     tuned.load_state_dict(network.state_dict())
@@ -146,6 +149,7 @@ def test_invalid_exports_are_errors(network: BandSplit, tmp_path: Path, wrong: d
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_cost_is_that_of_the_layers(network: BandSplit, exported: Path) -> None:
     layout, n = network.layout, 8
     ends = sum(count * width * n * 4 + count * width * 8 * 2 * n for count, width in layout.bands)
@@ -160,6 +164,7 @@ def test_the_cost_is_that_of_the_layers(network: BandSplit, exported: Path) -> N
     assert 1 < cost / ((ends + inner) * 44100 / SPEC.hop_length) < 1.2
 
 
+@pytest.mark.slow
 def test_operators_that_cannot_be_counted_are_an_error(exported: Path) -> None:
     model = onnx.load(str(exported))
     model.graph.node[5].op_type = "Conv"
@@ -167,6 +172,8 @@ def test_operators_that_cannot_be_counted_are_an_error(exported: Path) -> None:
         count_macs(model, np.zeros((1, 4, SPEC.n_bins, 1), np.float32))
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("traced_once")
 def test_a_file_that_differs_from_the_network_is_not_written(
     network: BandSplit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
