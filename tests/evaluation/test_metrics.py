@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("museval")
 
 from stemsplit.errors import StemsplitError
-from stemsplit.evaluation.bss_eval import Framewise, has_sound, take_apart
+from stemsplit.evaluation.bss_eval import FramewiseMetrics, compute_framewise, has_sound
 from stemsplit.evaluation.metrics import expected_sdr, is_silent, leakage_db, sdr, sdr_improvement, si_sdr
 from stemsplit.types import FloatArray
 
@@ -26,21 +26,21 @@ def sources() -> FloatArray:
 
 
 @pytest.fixture(scope="module")
-def spoilt(sources: FloatArray) -> Framewise:
+def spoilt(sources: FloatArray) -> FramewiseMetrics:
     """The first estimate holds half of the other source, the second holds noise."""
     noise = np.random.default_rng(1).normal(0, 0.05, sources[1].shape).astype(np.float32)
-    return take_apart(
+    return compute_framewise(
         sources, np.stack([sources[0] + 0.5 * sources[1], sources[1] + noise]), sample_rate=SAMPLE_RATE
     )
 
 
-def test_interference_alone_has_a_low_sir_and_a_high_sar(spoilt: Framewise) -> None:
+def test_interference_alone_has_a_low_sir_and_a_high_sar(spoilt: FramewiseMetrics) -> None:
     sdr, sir, sar = spoilt.medians(0)
     assert sir == pytest.approx(6.0, abs=0.5) and sdr == pytest.approx(6.0, abs=0.5)
     assert sar > 25
 
 
-def test_artefacts_alone_have_a_low_sar_and_a_high_sir(spoilt: Framewise) -> None:
+def test_artefacts_alone_have_a_low_sar_and_a_high_sir(spoilt: FramewiseMetrics) -> None:
     sdr, sir, sar = spoilt.medians(1)
     assert sar == pytest.approx(6.0, abs=0.5) and sdr == pytest.approx(6.0, abs=0.5)
     assert sir > 20
@@ -50,7 +50,7 @@ def test_artefacts_alone_have_a_low_sar_and_a_high_sir(spoilt: Framewise) -> Non
 def test_a_filter_is_neither_interference_nor_artefact(sources: FloatArray) -> None:
     filtered = sources.copy()
     filtered[..., 5:] += 0.5 * sources[..., :-5]
-    sdr, sir, sar = take_apart(sources, filtered, sample_rate=SAMPLE_RATE).medians(0)
+    sdr, sir, sar = compute_framewise(sources, filtered, sample_rate=SAMPLE_RATE).medians(0)
     assert sdr == pytest.approx(6.0, abs=0.5)
     assert sir > 30 and sar > 30
 
@@ -59,7 +59,7 @@ def test_a_filter_is_neither_interference_nor_artefact(sources: FloatArray) -> N
 def test_frames_with_a_silent_reference_do_not_count() -> None:
     sources = make_sources(3.0)
     sources[1, :, :SAMPLE_RATE] = 0
-    found = take_apart(sources, sources * 0.9 + 1e-3 * sources[::-1], sample_rate=SAMPLE_RATE)
+    found = compute_framewise(sources, sources * 0.9 + 1e-3 * sources[::-1], sample_rate=SAMPLE_RATE)
     assert (found.n_frames, found.n_counted) == (3, 2)
     assert np.isnan(found.sdr[:, 0]).all() and np.isfinite(found.sdr[:, 1:]).all()
     assert math.isfinite(found.medians(0)[0])
@@ -67,7 +67,7 @@ def test_frames_with_a_silent_reference_do_not_count() -> None:
 
 def test_where_no_frame_counts_there_is_no_figure() -> None:
     nothing = np.full((1, 2), np.nan)
-    assert all(map(math.isnan, Framewise(nothing, nothing, nothing, nothing).medians(0)))
+    assert all(map(math.isnan, FramewiseMetrics(nothing, nothing, nothing, nothing).medians(0)))
 
 
 @pytest.mark.parametrize("part", [0, 1])
@@ -75,7 +75,7 @@ def test_a_silent_source_is_an_error(part: int) -> None:
     stems = [make_sources(1.0), make_sources(1.0)]
     stems[part][1] = 0
     with pytest.raises(StemsplitError, match=["reference 1", "estimate 1"][part]):
-        take_apart(*stems, sample_rate=SAMPLE_RATE)
+        compute_framewise(*stems, sample_rate=SAMPLE_RATE)
 
 
 def test_sound_that_is_only_at_the_sides_is_none_to_museval() -> None:

@@ -1,9 +1,9 @@
-"""SDR, SIR and SAR as the field reports them: BSS Eval version 4, frame by frame, by museval.
+"""SDR, SIR and SAR as the field reports them: BSS Eval version 4, framewise, computed by museval.
 
 F.-R. Stöter, A. Liutkus and N. Ito, "The 2018 Signal Separation Evaluation Campaign", LVA/ICA 2018.
-An estimate is decomposed into the reference, spatial distortion, interference (what filters of 512 taps
-can make of the other references) and artefacts (the rest). Frames are one second long and do not overlap,
-the filters are those of the whole excerpt, and a figure is the median over the frames.
+An estimate is decomposed into the reference, spatial distortion, interference (the part that filters of 512
+taps can produce from the other references) and artefacts (the rest). Frames are one second long and do not
+overlap, the filters are fitted to the whole excerpt, and a figure is the median over the frames.
 """
 
 import importlib.metadata
@@ -21,13 +21,13 @@ from stemsplit.types import FloatArray
 
 
 @dataclass(frozen=True)
-class Framewise:
-    """Figures of every source in every frame, in decibels.
+class FramewiseMetrics:
+    """Metrics of every source in every frame, in decibels.
 
     Parameters
     ----------
     sdr, isr, sir, sar : NDArray, shape (sources, frames)
-        NaN in frames where a reference or an estimate is silent: there is no decomposition.
+        NaN in frames in which a reference or an estimate is silent, because these have no decomposition.
     """
 
     sdr: NDArray[np.float64]
@@ -37,44 +37,45 @@ class Framewise:
 
     @property
     def n_frames(self) -> int:
-        """Frames that there are."""
+        """Number of frames."""
         n_frames: int = self.sdr.shape[1]
         return n_frames
 
     @property
     def n_counted(self) -> int:
-        """Frames that have figures; they have them for all sources or for none."""
+        """Number of frames with a decomposition; these have values for all sources."""
         return int(np.isfinite(self.sdr).all(0).sum())
 
     def medians(self, source: int) -> tuple[float, float, float]:
-        """SDR, SIR and SAR of a source: medians over the frames that count, NaN if none does."""
+        """Return SDR, SIR and SAR of a source: medians over the counted frames, NaN if there are none."""
         sdr, sir, sar = (self.median(name, source) for name in ("sdr", "sir", "sar"))
         return sdr, sir, sar
 
     def median(self, name: str, source: int) -> float:
-        """Return the median of ``sdr``, ``isr``, ``sir`` or ``sar`` over the frames that count."""
+        """Return the median of ``sdr``, ``isr``, ``sir`` or ``sar`` over the counted frames, else NaN."""
         return float(np.nanmedian(getattr(self, name)[source])) if self.n_counted else float("nan")
 
 
-def take_apart(references: FloatArray, estimates: FloatArray, *, sample_rate: int) -> Framewise:
-    """Decompose estimates, one-second frame by frame.
+def compute_framewise(references: FloatArray, estimates: FloatArray, *, sample_rate: int) -> FramewiseMetrics:
+    """Compute SDR, ISR, SIR and SAR in frames of one second.
 
-    References are rounded to 16 bits, as the data sets of the field store them. The decoders of lossy files
-    give next to nothing above the band of the codec, and the filters that museval fits there are undefined.
+    References are rounded to 16 bits, as the data sets of the field store them. A decoded lossy file has
+    almost no energy above the band limit of its codec, where the filters that museval fits would be
+    undefined.
 
     Parameters
     ----------
     references : FloatArray, shape (sources, channels, samples)
-        None of them wholly silent; all that the mixture is made of.
+        All sources of the mixture; none of them may be silent throughout.
     estimates : FloatArray, shape (sources, channels, samples)
-        In the same order.
+        Estimates in the same order.
     sample_rate : int
-        Samples of a frame.
+        Sample rate in Hz, which is also the number of samples of a frame.
 
     Raises
     ------
     StemsplitError
-        A reference or estimate has no sound at all, or museval is not installed.
+        A reference or an estimate is silent throughout, or museval is not installed.
     """
     for name, stems in (("reference", references), ("estimate", estimates)):
         for index, stem in enumerate(stems):
@@ -88,11 +89,11 @@ def take_apart(references: FloatArray, estimates: FloatArray, *, sample_rate: in
         compute_permutation=False,
         framewise_filters=False,
     )
-    return Framewise(sdr, isr, sir, sar)
+    return FramewiseMetrics(sdr, isr, sir, sar)
 
 
 def has_sound(stem: FloatArray) -> bool:
-    """Return whether museval regards a stem ``(channels, samples)`` as active: pure side signals are not."""
+    """Tell whether museval regards a stem ``(channels, samples)`` as active; a pure side signal is not."""
     return bool(stem.sum(0).any())
 
 
@@ -102,7 +103,7 @@ def check_museval() -> None:
 
 
 def museval_version() -> str:
-    """Return the version of museval, whose figures these are."""
+    """Return the version of museval."""
     return importlib.metadata.version("museval")
 
 
@@ -117,7 +118,7 @@ def _find_museval() -> Path:
 
 @cache
 def _museval() -> ModuleType:
-    """Only the metrics of museval: the package itself also wants ffmpeg, to read a data set."""
+    """Import the metrics of museval alone; the package itself also needs ffmpeg, to read a data set."""
     path = _find_museval() / "metrics.py"
     spec = importlib.util.spec_from_file_location("museval_metrics", path)
     assert spec is not None and spec.loader is not None

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from stemsplit.errors import SettingsError
-from stemsplit.evaluation.bss_eval import Framewise, has_sound, take_apart
+from stemsplit.evaluation.bss_eval import FramewiseMetrics, compute_framewise, has_sound
 from stemsplit.evaluation.metrics import is_silent, sdr
 from stemsplit.evaluation.reference_song import SongAudio
 from stemsplit.types import FloatArray
@@ -71,7 +71,7 @@ def score_stems(song: SongAudio, estimates: Mapping[str, FloatArray]) -> list[St
     framewise = None
     if judged:
         references, estimated = (np.stack(each) for each in zip(*judged.values(), strict=True))
-        framewise = take_apart(references, estimated, sample_rate=song.sample_rate)
+        framewise = compute_framewise(references, estimated, sample_rate=song.sample_rate)
     places = {stem: place for place, stem in enumerate(judged)}
     return [_score(stem, *pair, framewise, places.get(stem)) for stem, pair in pairs.items()]
 
@@ -99,7 +99,11 @@ def pair_stems(
 
 
 def _score(
-    stem: str, reference: FloatArray, estimate: FloatArray, framewise: Framewise | None, place: int | None
+    stem: str,
+    reference: FloatArray,
+    estimate: FloatArray,
+    framewise: FramewiseMetrics | None,
+    place: int | None,
 ) -> StemScore:
     usdr_db = None if is_silent(reference) else sdr(reference, estimate)
     if framewise is None or place is None:

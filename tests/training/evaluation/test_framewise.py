@@ -1,4 +1,4 @@
-"""Framewise figures of validation cases: which cases are taken apart, and how figures are averaged."""
+"""Framewise figures of validation cases: which cases are scored framewise, and how figures are averaged."""
 
 import math
 from dataclasses import replace
@@ -13,6 +13,7 @@ from stemsplit.training.evaluation.scores import average
 from stemsplit.training.evaluation.validation import ValidationCase, framewise_names, score_cases
 
 
+@pytest.mark.slow
 def test_scores_hold_framewise_figures_of_the_named_cases_only() -> None:
     sources = np.random.default_rng(0).normal(0, 0.1, (2, 2, 2 * SAMPLE_RATE)).astype(np.float32)
     stems = np.zeros((len(TARGETS), *sources.shape[1:]), np.float32)

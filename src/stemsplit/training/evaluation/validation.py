@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from stemsplit.errors import StemsplitError
-from stemsplit.evaluation.bss_eval import has_sound, take_apart
+from stemsplit.evaluation.bss_eval import compute_framewise, has_sound
 from stemsplit.evaluation.metrics import (
     expected_sdr,
     is_silent,
@@ -182,7 +182,7 @@ def _framewise_figures(case: ValidationCase, estimates: FloatArray) -> dict[str,
     if not rows or not all(has_sound(estimate) for _, estimate in rows.values()):
         return {}
     references, estimated = (np.stack(each) for each in zip(*rows.values(), strict=True))
-    found = take_apart(references, estimated, sample_rate=SAMPLE_RATE)
+    found = compute_framewise(references, estimated, sample_rate=SAMPLE_RATE)
     counts = {"n_frames": found.n_frames, "n_silent": found.n_frames - found.n_counted}
     names = ("museval_sdr_db", "museval_sir_db", "museval_sar_db")
     return {
