@@ -12,7 +12,7 @@ from docs.generate.tables import EXIT_CODES
 from stemsplit import __version__
 from stemsplit.cli.app import app
 from stemsplit.cli.help import EXAMPLES, get_panel, iter_options
-from stemsplit.cli.options import Panel
+from stemsplit.cli.options.panels import Panel
 
 PAGE = Path(__file__).parents[1] / "man" / "stemsplit.1"
 

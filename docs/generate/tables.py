@@ -22,6 +22,7 @@ CARD = ROOT / "models" / "band.md"
 # from the top down
 PACKAGES = (
     "cli",
+    "cli/options",
     "service",
     "jobs",
     "evaluation",

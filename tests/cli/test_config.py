@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplit.cli.options import Options
+from stemsplit.cli.options.separation import SeparationOptions
 from tests.support.cli import Call, call, make_song
 from tests.support.tiny_models import make_spec, write_model
 
@@ -38,7 +38,7 @@ def test_the_command_line_overrides_the_folder_which_overrides_the_user(own_file
     assert found["stems"] == {"value": ["vocals", "bass"], "source": str(folder_file)}
     assert found["quiet"] == {"value": True, "source": "command line"}
     assert found["overlap"] == {"value": None, "source": "default"}
-    assert set(found) == {name.replace("_", "-") for name in Options.__dataclass_fields__} - {
+    assert set(found) == {name.replace("_", "-") for name in SeparationOptions.__dataclass_fields__} - {
         "inputs",
         "json",
         "show-config",
@@ -163,5 +163,5 @@ def test_what_config_explains_is_a_valid_file(own_file: Path) -> None:
     settings = [line for line in values if not line.endswith((' = ""', " = []"))]
     own_file.write_text("\n".join(settings) + "\n")
     assert shown()["format"]["value"] == "wav"
-    for name in set(Options.__dataclass_fields__) - {"inputs", "show_config"}:
+    for name in set(SeparationOptions.__dataclass_fields__) - {"inputs", "show_config"}:
         assert f"\n#{name.replace('_', '-')} = " in text

@@ -14,7 +14,8 @@ import soundfile
 from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS, extension_of
 from stemsplit.audio.reader import open_audio
-from stemsplit.cli.options import MAIN_OPTIONS, Options, Panel
+from stemsplit.cli.options.panels import MAIN_OPTIONS, Panel
+from stemsplit.cli.options.separation import SeparationOptions
 from tests.support.cli import (
     STEMS,
     call,
@@ -271,7 +272,7 @@ def test_the_whole_help_names_every_option_in_its_panel() -> None:
     assert max(map(len, shown.lines)) <= 100
     titles = [line for line in shown.lines if line.endswith(":") and not line.startswith(" ")]
     assert titles == ["Arguments:", *(f"{panel}:" for panel in Panel), "Commands:"]
-    for field in Options.__dataclass_fields__:
+    for field in SeparationOptions.__dataclass_fields__:
         assert field == "inputs" or f"--{field.replace('_', '-')}" in shown.text
     assert call("--help-all", "a.wav").lines[0] == shown.lines[0]
 

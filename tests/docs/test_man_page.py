@@ -7,7 +7,8 @@ import tomllib
 import pytest
 
 from docs.generate.man_page import PAGE, make_man_page
-from stemsplit.cli.options import Options, Panel
+from stemsplit.cli.options.panels import Panel
+from stemsplit.cli.options.separation import SeparationOptions
 from tests.support import ROOT
 
 
@@ -17,7 +18,7 @@ def test_it_is_up_to_date() -> None:
 
 def test_it_has_every_option() -> None:
     text = PAGE.read_text(encoding="utf-8").replace("\\-", "-")
-    for field in Options.__dataclass_fields__:
+    for field in SeparationOptions.__dataclass_fields__:
         assert field == "inputs" or f"--{field.replace('_', '-')}" in text
     for panel in Panel:
         assert f".SS {panel}\n" in text

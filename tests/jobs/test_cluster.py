@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("ray")
 
 from stemsplit import SettingsError
-from stemsplit.cli.options import Options
+from stemsplit.cli.options.separation import SeparationOptions
 from stemsplit.jobs.cluster import ClusterSettings
 from tests.support.cli import (
     call,
@@ -157,7 +157,7 @@ def test_an_invalid_address_is_rejected(address: str) -> None:
 )
 def test_options_that_a_cluster_cannot_follow_are_rejected(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
-        Options(**options, cluster="local")
+        SeparationOptions(**options, cluster="local")
 
 
 def test_workers_are_counted_by_what_they_need() -> None:

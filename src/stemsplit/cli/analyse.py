@@ -14,7 +14,7 @@ import typer
 from stemsplit.cli.console import describe as describe_result
 from stemsplit.cli.console import show, warn
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options import Device, Models, ModelsFolder, Threads
+from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from stemsplit.jobs.worker import SongWorker
     from stemsplit.separation.separator import Separator
 
-ABOUT = "Find the tempo, beats, key, chords and loudness of songs, and where each stem sounds."
+SUMMARY = "Find tempo, beats, key and chords of songs."
 EPILOG = (
     "The songs are separated for it; no stem is written. What is not there, such as a beat in a song without "
     "one, is said to be none."
@@ -60,7 +60,7 @@ def analyse(  # noqa: PLR0917 - as they are typed
     threads: Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and failures.")] = False,
 ) -> None:
-    """Analyse songs."""
+    """Find the tempo, beats, key, chords and loudness of songs, and where each stem sounds."""
 
     def command() -> ExitStatus:
         from stemsplit.jobs.extras import ExtraSettings

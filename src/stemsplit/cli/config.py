@@ -13,7 +13,7 @@ from stemsplit.cli.configured import ConfiguredCommand
 from stemsplit.cli.console import show
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.help import get_panel
-from stemsplit.cli.options import Panel
+from stemsplit.cli.options.panels import Panel
 from stemsplit.cli.settings_files import (
     FILE_NAME,
     FOLDER_FILE_NAME,

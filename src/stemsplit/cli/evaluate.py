@@ -8,10 +8,10 @@ import typer
 
 from stemsplit.cli.console import show, warn
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options import Device, Models, ModelsFolder, Threads
+from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
 from stemsplit.jobs.result import ExitStatus
 
-ABOUT = "Score models on a data set with true stems: SDR, SIR and SAR of every song, and their medians."
+SUMMARY = "Score models on a data set with true stems."
 EPILOG = (
     "FOLDER is a data set as it is on disk: MUSDB18 (.stem.mp4), MUSDB18-HQ (a folder a song) or DSD100 "
     "(Mixtures, Sources), or a folder of songs. Figures are those of BSS Eval version 4, by museval."
@@ -63,7 +63,7 @@ def evaluate(  # noqa: PLR0917 - as they are typed
     threads: Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and failures.")] = False,
 ) -> None:
-    """Score models on a data set."""
+    """Score models on a data set with true stems: SDR, SIR and SAR of every song, and their medians."""
 
     def command() -> ExitStatus:
         from stemsplit.evaluation.bss_eval import check_museval

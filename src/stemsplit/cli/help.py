@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from stemsplit.cli.options import MAIN_OPTIONS, Panel
+from stemsplit.cli.options.panels import MAIN_OPTIONS, Panel
 
 MAX_COLUMNS: Final = 120
 _EXAMPLE_COLUMNS: Final = 38
@@ -23,9 +23,8 @@ def write_main_options(group: Any, ctx: Any, formatter: Any) -> None:
     with formatter.section("Examples"):
         formatter.write_dl(EXAMPLES, col_max=_EXAMPLE_COLUMNS)
     params = {param.name: param for param in iter_options(group, ctx)}
-    with formatter.section("Options"):
-        main = [_shorten(params[name]) for name in MAIN_OPTIONS]
-        formatter.write_dl([*main, ("--help-all", "Show all options.")])
+    with formatter.section("Options (--help-all shows all)"):
+        formatter.write_dl([_shorten(params[name]) for name in MAIN_OPTIONS])
     _write_commands(group, formatter)
 
 

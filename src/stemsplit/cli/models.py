@@ -7,7 +7,7 @@ import typer
 
 from stemsplit.cli.completion import complete_models, complete_registered
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options import ModelsFolder
+from stemsplit.cli.options.shared import ModelsFolder
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.result import ExitStatus
 

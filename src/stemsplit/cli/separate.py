@@ -10,7 +10,7 @@ from itertools import islice
 
 from stemsplit.cli.console import Results, describe, has_stdout, reserving_stdout, summarise, warn
 from stemsplit.cli.models_fetch import fetch_missing
-from stemsplit.cli.options import Options
+from stemsplit.cli.options.separation import SeparationOptions
 from stemsplit.cli.progress import Display, make_display
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.batch import run_jobs
@@ -33,7 +33,7 @@ from stemsplit.separation.separator import Separator
 _N_AHEAD = 32  # songs of which remote storage is asked at a time
 
 
-def separate(options: Options) -> ExitStatus:
+def separate(options: SeparationOptions) -> ExitStatus:
     """Separate the songs that `options` name.
 
     Raises
@@ -79,7 +79,7 @@ def separate(options: Options) -> ExitStatus:
 Runner = Callable[[Iterable[Job], Display, Cancellation], Iterator[FileResult]]
 
 
-def _make_runner(options: Options, worker: SongWorker) -> Runner:
+def _make_runner(options: SeparationOptions, worker: SongWorker) -> Runner:
     """Return the function that separates songs in this process."""
 
     def run(jobs: Iterable[Job], display: Display, cancellation: Cancellation) -> Iterator[FileResult]:
@@ -93,7 +93,10 @@ def _make_runner(options: Options, worker: SongWorker) -> Runner:
 
 
 def _separate_on_cluster(
-    options: Options, request: SeparationRequest, output: OutputSettings, sources: Iterable[SongInput]
+    options: SeparationOptions,
+    request: SeparationRequest,
+    output: OutputSettings,
+    sources: Iterable[SongInput],
 ) -> ExitStatus:
     """Separate songs on a Ray cluster; the driver opens the models on its CPU, for their metadata only."""
     from stemsplit.jobs.cluster import ClusterSettings, run_on_cluster
@@ -123,13 +126,15 @@ def _separate_on_cluster(
         return _run(options, jobs, run)
 
 
-def _count_ahead(options: Options, output: OutputSettings) -> int:
+def _count_ahead(options: SeparationOptions, output: OutputSettings) -> int:
     """Return how many songs are looked up at a time; one from a pipe does not wait for the next."""
     is_slow = output.storage.is_remote and output.resume
     return _N_AHEAD if is_slow and "@-" not in options.inputs else 0
 
 
-def _list_sources(options: Options, output: OutputSettings, shard: Shard) -> tuple[Iterable[SongInput], bool]:
+def _list_sources(
+    options: SeparationOptions, output: OutputSettings, shard: Shard
+) -> tuple[Iterable[SongInput], bool]:
     """Return the songs of this shard, and whether they come from a manifest, one by one."""
     output_dir = None if options.writes_stdout else output.output_dir
     if any(map(is_manifest, options.inputs)):
@@ -167,7 +172,7 @@ def print_device(separator: Separator, request: SeparationRequest, *, quiet: boo
         warn(f"device: {separator.device}")
 
 
-def _check_pipes(options: Options, sources: Sequence[SongInput]) -> None:
+def _check_pipes(options: SeparationOptions, sources: Sequence[SongInput]) -> None:
     if any(source.is_stdin for source in sources) and sys.stdin.isatty():
         raise SettingsError("'-' reads a wav from a pipe, but standard input is a terminal")
     if not options.writes_stdout:
@@ -189,7 +194,7 @@ def _plan_stdout(sources: Sequence[SongInput], separator: Separator) -> list[Job
     return [Job(source, {}) for source in sources]
 
 
-def _run(options: Options, jobs: Iterable[Job], run: Runner) -> ExitStatus:
+def _run(options: SeparationOptions, jobs: Iterable[Job], run: Runner) -> ExitStatus:
     """Run the jobs, write their results, and return the exit code."""
     cancellation = Cancellation()
     results = Results(as_json=options.json)

@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options import Device, Models, ModelsFolder, Threads
+from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
 from stemsplit.errors import StemsplitError
 from stemsplit.jobs.result import ExitStatus
 
-ABOUT = "Serve a web page and a REST interface that split songs, until Ctrl-C."
+SUMMARY = "Serve a web page and a REST interface."
 EPILOG = (
     "With a wider --host than 127.0.0.1, such as 0.0.0.0, a password is needed, which is in the address that "
     "is printed; --insecure leaves it out. Songs and stems lie in a temporary folder that is removed at the "
@@ -67,7 +67,7 @@ def serve(  # noqa: PLR0917 - as they are typed
     ] = 60,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the address and failures.")] = False,
 ) -> None:
-    """Run the service."""
+    """Serve a web page and a REST interface that split songs, until Ctrl-C."""
 
     def command() -> ExitStatus:
         _check_extra()

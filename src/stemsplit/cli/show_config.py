@@ -44,4 +44,4 @@ def format_value(value: Any) -> str:
     >>> format_value(["vocals"]), format_value(True), format_value("wav"), format_value(None)
     ('["vocals"]', 'true', '"wav"', '-')
     """
-    return "-" if value is None else json.dumps(value, ensure_ascii=False)
+    return "-" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -1,0 +1,92 @@
+"""Options of the models: which are used, and how their estimates are combined."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Final
+
+import typer
+
+from stemsplit.cli.completion import complete_preset
+from stemsplit.cli.options.panels import Panel
+from stemsplit.cli.options.shared import Models, ModelsFolder
+from stemsplit.errors import SettingsError
+
+_option: Final = partial(typer.Option, rich_help_panel=Panel.MODELS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """Options of the models, as they were given."""
+
+    model: Models = None
+    yes: Annotated[
+        bool,
+        _option("--yes", "-y", help="Fetch a model of the catalogue that is not installed, without asking."),
+    ] = False
+    models_dir: ModelsFolder = None
+    preset: Annotated[
+        str | None,
+        _option(
+            "--preset",
+            metavar="NAME",
+            autocompletion=complete_preset,
+            help="fast, best, or one of your own; options on the command line override it.",
+        ),
+    ] = None
+    presets: Annotated[
+        str | None,
+        _option(
+            "--presets",
+            metavar="TOML",
+            help="File of your presets. Default: presets.toml in your settings folder.",
+        ),
+    ] = None
+    ensemble: Annotated[
+        bool,
+        _option(
+            "--ensemble", help="Average the models that offer the same stem, instead of taking the first."
+        ),
+    ] = False
+    weights: Annotated[
+        list[str] | None,
+        _option(
+            "--weights",
+            metavar="STEM=W,W",
+            help="Weight of each model for a stem, in the order of --model; repeatable.",
+        ),
+    ] = None
+    wiener: Annotated[
+        int,
+        _option("--wiener", metavar="N", min=0, max=10, help="Iterations of a Wiener filter on the masks."),
+    ] = 0
+    shifts: Annotated[
+        int,
+        _option(
+            "--shifts",
+            metavar="N",
+            min=1,
+            max=16,
+            help="Passes over the song, each a little later; the stems are their mean.",
+        ),
+    ] = 1
+    commercial_only: Annotated[
+        bool,
+        _option(
+            "--commercial-only",
+            help="Refuse models whose licence does not allow commercial use or does not say.",
+        ),
+    ] = False
+
+    def parse_weights(self) -> dict[str, tuple[float, ...]]:
+        """Return the weights of the models by stem."""
+        found: dict[str, tuple[float, ...]] = {}
+        for text in self.weights or ():
+            stem, _, numbers = text.partition("=")
+            try:
+                weights = tuple(float(number) for number in numbers.split(","))
+            except ValueError as error:
+                raise SettingsError(f"--weights {text!r} must be written like vocals=1,0.5") from error
+            if stem in found:
+                raise SettingsError(f"--weights names {stem!r} twice")
+            found[stem] = weights
+        return found

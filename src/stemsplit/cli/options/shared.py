@@ -1,0 +1,52 @@
+"""Options that several commands have."""
+
+from typing import Annotated
+
+import typer
+
+from stemsplit.cli.completion import complete_device, complete_models
+from stemsplit.cli.options.panels import Panel
+from stemsplit.separation.settings import MAX_THREADS
+
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="MODEL",
+        help="Name of a model, or a file (.onnx, .toml), instead of the bundled ones; repeatable.",
+        autocompletion=complete_models,
+        rich_help_panel=Panel.MODELS,
+    ),
+]
+ModelsFolder = Annotated[
+    str | None,
+    typer.Option(
+        "--models-dir",
+        metavar="DIR",
+        help="Folder of your models. Default: STEMSPLIT_MODELS, or the system's folder for data.",
+        rich_help_panel=Panel.MODELS,
+    ),
+]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device",
+        "-d",
+        metavar="DEVICE",
+        help="auto, cpu, cuda, tensorrt, openvino, coreml, directml; cuda:1 is the second GPU.",
+        autocompletion=complete_device,
+        rich_help_panel=Panel.SPEED,
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        max=MAX_THREADS,
+        help="Threads of the network on the CPU. Default: one per core.",
+        rich_help_panel=Panel.SPEED,
+    ),
+]
