@@ -142,15 +142,15 @@ def test_config_shows_where_it_is_and_what_it_sets(own_file: Path) -> None:
 
 def test_config_edit_opens_an_explained_file(own_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
-    monkeypatch.setenv("EDITOR", "sed -i 's/^#jobs = 1/jobs = 2/'")
+    monkeypatch.setenv("EDITOR", "sed -i 's/^#retries = 2/retries = 3/'")
 
     def edit() -> Call:
         return call("config", "edit")
 
     assert edit().code == 0
     text = own_file.read_text()
-    assert "# Songs at a time.\njobs = 2\n" in text
-    assert shown()["jobs"]["value"] == 2
+    assert "\nretries = 3\n" in text
+    assert shown()["retries"]["value"] == 3
     own_file.write_text("jobs = 3\n")
     assert edit().code == 0 and own_file.read_text() == "jobs = 3\n"
     monkeypatch.setenv("EDITOR", "no-such-editor")
@@ -161,7 +161,20 @@ def test_what_config_explains_is_a_valid_file(own_file: Path) -> None:
     text = call("config", "explain").text
     values = [line[1:] for line in text.splitlines() if line.startswith("#") and not line.startswith("# ")]
     settings = [line for line in values if not line.endswith((' = ""', " = []"))]
+    settings.remove("analyse = false")  # a file has this or the table of the command
     own_file.write_text("\n".join(settings) + "\n")
     assert shown()["format"]["value"] == "wav"
     for name in set(SeparationOptions.__dataclass_fields__) - {"inputs", "show_config"}:
         assert f"\n#{name.replace('_', '-')} = " in text
+
+
+@pytest.mark.parametrize(
+    ("content", "is_analysed"), [("analyse = true\n", True), ("[analyse]\nquiet = true\n", False)]
+)
+def test_a_file_has_the_option_analyse_or_the_table_of_the_command(
+    own_file: Path, content: str, is_analysed: bool
+) -> None:
+    own_file.write_text(content)
+    assert shown()["analyse"]["value"] is is_analysed
+    missing = call("analyse", "missing.wav")
+    assert "no such file" in missing.stderr, "the settings of the command are read"

@@ -15,6 +15,7 @@ from stemsplit.cli.exit import run_command
 from stemsplit.cli.help import get_panel
 from stemsplit.cli.options.panels import Panel
 from stemsplit.cli.settings_files import (
+    AMBIGUOUS,
     FILE_NAME,
     FOLDER_FILE_NAME,
     find_settings_files,
@@ -115,6 +116,8 @@ def _explain(ctx: typer.Context) -> Iterator[str]:
     for section, command in _configured(ctx):
         if section is not None:
             yield f"\n#[{section}]"
+        if section in AMBIGUOUS:
+            yield f"# A file has either this table or the setting {section} above."
         for panel in Panel:
             options = {k: p for k, p in list_options(command).items() if get_panel(p) is panel}
             if options and section is None:

@@ -75,8 +75,10 @@ def read_settings(command: Any, ctx: typer.Context, section: str | None) -> dict
 
 def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mapping[str, Any]:
     if section is None:
-        return {key: value for key, value in table.items() if key not in SECTIONS}
+        return {key: value for key, value in table.items() if not _is_section(key, value)}
     selected = table.get(section, {})
+    if section in AMBIGUOUS and not isinstance(selected, dict):  # the option of this name
+        return {}
     if not isinstance(selected, dict):
         raise SettingsError(f"{path}: {section} is a command; write its settings below a line [{section}]")
     return selected
@@ -84,6 +86,12 @@ def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mappin
 
 # commands with a table of their own
 SECTIONS: Final = ("serve", "analyse", "evaluate")
+# tables whose name is also an option of the separation: a file has one or the other
+AMBIGUOUS: Final = ("analyse",)
+
+
+def _is_section(key: str, value: Any) -> bool:
+    return key in SECTIONS and (key not in AMBIGUOUS or isinstance(value, dict))
 
 
 def list_options(command: Any) -> dict[str, Any]:
