@@ -41,7 +41,7 @@ def test_commands_and_files_stand_side_by_side_at_the_first_word() -> None:
         (("--device", "cu"), ["cuda"]),
         (("--device=cu",), ["--device=cuda"]),
         (("-f", "o"), ["ogg", "opus"]),
-        (("--preset", ""), ["fast", "best"]),
+        (("--preset", ""), ["fast", "best", "finest"]),
         (("--model", "ban"), ["band", FILES]),
         (("--output", ""), [FILES]),
         (("-s", "vocals,d"), ["vocals,drums"]),

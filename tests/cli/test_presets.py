@@ -78,7 +78,7 @@ def test_the_users_list_is_found(own_folders: Path) -> None:
     assert done.records[0]["settings"]["wiener"] == 1
 
 
-def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
+def test_presets_are_there_without_a_list(own_folders: Path) -> None:
     def shifts(*args: str) -> object:
         done = call("a.wav", "-m", "one.onnx", "--preset", "best", "--json", "--dry-run", *args)
         assert done.code == 0, done.stderr
@@ -93,7 +93,7 @@ def test_two_presets_are_there_without_a_list(own_folders: Path) -> None:
     done = call("a.wav", "-m", "one.onnx", "--preset", "fast", "--json", "--dry-run")
     assert done.records[0]["settings"]["chunk_s"] == 20
     unknown = call("a.wav", "--preset", "slow", "-m", "one.onnx")
-    assert unknown.stderr == "stemsplit: there is no preset 'slow'; there are: fast, best\n"
+    assert unknown.stderr == "stemsplit: there is no preset 'slow'; there are: fast, best, finest\n"
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from stemsplit.models.spec import OVERLAP_S
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
 from tests.support.cli import make_song
+from tests.support.external_models import write_ratio
 from tests.support.tiny_models import TARGETS, make_spec, write_model
 
 
@@ -373,3 +374,10 @@ def test_every_channel_is_in_one_group(n_channels: int, group_size: int) -> None
     groups = group_channels(n_channels, group_size=group_size)
     assert [channel for group in groups for channel in group] == list(range(n_channels))
     assert all(1 <= len(group) <= group_size for group in groups)
+
+
+@pytest.mark.parametrize(("name", "stem"), [("accompaniment", "accompaniment"), ("Vocals", "vocals")])
+def test_names_of_stems_mean_the_same_to_an_external_model(name: str, stem: str, tmp_path: Path) -> None:
+    path = write_ratio(tmp_path)
+    path.write_text(path.read_text().replace("drums =", "accompaniment ="), encoding="utf-8")
+    assert Separator([name], models=[path], device="cpu").stems == (stem,)

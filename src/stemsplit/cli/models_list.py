@@ -75,6 +75,7 @@ def describe_remote(remote: RemoteModel, installed: bool) -> dict[str, Any]:
         "commercial": remote.commercial,
         "training_data": description.training_data if description else UNKNOWN,
         "quality": remote.quality,
+        "sdr_db": dict(remote.sdr_db),
         "speed": remote.speed,
         "installed": installed,
     }

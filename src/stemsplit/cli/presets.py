@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from stemsplit.cli.console import warn
 from stemsplit.errors import SettingsError
+from stemsplit.registry.quality import find_finest
+from stemsplit.registry.store import Registry
 from stemsplit.separation.presets import Preset, read_preset
 
 # an option of one of these groups overrides all that the preset sets in the group
@@ -26,13 +29,24 @@ def apply_preset(given: Mapping[str, Any], fixed: Set[str]) -> dict[str, Any]:
         If the file is not a TOML file.
     """
     path = Path(given["presets"]) if given["presets"] else None
-    options = _to_options(read_preset(given["preset"], path))
+    options = _to_options(_choose_models(read_preset(given["preset"], path), given, fixed))
     kept = set(fixed)
     for group in _GROUPS:
         kept |= group if group & fixed else set()
     if "model" in fixed:
         kept |= {"ensemble", "weights"}
     return {**given, **{option: value for option, value in options.items() if option not in kept}}
+
+
+def _choose_models(preset: Preset, given: Mapping[str, Any], fixed: Set[str]) -> Preset:
+    """Return a preset with the best of the installed models, if it wants them, and say which they are."""
+    if not preset.best_installed or "model" in fixed:
+        return preset
+    commercial_only = bool(given["commercial_only"] or preset.commercial_only)
+    finest = find_finest(Registry(given["models_dir"]), commercial_only=commercial_only)
+    if not given["quiet"]:
+        warn(f"{given['preset']}: {finest}")
+    return preset.use(finest)
 
 
 def _to_options(preset: Preset) -> dict[str, Any]:

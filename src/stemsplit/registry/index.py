@@ -13,7 +13,8 @@ it must be; what a description says may stand there too, so that the model can b
 
 A model of one file may have ``url`` and a plain ``sha256``; so may one whose files lie in an ``archive``
 (``.zip``, ``.tar.bz2``), in place of the ``url``. What helps to choose may be added: ``sizes`` of
-the files in bytes, other names as ``aliases``, the published ``quality`` and a class of ``speed``.
+the files in bytes, other names as ``aliases``, the published ``quality`` (for the choice of the best,
+``sdr_db`` by stem) and a class of ``speed``.
 """
 
 from collections.abc import Collection, Mapping
@@ -62,6 +63,7 @@ class RemoteModel:
     aliases: tuple[str, ...] = ()
     quality: str = ""
     speed: str = "unknown"
+    sdr_db: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_archive(self) -> bool:
@@ -160,13 +162,14 @@ class _Entry:
     aliases: tuple[str, ...] = ()
     quality: str = ""
     speed: Literal["fast", "slow", "very slow", "unknown"] = "unknown"
+    sdr_db: Mapping[str, float] = field(default_factory=dict)
 
 
 def _parse(name: str, values: dict[str, Any]) -> RemoteModel:
     own = {each.name for each in fields(_Entry)}
     entry = convert({key: each for key, each in values.items() if key in own}, _Entry)
     files = _read_files(entry)
-    hints = (entry.aliases, entry.quality, entry.speed)
+    hints = (entry.aliases, entry.quality, entry.speed, entry.sdr_db)
     described = {key: each for key, each in values.items() if key not in own}
     if not set(described) - set(_LICENSING) and entry.archive is None:
         return RemoteModel(name, files, None, described, *hints)

@@ -6,12 +6,14 @@ from typing import TypeAlias
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError, SettingsError
+from stemsplit.models.description_file import read_description
 from stemsplit.models.device import Device
 from stemsplit.models.external import open_external
 from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.licence import say
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
+from stemsplit.models.properties import ModelProperties
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.models.waveform_model import WaveformModel
@@ -131,6 +133,20 @@ def read_model(path: Path) -> ModelInfo:
         If the file is missing, is no ONNX model, or lacks metadata.
     """
     return open_model(path, device=Device("cpu"), threads=1).info
+
+
+def read_properties(path: Path) -> ModelProperties:
+    """Return the properties of any model, own or external, without opening its network.
+
+    Raises
+    ------
+    ModelError
+        If its file or description is missing or wrong.
+    """
+    if path.suffix != ".toml":
+        return read_spec(path)
+    pointed = read_pointer(path)
+    return read_description(path) if pointed is None else read_spec(pointed)
 
 
 def read_spec(path: Path) -> ModelSpec:

@@ -1,4 +1,4 @@
-"""Presets: settings of a separation under a name, in a TOML file that the user writes, and two of our own.
+"""Presets: settings of a separation under a name, in a TOML file that the user writes, and three of our own.
 
 ::
 
@@ -10,7 +10,7 @@
     weights = { vocals = [0.3, 0.7] }
 
 Options on the command line override the preset. Weights belong to their models: other models come without
-them.
+them. A preset with ``best_installed`` has the best of the installed models for each stem.
 """
 
 from collections.abc import Mapping
@@ -23,6 +23,8 @@ from stemsplit.errors import SettingsError
 from stemsplit.files import user_dirs
 from stemsplit.files.schema import NonEmpty, between, convert
 from stemsplit.files.toml import read_tables
+from stemsplit.registry.quality import STEMS, FinestModels, find_finest
+from stemsplit.registry.store import Registry
 from stemsplit.separation.keywords import SEPARATOR_KEYWORDS, SeparatorKeywords
 
 FILE_NAME: Final = "presets.toml"
@@ -40,6 +42,7 @@ class Preset:
     """The settings of a preset; None where it leaves one alone."""
 
     models: _Texts | None = None
+    best_installed: bool | None = None
     ensemble: bool | None = None
     weights: Mapping[str, _Weights] | None = None
     stems: _Texts | None = None
@@ -55,11 +58,37 @@ class Preset:
     bits: _Text | None = None
     commercial_only: bool | None = None
 
+    def __post_init__(self) -> None:
+        if self.best_installed and self.models is not None:
+            raise SettingsError("best_installed chooses the models; leave models out")
+
     @property
     def settings(self) -> dict[str, Any]:
         """What the preset sets, by the names of its fields."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
+        del values["best_installed"]
         return {name: value for name, value in values.items() if value is not None}
+
+    def use(self, finest: FinestModels) -> "Preset":
+        """Return the preset with the models of `finest`; several of them give the four stems and a residual.
+
+        Raises
+        ------
+        SettingsError
+            If there are none.
+        """
+        if not finest.models:
+            raise SettingsError(
+                "no installed model has known figures; see `stemsplit models list --available`"
+            )
+        chosen = replace(self, best_installed=None, models=finest.models)
+        if len(finest.models) == 1:
+            return chosen
+        weighted = replace(chosen, weights=finest.weights)
+        if self.stems is not None or self.karaoke is not None:
+            return weighted
+        stems = tuple(stem for stem in STEMS if stem in finest.by_stem)
+        return replace(weighted, stems=stems, residual=True)
 
     def find_models(self, folder: Path) -> "Preset":
         """Return the preset with the files of its models looked for in `folder`."""
@@ -116,7 +145,14 @@ def merge_preset(preset: Preset, given: SeparatorKeywords) -> SeparatorKeywords:
     """Return the keywords of a separator: those `given`, and for the others what the preset sets.
 
     Weights belong to their models: other models come without them.
+
+    Raises
+    ------
+    ModelError, SettingsError
+        If the preset takes the best of the installed models, and there are none or one cannot be read.
     """
+    if preset.best_installed and "models" not in given:
+        preset = preset.use(find_finest(Registry(), commercial_only=bool(preset.commercial_only)))
     kept = set(given) | (_STEMS if _STEMS & set(given) else set())
     if "models" in given:
         kept |= {"ensemble", "weights"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from stemsplit.registry.installed import read_spec
+from stemsplit.registry.installed import read_properties
 
 INSTRUMENTAL: Final = "instrumental"
 VOCALS: Final = "vocals"
@@ -57,4 +57,4 @@ class StemVocabulary:
 
     @cached_property
     def _offered(self) -> frozenset[str]:
-        return frozenset(target for path in self._paths for target in read_spec(path).targets)
+        return frozenset(target for path in self._paths for target in read_properties(path).targets)

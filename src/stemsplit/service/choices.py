@@ -5,12 +5,10 @@ from typing import Any
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.files.toml import read_tables
-from stemsplit.models.description_file import read_description
 from stemsplit.models.licence import UNKNOWN
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.models.properties import ModelProperties
-from stemsplit.registry.installed import read_spec
-from stemsplit.registry.record import read_pointer
+from stemsplit.registry.installed import read_properties
 from stemsplit.registry.store import Registry
 from stemsplit.separation.presets import BUILT_IN
 
@@ -40,13 +38,13 @@ class Choices:
             If a model cannot be read.
         """
         registry = Registry(models_dir)
-        installed = {name: _read_spec(registry, name) for name in registry.names()}
+        installed = {name: read_properties(registry.path(name)) for name in registry.names()}
         return cls(tuple(info.spec for info in served), installed)
 
     @property
     def presets(self) -> list[str]:
-        """Names of the presets that come with the package."""
-        return list(read_tables(BUILT_IN))
+        """Names of the presets that come with the package, save for those that choose models."""
+        return [name for name, table in read_tables(BUILT_IN).items() if "best_installed" not in table]
 
     def find_specs(self, models: tuple[str, ...], defaults: tuple[str, ...]) -> tuple[ModelProperties, ...]:
         """Return what the models of a request say about themselves.
@@ -74,11 +72,3 @@ class Choices:
             }
             for name, spec in self.installed.items()
         ]
-
-
-def _read_spec(registry: Registry, name: str) -> ModelProperties:
-    path = registry.path(name)
-    if path.suffix != ".toml":
-        return read_spec(path)
-    pointed = read_pointer(path)
-    return read_description(path) if pointed is None else read_spec(pointed)

@@ -87,7 +87,12 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
         given["models"] = (given.pop("model"),)
     if preset is not None:
         stored = {name: given.pop(name) for name in ("format", "bits") if name in given}
-        given = dict(merge_preset(read_preset(preset), cast(SeparatorKeywords, given))) | stored
+        chosen = read_preset(preset)
+        if chosen.best_installed:
+            raise SettingsError(
+                f"the preset {preset!r} chooses the models; a service has them chosen already"
+            )
+        given = dict(merge_preset(chosen, cast(SeparatorKeywords, given))) | stored
     return UploadRequest(name, replace(defaults, **given, reading=reading), analyse)
 
 

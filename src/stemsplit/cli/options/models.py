@@ -30,7 +30,7 @@ class ModelOptions:
             "--preset",
             metavar="NAME",
             autocompletion=complete_preset,
-            help="fast, best, or one of your own; options on the command line override it.",
+            help="fast, best, finest, or one of your own; options on the command line override it.",
         ),
     ] = None
     presets: Annotated[
