@@ -19,10 +19,11 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 def _bundled_names() -> Iterator[str]:
-    from stemsplit.registry.installed import bundled_models, read_spec
+    from stemsplit.registry.installed import bundled_models, read_spec, work_models
 
     with contextlib.suppress(StemsplitError):
         yield from (read_spec(path).name for path in bundled_models())
+        yield from work_models()
 
 
 def complete_registered(incomplete: str) -> list[str]:

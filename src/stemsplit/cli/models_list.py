@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stemsplit.cli.console import show, warn
@@ -9,17 +10,17 @@ from stemsplit.errors import ModelError
 from stemsplit.jobs.result import ExitStatus
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import read_description
-from stemsplit.models.integrity import hash_model
+from stemsplit.models.integrity import hash_file, hash_model
 from stemsplit.models.licence import UNKNOWN, say
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.registry.index import RemoteModel, list_remote
-from stemsplit.registry.installed import bundled_models, read_model, resolve
+from stemsplit.registry.installed import bundled_models, read_model, read_spec, resolve, work_models
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 
 
 def list_models(registry: Registry, *, as_json: bool) -> ExitStatus:
-    """Print one line for each model, of the package and of the user.
+    """Print one line for each model, of the package and of the user; models of works come apart, at the end.
 
     A registered model that cannot be read is named on standard error, and is a failure.
     """
@@ -30,10 +31,12 @@ def list_models(registry: Registry, *, as_json: bool) -> ExitStatus:
             entries[name] = read_registered(registry, name)
         except ModelError as error:
             problems.append(f"{name}: {error}")
+    works = {name: _read_unopened(path) for name, path in work_models().items() if name not in entries}
     if as_json:
-        show(*(json.dumps(describe_model(info, name)) for name, info in entries.items()))
+        show(*(json.dumps(describe_model(info, name)) for name, info in (entries | works).items()))
     else:
         show(*_make_table(entries))
+        show(*(["", "student works, used only where they are named:", *_make_table(works)] if works else ()))
     for problem in problems:
         warn(f"stemsplit: {problem}")
     return ExitStatus.FAILED if problems else ExitStatus.OK
@@ -131,8 +134,13 @@ def read_registered(registry: Registry, name: str) -> ModelInfo:
     """
     path = registry.path(name)
     pointed = read_pointer(path)
-    if pointed is not None:
-        return read_model(pointed)
+    return read_model(pointed) if pointed is not None else _read_unopened(path)
+
+
+def _read_unopened(path: Path) -> ModelInfo:
+    """Return what a file says of a model; an external one is not opened, nor are its files hashed."""
+    if path.suffix == ".onnx":
+        return ModelInfo(path, hash_file(path), read_spec(path))
     description = read_description(path)
     return ModelInfo(path, hash_model(path, description.sha256), description)
 

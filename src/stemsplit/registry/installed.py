@@ -46,12 +46,29 @@ def bundled_models() -> list[Path]:
 
     An installed package holds them in ``weights``; in a source checkout they lie in ``models/`` at the top.
     """
-    package = Path(str(files("stemsplit")))
-    for folder in (package / "weights", package.parent.parent / "models"):
+    for folder in _package_folders():
         found = sorted(folder.glob("*.onnx"))
         if found:
             return found
     raise ModelError("the package holds no models; reinstall stemsplit, or name a file with --model")
+
+
+def work_models() -> dict[str, Path]:
+    """Return the small models of the package that carry out student works, by name; see ``docs/works.md``.
+
+    They are used where they are named, and never otherwise.
+    """
+    found: dict[str, Path] = {}
+    for folder in _package_folders():
+        # a description stands for the graph beside it
+        paths = (*folder.glob("works/*.onnx"), *folder.glob("works/*.toml"))
+        found = {path.stem: path for path in paths} or found
+    return dict(sorted(found.items()))
+
+
+def _package_folders() -> tuple[Path, Path]:
+    package = Path(str(files("stemsplit")))
+    return package / "weights", package.parent.parent / "models"
 
 
 def resolve(model: Path | str, registry: Registry | None = None) -> Path:
@@ -91,6 +108,7 @@ def find_by_name(name: str, registry: Registry) -> Path:
     if name in registry:
         return registry.path(name)
     bundled = {read_spec(path).name: path for path in bundled_models()}
+    bundled |= work_models()
     if name in bundled:
         return bundled[name]
     remote = find_in_catalogue(name)

@@ -26,14 +26,17 @@ from stemsplit.training.evaluation.spectrogram_plots import draw_case
 from stemsplit.training.evaluation.validation import framewise_names, network_estimates, score_cases
 from stemsplit.training.examples.accompaniment import make_remixer
 from stemsplit.training.fit.allocator import keep_freed_memory
-from stemsplit.training.fit.checkpoint import average_weights, load_bandsplit, training_sources_of
+from stemsplit.training.fit.checkpoint import average_weights, load_average, training_sources_of
 from stemsplit.training.fit.curves import draw_curves
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import find_preset, read_options
 from stemsplit.training.fit.trainer import Trainer
+from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
+from stemsplit.training.release.export_any import export_any
 from stemsplit.training.release.model_card import write_card
 from stemsplit.training.release.reproduction import ExportOptions
+from stemsplit.training.release.work_card import write_work_card
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 for command in (prepare, screen, add, fit_records):
@@ -54,8 +57,8 @@ def fit(  # noqa: PLR0917 - the command line names them
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
     ],
-    preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix, openunmix-cpu or lstm.")] = "cpu",
-    network: Annotated[str, typer.Option(help="bandsplit, openunmix or lstm. Default: the preset's.")] = "",
+    preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix, openunmix-cpu, lstm or dann.")] = "cpu",
+    network: Annotated[str, typer.Option(help="Name of a network. Default: the preset's.")] = "",
     option: Annotated[
         list[str] | None,
         typer.Option(help="Option KEY=VALUE of the network, with VALUE in JSON; may be repeated."),
@@ -76,7 +79,7 @@ def fit(  # noqa: PLR0917 - the command line names them
         list[str] | None,
         typer.Option(help="Probability NAME=VALUE of the examples, such as silence=0.6; may be repeated."),
     ] = None,
-    optimiser: Annotated[str, typer.Option(help="muon or adamw. Default: the preset's.")] = "",
+    optimiser: Annotated[str, typer.Option(help="muon, adamw or sgd. Default: the preset's.")] = "",
     learning_rate: Annotated[
         float | None,
         typer.Option(
@@ -262,7 +265,17 @@ def export(  # noqa: PLR0917 - the command line names them
     ] = None,
 ) -> None:
     """Export the averaged network of a run as ONNX, and check it against torch."""
-    network = load_bandsplit(run / "checkpoint.pt")
+    trained = load_average(run / "checkpoint.pt")
+    if not isinstance(trained, BandSplit):
+        _check_unused(trained.name, targets=targets, mean_with=mean_with, attenuation_db=attenuation_db)
+        sources = training_sources_of(run / "checkpoint.pt")
+        facts = ModelFacts.of(
+            model.stem, trained.targets, training_sources=sources, licence=licence, version=version
+        )
+        export_any(trained, model, facts, weights=weights)
+        say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+        return
+    network = trained
     if mean_with:
         average_weights(network, mean_with)
     if attenuation_db is not None:
@@ -298,7 +311,12 @@ def card(  # noqa: PLR0917 - the command line names them
     """Write the model card and the training curve from the run, its scores, its songs and the library.
 
     With --records, the model is first scored on these records, unless it has been before.
+    The card of a network other than the band-split one has the figures of the run's last validation instead.
     """
+    if not isinstance(load_average(run / "checkpoint.pt"), BandSplit):
+        write_work_card(run, model, hardware=hardware)
+        say(f"wrote {model.with_suffix('.md')}")
+        return
     songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None
     scored = scores or run / "scores.json"
     if records:
@@ -306,6 +324,14 @@ def card(  # noqa: PLR0917 - the command line names them
     exported = ExportOptions(mean_with, attenuation_db)
     write_card(run, opened, songs, model, scores=scored, hardware=hardware, note=note, exported=exported)
     say(f"wrote {model.with_suffix('.md')}")
+
+
+def _check_unused(network: str, **options: object) -> None:
+    """Raise a `StemsplitError` if an option of band-split networks is given for another."""
+    for name, value in options.items():
+        if value:
+            option = "--" + name.replace("_", "-")
+            raise StemsplitError(f"{option} is for band-split networks; this run has {network}")
 
 
 def _check_device(device: str) -> None:

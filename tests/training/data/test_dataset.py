@@ -109,6 +109,20 @@ def test_unseparated_music_is_a_stem_too(tmp_path: Path) -> None:
     assert find_songs(tmp_path / "songs")[0].stems == ("vocals", "drums+bass+other")
 
 
+def test_dsd100_is_added_as_it_is(tmp_path: Path) -> None:
+    for part, name in (("Dev", "051 - Band - One"), ("Test", "001 - Duo - Two - Live")):
+        for stem in ("vocals", "drums", "bass", "other"):
+            write(tmp_path / "DSD100" / "Sources" / part / name / f"{stem}.wav", 0.1 * tones(20_000))
+        write(tmp_path / "DSD100" / "Mixtures" / part / name / "mixture.wav", 0.4 * tones(20_000))
+    for split in ("train", "valid"):
+        assert not add(Dataset(tmp_path / "DSD100", "dsd100", split=split), tmp_path / "songs")
+    found = {song.path.stem: song.maker for song in load_songs(tmp_path / "songs")}
+    assert found == {
+        "added-dsd100-train-051 - Band - One": "Band",
+        "added-dsd100-valid-001 - Duo - Two - Live": "Duo",
+    }
+
+
 def test_stem_files_are_songs(tmp_path: Path) -> None:
     parts = [0.2 * tones(20_000, seed=number) for number in range(4)]
     write_stem_file(tmp_path / "A - B.stem.mp4", [sum(parts), *parts])

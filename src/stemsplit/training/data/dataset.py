@@ -40,6 +40,7 @@ PATTERNS = {target: (f"{target}.*",) for target in TARGETS}
 PARTS = ("drums", "bass", "other", "vocals")  # streams of a stem file after the mixture
 UNSTATED = "not stated"  # licence of songs for which none is given
 LONGEST_S = 1800.0  # songs are held in memory while they are stored
+DSD_SPLITS = {"train": "Dev", "valid": "Test"}  # folders of DSD100
 _STEM_FILES = (".stem.mp4", ".stem.m4a")
 _RESERVED_NAMES = tuple(sorted({RECORDS_SOURCE, *SOURCES, UNSEEN_SOURCE, "library"}))
 
@@ -51,7 +52,7 @@ class Dataset:
     Parameters
     ----------
     folder : Path
-        Folder that is searched recursively.
+        Folder that is searched recursively; of DSD100 (``Mixtures``, ``Sources``) the part of the split.
     name : str
         Name under which validation songs are reported.
     split : str
@@ -117,8 +118,15 @@ class Dataset:
         start = f"added-{self.name}-{self.split}-"
         return start + shorten(source.title, MAX_NAME_BYTES - len(start))
 
+    @property
+    def _top(self) -> Path:
+        """The folder that is searched: of DSD100 the sources of the split."""
+        if (self.folder / "Mixtures").is_dir() and (self.folder / "Sources").is_dir():
+            return self.folder / "Sources" / DSD_SPLITS[self.split]
+        return self.folder
+
     def _find(self) -> Iterator["DatasetSong"]:
-        for folder in _walk_folders(self.folder):
+        for folder in _walk_folders(self._top):
             paths = [path for path in sorted(folder.iterdir()) if _is_wanted(path)]
             yield from (self._song_of_stem_file(path) for path in paths if _is_stem_file(path))
             plain = [path for path in paths if is_audio(path) and not _is_stem_file(path)]
@@ -163,7 +171,7 @@ class Dataset:
         return matching[0] if matching else ""
 
     def _title(self, path: Path) -> str:
-        return "-".join(path.relative_to(self.folder).parts) or path.resolve().name
+        return "-".join(path.relative_to(self._top).parts) or path.resolve().name
 
 
 def _walk_folders(top: Path) -> Iterator[Path]:
@@ -194,8 +202,9 @@ def _is_stem_file(path: Path) -> bool:
 
 
 def _artist_of(path: Path) -> str:
-    """Return the artist of a file or folder called ``Artist - Title``."""
-    return path.resolve().name.partition(" - ")[0]
+    """Return the artist of a file or folder called ``Artist - Title``, or ``001 - Artist - Title``."""
+    first, *others = path.resolve().name.split(" - ")
+    return others[0] if first.isdecimal() and others[1:] else first
 
 
 @dataclass(frozen=True)

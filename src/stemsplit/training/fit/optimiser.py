@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import SGD, AdamW, Optimizer
 
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.base import SeparationNetwork
@@ -85,7 +85,9 @@ def orthogonalise(matrices: Tensor, n_iterations: int = 5) -> Tensor:
 
 
 def make_optimisers(network: SeparationNetwork, settings: FitSettings) -> list[Optimizer]:
-    """Return the optimisers: AdamW for all weights, or Muon for hidden matrices and AdamW for the rest."""
+    """Return the optimisers: AdamW or SGD for all weights, or Muon for hidden matrices, AdamW for the rest."""
+    if settings.optimiser == "sgd":
+        return [SGD(network.parameters(), lr=0.0, momentum=0.9, weight_decay=settings.weight_decay)]
     adamw = partial(AdamW, lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
     if settings.optimiser == "adamw":
         return [adamw(network.parameters())]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stemsplit.errors import StemsplitError
 
-OPTIMISERS = ("adamw", "muon")
+OPTIMISERS = ("adamw", "muon", "sgd")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
 

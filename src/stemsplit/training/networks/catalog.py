@@ -5,13 +5,14 @@ from typing import Any
 from stemsplit.errors import ModelError, StemsplitError
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.training.networks.dann import Dann
 from stemsplit.training.networks.lstm import RecurrentMasks
 from stemsplit.training.networks.openunmix import OpenUnmix
 
 __all__ = ["NETWORKS", "SeparationNetwork", "build"]
 
 NETWORKS: dict[str, type[SeparationNetwork]] = {
-    each.name: each for each in (BandSplit, OpenUnmix, RecurrentMasks)
+    each.name: each for each in (BandSplit, Dann, OpenUnmix, RecurrentMasks)
 }
 
 

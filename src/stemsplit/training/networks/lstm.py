@@ -79,9 +79,10 @@ class RecurrentMasks(MaskNetwork):
         """Compute masks: ``(batch, 1, bins, frames) -> (batch, targets, 1, rows, frames)``."""
         x = (self._levels(magnitude[:, 0]).transpose(1, 2) - self.input_mean) * self.input_scale
         x = torch.tanh(self.encode(x))  # (batch, frames, hidden)
-        x = self.decode(self.lstm(x)[0])
-        x = torch.unflatten(x, -1, (len(self.targets), -1)).softmax(2)  # (batch, frames, targets, rows)
-        return x.permute(0, 2, 3, 1).unsqueeze(2)
+        x = self.decode(self.lstm(x)[0]).transpose(1, 2)
+        # targets and rows are told apart where no axis of free length is: the export would fix its length
+        masks = [each.unsqueeze(1) for each in x.split(self.layout.n_compact, 1)]
+        return torch.cat(masks, 1).softmax(1).unsqueeze(2)  # (batch, targets, 1, rows, frames)
 
     def adapt(self, mixtures: Iterable[Tensor]) -> None:
         """Set the input's offset and scale to the mean and deviation of each row of mono mixtures."""

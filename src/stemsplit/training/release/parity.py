@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -92,7 +93,14 @@ class ParityReference:
         return float(np.sqrt(error / audible).max())
 
 
-def convert_to_fp16(model: ModelProto, reference: ParityReference) -> ModelProto:
+class Reference(Protocol):
+    """What knows how far a graph is from the network in torch."""
+
+    def error(self, model: ModelProto) -> float:
+        """Return the largest error."""
+
+
+def convert_to_fp16(model: ModelProto, reference: Reference) -> ModelProto:
     """Store as many weights as float16 as `TOLERANCE` allows; those with the largest effect stay float32."""
     names = large_weights(model)
     converted = store_fp16(model, names)

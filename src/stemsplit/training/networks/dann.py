@@ -1,0 +1,154 @@
+"""An asymmetric U-Net with a mask each for real and imaginary part, after Laly's "DANN".
+
+It separates vocals, drums and bass at 8.8 kHz, from 88 frames (10 s) at a call. The rest is ``other``.
+O. Ronneberger, P. Fischer and T. Brox, "U-Net: Convolutional Networks for Biomedical Image Segmentation",
+MICCAI 2015, has skip connections by concatenation.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from stemsplit.dsp.stft import StftSpec
+from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.networks.base import SeparationNetwork, check_targets
+from stemsplit.training.networks.spectra import centred_stft, inverse_stft, stft
+
+DANN_RATE = 8800
+DANN_SPEC = StftSpec(2048, 1024, analysis_window="hamming", synthesis_window="hamming")
+N_FRAMES = 88
+SKIPS = ("2", "3", "2+3")
+
+
+class Block(nn.Sequential):
+    """Convolutions of 3 x 3 with batch normalisation and ReLU, ``n_layers`` of them."""
+
+    def __init__(self, n_in: int, n_out: int, n_layers: int) -> None:
+        layers: list[nn.Module] = []
+        for n_input in (n_in, *[n_out] * (n_layers - 1)):
+            layers += [nn.Conv2d(n_input, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()]
+        super().__init__(*layers)
+
+
+class Dann(SeparationNetwork):
+    """Masks for the real and the imaginary part of all targets but the last, which is the remainder.
+
+    Parameters
+    ----------
+    n_features : int
+        Features of the first level; each level below has twice as many.
+    skip : str
+        Levels whose features are concatenated on the way up: ``2``, ``3`` or ``2+3``, counted from the top.
+    targets : sequence of str
+        What is separated; the last is the mixture less all others.
+    """
+
+    name = "dann"
+    end_modules = ("down", "masks_of")
+    summary = "a U-Net with masks for real and imaginary part, at 8.8 kHz"
+    # equaliser curves span the band of the examples, of which the network has the lowest fifth
+    n_bins = round((DANN_SPEC.n_bins - 1) * SAMPLE_RATE / DANN_RATE) + 1
+
+    def __init__(self, *, n_features: int = 16, skip: str = "2+3", targets: Sequence[str] = TARGETS) -> None:
+        super().__init__()
+        self.targets = check_targets(targets)
+        if str(skip) not in SKIPS:
+            raise ValueError(f"skip is {skip!r}; it must be {', '.join(SKIPS)}")
+        self.options = {"n_features": n_features, "skip": str(skip), "targets": list(self.targets)}
+        self._skips = {int(level) for level in str(skip).split("+")}
+        widths = [n_features * 2**level for level in range(3)]
+        self.down = nn.ModuleList(
+            Block(n_in, n_out, 2) for n_in, n_out in zip((2, *widths[:2]), widths, strict=True)
+        )
+        self.bottom = Block(widths[2], widths[2], 1)
+        # one convolution a level on the way up, two on the way down: the asymmetry
+        self.up = nn.ModuleList(
+            Block(n_in + (width if level in self._skips else 0), n_out, 1)
+            for level, n_in, width, n_out in (
+                (3, widths[2], widths[2], widths[1]),
+                (2, widths[1], widths[1], widths[0]),
+                (1, widths[0], widths[0], widths[0]),
+            )
+        )
+        n_masks = 2 * (len(self.targets) - 1)
+        self.masks_of = nn.Conv2d(widths[0], n_masks, 1)
+        assert self.masks_of.bias is not None
+        nn.init.zeros_(self.masks_of.weight)
+        nn.init.constant_(self.masks_of.bias, 1 / len(self.targets))
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Compute spectrograms, real and imaginary part, of all targets but the last.
+
+        ``(batch, 2, bins, frames) -> (batch, targets - 1, 2, bins, frames)``, with `N_FRAMES` frames.
+        """
+        # what is loud and what is soft has the same masks
+        level = mixture.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-5
+        x, kept = (mixture / level)[:, :, :-1], []  # an even number of bins
+        for block in self.down:
+            kept.append(block(x))
+            x = functional.max_pool2d(kept[-1], 2)
+        x = self.bottom(x)
+        for number, block in enumerate(self.up):
+            below = 3 - number
+            x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+            x = block(torch.cat([x, kept[below - 1]], 1) if below in self._skips else x)
+        masks = functional.pad(self.masks_of(x), (0, 0, 0, 1), mode="replicate")
+        return torch.unflatten(masks, 1, (-1, 2)) * mixture.unsqueeze(1)
+
+    def loss(self, stems: Tensor, known: Tensor, eq_gains: Tensor) -> Tensor:
+        """Compute the mean absolute error of both parts, relative to the mixture's."""
+        with torch.no_grad():
+            mono = resample(stems.mean(2), DANN_RATE)
+            spectra = stft(mono, DANN_SPEC)[..., :N_FRAMES] * eq_gains[:, :, : DANN_SPEC.n_bins, None]
+            references = to_parts(spectra)
+            mixture = references.sum(1)
+        found = self(mixture)
+        error = (found - references[:, :-1]).abs().mean((2, 3, 4))
+        error = error / (mixture.abs().mean((1, 2, 3)).unsqueeze(1) + 1e-5)
+        counted = known[:, :-1]
+        loss: Tensor = (error * counted).sum() / counted.sum().clamp_min(1)
+        return loss
+
+    @torch.inference_mode()
+    def estimates(self, mixture: Tensor) -> Tensor:
+        """Separate each channel of a song; the band above 4.4 kHz is in the last target."""
+        low = resample(mixture, DANN_RATE)
+        spectrum = to_parts(centred_stft(low, DANN_SPEC))  # (channels, 2, bins, frames)
+        n_frames = spectrum.shape[-1]
+        padded = functional.pad(spectrum, (0, -n_frames % N_FRAMES))
+        pieces = [self(piece) for piece in torch.split(padded, N_FRAMES, -1)]
+        found = torch.cat(pieces, -1)[..., :n_frames].transpose(0, 1)
+        parts = torch.complex(found[:, :, 0], found[:, :, 1])  # (targets - 1, channels, bins, frames)
+        waveforms = resample(inverse_stft(parts, low.shape[-1], DANN_SPEC), SAMPLE_RATE, mixture.shape[-1])
+        return torch.cat([waveforms, (mixture - waveforms.sum(0)).unsqueeze(0)])
+
+    def adapt(self, mixtures: Iterable[Tensor]) -> None:
+        """Ignore the mixtures: batch normalisation has statistics of its own."""
+
+
+def to_parts(spectra: Tensor) -> Tensor:
+    """Convert complex ``(batch, ..., bins, frames)`` to ``(batch, ..., 2, bins, frames)``."""
+    return torch.view_as_real(spectra).movedim(-1, -3)
+
+
+def resample(waveform: Tensor, to_hz: int, n_samples: int | None = None) -> Tensor:
+    """Resample ``(..., samples)`` by its spectrum, from or to the rate of the examples.
+
+    Parameters
+    ----------
+    waveform : Tensor
+        At 44,100 Hz where `to_hz` is `DANN_RATE`, else at that.
+    to_hz : int
+        The other rate.
+    n_samples : int, optional
+        Length of the result, where rounding leaves a choice.
+    """
+    from_hz = SAMPLE_RATE if to_hz == DANN_RATE else DANN_RATE
+    length = waveform.shape[-1]
+    wanted = round(length * to_hz / from_hz) if n_samples is None else n_samples
+    spectrum = torch.fft.rfft(waveform)
+    n_kept = min(length, wanted) // 2 + 1
+    resampled: Tensor = torch.fft.irfft(spectrum[..., :n_kept], wanted) * (wanted / length)
+    return resampled

@@ -1,0 +1,110 @@
+"""Export of the network of complex masks, and the description that a model of such outputs needs."""
+
+import warnings
+from pathlib import Path
+
+import onnx
+import torch
+from onnx import ModelProto
+
+from stemsplit.errors import SettingsError
+from stemsplit.files.atomic import whole_file
+from stemsplit.models.description import Description, GraphEntry
+from stemsplit.models.description_file import format_description
+from stemsplit.models.integrity import hash_file
+from stemsplit.training.networks.dann import DANN_RATE, DANN_SPEC, N_FRAMES, Dann
+from stemsplit.training.release.export import OPSET, ModelFacts
+from stemsplit.training.release.graph_parity import INPUT, GraphParity
+from stemsplit.training.release.onnx_graph import strip_metadata
+from stemsplit.training.release.parity import convert_to_fp16
+
+_OUTPUT = "estimates"
+OVERLAP = 0.25  # of a chunk
+
+
+def export_complex(network: Dann, path: Path, facts: ModelFacts, *, weights: str = "fp16") -> None:
+    """Write ``NAME.onnx``, and ``NAME.toml`` beside it, which describes the file and names it.
+
+    The last target is described as the mixture less all others, so it also has the band above 4.4 kHz.
+
+    Parameters
+    ----------
+    network : Dann
+        A trained network.
+    path : Path
+        The ``.onnx`` file.
+    facts : ModelFacts
+        Name, licences and the like.
+    weights : str
+        Storage of the weights, "fp16" or "fp32".
+
+    Raises
+    ------
+    SettingsError
+        The file has another suffix.
+    ModelError
+        The file's estimates differ from the network's.
+    """
+    if path.suffix != ".onnx":
+        raise SettingsError(f"{path}: name an .onnx file")
+    network = network.to("cpu").eval()
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(n_batch, 2, DANN_SPEC.n_bins, N_FRAMES, generator=generator) for n_batch in (1, 2)]
+    parity = GraphParity.of(network, inputs, _OUTPUT)
+    model = _export_graph(network, inputs[1])
+    parity.check(model)
+    if weights == "fp16":
+        model = convert_to_fp16(model, parity)
+    onnx.checker.check_model(model)
+    with whole_file(path) as file:
+        file.write(model.SerializeToString())
+    description = format_description(describe(network, path, facts), {path.name: hash_file(path)})
+    with whole_file(path.with_suffix(".toml")) as file:
+        file.write(description.encode())
+
+
+def describe(network: Dann, path: Path, facts: ModelFacts) -> Description:
+    """Return the description of the exported file."""
+    *masked, remainder = network.targets
+    return Description(
+        name=facts.name,
+        version=facts.version,
+        output_kind="complex",
+        features="complex",
+        graphs=(GraphEntry(path.name, tuple(masked)),),
+        sample_rate=DANN_RATE,
+        n_channels=1,
+        n_fft=DANN_SPEC.n_fft,
+        hop_length=DANN_SPEC.hop_length,
+        analysis_window=DANN_SPEC.analysis_window,
+        synthesis_window=DANN_SPEC.synthesis_window,
+        framing="centred",
+        n_frames=N_FRAMES,
+        layout="batch (channels parts) bins frames",
+        output_layout="batch targets (channels parts) bins frames",
+        overlap=OVERLAP,
+        complement=remainder,
+        remainder=remainder,
+        licence=facts.licence,
+        commercial=facts.licence == "MIT",
+        attribution=facts.attribution,
+        training_data=facts.training_data_licence,
+        description=facts.description,
+    )
+
+
+def _export_graph(network: Dann, example: torch.Tensor) -> ModelProto:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations within torch
+        program = torch.onnx.export(
+            network,
+            (example,),
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+            input_names=[INPUT],
+            output_names=[_OUTPUT],
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+        )
+    assert program is not None
+    return strip_metadata(program.model_proto)

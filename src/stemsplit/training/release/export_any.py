@@ -1,0 +1,32 @@
+"""Export of a run, whatever its network is."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training.networks.base import SeparationNetwork
+from stemsplit.training.networks.dann import Dann
+from stemsplit.training.networks.mask_network import MaskNetwork
+from stemsplit.training.release.complex_export import export_complex
+from stemsplit.training.release.export import ModelFacts
+from stemsplit.training.release.mask_export import export_masks
+
+
+def export_any(network: SeparationNetwork, path: Path, facts: ModelFacts, *, weights: str) -> None:
+    """Write a network other than the band-split one, with all of its targets.
+
+    Raises
+    ------
+    StemsplitError
+        There is no export of such networks.
+    """
+    if isinstance(network, MaskNetwork):
+        export_masks(network, path, _described(facts, network.summary), weights=weights)
+    elif isinstance(network, Dann):
+        export_complex(network, path, _described(facts, network.summary), weights=weights)
+    else:
+        raise StemsplitError(f"networks called {network.name} cannot be exported")
+
+
+def _described(facts: ModelFacts, summary: str) -> ModelFacts:
+    return replace(facts, description=facts.description.replace("a band-split network", summary))

@@ -1,0 +1,124 @@
+"""The card of a model of one of the works: network, training, figures.
+
+Sources and credits are those of the library, which the card of the bundled model lists.
+"""
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stemsplit.errors import StemsplitError
+from stemsplit.files.atomic import whole_file
+from stemsplit.models.integrity import hash_file
+from stemsplit.training.data.sources import RECORDS_SOURCE
+from stemsplit.training.fit.checkpoint import load_state, network_of, training_sources_in
+
+_TEMPLATE = """# {name}
+
+{description}. It carries out one of the
+[works](../../docs/works.md) behind stemsplit and is used only where it is named (`--model {name}`);
+[band](../band.md) separates better.
+
+| | |
+|---|---|
+| targets | {targets} |
+| parameters | {parameters} |
+| file | {size} MB, SHA-256 `{sha256}` |
+| licence | {licence} |
+| training data | {data} |
+
+## Training
+
+{steps} steps of {batch_size} examples in {minutes} minutes on {hardware}, with {optimiser} at
+{learning_rate:g}, in {precision}, seed {seed}. Options of the network: {options}.
+
+## Figures
+
+uSDR in dB of the averaged weights at the end of the training, over the validation songs that have the
+target. Records are 94 excerpts that nothing was trained on; they are not openly licensed, and nothing of them
+is stored.
+
+| | {columns} |
+|---|{rules}|
+{rows}
+"""
+
+
+def write_work_card(run: Path, model: Path, *, hardware: str, licence: str = "MIT") -> None:
+    """Write ``NAME.md`` beside a model file.
+
+    Parameters
+    ----------
+    run : Path
+        Folder of the run.
+    model : Path
+        The exported file.
+    hardware : str
+        What it was trained on, in plain words.
+    licence : str
+        Of the weights.
+
+    Raises
+    ------
+    StemsplitError
+        The run is not finished, or the model file is missing.
+    """
+    if not model.is_file():
+        raise StemsplitError(f"{model} does not exist; run `python -m stemsplit.training export` first")
+    state = load_state(run / "checkpoint.pt")
+    network = network_of(state)
+    targets = network.targets
+    figures = _last_row(run / "curve.csv")
+    settings = state["settings"]
+    text = _TEMPLATE.format(
+        name=model.stem,
+        description=f"{', '.join(targets).capitalize()}, by {getattr(network, 'summary', network.name)}",
+        targets=", ".join(targets),
+        parameters=f"{sum(weight.numel() for weight in network.parameters()):,}",
+        size=f"{model.stat().st_size / 1e6:.1f}",
+        sha256=hash_file(model),
+        licence=licence,
+        data="; ".join(f"{source} ({terms})" for source, terms in sorted(training_sources_in(state)))
+        + "; sources and credits in [band.md](../band.md#data)",
+        steps=state["step_number"],
+        batch_size=settings["batch_size"],
+        minutes=f"{state['elapsed_s'] / 60:.0f}",
+        optimiser=settings["optimiser"],
+        learning_rate=settings["learning_rate"],
+        precision=state["precision"],
+        seed=settings["seed"],
+        hardware=hardware,
+        options=", ".join(f"{key} {value}" for key, value in network.options.items() if key != "targets"),
+        columns=" | ".join(targets),
+        rules="|".join("---" for _ in targets),
+        rows="\n".join(_rows(figures, targets)),
+    )
+    with whole_file(model.with_suffix(".md")) as file:
+        file.write(text.encode())
+
+
+def _last_row(curve: Path) -> Mapping[str, Any]:
+    try:
+        rows = list(csv.DictReader(curve.read_text(encoding="utf-8").splitlines()))
+    except OSError as error:
+        raise StemsplitError(f"{curve} cannot be read ({error}); train the run to its end first") from error
+    if not rows:
+        raise StemsplitError(f"{curve} is empty; train the run to its end first")
+    return rows[-1]
+
+
+def _rows(figures: Mapping[str, Any], targets: tuple[str, ...]) -> list[str]:
+    """Return a line for each source of the validation songs, records first."""
+    sources = dict.fromkeys(
+        key.removesuffix(f" {target}") for key in figures for target in targets if key.endswith(f" {target}")
+    )
+    ordered = sorted(sources, key=lambda source: source != RECORDS_SOURCE)
+    return [
+        f"| {source} | " + " | ".join(_figure(figures.get(f"{source} {target}")) for target in targets) + " |"
+        for source in ordered
+    ]
+
+
+def _figure(text: str | None) -> str:
+    return f"{float(text):.2f}" if text else "-"

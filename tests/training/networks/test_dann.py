@@ -1,0 +1,74 @@
+"""The U-Net with a mask each for real and imaginary part."""
+
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from stemsplit.errors import ModelError
+from stemsplit.training import SAMPLE_RATE
+from stemsplit.training.networks.catalog import build
+from stemsplit.training.networks.dann import DANN_RATE, DANN_SPEC, N_FRAMES, Dann, resample
+
+
+def make_dann(**options: object) -> Dann:
+    torch.manual_seed(0)
+    network = build("dann", n_features=2, **options)
+    assert isinstance(network, Dann)
+    return network.eval()
+
+
+@pytest.mark.parametrize("skip", ["2", "3", "2+3"])
+def test_chunks_have_the_published_shape_with_every_skip_connection(skip: str) -> None:
+    assert (DANN_SPEC.n_bins, DANN_SPEC.analysis_window, N_FRAMES, DANN_RATE) == (1025, "hamming", 88, 8800)
+    found = make_dann(skip=skip)(torch.randn(2, 2, 1025, 88))
+    assert found.shape == (2, 3, 2, 1025, 88)
+
+
+def test_skip_connections_are_used() -> None:
+    widths = {skip: make_dann(skip=skip).up[0][0].in_channels for skip in ("2", "3", "2+3")}
+    assert widths["3"] == widths["2+3"] == 2 * widths["2"]
+    assert make_dann(skip="2").up[1][0].in_channels == 2 * make_dann(skip="3").up[1][0].in_channels
+    with pytest.raises(ModelError, match="skip is '1'"):
+        build("dann", skip="1")
+
+
+def test_an_untrained_network_shares_the_mixture_out() -> None:
+    mixture = torch.randn(1, 2, 1025, 88)
+    torch.testing.assert_close(make_dann()(mixture), mixture.unsqueeze(1).expand(1, 3, -1, -1, -1) / 4)
+
+
+def test_masks_depend_on_no_level() -> None:
+    network = make_dann()
+    torch.nn.init.normal_(network.masks_of.weight)
+    mixture = torch.randn(1, 2, 1025, 88)
+    torch.testing.assert_close(network(10 * mixture), 10 * network(mixture), rtol=1e-3, atol=1e-3)
+
+
+def test_estimates_sum_to_the_mixture() -> None:
+    mixture = 0.1 * torch.randn(2, 50_000)
+    estimates = make_dann().estimates(mixture)
+    assert estimates.shape == (4, 2, 50_000)
+    torch.testing.assert_close(estimates.sum(0), mixture, rtol=0, atol=1e-5)
+
+
+def test_resampling_keeps_tones_of_both_rates() -> None:
+    time = torch.arange(SAMPLE_RATE) / SAMPLE_RATE
+    tone = torch.sin(2 * torch.pi * 1000 * time)
+    low = resample(tone + torch.sin(2 * torch.pi * 8000 * time), DANN_RATE)
+    assert low.shape == (DANN_RATE,)
+    torch.testing.assert_close(
+        low, torch.sin(2 * torch.pi * 1000 * torch.arange(DANN_RATE) / DANN_RATE), atol=1e-4, rtol=0
+    )
+    torch.testing.assert_close(resample(low, SAMPLE_RATE, SAMPLE_RATE), tone, atol=2e-3, rtol=0)
+
+
+def test_the_loss_counts_known_stems_and_no_remainder() -> None:
+    network, stems = make_dann(), 0.1 * torch.randn(2, 4, 2, 460_000)
+    known, gains = torch.ones(2, 4), torch.ones(2, 4, network.n_bins)
+    loss = network.loss(stems, known, gains)
+    known[:, 3] = 0
+    assert network.loss(stems, known, gains) == loss > 0
+    known[:, 0] = 0
+    assert network.loss(stems, known, gains) != loss

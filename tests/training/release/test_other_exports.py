@@ -1,0 +1,77 @@
+"""Exports of the works' networks: the files run in the product as the networks do in torch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+import torch
+
+from stemsplit import Separator
+from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.training import OPEN_DATA
+from stemsplit.training.networks.catalog import build
+from stemsplit.training.release.export import ModelFacts
+from stemsplit.training.release.export_any import export_any
+from stemsplit.training.release.graph_parity import GraphParity
+from tests.conftest import make_noise
+
+SOURCES = [("library", OPEN_DATA)]
+
+
+def export(path: Path, name: str, **options: object) -> torch.nn.Module:
+    torch.manual_seed(0)
+    network = build(name, **options).eval()
+    for parameter in network.parameters():
+        parameter.data += 0.02 * torch.randn(parameter.shape)
+    facts = ModelFacts.of(path.stem, network.targets, training_sources=SOURCES)
+    export_any(network, path, facts, weights="fp16")
+    return network
+
+
+@pytest.mark.slow
+def test_the_recurrent_network_runs_as_a_model(tmp_path: Path) -> None:
+    targets = ("vocals", "accompaniment")
+    network = export(tmp_path / "lstm.onnx", "lstm", hidden_size=16, n_layers=1, targets=targets)
+    mixture = 0.1 * make_noise(2, 70_000)
+    separator = Separator(models=[tmp_path / "lstm.onnx"], device="cpu", threads=1)
+    assert separator.stems == targets and "recurrent network" in separator.models[0].spec.description
+    stems = separator(mixture, 44_100)
+    expected = network.estimates(torch.from_numpy(mixture)).numpy()
+    for estimate, target in zip(expected, targets, strict=True):
+        assert np.abs(stems[target] - estimate).max() < 2e-3
+    assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
+    mono = separator(mixture[:1], 44_100)
+    assert np.abs(mono[targets[0]] - stems[targets[0]][:1]).max() < 1e-5
+
+
+@pytest.mark.slow
+def test_the_complex_network_runs_as_a_model_and_gives_the_band_above_to_the_rest(tmp_path: Path) -> None:
+    export(tmp_path / "dann.onnx", "dann", n_features=4)
+    separator = Separator(models=[tmp_path / "dann.toml"], device="cpu", threads=1)
+    assert separator.stems == ("vocals", "drums", "bass", "other")
+    time = np.arange(3 * 44_100) / 44_100
+    low, high = (0.2 * np.sin(2 * np.pi * hz * time).astype(np.float32) for hz in (500, 9000))
+    stems = separator(np.stack([low + high] * 2), 44_100)
+    assert np.abs(sum(stems.values()) - (low + high)).max() < 1e-5
+    middle = slice(44_100, 88_200)
+    level = {name: np.abs(np.fft.rfft(stem[0, middle]) * 2 / 44_100) for name, stem in stems.items()}
+    assert level["other"][9000] == pytest.approx(0.2, rel=1e-3)
+    assert max(level[name][9000] for name in ("vocals", "drums", "bass")) < 1e-4
+    assert min(level[name][500] for name in stems) > 0.01
+
+
+def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:
+    assert not list(tmp_path.iterdir())
+    parity = GraphParity("mask", [(np.ones(2, np.float32), np.ones(2, np.float32))])
+    for error in (1.0, float("nan")):
+        object.__setattr__(parity, "error", lambda _, error=error: error)
+        with pytest.raises(ModelError, match="differs"):
+            parity.check(None)  # type: ignore[arg-type]
+
+
+def test_networks_without_an_export_say_so(tmp_path: Path) -> None:
+    with pytest.raises(StemsplitError, match="openunmix cannot be exported"):
+        export(tmp_path / "x.onnx", "openunmix", hidden_size=4, n_layers=1, max_bin=10)
