@@ -79,5 +79,19 @@ def test_every_weight_has_one_optimiser() -> None:
 
 
 def test_an_unknown_optimiser_is_refused() -> None:
-    with pytest.raises(StemsplitError, match="adamw or muon, not 'sgd'"):
-        FitSettings(budget_s=1, optimiser="sgd")
+    with pytest.raises(StemsplitError, match="adamw or muon or sgd, not 'adam'"):
+        FitSettings(budget_s=1, optimiser="adam")
+
+
+def test_sgd_updates_all_weights_with_momentum() -> None:
+    network = build("bandsplit", n_features=8, n_layers=1)
+    (sgd,) = make_optimisers(network, FitSettings(budget_s=1, optimiser="sgd", weight_decay=0.0))
+    assert len(sgd.param_groups[0]["params"]) == len(list(network.parameters()))
+    sgd.param_groups[0]["lr"] = 1.0
+    before = [weight.detach().clone() for weight in network.parameters()]
+    for expected in (1.0, 2.9):  # the second step is 1 + 0.9 larger
+        for weight in network.parameters():
+            weight.grad = torch.ones_like(weight)
+        sgd.step()
+        moved = [old - weight.detach() for old, weight in zip(before, network.parameters(), strict=True)]
+        assert all(torch.allclose(each, torch.full_like(each, expected), atol=1e-5) for each in moved)

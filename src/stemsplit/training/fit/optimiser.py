@@ -85,7 +85,7 @@ def orthogonalise(matrices: Tensor, n_iterations: int = 5) -> Tensor:
 
 
 def make_optimisers(network: SeparationNetwork, settings: FitSettings) -> list[Optimizer]:
-    """Return the optimisers: AdamW or SGD for all weights, or Muon for hidden matrices, AdamW for the rest."""
+    """Return the optimisers: AdamW or SGD for all, or Muon for hidden matrices and AdamW for the rest."""
     if settings.optimiser == "sgd":
         return [SGD(network.parameters(), lr=0.0, momentum=0.9, weight_decay=settings.weight_decay)]
     adamw = partial(AdamW, lr=0.0, betas=(0.9, 0.98), weight_decay=settings.weight_decay)
