@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +50,20 @@ def songs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.support.tiny_trainings import write_songs  # torch is there only where training is tested
 
     return write_songs(tmp_path_factory.mktemp("songs"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real file system of one mebibyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
 
 
 def make_noise(n_channels: int, n_samples: int, *, seed: int = 0) -> FloatArray:

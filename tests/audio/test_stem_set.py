@@ -266,20 +266,6 @@ def test_a_full_disk_at_any_moment(
     assert not (tmp_path / "second").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A real file system of one mebibyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("no right to mount a small disk")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
-
-
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
 def test_a_real_full_disk(small_disk: Path, encoding: Encoding) -> None:
     stems = dict.fromkeys("abcd", tones(40_000))
