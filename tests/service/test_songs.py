@@ -91,6 +91,20 @@ def test_what_is_asked_for_is_made(service: Running) -> None:
     assert list(karaoke["outputs"]) == ["vocals", "no_vocals"]
 
 
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"stems": "Vocal,drum"}, ["vocals", "drums"]),
+        ({"stems": "instrumental"}, ["instrumental"]),
+        ({"karaoke": "voice"}, ["vocals", "no_vocals"]),
+    ],
+)
+def test_stems_have_the_names_of_the_command_line(
+    service: Running, parameters: dict[str, str], expected: list[str]
+) -> None:
+    assert list(service.separate(WAV, **parameters)["outputs"]) == expected
+
+
 def test_what_is_not_there_is_404(service: Running) -> None:
     song = service.separate(WAV, stems="bass")
     for path in ("/api/songs/x", "/api/songs/x/stems/bass", "/api/songs/x/stems.zip"):

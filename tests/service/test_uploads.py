@@ -23,7 +23,7 @@ from tests.support.service import WAV, Gate, Running, is_error, make_wav, runnin
         ({"karaoke": "drums", "stems": "bass"}, ["--karaoke"]),
         ({"residual": "true"}, ["already sum"]),
         ({"residual": "yes"}, ["'yes'", "true or false"]),
-        ({"format": "mp4"}, ["format 'mp4' is unknown"]),
+        ({"format": "mp5"}, ["format 'mp5' is unknown"]),
         ({"format": "flac", "bits": "32f"}, ["cannot hold '32f' bits"]),
         ({"bits": "17"}, ["cannot hold '17' bits"]),
         ({"output": "/etc"}, ["'output' is unknown", "karaoke"]),

@@ -116,30 +116,40 @@ class Separator:
             shifts=shifts,
         )
         _check_lists(stems=stems, models=models)
-        paths = bundled_models() if models is None else [resolve(model) for model in models]
-        vocabulary = StemVocabulary(paths)
-        names = None if stems is None else vocabulary.translate(stems)
-        karaoke = None if karaoke is None else vocabulary.translate([karaoke])[0]
-        averaging = EnsembleWeights(ensemble, {stem: tuple(each) for stem, each in (weights or {}).items()})
-        self.settings = SeparationSettings(
-            names, residual, karaoke, wiener, chunk_s, overlap_s, averaging, half, shifts
-        )
         _check_count("threads", threads, maximum=MAX_THREADS)
         _check_count("batch_size", batch_size)
+        paths = bundled_models() if models is None else [resolve(model) for model in models]
+        vocabulary = StemVocabulary.of_models(paths)
+        self.settings = _make_settings(self._keywords, vocabulary)
         self._device = choose_device(device, provider_options, half=half)
-        needed = (karaoke,) if karaoke is not None and names is None else names
-        needed = None if needed is None else vocabulary.find_needed(needed)
-        if models is None and averaging.is_default:
-            self._models = open_cheapest(paths, needed, device=self._device, threads=threads)
-        else:
-            self._models, averaging = open_ensemble(
-                paths, needed, averaging, device=self._device, threads=threads
-            )
-        specs = [model.info.spec for model in self._models]
-        self._has_ratio_masks = [spec.has_ratio_masks for spec in specs]
-        self._recipe = make_recipe(specs, names, residual=residual, karaoke=karaoke, ensemble=averaging)
         self._batch_size = batch_size or (GPU_BATCH_SIZE if self._device.is_gpu else 1)
-        self._pipelines = make_pipelines(self._models, self._recipe.signals, self.settings, self._batch_size)
+        averaging = self._open_models(paths, vocabulary, threads, may_choose=models is None)
+        self._make_pipelines(averaging)
+
+    def _open_models(
+        self, paths: Sequence[Path], vocabulary: StemVocabulary, threads: int | None, *, may_choose: bool
+    ) -> EnsembleWeights:
+        """Open the models that the stems need; return the weights of those that are open."""
+        settings = self.settings
+        names = settings.stems
+        if names is None and settings.karaoke is not None:
+            names = (settings.karaoke,)
+        needed = None if names is None else vocabulary.find_needed(names)
+        if may_choose and settings.ensemble.is_default:
+            self._models = open_cheapest(paths, needed, device=self._device, threads=threads)
+            return settings.ensemble
+        self._models, averaging = open_ensemble(
+            paths, needed, settings.ensemble, device=self._device, threads=threads
+        )
+        return averaging
+
+    def _make_pipelines(self, averaging: EnsembleWeights) -> None:
+        settings, specs = self.settings, [model.info.spec for model in self._models]
+        self._has_ratio_masks = [spec.has_ratio_masks for spec in specs]
+        self._recipe = make_recipe(
+            specs, settings.stems, residual=settings.residual, karaoke=settings.karaoke, ensemble=averaging
+        )
+        self._pipelines = make_pipelines(self._models, self._recipe.signals, settings, self._batch_size)
 
     @classmethod
     def from_preset(cls, name: str, **settings: Unpack[SeparatorKeywords]) -> Self:
@@ -341,6 +351,22 @@ class Separator:
                             "use another"
                         )
                 yield stems
+
+
+def _make_settings(keywords: SeparatorKeywords, vocabulary: StemVocabulary) -> SeparationSettings:
+    """Return the settings of a separator, with the names of stems as the models call them."""
+    stems, karaoke, weights = keywords["stems"], keywords["karaoke"], keywords["weights"] or {}
+    return SeparationSettings(
+        None if stems is None else vocabulary.translate(stems),
+        keywords["residual"],
+        None if karaoke is None else vocabulary.translate([karaoke])[0],
+        keywords["wiener"],
+        keywords["chunk_s"],
+        keywords["overlap_s"],
+        EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
+        keywords["half"],
+        keywords["shifts"],
+    )
 
 
 def _check_lists(**lists: object) -> None:

@@ -1,6 +1,6 @@
 """Names of stems: the words that people use for them, and the stem that is the sum of others."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -26,13 +26,21 @@ SYNONYMS: Final = MappingProxyType(
 
 
 class StemVocabulary:
-    """What the names of stems mean to the models of `paths`.
+    """What the names of stems mean to some models.
 
-    The metadata of the models are read only where it depends on them.
+    Parameters
+    ----------
+    find_offered
+        Called for the targets of the models, only where a name depends on them.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = paths
+    def __init__(self, find_offered: Callable[[], Iterable[str]]) -> None:
+        self._find_offered = find_offered
+
+    @classmethod
+    def of_models(cls, paths: Sequence[Path]) -> "StemVocabulary":
+        """Return the vocabulary of the models at `paths`, whose metadata are read when they are needed."""
+        return cls(lambda: (target for path in paths for target in read_properties(path).targets))
 
     def translate(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the names with synonyms replaced, save for those that a model offers itself; each once.
@@ -57,4 +65,4 @@ class StemVocabulary:
 
     @cached_property
     def _offered(self) -> frozenset[str]:
-        return frozenset(target for path in self._paths for target in read_properties(path).targets)
+        return frozenset(self._find_offered())

@@ -14,6 +14,7 @@ from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.model_selection import check_stem
 from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.recipe import make_recipe
+from stemsplit.separation.stem_names import StemVocabulary
 from stemsplit.service.choices import Choices
 from stemsplit.service.mixdown import Mix
 
@@ -175,7 +176,10 @@ def check_request(request: UploadRequest, choices: Choices, defaults: Separation
     wanted = request.separation
     specs = choices.find_specs(wanted.models, defaults.models)
     offered = {target for spec in specs for target in spec.targets}
-    for stem in [*(wanted.stems or ()), *([] if wanted.karaoke is None else [wanted.karaoke])]:
+    vocabulary = StemVocabulary(lambda: offered)
+    stems = None if wanted.stems is None else vocabulary.translate(wanted.stems)
+    karaoke = None if wanted.karaoke is None else vocabulary.translate([wanted.karaoke])[0]
+    for stem in vocabulary.find_needed([*(stems or ()), *([] if karaoke is None else [karaoke])]):
         check_stem(stem, offered)
-    make_recipe(specs, wanted.stems, residual=wanted.residual, karaoke=wanted.karaoke)
+    make_recipe(specs, stems, residual=wanted.residual, karaoke=karaoke)
     make_output_settings(wanted)
