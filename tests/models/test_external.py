@@ -383,6 +383,17 @@ def test_graph_and_description_must_agree(
         open_external(write(tmp_path, *lines), device=CPU)
 
 
+def test_a_contradiction_says_what_was_read_from_where(tmp_path: Path) -> None:
+    path = write_complex(tmp_path, "n_bins = 300")
+    shape = r"\(read from its shape \[None, 4, 400, 16\] as batch \(channels parts\) bins frames\)"
+    with pytest.raises(ModelError, match=f"'input', which has 400 bins; described are 300 {shape}"):
+        open_external(path, device=CPU)
+    path = write_ratio(tmp_path)
+    write_graph(tmp_path / "drums.onnx", [2, "splits", 64, 1024], [0.3])
+    with pytest.raises(ModelError, match=r"drums.onnx: .* n_bins 1024, n_frames 32 is from vocals.onnx"):
+        open_external(path, device=CPU)
+
+
 def test_targets_are_counted(tmp_path: Path) -> None:
     path = write_waveform(tmp_path)
     path.write_text(path.read_text().replace('["vocals", "drums"]', '["vocals", "drums", "bass"]'))

@@ -43,10 +43,24 @@ def _open_graphs(
     folder: Path, description: Description, device: Device, threads: int | None
 ) -> tuple[list[ExternalGraph], Description]:
     """Open all graphs; return them and the description with what their shapes state."""
-    graphs = []
+    graphs: list[ExternalGraph] = []
+    stated = description
     for entry in description.graphs:
         session = Session(folder / entry.file, device=device, threads=threads)
-        graph = ExternalGraph(session, entry, description)
+        try:
+            graph = ExternalGraph(session, entry, description)
+        except ModelError as error:
+            raise ModelError(f"{error}{_tell_completed(stated, description)}") from error
         description = graph.complete(description)
         graphs.append(graph)
     return graphs, description
+
+
+def _tell_completed(stated: Description, completed: Description) -> str:
+    """Return which sizes were read from a graph before, in words; empty if the description states all."""
+    read = [
+        f"{name} {getattr(completed, name)}"
+        for name in ("n_bins", "n_frames", "n_samples")
+        if getattr(completed, name) != getattr(stated, name)
+    ]
+    return f"; {', '.join(read)} is from {stated.graphs[0].file}" if read else ""

@@ -123,7 +123,8 @@ class ExternalGraph:
                 found = port.layout.solve(port.tensor.shape, sizes)
             except ModelError as error:
                 raise ModelError(
-                    f"{self._session.path}: the graph {verb} {port.tensor.name!r}, which {error}"
+                    f"{self._session.path}: the graph {verb} {port.tensor.name!r}, which {error} "
+                    f"(read from its shape {list(port.tensor.shape)} as {port.layout})"
                 ) from error
             sizes |= {name: size for name, size in found.items() if name != "batch"}
         n_targets = sizes["targets"]

@@ -138,6 +138,11 @@ def list_remote() -> list[RemoteModel]:
     return list(found.values())
 
 
+def list_catalogue() -> list[RemoteModel]:
+    """Return every model of the package's catalogue."""
+    return [_read_entry(CATALOGUE, name, table) for name, table in read_tables(CATALOGUE).items()]
+
+
 def _lists() -> list[Path]:
     own = user_dirs.config_folder() / FILE_NAME
     return [own, CATALOGUE] if own.exists() else [CATALOGUE]
