@@ -37,14 +37,8 @@ class AvDecoder:
 
     Parameters
     ----------
-    path : Path
-        The file.
-    condition : Condition
-        Where damage goes.
-    place : int, optional
-        Which of its audio streams, counted from 0; by default the one that a player would choose.
-    n_streams : int, optional
-        How many audio streams it must have.
+    path, condition, place, n_streams
+        As of `AvSource`.
     """
 
     def __init__(

@@ -2,9 +2,10 @@
 
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -100,15 +101,13 @@ def fit(  # noqa: PLR0917 - the command line names them
     keep_freed_memory()
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
-    chosen, options = find_preset(preset), read_options(option or ())
     torch.manual_seed(seed)
-    options |= {"target": target} if target else {}
-    options |= {"targets": targets.split(",")} if targets else {}
-    net = chosen.build(network, **options)
+    chosen = find_preset(preset)
+    net = chosen.build(network, **_join_options(option or (), target, targets))
     settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
-    settings = settings if workers is None else replace(settings, n_workers=workers)
     settings = replace(
         settings,
+        n_workers=settings.n_workers if workers is None else workers,
         optimiser=optimiser or settings.optimiser,
         learning_rate=learning_rate or settings.learning_rate,
     )
@@ -128,6 +127,19 @@ def fit(  # noqa: PLR0917 - the command line names them
         initial=init,
         warn=say,
     )
+    _finish(trainer)
+
+
+def _join_options(pairs: Sequence[str], target: str, targets: str) -> dict[str, Any]:
+    """Return the options of a network: those of the pairs, and the targets that have options of their own."""
+    options = read_options(pairs)
+    options |= {"target": target} if target else {}
+    options |= {"targets": targets.split(",")} if targets else {}
+    return options
+
+
+def _finish(trainer: Trainer) -> None:
+    """Train to the end of the budget and draw the curves; Ctrl-C ends the command with a checkpoint."""
     with on_interrupt(trainer.stop):
         is_done = trainer.fit()
     if not is_done:
@@ -136,7 +148,7 @@ def fit(  # noqa: PLR0917 - the command line names them
             "run the same command to resume"
         )
         raise typer.Exit(INTERRUPTED)
-    draw_curves(run / "curve.csv", run / "curve.png")
+    draw_curves(trainer.folder / "curve.csv", trainer.folder / "curve.png")
     say(f"trained {trainer.step_number} steps in {trainer.elapsed_s:.0f} s")
 
 

@@ -168,39 +168,45 @@ The masks are the output of a {head}."""
 def _training(
     state: dict[str, Any], songs: Sequence[TrainingSong], hardware: str, exported: ExportOptions
 ) -> str:
-    minutes: dict[str, float] = defaultdict(float)
-    remix = state["remix"]
-    for song in songs:
-        minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
-    listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
-    if "separated" in minutes and "separated" not in remix.get("without", ()):
-        confidence = f"with an expected SDR of at least {CONFIDENCE_DB:g} dB"
-        listed += f".\n  Separated: stems of real music by an earlier model, {confidence}"
-    settings = state["settings"]
-    audio_h = state["step_number"] * settings["batch_size"] * remix["n_samples"] / SAMPLE_RATE / 3600
+    settings, loss = state["settings"], state["network_options"]["loss"]
+    steps, size = state["step_number"], settings["batch_size"]
+    example_s = state["remix"]["n_samples"] / SAMPLE_RATE
+    audio_h = steps * size * example_s / 3600
     speed = audio_h * 3600 / max(1e-9, state["elapsed_s"])
-    initial, loss = state.get("initial"), state["network_options"]["loss"]
-    start = (
-        f"Training started from the weights of `{initial}`"
-        if initial
-        else "Training started from random weights"
-    )
-    if exported.mean_with:
-        start += f"; the model has the mean of the run's weights and those of `{exported.mean_with.name}`"
-    if exported.attenuation_db:
-        start += f". It attenuates its input by {exported.attenuation_db:g} dB, unlike the run"
-    steps, size, example_s = state["step_number"], settings["batch_size"], remix["n_samples"] / SAMPLE_RATE
     return f"""## Training
 
 - Hardware: {hardware}.
 - {state["elapsed_s"] / 60:.0f} minutes, {steps} steps of {size} examples of {example_s:.1f} s:
-  {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}. {start}.
-- Songs: {listed}.
+  {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}. {_start(state, exported)}.
+- Songs: {_minutes(state, songs)}.
 {_examples(state, songs)}
 - Loss: {LOSS_NOTES[loss]}.
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
   (EMA), {precision_of(state)}.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
+
+
+def _start(state: dict[str, Any], exported: ExportOptions) -> str:
+    """Describe the initial weights of the run, and what the export changed."""
+    initial = state.get("initial")
+    text = f"Training started from {f'the weights of `{initial}`' if initial else 'random weights'}"
+    if exported.mean_with:
+        text += f"; the model has the mean of the run's weights and those of `{exported.mean_with.name}`"
+    if exported.attenuation_db:
+        text += f". It attenuates its input by {exported.attenuation_db:g} dB, unlike the run"
+    return text
+
+
+def _minutes(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
+    """List the minutes of the songs by kind."""
+    minutes: dict[str, float] = defaultdict(float)
+    for song in songs:
+        minutes[song.kind] += song.n_samples / SAMPLE_RATE / 60
+    listed = ", ".join(f"{kind} {value:.0f} min" for kind, value in sorted(minutes.items()))
+    if "separated" in minutes and "separated" not in state["remix"].get("without", ()):
+        confidence = f"with an expected SDR of at least {CONFIDENCE_DB:g} dB"
+        listed += f".\n  Separated: stems of real music by an earlier model, {confidence}"
+    return listed
 
 
 def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
@@ -252,14 +258,6 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
     scores = evaluation.scores["model"]
     judged = all_sources_of(scores)
     notes = "\n".join(f"- `{name}`: {SOURCE_NOTES.get(name, ADDED_NOTE)}." for name in judged)
-    judges, model, baseline = evaluation.deciding_figures()
-    weakest = min(model, key=lambda target: model[target], default="")
-    weakness = (
-        f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on {judges})." if weakest else ""
-    )
-    lost = [target for target in model if model[target] <= baseline[target]]
-    against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
-    behind = ", ".join(evaluation.behind_baseline()) or "nothing"
     floor = "a harmonic-percussive split with frequency bands"
     if not are_bundled(targets):
         floor = "an equal share of the mixture for each target"
@@ -279,9 +277,22 @@ def _quality(evaluation: Evaluation, targets: Collection[str], *, is_bundled: bo
 {_framewise(evaluation)}
 ## Known weaknesses
 
-- On {judges} the model beats the no-model baseline {against}; it is behind it on: {behind}.{weakness}
+{_weaknesses(evaluation)}
 - Where a stem is much quieter than the mixture (see the improvement beside the uSDR), a little bleed costs
   many decibels and lowers the mean over excerpts.{WEAKNESSES if is_bundled else ""}"""
+
+
+def _weaknesses(evaluation: Evaluation) -> str:
+    """Describe where the model does not beat the baseline, and its weakest target."""
+    judges, model, baseline = evaluation.deciding_figures()
+    lost = [target for target in model if model[target] <= baseline[target]]
+    against = "on the mean of every target" if not lost else f"but not on the mean of {', '.join(lost)}"
+    behind = ", ".join(evaluation.behind_baseline()) or "nothing"
+    text = f"- On {judges} the model beats the no-model baseline {against}; it is behind it on: {behind}."
+    weakest = min(model, key=lambda target: model[target], default="")
+    if weakest:
+        text += f"\n- The weakest target is {weakest} ({model[weakest]:.1f} dB on {judges})."
+    return text
 
 
 def _framewise(evaluation: Evaluation) -> str:
