@@ -1,7 +1,8 @@
 """``python -m benchmarks.service_load [NAME...]``: a service under load, as ``docs/web-page.md`` reports it.
 
 Starts ``stemsplit serve``, and measures: 200 uploads at once, slow senders, 50 listeners of one song while it
-is separated, guesses at the addresses of songs, a kill in the middle, and its memory over 300 songs.
+is separated, guesses at the addresses of songs, a kill in the middle, and its memory over 300 songs,
+and a disk that is full.
 Whatever was answered with 202 must be done in the end.
 """
 
@@ -38,6 +39,7 @@ N_GUESSES = 2000
 N_SHORT = 300
 SHORT_S = 1.5
 N_BATCH = 25
+DISK_MB = 40
 
 
 @dataclass
@@ -190,6 +192,39 @@ def measure_kill(folder: Path) -> dict[str, Any]:
         return {"taken": len(songs), "done_by_the_next": server.wait(songs)}
 
 
+def measure_full_disk(folder: Path) -> dict[str, Any]:
+    """A small disk: what is taken is done, and what has no room is refused with the reason; needs root."""
+    disk = folder / "disk"
+    disk.mkdir()
+    size = f"size={DISK_MB}m"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", str(disk)], check=True)
+    try:
+        path = make_song(folder / "song.mp3", 10)
+        with serving(disk) as server, ThreadPoolExecutor(N_BATCH) as pool:
+            answers = list(pool.map(lambda _: _try_upload(server, path), range(N_BATCH)))
+            songs = [answer for answer in answers if isinstance(answer, Song)]
+            refusals = [answer for answer in answers if isinstance(answer, ServiceError)]
+            done = server.wait(songs)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    return {
+        "disk_mb": DISK_MB,
+        "uploads": N_BATCH,
+        "taken": len(songs),
+        "refused_507": sum("the disk is full" in str(refusal) for refusal in refusals),
+        "done": done,
+    }
+
+
+def _try_upload(server: Server, path: Path) -> Song | ServiceError:
+    try:
+        song = server.upload(path=path)
+        assert song is not None
+        return song
+    except ServiceError as error:
+        return error
+
+
 def measure_memory(folder: Path) -> dict[str, Any]:
     """Many short songs, sent 25 at once: what the service holds after each batch."""
     path = make_song(folder / "short.mp3", SHORT_S)
@@ -213,6 +248,7 @@ BENCHMARKS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "guesses": measure_guesses,
     "kill": measure_kill,
     "memory": measure_memory,
+    "full_disk": measure_full_disk,
 }
 
 

@@ -13,8 +13,10 @@ from typing import Any
 from typer.main import get_command
 
 import stemsplit
+from benchmarks.measurements import SONG_S
 from benchmarks.report import load, markdown
 from stemsplit.cli.app import DefaultGroup, app
+from stemsplit.jobs.capacity import MACHINES
 from stemsplit.jobs.result import ExitStatus
 from stemsplit.models.licence import say
 from stemsplit.registry.index import list_catalogue
@@ -217,6 +219,39 @@ def make_overhead() -> str:
     )
 
 
+def make_machines() -> str:
+    """Return what a worker and a driver were measured to do, for ``stemsplit plan``."""
+    speed, simulation = load("speed"), load("scale_simulation")["rows"][0]
+    (row,) = (each for each in speed["rows"] if each["program"] == "stemsplit" and each["stems"] == 4)
+    models = ", ".join(f"{model['name']} {model['version']}" for model in speed["models"])
+    about = f"one core of {speed['machine']['processor']}, four stems with {models}"
+    return "\n".join(
+        [
+            "# made by python -m docs.generate.tables from the results of the benchmarks",
+            "[cpu]",
+            f'about = "{about}"',
+            f"speed = {SONG_S / row['cpu_s']:.1f}",
+            f"memory_mb = {row['peak_mb']:.0f}.0",
+            "",
+            "[driver]",
+            f"plan_s = {simulation['plan_us'] / 1e6}",
+            f"schedule_s = {simulation['schedule_us'] / 1e6}",
+            "",
+        ]
+    )
+
+
+def make_simulation() -> str:
+    """Return the cost of a run of very many songs, and what it was measured on."""
+    costs = ("plan_us", "schedule_us", "journal_us", "peak_mb")
+    parts = [
+        _measured("scale_simulation", ("songs", "workers", "deaths", "failed", *costs)),
+        _measured("scale_resume", ("songs", "done", "cpu_s", "wall_s", "peak_mb")),
+        _measured("scale_manifest", ("songs", "peak_mb")),
+    ]
+    return "\n\n".join(parts)
+
+
 def make_packages() -> str:
     """Return the packages from the top down, how many modules each has, and what lives there."""
     return _table(("package", "modules", "what lives there"), map(_describe_package, PACKAGES))
@@ -264,6 +299,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "serve": make_serve,
         "load": lambda: _measured("service_load", ("load", "figure", "value")),
     },
+    "docs/scale.md": {"simulation": make_simulation},
     "docs/models.md": {"quality": make_quality, "catalogue": make_catalogue, "proofs": make_proofs},
     "docs/performance.md": {
         "speed": lambda: _measured("speed", ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb")),
@@ -284,7 +320,8 @@ def split(text: str, name: str) -> tuple[str, str, str]:
 
 
 def rewrite() -> None:
-    """Bring the generated parts of all pages up to date."""
+    """Bring the generated parts of all pages up to date, and the machines of ``stemsplit plan``."""
+    MACHINES.write_text(make_machines(), encoding="utf-8")
     for page, parts in PAGES.items():
         text = (ROOT / page).read_text(encoding="utf-8")
         for name, make in parts.items():

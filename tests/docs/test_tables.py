@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 import stemsplit
-from docs.generate.tables import CARD, EXIT_CODES, JSON_FIELDS, PACKAGES, PAGES, read_figures, split
+from docs.generate.tables import (
+    CARD,
+    EXIT_CODES,
+    JSON_FIELDS,
+    PACKAGES,
+    PAGES,
+    make_machines,
+    read_figures,
+    split,
+)
+from stemsplit.jobs.capacity import MACHINES
 from stemsplit.jobs.result import ExitStatus, FileResult, Status
 from tests.docs.pages import read, read_words
 
@@ -14,6 +24,10 @@ from tests.docs.pages import read, read_words
 @pytest.mark.parametrize(("page", "name"), [(page, name) for page, parts in PAGES.items() for name in parts])
 def test_generated_parts_are_up_to_date(page: str, name: str) -> None:
     assert split(read(page), name)[1].strip() == PAGES[page][name](), "run python -m docs.generate.tables"
+
+
+def test_the_machines_of_the_calculator_are_those_that_were_measured() -> None:
+    assert MACHINES.read_text(encoding="utf-8") == make_machines(), "run python -m docs.generate.tables"
 
 
 def test_every_exit_code_and_field_is_described() -> None:

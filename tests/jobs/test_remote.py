@@ -12,6 +12,7 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
 from stemsplit import OutputError, SettingsError  # noqa: E402
+from stemsplit.jobs.capacity import REQUESTS_PER_DONE, REQUESTS_PER_SONG  # noqa: E402
 from stemsplit.jobs.remote import RemoteFolder, is_url, open_storage, redact  # noqa: E402
 from tests.support.cli import STEMS, call, make_song  # noqa: E402
 from tests.support.object_storage import serve_s3  # noqa: E402
@@ -79,6 +80,33 @@ def test_a_run_to_object_storage_is_resumed(model: Path, bucket: str) -> None:
     assert first["status"] == "failed"
     assert f"{bucket}/out/0/vocals.wav is not, or no longer, as stemsplit wrote it" in first["error"]
     assert storage.cat_file(f"{root}/out/0/vocals.wav") == b"mine"
+
+
+@pytest.mark.slow
+def test_requests_of_a_song_are_as_few_as_the_calculator_says(
+    model: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import s3fs
+
+    songs = [make_song(Path(f"{n}.wav"), seconds=0.2, seed=n) for n in range(6)]
+    upload(bucket, *songs)
+    names: list[str] = []
+    call_s3 = s3fs.S3FileSystem._call_s3
+
+    def count(storage: Any, method: str, *args: Any, **kwargs: Any) -> Any:
+        names.append(method)
+        return call_s3(storage, method, *args, **kwargs)
+
+    monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", count)
+    needed = []
+    for part in (songs[:2], songs[2:], songs[:2], songs):
+        names.clear()
+        Path("list.txt").write_text("".join(f"{bucket}/{song}\n" for song in part))
+        assert call("@list.txt", "-o", f"{bucket}/out", "-m", model, "--resume").code == 0
+        needed.append(len(names))
+    new, done = (needed[1] - needed[0]) / 2, (needed[3] - needed[2]) / 4
+    assert (new, done) <= (REQUESTS_PER_SONG, REQUESTS_PER_DONE)
+    assert new > REQUESTS_PER_SONG / 2
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,23 @@ def test_a_full_disk_refuses_the_upload(service: Running, monkeypatch: pytest.Mo
         refused = service.client.post("/api/songs?name=a.wav", content=WAV)
     assert is_error(refused, 507, "OutputError", "a.wav", "the disk is full")
     assert service.songs == []
+
+
+def test_a_song_is_taken_only_if_its_stems_will_fit_beside_those_before_it(
+    service: Running, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = len(WAV) * 5  # four stems, and the original for the page
+    usage = shutil.disk_usage(service.folder)._replace(free=2 * whole)
+    monkeypatch.setattr("stemsplit.service.room.shutil.disk_usage", lambda _: usage)
+    first, second = service.upload(WAV), service.upload(WAV)
+    refused = service.client.post("/api/songs?name=a.wav", content=WAV)
+    assert is_error(refused, 507, "OutputError", "the disk is full", "send it again later")
+    assert sorted(service.songs) == sorted([first["id"], second["id"]])
+    assert service.upload(WAV, start_s="0.4999")["status"] == "queued"
+    gate.open()
+    for song in (first, second):
+        assert service.wait(song)["status"] == "done"
+    assert service.separate(WAV)["status"] == "done"
 
 
 @pytest.mark.parametrize("data", [b"no song", b"%PDF-1.7", b"<html></html>" * 100, WAV[: len(WAV) // 2]])

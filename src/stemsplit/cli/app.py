@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from stemsplit.cli import analyse, evaluate, serve
+from stemsplit.cli import analyse, evaluate, plan, serve
 from stemsplit.cli.config import config
 from stemsplit.cli.configured import ConfiguredCommand, find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, warn, writing
@@ -85,7 +85,13 @@ app.command(DefaultGroup.default, cls=DefaultCommand, hidden=True, help=_ABOUT)(
 
 app.add_typer(models, name="models")
 app.add_typer(config, name="config")
-for module, command in ((serve, serve.serve), (analyse, analyse.analyse), (evaluate, evaluate.evaluate)):
+_COMMANDS = (
+    (serve, serve.serve),
+    (analyse, analyse.analyse),
+    (evaluate, evaluate.evaluate),
+    (plan, plan.plan),
+)
+for module, command in _COMMANDS:
     app.command(cls=ConfiguredCommand, short_help=module.SUMMARY, epilog=module.EPILOG)(command)
 
 

@@ -85,7 +85,7 @@ def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mappin
 
 
 # commands with a table of their own
-SECTIONS: Final = ("serve", "analyse", "evaluate")
+SECTIONS: Final = ("serve", "analyse", "evaluate", "plan")
 # tables whose name is also an option of the separation: a file has one or the other
 AMBIGUOUS: Final = ("analyse",)
 

@@ -7,28 +7,20 @@ folder that all of them mount, or in remote storage.
 """
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stemsplit.errors import SettingsError, StemsplitError
+from stemsplit.errors import SettingsError
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.journal import Journal
-from stemsplit.jobs.plan import Job, failed_result
+from stemsplit.jobs.plan import Job
 from stemsplit.jobs.remote import is_url
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult
+from stemsplit.jobs.schedule import ClusterError, Schedule, move_job
 from stemsplit.jobs.worker import ProgressListener, SongWorker
-
-_POLL_S = 0.2
-_STOP_S = 10.0
-_MAX_QUEUED = 1000  # results that wait for an earlier song
-
-
-class ClusterError(StemsplitError):
-    """The cluster cannot be reached, or has no room for a worker."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +68,7 @@ class ClusterSettings:
         return int(min(counts))
 
 
-class _Worker:
+class Worker:
     """One process of the cluster: a separator, and one song at a time."""
 
     def __init__(self, request: SeparationRequest) -> None:
@@ -91,52 +83,21 @@ class _Worker:
             cancellation=self._cancellation,
         )
 
+    def wait_until_ready(self) -> None:
+        """Return when the models are open."""
+
     def separate(self, job: Job, root: Path) -> FileResult | None:
         """Separate a song that was planned for the output folder `root`; None if the run was cancelled."""
         try:
-            return self._worker.run(_move(job, root, self._output.output_dir), step=self._worker.write_files)
+            return self._worker.run(
+                move_job(job, root, self._output.output_dir), step=self._worker.write_files
+            )
         except Cancelled:
             return None
 
     def cancel(self) -> None:
         """Stop the song that is being separated."""
         self._cancellation.request()
-
-
-def _move(job: Job, root: Path, folder: Path) -> Job:
-    """Return the job with an absolute input, and its files in another folder.
-
-    The scratch folder of remote storage has another path in every process.
-    """
-
-    def move(path: Path) -> Path:
-        return folder / path.relative_to(root)
-
-    source = job.source
-    if source.path is not None:
-        source = replace(source, path=source.path.absolute())
-    return replace(
-        job,
-        source=source,
-        outputs={stem: move(path) for stem, path in job.outputs.items()},
-        extras={name: move(path) for name, path in job.extras.items()},
-        replaceable=frozenset(map(move, job.replaceable)),
-    )
-
-
-def _move_back(result: FileResult, root: Path) -> FileResult:
-    """Return the result of a worker, whose local paths are absolute, with paths below `root` as it is."""
-
-    def move(path: Path) -> Path:
-        return root / path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
-
-    return replace(
-        result,
-        outputs={stem: move(path) for stem, path in result.outputs.items()},
-        extras={
-            name: text if is_url(text) else str(move(Path(text))) for name, text in result.extras.items()
-        },
-    )
 
 
 def run_on_cluster(
@@ -173,7 +134,8 @@ def run_on_cluster(
         If the cluster cannot be reached, or is too small for one worker.
     """
     with _Pool(_make_absolute(request), settings) as pool:
-        yield from _Schedule(pool, settings.retries, root, cancellation, listener).run(iter(jobs))
+        schedule = Schedule(pool, settings.retries, root, cancellation, listener)
+        yield from schedule.run(iter(jobs))
 
 
 def _make_absolute(request: SeparationRequest) -> SeparationRequest:
@@ -223,7 +185,7 @@ class _Pool:
 
     def start_worker(self) -> Any:
         """Start an actor; two calls at a time, so that one can cancel the other."""
-        actor_class = self.ray.remote(_Worker).options(
+        actor_class = self.ray.remote(Worker).options(
             num_cpus=self._settings.cpus_per_worker,
             num_gpus=self._settings.gpus_per_worker,
             max_concurrency=2,
@@ -236,116 +198,3 @@ class _Pool:
         """End an actor that does not answer."""
         self._actors.remove(actor)
         self.ray.kill(actor)
-
-
-@dataclass
-class _Song:
-    """A song on its way; `result` is set when it is finished."""
-
-    job: Job
-    result: FileResult | None = None
-    is_over: bool = False
-    n_deaths: int = 0
-
-
-class _Schedule:
-    """Gives songs to workers, one at a time each, and collects the results in order."""
-
-    def __init__(
-        self,
-        pool: _Pool,
-        retries: int,
-        root: Path,
-        cancellation: Cancellation,
-        listener: ProgressListener,
-    ) -> None:
-        self._pool, self._ray = pool, pool.ray
-        self._retries, self._root = retries, root
-        self._cancellation, self._listener = cancellation, listener
-        self._idle: list[Any] = []
-        self._running: dict[Any, tuple[Any, _Song]] = {}
-        self._again: deque[_Song] = deque()
-
-    def run(self, jobs: Iterator[Job]) -> Iterator[FileResult]:
-        """Yield the results."""
-        order: deque[_Song] = deque()
-        is_exhausted = False
-        while order or not is_exhausted:
-            if self._cancellation.requested:
-                self._stop()
-                is_exhausted = True
-            while not is_exhausted and self._has_room(len(order)):
-                job = next(jobs, None)
-                if job is None:
-                    is_exhausted = True
-                    break
-                song = _Song(job)
-                order.append(song)
-                if job.result is not None:
-                    self._finish(song, job.result)
-                else:
-                    self._again.append(song)
-                self._assign()
-            self._assign()
-            self._collect()
-            while order and order[0].is_over:
-                result = order.popleft().result
-                if result is not None:
-                    yield result
-
-    def _has_room(self, n_waiting: int) -> bool:
-        return n_waiting < _MAX_QUEUED and not self._again and len(self._running) < self._pool.n_workers
-
-    def _assign(self) -> None:
-        while self._again and len(self._running) < self._pool.n_workers:
-            actor = self._idle.pop() if self._idle else self._pool.start_worker()
-            song = self._again.popleft()
-            job = _move(song.job, self._root, self._root)
-            self._running[actor.separate.remote(job, self._root)] = (actor, song)
-
-    def _collect(self) -> None:
-        if not self._running:
-            return
-        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=_POLL_S)
-        for reference in done:
-            actor, song = self._running.pop(reference)
-            try:
-                result = self._ray.get(reference)
-            except self._ray.exceptions.RayActorError as error:
-                self._pool.discard(actor)
-                self._retry(song, error)
-            except self._ray.exceptions.RayError as error:
-                self._idle.append(actor)
-                self._finish(song, failed_result(song.job.source, ClusterError(str(error))))
-            else:
-                self._idle.append(actor)
-                self._finish(song, result)
-
-    def _retry(self, song: _Song, error: Exception) -> None:
-        song.n_deaths += 1
-        if song.n_deaths <= self._retries:
-            self._again.append(song)
-            return
-        label = song.job.source.label
-        problem = (
-            f"{label}: {song.n_deaths} workers died with this song, which may exceed their memory: {error}"
-        )
-        self._finish(song, failed_result(song.job.source, ClusterError(problem)))
-
-    def _finish(self, song: _Song, result: FileResult | None) -> None:
-        if result is not None:
-            result = _move_back(result, self._root)
-        song.result, song.is_over = result, True
-        if result is not None:
-            self._listener.finish(song.job, result)
-
-    def _stop(self) -> None:
-        """Cancel the songs in progress and wait until their workers have removed their files."""
-        for actor, _ in self._running.values():
-            actor.cancel.remote()
-        if self._running:
-            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=_STOP_S)
-        for song in (*(song for _, song in self._running.values()), *self._again):
-            song.is_over = True
-        self._running.clear()
-        self._again.clear()

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import open_audio
 from stemsplit.errors import AudioError
 from stemsplit.files.atomic import explaining
@@ -27,6 +28,7 @@ from stemsplit.service.playback import SEGMENT_S, Preview, read_segment
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.record import write_record
 from stemsplit.service.request import check_parameters, check_request, read_mix, read_request
+from stemsplit.service.room import estimate_bytes
 from stemsplit.service.song import QueuedSong, Stage
 from stemsplit.service.uploads import FormReader, open_form, read_body
 
@@ -66,7 +68,7 @@ class SongEndpoints:
         query = request.query_params.multi_items()
         form = open_form(request.headers.get("content-type", ""))
         wanted = read_request(query, self._defaults)
-        check_request(wanted, self._choices, self._defaults)
+        n_stems = check_request(wanted, self._choices, self._defaults)
         size = request.headers.get("content-length")
         if size is not None:
             self._check_size(int(size))
@@ -81,19 +83,19 @@ class SongEndpoints:
                 form.finish()
                 name = [] if "name" in request.query_params else [("name", form.file_name or "")]
                 song.request = read_request([*name, *query, *form.fields], self._defaults)
-                check_request(song.request, self._choices, self._defaults)
-            await run_in_threadpool(_accept, song)
+                n_stems = check_request(song.request, self._choices, self._defaults)
+            await run_in_threadpool(self._accept, song, n_stems)
         return self._answer_taken(request, song, owner)
 
     async def add_demo(self, request: Request) -> Response:
         """Take the example song of the package."""
         query = [("name", NAME), *request.query_params.multi_items()]
         wanted = read_request(query, self._defaults)
-        check_request(wanted, self._choices, self._defaults)
+        n_stems = check_request(wanted, self._choices, self._defaults)
         owner = read_owner(request)
         with explaining(Path(NAME)), self._queue.receive(wanted, owner) as song:
             await run_in_threadpool(shutil.copyfile, find_demo(), song.upload)
-            await run_in_threadpool(_accept, song)
+            await run_in_threadpool(self._accept, song, n_stems)
         return self._answer_taken(request, song, owner)
 
     def _answer_taken(self, request: Request, song: QueuedSong, owner: str) -> Response:
@@ -118,6 +120,14 @@ class SongEndpoints:
                 await run_in_threadpool(file.write, audio)
         if not n_bytes:
             raise AudioError(f"{song.request.name}: is empty (0 bytes); get a whole copy of the file")
+
+    def _accept(self, song: QueuedSong, n_stems: int) -> None:
+        """Refuse what is no audio or has no room, and write down what is taken: it is not lost any more."""
+        song.upload.rename(song.source)
+        info = _read_info(song)
+        song.duration_s = info.duration_s
+        self._queue.room.reserve(song.id, estimate_bytes(info, song.separation, n_stems))
+        write_record(song)
 
     async def show_all(self, request: Request) -> Response:
         """Show the songs of this client."""
@@ -257,18 +267,16 @@ def _find_preview(song: QueuedSong) -> Preview:
     return song.preview
 
 
-def _accept(song: QueuedSong) -> None:
-    """Refuse what is no audio, and write down what is: from here on it is not lost."""
-    song.upload.rename(song.source)
+def _read_info(song: QueuedSong) -> AudioInfo:
     reading = song.separation.reading
     try:
         with open_audio(song.source, settings=reading) as reader:
-            song.duration_s = reader.info.duration_s
-        if reading.is_excerpt and song.duration_s == 0:
+            info = reader.info
+        if reading.is_excerpt and info.n_samples == 0:
             raise AudioError(f"{song.source}: ends before {reading.start_s:g} s, where the excerpt begins")
     except AudioError as error:
         raise AudioError(song.hide_paths(str(error))) from error
-    write_record(song)
+    return info
 
 
 def _check_no_parameters(request: Request) -> None:

@@ -17,6 +17,7 @@ from stemsplit.service.errors import BusyError, NoSuchSongError, RepeatedUploadE
 from stemsplit.service.owner import Repeat
 from stemsplit.service.record import write_record
 from stemsplit.service.request import UploadRequest
+from stemsplit.service.room import Room
 from stemsplit.service.song import QueuedSong, Stage
 
 _ID_BYTES = 18
@@ -35,6 +36,11 @@ class SongQueue:
         Seconds that a song is kept after its end.
     clock
         Tells the time in seconds.
+
+    Attributes
+    ----------
+    room
+        Of the folder, as far as songs that wait will need it.
     """
 
     def __init__(
@@ -44,6 +50,7 @@ class SongQueue:
         self._max_waiting = max_waiting
         self._keep_s = keep_s
         self._clock = clock
+        self.room = Room(folder)
         self._songs: dict[str, QueuedSong] = {}
         self._waiting: deque[QueuedSong] = deque()
         self._repeats: dict[tuple[str, str], tuple[Repeat, QueuedSong | None]] = {}
@@ -72,6 +79,7 @@ class SongQueue:
             yield song
         except BaseException:
             song.discard()
+            self.room.release(id)
             with self._changed:
                 self._n_arriving -= 1
                 self._forget_repeat(repeat)
@@ -136,6 +144,7 @@ class SongQueue:
         with contextlib.suppress(NoSuchSongError, OutputError), song.keeping_files(song.folder):
             write_record(song)
         song.drop_source()
+        self.room.release(song.id)
         with self._changed:
             song.ended_s = self._clock()
             song.stage = Stage.DONE if result.status is Status.DONE else Stage.FAILED
@@ -201,6 +210,7 @@ class SongQueue:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(song)
             song.cancellation.request()
+            self.room.release(id)
             is_in_work = song.stage is Stage.SEPARATING
         if not is_in_work:
             song.discard()

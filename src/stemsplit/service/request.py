@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+from stemsplit.audio.encoding import FORMATS
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import NameTemplate
@@ -80,6 +81,7 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
     start_s = _read_number("start_s", given.pop("start_s", None))
     end_s = _read_number("end_s", given.pop("end_s", None))
     reading = ReadSettings(start_s or 0.0, end_s)
+    _check_format(given.get("format"))
     if "residual" in given:
         given["residual"] = _read_truth("residual", given["residual"])
     if "stems" in given:
@@ -110,6 +112,7 @@ def read_mix(
         If one is unknown, there twice, cannot be read, or is outside its range.
     """
     given = check_parameters(query, known)
+    _check_format(given.get("format"))
     return Mix(
         stems=parse_stems(given["stems"]) if given.get("stems") else stems,
         gains_db=_read_values("gains_db", given.get("gains_db", "")),
@@ -119,6 +122,12 @@ def read_mix(
         start_s=_read_number("start_s", given.get("start_s")),
         end_s=_read_number("end_s", given.get("end_s")),
     )
+
+
+def _check_format(format: str | None) -> None:
+    # stems here have no picture: the formats of videos are not among these
+    if format is not None and format.lower() not in FORMATS:
+        raise SettingsError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
 
 
 def _read_values(name: str, text: str) -> dict[str, float]:
@@ -165,8 +174,8 @@ def _read_truth(name: str, text: str) -> bool:
     return _TRUTHS[text]
 
 
-def check_request(request: UploadRequest, choices: Choices, defaults: SeparationRequest) -> None:
-    """Make sure that the models can make what is asked for, and that some format holds it.
+def check_request(request: UploadRequest, choices: Choices, defaults: SeparationRequest) -> int:
+    """Make sure that the models can make what is asked for, and that some format holds it; count the stems.
 
     Raises
     ------
@@ -181,5 +190,6 @@ def check_request(request: UploadRequest, choices: Choices, defaults: Separation
     karaoke = None if wanted.karaoke is None else vocabulary.translate([wanted.karaoke])[0]
     for stem in vocabulary.find_needed([*(stems or ()), *([] if karaoke is None else [karaoke])]):
         check_stem(stem, offered)
-    make_recipe(specs, stems, residual=wanted.residual, karaoke=karaoke)
+    recipe = make_recipe(specs, stems, residual=wanted.residual, karaoke=karaoke)
     make_output_settings(wanted)
+    return len(recipe.stems)

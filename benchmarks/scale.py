@@ -1,0 +1,318 @@
+"""``python -m benchmarks.scale [NAME...]``: what a run of very many songs costs, see ``docs/scale.md``.
+
+``simulation`` plans, schedules and records songs on 1,000 workers, some of which die; only the audio is left
+out. ``resume`` plans a run of which half is done. ``manifest`` measures the memory of planning. ``speedup``
+separates real songs on a Ray cluster of this machine, with one worker and with two.
+
+Songs and folders are made in the temporary folder (``TMPDIR``): ``simulation`` of a million songs needs 5 GB
+and half an hour there. ``--songs N`` makes them fewer.
+"""
+
+import argparse
+import heapq
+import os
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+from benchmarks.machine import describe_machine, describe_models
+from benchmarks.process import find_stemsplit
+from benchmarks.report import RESULTS, Row, save
+from benchmarks.songs import make_song
+from stemsplit.files.atomic import whole_file
+from stemsplit.jobs.cancellation import Cancellation
+from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.manifest import read_manifest
+from stemsplit.jobs.output_folder import LocalFolder, Mark
+from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.plan import Job, plan_stream
+from stemsplit.jobs.provenance import Provenance
+from stemsplit.jobs.result import FileResult, ModelReference, Status
+from stemsplit.jobs.schedule import Schedule
+from stemsplit.jobs.worker import NoProgress
+
+STEMS = ("vocals", "drums", "bass", "other")
+MADE = Provenance(STEMS, "cpu", (ModelReference("band", "1", "0" * 64, "MIT", True),), {"format": "wav"})
+N_WORKERS = 1000
+START_S = 5.0  # until a worker has opened its models
+SONG_S = 7.0  # that a worker is busy with a song, on average
+DEATHS = 1e-3  # share of the songs during which their worker dies
+POISON = 1e-5  # share of the songs with which every worker dies
+SPEEDUP_SONGS = 16
+SPEEDUP_S = 60
+
+
+class _UnforcedFolder(LocalFolder):
+    """A folder whose files are not forced to disk, and whose stems are taken to be there."""
+
+    def write(self, name: str, content: bytes) -> None:
+        with whole_file(self.path / name) as file:
+            file.write(content)
+
+    def find_mark(self, path: Path) -> Mark:  # noqa: ARG002 - of LocalFolder
+        return Mark(1, 1)
+
+    def mark_part(self, part: Path) -> Mark:  # noqa: ARG002 - of LocalFolder
+        return Mark(1, 1)
+
+
+class _ActorError(Exception):
+    """A worker has died."""
+
+
+@dataclass
+class _Clock:
+    """CPU seconds by what they were spent on."""
+
+    spent_s: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+
+    def spend(self, name: str, work: Callable[[], Any]) -> Any:
+        started_s = time.process_time()
+        try:
+            return work()
+        finally:
+            self.spent_s[name] += time.process_time() - started_s
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A method of an actor."""
+
+    remote: Callable[..., int]
+
+
+@dataclass(frozen=True)
+class _SimulatedWorker:
+    """A worker, of whose methods these are called."""
+
+    wait_until_ready: _Method
+    separate: _Method
+
+
+class _SimulatedRay:
+    """Stands for Ray and its pool of workers: songs end in simulated time, and some workers die."""
+
+    class exceptions:  # noqa: N801 - the name of Ray's module
+        """What Ray raises."""
+
+        RayError: ClassVar = _ActorError
+        RayActorError: ClassVar = _ActorError
+
+    def __init__(self, n_workers: int, journal: Journal, clock: _Clock) -> None:
+        self.ray, self.n_workers = self, n_workers
+        self.now_s, self.n_deaths = 0.0, 0
+        self._journal, self._clock = journal, clock
+        self._random = random.Random(0)
+        self._ends: list[tuple[float, int]] = []
+        self._jobs: dict[int, Job | None] = {}
+        self._references = count()
+
+    def start_worker(self) -> "_SimulatedWorker":
+        return _SimulatedWorker(_Method(self._start), _Method(self._separate))
+
+    def discard(self, worker: "_SimulatedWorker") -> None:  # noqa: ARG002 - of the pool of workers
+        self.n_deaths += 1
+
+    def _start(self) -> int:
+        return self._push(None, START_S)
+
+    def _separate(self, job: Job, root: Path) -> int:  # noqa: ARG002 - of a worker
+        return self._push(job, self._random.expovariate(1 / SONG_S))
+
+    def _push(self, job: Job | None, duration_s: float) -> int:
+        reference = next(self._references)
+        self._jobs[reference] = job
+        heapq.heappush(self._ends, (self.now_s + duration_s, reference))
+        return reference
+
+    def wait(self, references: list[int], *, num_returns: int, timeout: float) -> tuple[list[int], list[int]]:
+        assert references and num_returns and timeout
+        self.now_s, reference = heapq.heappop(self._ends)
+        return [reference], []
+
+    def get(self, reference: int) -> FileResult | None:
+        job = self._jobs.pop(reference)
+        if job is None:
+            return None
+        if self._random.random() < DEATHS or _is_poison(job):
+            raise _ActorError
+        self._clock.spend("journal", lambda: self._record(job))
+        return FileResult(job.source.label, Status.DONE, outputs=job.outputs)
+
+    def _record(self, job: Job) -> None:
+        key = MADE.key({"size": 1}, job.outputs)
+        self._journal.begin(job.name, key, job.outputs, job.outputs)
+        self._journal.finish(job.name, key, job.outputs)
+
+
+def _is_poison(job: Job) -> bool:
+    return random.Random(job.name).random() < POISON
+
+
+def measure_simulation(folder: Path, n_songs: int) -> list[Row]:
+    """Songs on 1,000 workers with failures: the cost of planning, scheduling and recording."""
+    names = _write_list(folder, n_songs)
+    output = OutputSettings(_UnforcedFolder(folder / "out"))
+    journal, clock = Journal(output.storage), _Clock()
+    pool: Any = _SimulatedRay(N_WORKERS, journal, clock)
+    jobs = plan_stream(read_manifest(str(names)), MADE, output, journal)
+    schedule = Schedule(pool, 2, output.output_dir, Cancellation(), NoProgress())
+    started_s = time.process_time()
+    statuses = Counter(result.status for result in schedule.run(_timed(jobs, clock)))
+    total_s = time.process_time() - started_s
+    plan_s, journal_s = clock.spent_s["plan"], clock.spent_s["journal"]
+    assert sum(statuses.values()) == n_songs
+    return [
+        {
+            "songs": n_songs,
+            "workers": N_WORKERS,
+            "done": statuses[Status.DONE],
+            "failed": statuses[Status.FAILED],
+            "deaths": pool.n_deaths,
+            "simulated_h": round(pool.now_s / 3600, 2),
+            "plan_us": round(1e6 * plan_s / n_songs),
+            "schedule_us": round(1e6 * (total_s - plan_s - journal_s) / n_songs),
+            "journal_us": round(1e6 * journal_s / n_songs),
+            "peak_mb": _peak_mb(),
+        }
+    ]
+
+
+def _timed(jobs: Iterator[Job], clock: _Clock) -> Iterator[Job]:
+    while (job := clock.spend("plan", lambda: next(jobs, None))) is not None:
+        yield job
+
+
+def measure_resume(folder: Path, n_songs: int) -> list[Row]:
+    """A run of which half is done: CPU and wall time until all songs are planned."""
+    names, head = _write_list(folder, n_songs), os.urandom(1 << 17)
+    for song in read_manifest(str(names)):
+        assert song.path is not None
+        song.path.parent.mkdir(parents=True, exist_ok=True)
+        song.path.write_bytes(head)
+    output = OutputSettings(folder / "out", resume=True)
+    recorded = Journal(_UnforcedFolder(folder / "out"))
+    for job in plan_stream(islice(read_manifest(str(names)), n_songs // 2), MADE, output, None):
+        for path in job.outputs.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"x")
+        recorded.finish(job.name, MADE.key(job.source.identify(), job.outputs), job.outputs)
+    started_s, cpu_s = time.monotonic(), time.process_time()
+    jobs = plan_stream(read_manifest(str(names)), MADE, output, Journal(output.storage))
+    n_done = sum(job.result is not None for job in jobs)
+    assert n_done == n_songs // 2
+    row = {"songs": n_songs, "done": n_done, "wall_s": round(time.monotonic() - started_s, 2)}
+    return [row | {"cpu_s": round(time.process_time() - cpu_s, 2), "peak_mb": _peak_mb()}]
+
+
+def measure_manifest(folder: Path, n_songs: int) -> list[Row]:
+    """Planning of a long list: the memory after a tenth of it and after all of it."""
+    output = OutputSettings(folder / "out")
+    journal = Journal(output.storage)
+    jobs = plan_stream(read_manifest(str(_write_list(folder, n_songs))), MADE, output, journal)
+    rows: list[Row] = []
+    for n_planned in (n_songs // 10, n_songs - n_songs // 10):
+        assert sum(1 for _ in islice(jobs, n_planned)) == n_planned
+        rows.append({"songs": n_planned if not rows else n_songs, "peak_mb": _peak_mb()})
+    return rows
+
+
+def measure_speedup(folder: Path, n_songs: int) -> list[Row]:  # noqa: ARG001 - the songs are real here
+    """Real songs on one worker of one core, and on two."""
+    for number in range(SPEEDUP_SONGS):
+        make_song(folder / "songs" / f"{number:02}.wav", SPEEDUP_S)
+    rows: list[Row] = []
+    for n_workers in (1, 2):
+        # the first song is not counted: the workers start and open their models
+        command = [*find_stemsplit(), str(folder / "songs"), "-o", str(folder / f"out-{n_workers}")]
+        command += ["--cluster", "auto", "--json", "--quiet"]
+        with _cluster(n_workers) as environment:
+            ends_s = list(_time_lines(command, environment))
+        counted_s = ends_s[-1] - ends_s[n_workers - 1]
+        rate = (SPEEDUP_SONGS - n_workers) / counted_s
+        rows.append({"workers": n_workers, "songs_per_hour": round(3600 * rate)})
+    rows[1]["speedup"] = round(rows[1]["songs_per_hour"] / rows[0]["songs_per_hour"], 2)
+    return rows
+
+
+class _cluster:  # noqa: N801 - a context manager
+    """A Ray cluster of this machine, with a CPU for each worker; gives the environment that finds it."""
+
+    def __init__(self, n_workers: int) -> None:
+        self._n_workers = n_workers
+
+    def __enter__(self) -> dict[str, str]:
+        from ray.cluster_utils import Cluster
+
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        for _ in range(self._n_workers - 1):
+            self._cluster.add_node(num_cpus=1)
+        return os.environ | {"RAY_ADDRESS": self._cluster.address}
+
+    def __exit__(self, *_: object) -> None:
+        self._cluster.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _time_lines(command: list[str], environment: dict[str, str]) -> Iterator[float]:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
+        for _ in process.stdout:
+            yield time.monotonic()
+    assert process.returncode == 0
+
+
+def _write_list(folder: Path, n_songs: int) -> Path:
+    path = folder / "songs.txt"
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(f"{folder}/songs/{n % 100:02}/Song number {n}.wav\n" for n in range(n_songs))
+    return path
+
+
+def _peak_mb() -> float:
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6, 1)
+
+
+BENCHMARKS: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
+    "simulation": (measure_simulation, 1_000_000),
+    "resume": (measure_resume, 100_000),
+    "manifest": (measure_manifest, 1_000_000),
+    "speedup": (measure_speedup, SPEEDUP_SONGS),
+}
+
+
+def main() -> None:
+    """Measure what is named on the command line, or all, each in a process of its own; keep the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--songs", type=int, help="instead of the usual number")
+    given = parser.parse_args()
+    if len(given.names) != 1:
+        _run_each(given.names or BENCHMARKS, given.songs)
+        return
+    (name,) = given.names
+    work, usual = BENCHMARKS[name]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        rows = work(Path(folder), given.songs or usual)
+    for row in rows:
+        print(name, row, file=sys.stderr, flush=True)
+    save(f"scale_{name}", rows, {"machine": describe_machine(), "models": describe_models()}, RESULTS)
+
+
+def _run_each(names: Iterable[str], n_songs: int | None) -> None:
+    songs = [] if n_songs is None else ["--songs", str(n_songs)]
+    for name in names:
+        subprocess.run([sys.executable, "-m", "benchmarks.scale", name, *songs], check=True)
+
+
+if __name__ == "__main__":
+    main()
