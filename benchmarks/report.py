@@ -52,7 +52,6 @@ TITLES = {
     "difference_db": "difference, dB",
     "skipped": "skipped",
     "analysed": "analysed",
-    "songs": "songs",
     "tempo": "tempo within 4 %",
     "octave": "tempo an octave off",
     "beat_f": "beats, F",
