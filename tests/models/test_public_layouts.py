@@ -224,12 +224,14 @@ def write_hybrid(path: Path, *, waveform_first: bool) -> tuple[Array, Array]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("waveform_first", [True, False])
-def test_a_graph_of_two_inputs_gives_the_sum_of_both_branches(waveform_first: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("waveform_first", "n_samples"), [(True, 250_000), (False, 343_980)])
+def test_a_graph_of_two_inputs_gives_the_sum_of_both_branches(
+    waveform_first: bool, n_samples: int, tmp_path: Path
+) -> None:
     of_waveform, of_bins = write_hybrid(tmp_path / "core.onnx", waveform_first=waveform_first)
     names = ["drums", "bass", "other", "vocals"]
     path = describe(tmp_path, 'family = "htdemucs-core"', 'graph = "core.onnx"', f"targets = {names}")
-    song = make_song(250_000) + np.float32(0.01)
+    song = make_song(n_samples) + np.float32(0.01)
     mono = song.mean(axis=0, dtype=np.float64)
     mean, deviation = mono.mean(), mono.std(ddof=1)
     n_missing, hop, n_fft = 343980 - song.shape[1], 1024, 4096
@@ -244,7 +246,9 @@ def test_a_graph_of_two_inputs_gives_the_sum_of_both_branches(waveform_first: bo
         found = fill_bins(band.real * real + 1j * band.imag * imaginary, 2049)
         branch = invert(found, n_fft, hop, whole_gain=True)[:, 1536 : 1536 + 343980]
         whole = (of_waveform[row] * segment + branch)[:, before : before + song.shape[1]]
-        check(stems[name], whole * deviation + mean, name)
+        # up to there no other segment has a part
+        only = slice(0, 250_000)
+        check(stems[name][:, only], (whole * deviation + mean)[:, only], name)
 
 
 def test_frames_that_do_not_fit_the_samples_are_refused(tmp_path: Path) -> None:

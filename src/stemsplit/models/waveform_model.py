@@ -84,21 +84,17 @@ class WaveformModel:
         return np.concatenate(found, axis=1)
 
     def _run(self, graph: ExternalGraph, *features: FloatArray) -> tuple[FloatArray, ...]:
-        """Run a graph, with the last of `features` and of the results in the description's scales."""
-        scales = [np.float32(1)] * (len(features) - 1) + [np.float32(self.spec.input_scale)]
-        scaled = [each * scale for each, scale in zip(features, scales, strict=True)]
+        """Run a graph on `features`, the last of them scaled; return its estimates in their own units."""
+        spec = self.spec
+        scaled = _multiply(features, 1.0, last=spec.input_scale)
         estimates = graph(*scaled)
-        if self.spec.denoise:
+        if spec.denoise:
             # what the network adds to any input is the same both times
             negatives = graph(*(-each for each in scaled))
-            estimates = tuple(
-                (each - negative) * np.float32(0.5)
-                for each, negative in zip(estimates, negatives, strict=True)
-            )
-        if self.spec.output_kind == "complex_mask":
-            scales = [np.float32(1)]  # a mask has no unit
-        gains = [np.float32(self.spec.compensate / scale) for scale in scales]
-        return tuple(each * gain for each, gain in zip(estimates, gains, strict=True))
+            pairs = zip(estimates, negatives, strict=True)
+            estimates = tuple((each - negative) * np.float32(0.5) for each, negative in pairs)
+        unit = 1.0 if spec.output_kind == "complex_mask" else spec.input_scale  # a mask has none
+        return _multiply(estimates, spec.compensate, last=spec.compensate / unit)
 
     def _separate(self, graph: ExternalGraph, waveforms: FloatArray) -> FloatArray:
         return self._run(graph, waveforms)[0]
@@ -121,6 +117,11 @@ class WaveformModel:
         band = _analyse(stft, waveforms)[:, :, : self.spec.n_bins or stft.n_bins]
         band[:, :, : self.spec.zeroed_bins] = 0
         return band
+
+
+def _multiply(arrays: Sequence[FloatArray], gain: float, *, last: float) -> tuple[FloatArray, ...]:
+    """Return all arrays times `gain`, but the last of them times `last`."""
+    return (*(each * np.float32(gain) for each in arrays[:-1]), arrays[-1] * np.float32(last))
 
 
 def _analyse(stft: StftSpec, waveforms: FloatArray) -> ComplexArray:
