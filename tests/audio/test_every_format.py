@@ -24,7 +24,7 @@ N_SAMPLES = 24_000
 # what encoders and decoders add at both ends, together
 MOST_ADDED = 6 * 1536
 # encoders that keep their last frame to themselves
-UNFLUSHED = {"mp2", "mp2fixed", "nellymoser", "sbc"}
+UNFLUSHED = {"mp2", "mp2fixed", "nellymoser", "sbc", "wmav1", "wmav2"}
 # fmt: off
 CODECS = (
     "aac", "ac3", "eac3", "alac", "flac", "libmp3lame", "mp2", "mp2fixed", "libopus", "libvorbis", "wavpack",

@@ -31,6 +31,8 @@ def encode(
         stream: Any = container.add_stream(codec, rate=sample_rate, layout=layout)
         if sample_format:
             stream.format = sample_format
+        if codec.startswith("wma"):  # which has no rate of its own
+            stream.bit_rate = 128_000
         # packed: PyAV takes eight planes for endless ones
         frame = av.AudioFrame.from_ndarray(waveform.T.reshape(1, -1).copy(), format="flt", layout=layout)
         frame.sample_rate, frame.pts = sample_rate, 0

@@ -40,6 +40,12 @@ class AvSource:
         As PyAV has them.
     start_pts, end_pts : int
         Where the first packet begins and the last ends, in the time base of the stream.
+    sound_start_s, sound_end_s, sound_s : float
+        Where the first frame begins and the last ends in the time of the container, and how long all frames
+        of a known time last, in seconds.
+    n_packets, n_ticks, n_skipped : int
+        Packets that were read, how long they last and how long the pauses between them, in the time base of
+        the stream.
     end_position : int
         Where it ends in the file, in bytes; 0 if FFmpeg does not know.
     """
@@ -58,8 +64,12 @@ class AvSource:
         self._condition = condition
         self._n_decoded = 0
         self._expected: int | None = None
+        self._last_pts: int | None = None
         self.start_pts: int | None = None
         self.end_pts = 0
+        self.sound_start_s: float | None = None
+        self.sound_end_s = self.sound_s = 0.0
+        self.n_packets = self.n_ticks = self.n_skipped = 0
         self.end_position = 0
         self._file = None if start is None else FilePart(path, start, end)
         with self._decoding():
@@ -100,6 +110,7 @@ class AvSource:
                 if getattr(frame, "is_corrupt", False):
                     self._damaged("a frame is corrupt")
                 self._n_decoded += frame.samples
+                self._note_time(frame)
                 yield frame
 
     def close(self) -> None:
@@ -108,17 +119,38 @@ class AvSource:
         if self._file is not None:
             self._file.close()
 
+    def _note_time(self, frame: Any) -> None:
+        if frame.time is None:
+            return
+        length_s = frame.samples / frame.sample_rate
+        self.sound_s += length_s
+        if self.sound_start_s is None:
+            self.sound_start_s = frame.time
+        self.sound_end_s = frame.time + length_s
+
     def _check_packet(self, packet: Any) -> None:
         if packet.is_corrupt:
             self._damaged("a packet is corrupt")
+        if packet.size:
+            self.n_packets += 1
+            self.n_ticks += packet.duration or 0
         if not packet.size or packet.pts is None:
             return
         if self._expected is not None and self.container.format.name in _NUMBERED:
             self._check_number(packet)
+        self._count_pause(packet)
         if self.start_pts is None:
             self.start_pts = packet.pts
         self.end_pts = self._expected = packet.pts + (packet.duration or 0)
         self.end_position = max(self.end_position, (packet.pos or 0) + packet.size)
+
+    def _count_pause(self, packet: Any) -> None:
+        """Count what is between two packets and longer than half of one."""
+        length = packet.duration or 0
+        if self._last_pts is not None and length:
+            pause = packet.pts - length - self._last_pts
+            self.n_skipped += pause if pause > max(2, length // 2) else 0
+        self._last_pts = packet.pts
 
     def _check_number(self, packet: Any) -> None:
         n_missing = packet.pts - self._expected

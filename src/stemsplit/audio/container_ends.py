@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
+import numpy as np
+
 from stemsplit.audio.condition import Condition
 from stemsplit.audio.integrity import SMALL_BYTES
 
@@ -174,6 +176,17 @@ def _check_transport_stream(file: BinaryIO, size: int, condition: Condition) -> 
     packet_bytes = 188 if file.read(1)[0] == _TS_SYNC else 192
     if size % packet_bytes:
         condition.damaged("truncated: it ends inside a packet")
+    n_damaged = _count_lost_packets(file, packet_bytes)
+    if n_damaged:
+        condition.note(f"{n_damaged} of its packets of {packet_bytes} bytes are damaged")
+
+
+def _count_lost_packets(file: BinaryIO, packet_bytes: int) -> int:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        sync_bytes = np.frombuffer(data, np.uint8)[packet_bytes - 188 :: packet_bytes]
+        n_lost = int(np.count_nonzero(sync_bytes != _TS_SYNC))
+        del sync_bytes
+    return n_lost
 
 
 def _check_program_stream(file: BinaryIO, size: int, condition: Condition) -> None:

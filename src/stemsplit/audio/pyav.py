@@ -13,6 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
+import av
+
 from stemsplit.audio.av_samples import FrameConverter, KeptFrame
 from stemsplit.audio.av_source import AvSource, open_container
 from stemsplit.audio.block_buffer import BlockBuffer
@@ -30,6 +32,13 @@ _PADDED_IN_MOV: Final = frozenset({"aac", "alac", "opus", "libopus", "flac"})
 _EXACT_DURATION: Final = frozenset({"wv", "tta", "ape"})
 # Durations elsewhere are rounded, or cover the video too; a shortage beyond this is a cut file.
 _SLACK_S: Final = 0.25
+# Time stamps are rounded to milliseconds in many containers, and no frame is as short as this.
+_ROUNDED_S: Final = 0.01
+_LAST_FRAME_S: Final = 0.03
+# Of these the duration of the container is in its header, and that of its sound ...
+_TIMED_AS_A_WHOLE: Final = frozenset({"asf", "flv"})
+# ... and of these time stamps show pauses.
+_TIMED_BY_FRAME: Final = frozenset({"asf", "flv", "matroska", "mpegts", "mpeg", "nut", "rm"})
 
 
 class AvDecoder:
@@ -51,9 +60,9 @@ class AvDecoder:
             converter = FrameConverter(map(KeptFrame, self._source.frames()), condition)
             if converter.is_empty:
                 raise AudioError(f"{path}: holds no samples; export the song again")
-            container = self._source.container.format.name.split(",")[0]
+            self._format = self._source.container.format.name.split(",")[0]
             self._rate = converter.sample_rate
-            self._n_samples = self._find_length(container)
+            self._n_samples = self._find_length(self._format)
         except BaseException:
             self.close()
             raise
@@ -63,7 +72,7 @@ class AvDecoder:
             converter.sample_rate,
             converter.n_channels,
             self._n_samples,
-            container.upper(),
+            self._format.upper(),
             name_subtype(self._source.stream.codec_context),
             mask_of_layout(converter.layout),
             converter.start_s if find_pictures(self._source.container) else None,
@@ -118,7 +127,7 @@ class AvDecoder:
 
     def _cut(self, pieces: Iterable[FloatArray]) -> Iterator[FloatArray]:
         """Yield pieces up to the end that a mov or mp4 declares; other containers declare no padding."""
-        left = self._n_samples if self._source.container.format.name.startswith("mov") else None
+        left = self._n_samples if self._format == "mov" else None
         for piece in pieces:
             yield piece[:, :left]
             left = None if left is None else max(0, left - piece.shape[1])
@@ -127,14 +136,44 @@ class AvDecoder:
         """Compare what was read with what the container declares."""
         stream = self._source.stream
         read_s = self._n_read / self.info.sample_rate
-        if self._source.container.format.name == "flac" and stream.duration is not None:
+        if self._format == "flac" and stream.duration is not None:
             self._check_flac_end(int(stream.duration))
         # the end in time, which is the length only of what begins at 0 and never pauses
-        declared_s = _tagged_duration(stream.metadata.get("DURATION", ""))
+        declared_s = self._find_declared_end()
         end_s = max(read_s, float(self._source.end_pts * stream.time_base))
+        what = f"it ends at {end_s:.3f} s, and its header declares {declared_s:.3f} s"
         if end_s < declared_s - _SLACK_S:
-            self._condition.damaged(
-                f"truncated: it ends at {end_s:.3f} s, and its header declares {declared_s:.3f} s"
+            self._condition.damaged(f"truncated: {what}")
+        elif end_s < declared_s - _LAST_FRAME_S:
+            self._condition.note(what)
+        self._note_gaps()
+
+    def _find_declared_end(self) -> float:
+        """Return where the sound ends by what the container says, in seconds; 0 if it does not say."""
+        container = self._source.container
+        if self._format in _TIMED_AS_A_WHOLE and container.duration is not None:
+            return float(container.duration / av.time_base)
+        return _tagged_duration(self._source.stream.metadata.get("DURATION", ""))
+
+    def _note_gaps(self) -> None:
+        """Note pauses, which are left out: they may be sound that is missing."""
+        source = self._source
+        if self._format == "avi":
+            n_read = max(source.n_packets, source.n_ticks)
+            if n_read < source.stream.frames - 1:
+                self._condition.note(
+                    f"its index has {source.stream.frames} pieces of sound, {n_read} are there"
+                )
+            return
+        if source.sound_start_s is None or self._format not in _TIMED_BY_FRAME:
+            return
+        gaps_s = source.sound_end_s - source.sound_start_s - source.sound_s
+        if source.stream.codec_context.name.startswith("wma"):
+            # its decoder is a frame behind, and so a gap at the beginning does not show
+            gaps_s = max(gaps_s, float(source.n_skipped * source.stream.time_base))
+        if gaps_s > _ROUNDED_S:
+            self._condition.note(
+                f"by its time stamps {gaps_s:.3f} s are pauses, or missing; they are left out"
             )
 
     def _check_flac_end(self, declared: int) -> None:
