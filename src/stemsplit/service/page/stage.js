@@ -66,7 +66,7 @@ export class Stage {
 
   #makeActions(song) {
     const again = button("", () => this.#songs.retry(song), { class: "secondary" }, icon("retry"), t("try_again"));
-    const remove = button("", () => this.#remove(song), { class: "secondary" }, icon("remove"), t(song.status === "done" || song.status === "failed" ? "remove" : "cancel"));
+    const remove = button("", () => this.#remove(song), { class: "secondary remove" }, icon("remove"), t(song.status === "done" || song.status === "failed" ? "remove" : "cancel"));
     return song.canRetry && song.status === "failed" ? [again, remove] : [remove];
   }
 
