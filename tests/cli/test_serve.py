@@ -240,7 +240,7 @@ def test_a_port_in_use_is_1(tiny_model: Path) -> None:
     [
         (["--host", "no such host"], "'no such host' is unknown"),
         (["--host", "a..b"], "'a..b' is unknown"),
-        (["--host", "192.0.2.1"], "no address of this computer"),
+        (["--host", "192.0.2.1"], "not an address of this computer"),
         (["--device", "gpu"], "gpu"),
         (["--model", "no-such-model"], "there is no model 'no-such-model'"),
         (["--port", "65536"], "port"),
@@ -277,7 +277,7 @@ def test_a_missing_extra_is_1_and_says_what_to_install(monkeypatch: pytest.Monke
 
 def test_help_says_who_is_let_in() -> None:
     text = " ".join(call("serve", "--help").text.split())
-    assert "With a wider --host than 127.0.0.1, such as 0.0.0.0, a password is needed" in text
+    assert "If other devices can reach it, as with --host 0.0.0.0, the service asks for a password" in text
 
 
 # the folder

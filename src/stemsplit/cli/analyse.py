@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "Find tempo, beats, key and chords of songs."
 EPILOG = (
-    "The songs are separated for it; no stem is written. What is not there, such as a beat in a song without "
-    "one, is said to be none."
+    "The songs are separated for the analysis, but no stems are written. Anything that a song does not have, "
+    "such as a beat, is reported as none."
 )
 
 
@@ -51,7 +51,9 @@ def analyse(  # noqa: PLR0917 - as they are typed
         bool,
         typer.Option("--resume", help="Leave out songs that are done with the same settings and models."),
     ] = False,
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Search folders of folders.")] = False,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")
+    ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each song.")] = False,
     device: Device = "auto",

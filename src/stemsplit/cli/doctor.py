@@ -1,4 +1,4 @@
-"""The ``doctor`` command: what is installed, what really runs, and what to do where something is missing."""
+"""The ``doctor`` command: checks of the installation, models and devices, and how to repair them."""
 
 import json
 import platform
@@ -25,7 +25,7 @@ _REINSTALL = "pip install --force-reinstall . (in your clone of stemsplit)"
 
 
 class Health(StrEnum):
-    """``missing`` is something one can do without; ``broken`` is not."""
+    """State of a finding: ``missing`` is optional, ``broken`` prevents a separation."""
 
     OK = "ok"
     MISSING = "missing"
@@ -34,7 +34,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at; `fix` is a command or an action."""
+    """Result of one check; `fix` is a command or an action that repairs it."""
 
     subject: str
     health: Health
@@ -63,7 +63,7 @@ def run_doctor(*, as_json: bool) -> ExitStatus:
 
 
 def examine() -> Iterator[Finding]:
-    """Look at everything, the cheap things first."""
+    """Yield the results of all checks, the cheap ones first."""
     yield Finding(
         "python", Health.OK, f"{platform.python_version()} on {platform.platform()} ({platform.machine()})"
     )
@@ -115,7 +115,7 @@ def _examine_server() -> Finding:
 
 
 def _examine_onnxruntime() -> Finding:
-    """See which of the two builds is there; together they overwrite each other's files."""
+    """Check which build of onnxruntime is installed; two builds overwrite each other's files."""
     found = [name for name in ("onnxruntime", "onnxruntime-gpu") if _find_version(name)]
     if len(found) == 2:
         fix = "pip uninstall -y onnxruntime onnxruntime-gpu, then " + _REINSTALL
@@ -132,7 +132,7 @@ def _examine_onnxruntime() -> Finding:
 
 
 def _examine_registry() -> Finding:
-    """See where the user's models lie, how many there are, and how much room they take."""
+    """Report the folder of the user's models, their number and their size."""
     from stemsplit.registry.pull import DOWNLOADS, measure_folder
     from stemsplit.registry.store import Registry
 
@@ -183,7 +183,7 @@ def _examine_devices() -> Iterator[Finding]:
 
 
 def _examine_device(name: str, otherwise: Health) -> Finding:
-    """Run a network on a device; if it does not, that is `otherwise`."""
+    """Run a network on a device; the health is `otherwise` if it fails."""
     from stemsplit.models.device import choose_device
     from stemsplit.registry.installed import bundled_models
 
@@ -205,7 +205,7 @@ def _examine_device(name: str, otherwise: Health) -> Finding:
 
 
 def count_nodes(model: Path, device: "Device") -> "Counter[str]":
-    """Run `model` on silence under onnxruntime's profiler; return how many nodes each provider really ran.
+    """Run `model` on silence with onnxruntime's profiler; return the number of nodes that each provider ran.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where the service listens, and who is let in: the address, the password, the certificate."""
+"""Access to the service: address, password and certificate."""
 
 import contextlib
 import errno
@@ -17,32 +17,32 @@ from stemsplit.service.password import PARAMETER, make_password
 
 _OPEN = "everyone who reaches this address can use it, without a password; it is meant for networks you trust"
 _PLAIN = "songs and the password travel unencrypted; --tls encrypts them"
-# no computer has this address; nothing is sent there, but the system says which of its own it would use
+# a documentation address: nothing is sent, but the system chooses the local address for it
 _ELSEWHERE = ("192.0.2.1", 9)
 
 
 class AddressError(StemsplitError):
-    """The service cannot listen where it should."""
+    """The service cannot listen at its address."""
 
 
 @dataclass(frozen=True)
 class Entrance:
-    """How an open service is reached.
+    """How a running service is reached.
 
     Parameters
     ----------
     address
-        What a browser opens, with the password.
+        Address for a browser, with the password.
     shared_address
-        The same for other devices of the network; None if they cannot reach it.
+        Address for other devices in the network; None if they cannot reach the service.
     names
-        Host names that requests may be sent to; None for all.
+        Host names that requests may use; None for all.
     password
         None if none is needed.
     certificate
-        None if nothing is encrypted.
+        None without encryption.
     warnings
-        What whoever started it should know.
+        Warnings for the user who started the service.
     """
 
     address: str
@@ -55,7 +55,7 @@ class Entrance:
 
 @dataclass(frozen=True)
 class Door:
-    """The options of ``serve`` about its address and who is let in.
+    """The options of ``serve`` on its address and on access to it.
 
     Raises
     ------
@@ -84,7 +84,7 @@ class Door:
         return listen(self.host, self.port)
 
     def open(self, listener: socket.socket, folder: Path) -> Entrance:
-        """Return how the service is reached that listens at `listener`; `folder` is for a new certificate.
+        """Return how the service at `listener` is reached; a new certificate is written to `folder`.
 
         Raises
         ------
@@ -141,7 +141,7 @@ def write_address(host: str, port: int, password: str | None, *, is_encrypted: b
 
 
 def find_lan_address(listener: socket.socket) -> str:
-    """Return the address by which other devices of the network find a socket."""
+    """Return the address of a socket for other devices in the network."""
     bound = str(listener.getsockname()[0])
     if not ipaddress.ip_address(bound).is_unspecified:
         return bound
@@ -157,7 +157,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises
     ------
     SettingsError
-        If `host` is no address of this computer.
+        If `host` is not an address of this computer.
     AddressError
         If the port is in use or not allowed.
     """
@@ -168,7 +168,7 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise SettingsError(f"--host {host!r} is unknown; try 127.0.0.1") from error
     try:
-        if os.name != "nt":  # there it would share a port that is in use
+        if os.name != "nt":  # on Windows, the option would share a port that is in use
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(128)
@@ -184,7 +184,7 @@ def _explain(error: OSError, host: str, port: int) -> StemsplitError:
             f"port {port} of {host} is in use; choose another with --port, or 0 for a free one"
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return SettingsError(f"--host {host!r} is no address of this computer; try 127.0.0.1")
+        return SettingsError(f"--host {host!r} is not an address of this computer; try 127.0.0.1")
     return AddressError(
         f"port {port} of {host} cannot be used ({error.strerror}); choose another with --port"
     )
@@ -196,5 +196,5 @@ def is_local(listener: socket.socket) -> bool:
 
 
 def find_names(listener: socket.socket, host: str) -> Collection[str] | None:
-    """Return the names that requests may be sent to; None for all, in a network."""
+    """Return the host names that requests may use; None for all, if the network can reach the service."""
     return {*LOCAL_NAMES, host} if is_local(listener) else None

@@ -1,4 +1,4 @@
-"""The ``serve`` command, as it is typed. Nothing heavy is imported before it runs."""
+"""The ``serve`` command. Nothing heavy is imported before it runs."""
 
 from importlib.util import find_spec
 from typing import Annotated
@@ -12,9 +12,9 @@ from stemsplit.jobs.result import ExitStatus
 
 SUMMARY = "Serve a web page and a REST interface."
 EPILOG = (
-    "With a wider --host than 127.0.0.1, such as 0.0.0.0, a password is needed, which is in the address that "
-    "is printed; --insecure leaves it out. Songs and stems lie in a temporary folder that is removed at the "
-    "end."
+    "If other devices can reach it, as with --host 0.0.0.0, the service asks for a password, which is part "
+    "of the printed address; --insecure switches this off. Songs and stems are kept in a temporary folder, "
+    "which is removed at the end."
 )
 
 
@@ -22,7 +22,7 @@ _EXTRA = ("starlette", "uvicorn", "python_multipart", "cryptography", "segno")
 
 
 class MissingExtraError(StemsplitError):
-    """A package is missing that only one command needs."""
+    """A package that only one command needs is not installed."""
 
 
 def serve(  # noqa: PLR0917 - as they are typed

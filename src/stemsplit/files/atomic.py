@@ -1,10 +1,9 @@
-"""Files that appear under their name only when they are whole.
+"""Atomic writes: a file appears under its name only when it is complete.
 
-A pending file is written beside its destination as ``.{name}.{pid}-{n}.part``, forced to disk, and then put
-in place in one step. Without ``overwrite`` that step is a hard link, which fails if the name is taken, so
-that a file which appeared meanwhile is never lost. File systems without hard links (FAT, some network
-shares) get a check and a rename: there, and only there, a file that appears between the two would be
-replaced.
+A pending file is written beside its destination as ``.{name}.{pid}-{n}.part``, forced to disk, and then moved
+to its name in one step. Without ``overwrite`` this step is a hard link, which fails if the name is taken, so
+that a file created in the meantime is never lost. On file systems without hard links (FAT, some network
+shares) it is a check followed by a rename; only there could a file that appears between the two be replaced.
 """
 
 import contextlib
@@ -38,7 +37,7 @@ _FIXES: Final = {
     errno.ENOTDIR: "a part of the path is a file, not a folder; choose another folder",
     errno.EISDIR: "there is a folder of this name; choose another name",
     errno.EEXIST: "there is already a file of this name; allow overwriting or choose another name",
-    errno.ENOENT: "the folder has gone; do not move it during the run",
+    errno.ENOENT: "the folder is gone; do not move it during the run",
     errno.EILSEQ: "the disk cannot store this name; choose another one",
     errno.EINVAL: "the disk cannot store this name; choose another one",
     errno.EIO: "the disk reports an error; check it",
@@ -47,14 +46,14 @@ _counter = itertools.count()
 
 
 def explain(error: OSError, path: Path) -> OutputError:
-    """Turn an operating system error on writing ``path`` into one that says what to do."""
+    """Return an `OutputError` that says why `path` could not be written, and what to do."""
     fix = _FIXES.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
     return OutputError(f"{path}: cannot be written: {fix}")
 
 
 @contextlib.contextmanager
 def explaining(path: Path) -> Iterator[None]:
-    """Raise every `OSError` of the body as the `OutputError` of ``path``."""
+    """Convert an `OSError` of the body into the `OutputError` of `path`, see `explain`."""
     try:
         yield
     except OSError as error:
@@ -62,7 +61,7 @@ def explaining(path: Path) -> Iterator[None]:
 
 
 class PendingFile:
-    """One file on its way to its name.
+    """A file that is written under a temporary name and then moved to its own.
 
     Parameters
     ----------
@@ -88,7 +87,7 @@ class PendingFile:
         """Check the destination and create its folders; nothing else exists yet."""
         with explaining(self.path):
             self._existed = os.path.lexists(self.path)
-            # os.path.lexists takes a name that is too long for one that is not there.
+            # os.path.lexists returns False for a name that is too long
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 self.path.lstat()
         self._check_kind()
@@ -109,7 +108,7 @@ class PendingFile:
             )
         )
         for folder in reversed(missing):
-            # Another song of the batch may create it at the same moment; then it is not ours to remove.
+            # another song of the batch may create the folder at the same time and then has to remove it
             with contextlib.suppress(FileExistsError):
                 folder.mkdir()
                 self._created.append(folder)
@@ -127,7 +126,7 @@ class PendingFile:
             return self.part.open("w+b", buffering=0)
 
     def place(self) -> None:
-        """Give the temporary file its name."""
+        """Move the temporary file to its name."""
         with explaining(self.path):
             if self._overwrite:
                 self.part.replace(self.path)
@@ -147,13 +146,13 @@ class PendingFile:
         self.part.rename(self.path)
 
     def withdraw(self) -> None:
-        """Remove the file from its place again, unless it replaced one that was there before."""
+        """Remove the file again, unless it replaced an earlier one."""
         if not self._existed:
             with contextlib.suppress(OSError):
                 self.path.unlink()
 
     def discard(self) -> None:
-        """Remove the temporary file, and the folders made for it as far as they are empty."""
+        """Remove the temporary file, and the folders that were created for it if they are empty."""
         with contextlib.suppress(OSError):
             self.part.unlink()
         for folder in reversed(self._created):
@@ -209,9 +208,9 @@ def place_all(files: Sequence[PendingFile]) -> None:
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that stands under its name, in place of what was there, only once the body is through.
+    """Open a file that replaces `path` when the body ends without an error.
 
-    For what a program writes for itself: an `OSError` of the disk comes out as it is.
+    This is for files that the program keeps for itself: an `OSError` is not converted.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_older_parts(path)
@@ -227,7 +226,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
-    """Write JSON for a program and a reader alike, as `whole_file` does."""
+    """Write indented JSON atomically, see `whole_file`."""
     with whole_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
 
@@ -240,13 +239,13 @@ def _part_name(name: str) -> str:
 
 
 def _remove_older_parts(path: Path) -> None:
-    """Remove temporary files that killed runs left for this destination."""
+    """Remove the temporary files of killed runs for this destination."""
     pattern = re.compile(re.escape("." + path.name) + r"\.(\d+)-\d+\.part")
     remove_leftovers(path.parent, pattern, is_left=lambda _, match: not is_running(int(match[1])))
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to disk, where the system can."""
+    """Force the directory entries of a folder to disk, where the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""What runs that were killed left behind, removed by the next one that comes along."""
+"""Removal of the files that killed runs left behind."""
 
 import contextlib
 import os
@@ -11,18 +11,18 @@ from pathlib import Path
 def remove_leftovers(
     folder: Path, pattern: re.Pattern[str], *, is_left: Callable[[Path, "re.Match[str]"], bool]
 ) -> None:
-    """Remove files and folders of `folder` whose names match and which nobody uses any more.
+    """Remove the files and folders in `folder` whose names match and that no process uses any more.
 
-    What cannot be removed, or is gone meanwhile, is passed over.
+    Entries that cannot be removed, or that are already gone, are ignored.
 
     Parameters
     ----------
     folder
-        Where they lie; it need not exist.
+        Folder to clean; it need not exist.
     pattern
-        Of the whole name.
+        Pattern of the whole name.
     is_left
-        Called with the path and the match of its name; whether nobody uses it any more.
+        Function of the path and the match of its name; returns whether the entry is unused.
     """
     with contextlib.suppress(OSError):
         for path in list(folder.iterdir()):
@@ -40,7 +40,7 @@ def _remove(path: Path) -> None:
 
 
 def is_running(pid: int) -> bool:
-    """Tell whether a process of this number runs; on Windows, where nobody can ask, it does."""
+    """Tell whether a process runs; on Windows, where this cannot be checked, return True."""
     if os.name == "nt":
         return True
     try:

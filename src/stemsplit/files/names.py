@@ -1,11 +1,11 @@
-"""File names that every system can store: what is cleaned, what is shortened, which names are the same."""
+"""File names that every system can store: cleaning, shortening and comparison of names."""
 
 import hashlib
 import re
 import unicodedata
 from pathlib import Path
 
-# Most file systems take 255 bytes for a name; the rest is room for the temporary file beside it.
+# most file systems allow 255 bytes; the rest is for the suffix of the temporary file
 MAX_NAME_BYTES = 220
 HASH_DIGITS = 8
 _ILLEGAL = frozenset('<>:"/\\|?*')
@@ -17,7 +17,7 @@ _RESERVED = frozenset(
 )
 # control, surrogate (undecodable bytes), line and paragraph separators
 _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# marks that turn the direction of the text around make a name read as another one
+# marks that change the direction of the text, with which one name can look like another
 _DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -26,11 +26,12 @@ _PLAIN = re.compile(r'[^\x00-\x1f\x7f-\U0010ffff<>:"/\\|?*]*')
 
 
 def is_illegal(char: str) -> bool:
+    """Tell whether a character may not be in a file name on some system."""
     return char in _ILLEGAL or char in _DIRECTION or unicodedata.category(char) in _UNPRINTABLE
 
 
 def clean_value(text: str) -> str:
-    """Return `text` as it may stand inside a file name on any system.
+    """Return `text` with every character replaced that a file name may not contain on some system.
 
     >>> clean_value('AC/DC: "Live?"')
     'AC_DC_ _Live__'
@@ -42,7 +43,7 @@ def clean_value(text: str) -> str:
 
 
 def clean_name(text: str) -> str:
-    """Return `text` as a whole file or folder name that every system takes.
+    """Return `text` as a complete file or folder name that is valid on every system.
 
     >>> clean_name("..."), clean_name("con.txt"), clean_name("So. ")
     ('_', '_con.txt', 'So')
@@ -59,9 +60,9 @@ def clean_name(text: str) -> str:
 
 
 def shorten(text: str, n_bytes: int) -> str:
-    """Return `text` in at most `n_bytes` of UTF-8, a hash of the whole in place of what is cut.
+    """Return `text` in at most `n_bytes` of UTF-8; a hash of the text replaces what is cut off.
 
-    The hash keeps two long names apart that begin alike.
+    The hash distinguishes long names that begin alike.
     """
     if len(text.encode()) <= n_bytes:
         return text
@@ -76,7 +77,7 @@ def shorten(text: str, n_bytes: int) -> str:
 
 
 def identity(path: Path | str) -> str:
-    """Return what two paths share if some file system takes them for one: case and accents are folded.
+    """Return a key that two paths share if some file system treats them as equal, by case or by accents.
 
     >>> identity(Path("A/caf\\u00e9")) == identity(Path("a/CAFE\\u0301"))
     True

@@ -1,8 +1,7 @@
-"""Values of a file as a dataclass, by the types of its fields: the one check of values from outside.
+"""Validation of the values of a file: they are converted to a dataclass by the types of its fields.
 
-Types are Python's own, ``Literal`` for a choice and ``Annotated[float, between(0, 1)]`` for a
-number with bounds.
-Every error names the key, quotes the value and says what it must be.
+Types are Python's own, with ``Literal`` for a choice and ``Annotated[float, between(0, 1)]`` for a bounded
+number. Every error names the key, quotes the value and says what is allowed.
 """
 
 import dataclasses
@@ -45,20 +44,20 @@ def convert(
     error: type[StemsplitError] = ModelError,
     aliases: Iterable[str] = (),
 ) -> T:
-    """Return `values` as the dataclass `kind`; lists become tuples, and whole numbers floats, as it has them.
+    """Convert `values` to the dataclass `kind`; lists become tuples and integers floats where it has these.
 
     Parameters
     ----------
     values
-        By the names of the fields.
+        Values by the names of the fields.
     kind
-        A dataclass. Its ``__post_init__`` checks what concerns several fields.
+        A dataclass; its ``__post_init__`` checks conditions on several fields.
     label
-        What stands before the name of a key in the errors, such as ``metadata stemsplit.``.
+        Prefix of the keys in errors, such as ``metadata stemsplit.``.
     error
-        What is raised.
+        Type of the error that is raised.
     aliases
-        Other keys of the file, to be proposed where a key is unknown.
+        Other keys of the file, which are suggested as well if a key is unknown.
 
     Raises
     ------
@@ -116,7 +115,7 @@ def convert_value(value: Any, kind: Any, *, name: str, error: type[StemsplitErro
 
 
 def _say_wanted(kind: Any, problem: str) -> str:
-    """Say what a value of `kind` must be, in words; `problem` is what msgspec says of it."""
+    """Describe the allowed values of `kind`, given the message of msgspec."""
     inner = [each for each in get_args(kind) if each is not NoneType]
     if get_origin(kind) is Literal:
         return f"it must be one of {', '.join(map(str, inner))}"

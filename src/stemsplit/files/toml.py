@@ -1,4 +1,4 @@
-"""TOML files that people write or fetch, read with a bound on their size."""
+"""Reading of TOML files written by users or fetched, with a limit on their size."""
 
 import tomllib
 from pathlib import Path
@@ -17,12 +17,12 @@ def read_toml(path: Path, *, about: str) -> dict[str, Any]:
     path
         The file.
     about
-        What it is, for the errors, such as "a list of models".
+        Description of the file for errors, such as "a list of models".
 
     Raises
     ------
     ModelError
-        If it cannot be read, is longer than `MAX_BYTES`, or is no TOML.
+        If the file cannot be read, is longer than `MAX_BYTES`, or is not TOML.
     """
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -30,17 +30,17 @@ def read_toml(path: Path, *, about: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: {about} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:  # of TOML, or of UTF-8; of brackets in brackets
+    except (ValueError, RecursionError) as error:  # of TOML or UTF-8, or brackets nested too deeply
         raise ModelError(f"{path}: not a TOML file: {error}") from error
 
 
 def read_tables(path: Path) -> dict[str, dict[str, Any]]:
-    """Read a TOML file that holds a table for each name.
+    """Read a TOML file that consists of named tables.
 
     Raises
     ------
     ModelError
-        If it cannot be read, or holds anything else.
+        If the file cannot be read, or has a key outside a table.
     """
     tables: dict[str, dict[str, Any]] = read_toml(path, about="a list")
     for name, table in tables.items():

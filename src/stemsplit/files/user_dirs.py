@@ -1,4 +1,4 @@
-"""Where a user's own files lie: models in the data folder of the platform, lists in the one for settings."""
+"""Folders of the user: models in the data folder of the platform, settings in its configuration folder."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ MODELS_VARIABLE: Final = "STEMSPLIT_MODELS"
 
 
 def models_folder(given: Path | str | None = None) -> Path:
-    """Return the folder of the registered models: `given`, or ``STEMSPLIT_MODELS``, or the platform's."""
+    """Return the folder of the user's models: `given`, ``STEMSPLIT_MODELS``, or the platform's default."""
     chosen = given or os.environ.get(MODELS_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
@@ -18,5 +18,5 @@ def models_folder(given: Path | str | None = None) -> Path:
 
 
 def config_folder() -> Path:
-    """Return the folder of the user's lists: of models to fetch, and of presets."""
+    """Return the folder of the user's settings, presets and list of models."""
     return platformdirs.user_config_path("stemsplit", appauthor=False)

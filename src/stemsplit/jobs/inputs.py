@@ -1,4 +1,4 @@
-"""What the user named, turned into songs: files, folders, globs, and ``-`` for standard input."""
+"""Expansion of inputs into songs: files, folders, globs, URLs, and ``-`` for standard input."""
 
 import contextlib
 import fnmatch
@@ -17,7 +17,7 @@ from stemsplit.jobs import journal, remote
 STDIN = "-"
 _HERE = PurePath()
 
-# kept by the system at the top of a disk, closed to its user, and never with music in it
+# folders of the system at the root of a disk, which users cannot read and which hold no music
 _SYSTEM_FOLDERS: Final = frozenset(("lost+found", "System Volume Information", "$RECYCLE.BIN"))
 
 
@@ -25,10 +25,22 @@ _SYSTEM_FOLDERS: Final = frozenset(("lost+found", "System Volume Information", "
 class SongInput:
     """One song to read.
 
-    `mirror` is where its folder lies below the folder that was named, or below the fixed beginning of a
-    glob, and so below the output folder too.
-    `problem` says why there is nothing to read; such a source becomes a failed result, so that one wrong
-    name does not stop the others.
+    Parameters
+    ----------
+    label
+        The song as the user named it, for messages and results.
+    path
+        The file; None for standard input, a remote song, and an input with a problem.
+    mirror
+        Path of its folder relative to the folder that was named, or to the fixed part of a glob; the stems
+        are written to the same path below the output folder.
+    problem
+        Why there is nothing to read. Such an input becomes a failed result, so that one wrong name does not
+        stop the other songs.
+    named
+        Name of the track that a manifest gives; None for the name of the file.
+    url
+        Address of a remote song.
     """
 
     label: str
@@ -80,7 +92,7 @@ class SongInput:
 
     @contextlib.contextmanager
     def fetch(self) -> Iterator[Path | None]:
-        """Give the local path of the song, for a remote song that of a copy; None for standard input.
+        """Provide the local path of the song or of a copy of a remote song; None for standard input.
 
         Raises
         ------
@@ -97,20 +109,20 @@ class SongInput:
 def expand_inputs(
     inputs: Sequence[str], *, recursive: bool = False, output_dir: Path | None = None
 ) -> list[SongInput]:
-    """Return the songs that `inputs` stand for, in the order named, folders sorted, each song once.
+    """Return the songs of `inputs`, in the given order, folders sorted, each song once.
 
-    In folders and in what globs match, hidden names and the stems of earlier runs are passed over, and links
-    to folders are not followed. A folder that cannot be read becomes a source with a problem.
+    In folders and among the matches of globs, hidden files and the stems of earlier runs are skipped, and
+    links to folders are not followed. A folder that cannot be read becomes an input with a problem.
 
     Parameters
     ----------
     inputs : sequence of str
         Files, folders, globs (for shells that do not expand them) and ``-``.
     recursive : bool
-        Also read the folders inside a folder.
+        Include the subfolders of folders.
     output_dir : Path, optional
-        Passed over inside a folder and where a glob matches it; also when it is named among others and has
-        no song in it, as a shell's ``*`` names it from the second run on.
+        Output folder, which is skipped inside a folder and among the matches of a glob. It is also skipped if
+        it is one of several inputs and holds no songs, as in a shell's ``*`` from the second run on.
     """
     search = _Search(recursive, output_dir)
     named = [text for text in inputs if not search.is_bare_output(text)] or inputs
@@ -144,7 +156,7 @@ class _Pattern:
 
 @dataclass(frozen=True)
 class _Listing:
-    """What lies in one folder, sorted, without the output folder and the stems of earlier runs."""
+    """Contents of one folder, sorted, without the output folder and the stems of earlier runs."""
 
     folders: list[Path] = field(default_factory=list)
     songs: list[Path] = field(default_factory=list)
@@ -152,7 +164,7 @@ class _Listing:
 
 
 class _Search:
-    """The way from what was named to the songs."""
+    """Search for the songs of inputs."""
 
     def __init__(self, recursive: bool, output_dir: Path | None) -> None:
         self._recursive = recursive
@@ -160,14 +172,14 @@ class _Search:
         self._stems: set[Path] = set()
 
     def is_bare_output(self, text: str) -> bool:
-        """Tell whether `text` is the output folder and nothing in it is to be read or told."""
+        """Tell whether `text` is the output folder and holds neither songs nor problems to report."""
         folder = Path(text)
         if text in ("", STDIN) or not self._is_output(folder):
             return False
         return not any(self._songs(folder, folder, recursive=self._recursive))
 
     def expand(self, text: str) -> list[SongInput]:
-        """Return the songs that `text` stands for."""
+        """Return the songs of one input."""
         if text == STDIN:
             return [SongInput(STDIN, None)]
         if remote.is_url(text):
@@ -194,7 +206,7 @@ class _Search:
         return []
 
     def _songs(self, folder: Path, base: Path, *, recursive: bool) -> Iterator[SongInput]:
-        """Yield the songs of `folder` in the order of their names, a folder's files before its folders'."""
+        """Yield the songs of `folder` sorted by name, its own files before those of its subfolders."""
         listing = self._list(folder)
         yield from listing.problems
         yield from (_song(path, base) for path in listing.songs if not _is_hidden(path))
@@ -203,7 +215,7 @@ class _Search:
                 yield from self._songs(path, base, recursive=True)
 
     def _match(self, pattern: _Pattern, folder: Path, parts: tuple[str, ...]) -> Iterator[SongInput]:
-        """Yield the songs below `folder` to which `parts`, the rest of `pattern`, lead."""
+        """Yield the songs below `folder` that match `parts`, the rest of `pattern`."""
         if parts[0] == "**":
             yield from self._match_at_any_depth(pattern, folder, parts[1:])
             return
@@ -216,7 +228,7 @@ class _Search:
             return
         if not pattern.only_folders:
             yield from (_song(path, pattern.base) for path in listing.songs if _fits(path, parts[0]))
-        if "**" not in pattern.parts:  # `**` goes through the folders by itself
+        if "**" not in pattern.parts:  # `**` descends into the folders by itself
             for path in folders:
                 yield from self._expand_folder(path, pattern.base)
 
@@ -237,7 +249,7 @@ class _Search:
         except OSError as error:
             what = f"the folder cannot be read: {error.strerror}; check its name and permissions"
             return _Listing(problems=[_problem(folder, what)])
-        except OutputError as error:  # the journal's, without which a stem would pass for a song
+        except OutputError as error:  # of the journal, without which stems would be taken for songs
             return _Listing(problems=[SongInput(str(folder), None, problem=str(error))])
         listing = _Listing()
         for name in sorted(is_folder):
@@ -284,7 +296,7 @@ def _problem(label: str | Path, what: str) -> SongInput:
 
 
 def _missing(text: str) -> SongInput:
-    """Say why `text` cannot be found; it may be there, below a folder that is closed."""
+    """Return the input of a file that cannot be found or reached."""
     try:
         os.lstat(text)
     except (FileNotFoundError, NotADirectoryError):
@@ -297,7 +309,7 @@ def _missing(text: str) -> SongInput:
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to where one may not look
+    except OSError:  # a link into a folder without permission
         return False
 
 
@@ -306,11 +318,11 @@ def _is_hidden(path: Path) -> bool:
 
 
 def _is_entered(folder: Path) -> bool:
-    """Tell whether the way down goes through `folder`, which was not named."""
+    """Tell whether the search descends into `folder`."""
     is_link = os.path.islink(folder)  # noqa: PTH114 - Path.is_symlink raises in a closed folder
     return not (is_link or _is_hidden(folder) or folder.name in _SYSTEM_FOLDERS)
 
 
 def _fits(path: Path, part: str) -> bool:
-    """Tell whether `part` of a glob matches the name of `path`; a hidden one only if `part` is hidden too."""
+    """Tell whether `part` of a glob matches the name of `path`; hidden names need a `part` with a dot."""
     return fnmatch.fnmatch(path.name, part) and (part.startswith(".") or not _is_hidden(path))
