@@ -11,7 +11,6 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.data.songs import load_songs
 from stemsplit.training.data_commands import SeedOption, WorkOption, add, fit_records, prepare, say, screen
 from stemsplit.training.evaluation.ablation import Budget, Comparison
@@ -20,35 +19,24 @@ from stemsplit.training.evaluation.ablation_table import write_tables
 from stemsplit.training.evaluation.baseline import reference_scores
 from stemsplit.training.evaluation.candidates import open_candidate
 from stemsplit.training.evaluation.cases import cases_of_targets
-from stemsplit.training.evaluation.records import add_record_scores, load_records
+from stemsplit.training.evaluation.records import load_records
 from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores, summary
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
 from stemsplit.training.evaluation.validation import framewise_names, network_estimates, score_cases
 from stemsplit.training.examples.accompaniment import make_remixer
 from stemsplit.training.fit.allocator import keep_freed_memory
-from stemsplit.training.fit.checkpoint import average_weights, load_average, training_sources_of
-from stemsplit.training.fit.curves import draw_curves
+from stemsplit.training.fit.curves import draw_comparison, draw_curves
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import find_preset, read_options
 from stemsplit.training.fit.trainer import Trainer
-from stemsplit.training.networks.bandsplit import BandSplit
-from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
-from stemsplit.training.release.export_any import export_any
-from stemsplit.training.release.model_card import write_card
-from stemsplit.training.release.reproduction import ExportOptions
-from stemsplit.training.release.work_card import write_work_card
+from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
-for command in (prepare, screen, add, fit_records):
+for command in (prepare, screen, add, fit_records, export, card):
     app.command()(command)
 
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
-RecordsOption = Annotated[
-    Path | None,
-    typer.Option(help="Folder of records with their stems, used for validation only."),
-]
-RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
 
 
 @app.command()
@@ -257,93 +245,14 @@ def draw(  # noqa: PLR0917 - the command line names them
 
 
 @app.command()
-def export(  # noqa: PLR0917 - the command line names them
-    run: RunArgument,
-    model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
-    version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
-    targets: Annotated[str, typer.Option(help="Targets to export, comma-separated. Default: all.")] = "",
-    licence: Annotated[
-        str,
-        typer.Option(help="Licence of the weights. Default: MIT, if all training data is openly licensed."),
-    ] = "",
-    weights: Annotated[str, typer.Option(help="Storage of the weights: fp16 or fp32.")] = "fp16",
-    mean_with: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint or .onnx file to average weights with."),
-    ] = None,
-    attenuation_db: Annotated[
-        float | None,
-        typer.Option(min=0, max=60, help="Attenuation of the model's input in dB. Default: as in training."),
-    ] = None,
+def curves(
+    picture: Annotated[Path, typer.Argument(help="The PNG file to write.")],
+    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
+    column: Annotated[str, typer.Option(help="Column of curve.csv.")] = "loss",
 ) -> None:
-    """Export the averaged network of a run as ONNX, and check it against torch."""
-    trained = load_average(run / "checkpoint.pt")
-    if not isinstance(trained, BandSplit):
-        _check_unused(trained.name, targets=targets, mean_with=mean_with, attenuation_db=attenuation_db)
-        sources = training_sources_of(run / "checkpoint.pt")
-        facts = ModelFacts.of(
-            model.stem, trained.targets, training_sources=sources, licence=licence, version=version
-        )
-        export_any(trained, model, facts, weights=weights)
-        say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
-        return
-    network = trained
-    if mean_with:
-        average_weights(network, mean_with)
-    if attenuation_db is not None:
-        network = network.with_attenuation(attenuation_db)
-    chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
-    training_sources = training_sources_of(run / "checkpoint.pt").union(
-        training_sources_of(mean_with) if mean_with else ()
-    )
-    facts = ModelFacts.of(
-        model.stem, chosen, training_sources=training_sources, licence=licence, version=version
-    )
-    export_network(network, model, facts, targets=chosen, weights=weights)
-    say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
-
-
-@app.command()
-def card(  # noqa: PLR0917 - the command line names them
-    run: RunArgument,
-    work: WorkOption,
-    model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
-    hardware: Annotated[str, typer.Option(help="Hardware of the training, as a phrase.")],
-    library: Annotated[
-        Path | None, typer.Option(help="Folder of the training library, if its songs were used.")
-    ] = None,
-    note: Annotated[str, typer.Option(help="Additional note on the commands of the card.")] = "",
-    scores: Annotated[
-        Path | None, typer.Option(help="Scores written by `evaluate`. Default: scores.json of the run.")
-    ] = None,
-    records: RecordsOption = None,
-    mean_with: Annotated[Path | None, typer.Option(help="The value given to `export`, if any.")] = None,
-    attenuation_db: Annotated[float, typer.Option(help="The value given to `export`, if any.")] = 0.0,
-) -> None:
-    """Write the model card and the training curve from the run, its scores, its songs and the library.
-
-    With --records, the model is first scored on these records, unless it has been before.
-    The card of a network other than the band-split one has the figures of the run's last validation instead.
-    """
-    if not isinstance(load_average(run / "checkpoint.pt"), BandSplit):
-        write_work_card(run, model, hardware=hardware)
-        say(f"wrote {model.with_suffix('.md')}")
-        return
-    songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None
-    scored = scores or run / "scores.json"
-    if records:
-        add_record_scores(scored, model, load_records(records), kept=work / "reference-records.json")
-    exported = ExportOptions(mean_with, attenuation_db)
-    write_card(run, opened, songs, model, scores=scored, hardware=hardware, note=note, exported=exported)
-    say(f"wrote {model.with_suffix('.md')}")
-
-
-def _check_unused(network: str, **options: object) -> None:
-    """Raise a `StemsplitError` if an option of band-split networks is given for another."""
-    for name, value in options.items():
-        if value:
-            option = "--" + name.replace("_", "-")
-            raise StemsplitError(f"{option} is for band-split networks; this run has {network}")
+    """Draw a column of the curves of several runs over the minutes of training."""
+    draw_comparison({run.name: run / "curve.csv" for run in runs}, picture, column=column)
+    say(f"wrote {picture}")
 
 
 def _check_device(device: str) -> None:

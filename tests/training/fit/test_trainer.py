@@ -21,7 +21,7 @@ import torch
 from stemsplit.errors import StemsplitError
 from stemsplit.training.examples.remix import Example, Remixer
 from stemsplit.training.fit.checkpoint import load_average, load_state
-from stemsplit.training.fit.curves import CurveLog, draw_curves, read_curves
+from stemsplit.training.fit.curves import CurveLog, draw_comparison, draw_curves, read_curves
 from stemsplit.training.fit.interrupt import on_interrupt
 from stemsplit.training.fit.loader import Inputs
 from stemsplit.training.fit.settings import CLOCKS, OPTIMISERS, FitSettings
@@ -47,6 +47,21 @@ def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tm
     assert read_curves(tmp_path / "curve.csv")[-1]["step"] == trainer.step_number
     draw_curves(tmp_path / "curve.csv", tmp_path / "curve.png")
     assert (tmp_path / "curve.png").stat().st_size > 1000
+
+
+def test_curves_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        log = CurveLog(tmp_path / name / "curve.csv")
+        log.add({"elapsed_s": 60.0, "step": 1, "loss": 1.0})
+        log.add({"elapsed_s": 120.0, "step": 2, "loss": 0.5, "average": 3.0})
+    curves = {name: tmp_path / name / "curve.csv" for name in ("one", "two")}
+    for column in ("loss", "average"):
+        draw_comparison(curves, tmp_path / f"{column}.png", column=column)
+        assert (tmp_path / f"{column}.png").stat().st_size > 1000
+    with pytest.raises(StemsplitError, match="no column|does not have the column 'sdr'"):
+        draw_comparison(curves, tmp_path / "x.png", column="sdr")
+    with pytest.raises(StemsplitError, match="three"):
+        draw_comparison({"three": tmp_path / "three.csv"}, tmp_path / "x.png", column="loss")
 
 
 @pytest.mark.slow

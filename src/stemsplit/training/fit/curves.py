@@ -2,8 +2,10 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from pathlib import Path
 
+from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
 
 
@@ -53,6 +55,32 @@ def draw_curves(path: Path, picture: Path) -> None:
         points = [(row["elapsed_s"] / 60, row[column]) for row in rows if column in row]
         axes.plot(*zip(*points, strict=True), marker=".", label=column)
     axes.set(xlabel="minutes of training", ylabel="dB")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    figure.savefig(picture, dpi=110)
+
+
+def draw_comparison(curves: Mapping[str, Path], picture: Path, *, column: str) -> None:
+    """Plot one column of several curve files, given by name, over the minutes of training.
+
+    Raises
+    ------
+    StemsplitError
+        A file cannot be read or does not have the column.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for name, path in curves.items():
+        try:
+            points = [(row["elapsed_s"] / 60, row[column]) for row in read_curves(path) if column in row]
+        except (OSError, KeyError, ValueError) as error:
+            raise StemsplitError(f"{path} is not the curve of a run ({error!r}); train it first") from error
+        if not points:
+            raise StemsplitError(f"{path} does not have the column {column!r}")
+        axes.plot(*zip(*points, strict=True), marker=".", label=name)
+    axes.set(xlabel="minutes of training", ylabel=column)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     figure.savefig(picture, dpi=110)

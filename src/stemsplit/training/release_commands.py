@@ -1,0 +1,112 @@
+"""Commands that release a run: export, card."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stemsplit.errors import StemsplitError
+from stemsplit.training.curation.prepare import WorkFolder
+from stemsplit.training.data_commands import WorkOption, say
+from stemsplit.training.evaluation.records import add_record_scores, load_records
+from stemsplit.training.fit.checkpoint import average_weights, load_average, training_sources_of
+from stemsplit.training.networks.bandsplit import BandSplit
+from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
+from stemsplit.training.release.export_any import export_any
+from stemsplit.training.release.model_card import write_card
+from stemsplit.training.release.reproduction import ExportOptions
+from stemsplit.training.release.work_card import write_work_card
+
+RecordsOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder of records with their stems, used for validation only."),
+]
+RunArgument = Annotated[Path, typer.Argument(help="Folder of the run.")]
+
+
+def export(  # noqa: PLR0917 - the command line names them
+    run: RunArgument,
+    model: Annotated[Path, typer.Argument(help="The .onnx file to write.")],
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
+    targets: Annotated[str, typer.Option(help="Targets to export, comma-separated. Default: all.")] = "",
+    licence: Annotated[
+        str,
+        typer.Option(help="Licence of the weights. Default: MIT, if all training data is openly licensed."),
+    ] = "",
+    weights: Annotated[str, typer.Option(help="Storage of the weights: fp16 or fp32.")] = "fp16",
+    mean_with: Annotated[
+        Path | None,
+        typer.Option(help="Checkpoint or .onnx file to average weights with."),
+    ] = None,
+    attenuation_db: Annotated[
+        float | None,
+        typer.Option(min=0, max=60, help="Attenuation of the model's input in dB. Default: as in training."),
+    ] = None,
+) -> None:
+    """Export the averaged network of a run as ONNX, and check it against torch."""
+    trained = load_average(run / "checkpoint.pt")
+    if not isinstance(trained, BandSplit):
+        _check_unused(trained.name, targets=targets, mean_with=mean_with, attenuation_db=attenuation_db)
+        sources = training_sources_of(run / "checkpoint.pt")
+        facts = ModelFacts.of(
+            model.stem, trained.targets, training_sources=sources, licence=licence, version=version
+        )
+        export_any(trained, model, facts, weights=weights)
+        say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+        return
+    network = trained
+    if mean_with:
+        average_weights(network, mean_with)
+    if attenuation_db is not None:
+        network = network.with_attenuation(attenuation_db)
+    chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
+    training_sources = training_sources_of(run / "checkpoint.pt").union(
+        training_sources_of(mean_with) if mean_with else ()
+    )
+    facts = ModelFacts.of(
+        model.stem, chosen, training_sources=training_sources, licence=licence, version=version
+    )
+    export_network(network, model, facts, targets=chosen, weights=weights)
+    say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+
+
+def card(  # noqa: PLR0917 - the command line names them
+    run: RunArgument,
+    work: WorkOption,
+    model: Annotated[Path, typer.Option(help="The .onnx file; the card is written beside it.")],
+    hardware: Annotated[str, typer.Option(help="Hardware of the training, as a phrase.")],
+    library: Annotated[
+        Path | None, typer.Option(help="Folder of the training library, if its songs were used.")
+    ] = None,
+    note: Annotated[str, typer.Option(help="Additional note on the commands of the card.")] = "",
+    scores: Annotated[
+        Path | None, typer.Option(help="Scores written by `evaluate`. Default: scores.json of the run.")
+    ] = None,
+    records: RecordsOption = None,
+    mean_with: Annotated[Path | None, typer.Option(help="The value given to `export`, if any.")] = None,
+    attenuation_db: Annotated[float, typer.Option(help="The value given to `export`, if any.")] = 0.0,
+) -> None:
+    """Write the model card and the training curve from the run, its scores, its songs and the library.
+
+    With --records, the model is first scored on these records, unless it has been before.
+    The card of a network other than the band-split one has the figures of the run's last validation instead.
+    """
+    if not isinstance(load_average(run / "checkpoint.pt"), BandSplit):
+        write_work_card(run, model, hardware=hardware)
+        say(f"wrote {model.with_suffix('.md')}")
+        return
+    songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None
+    scored = scores or run / "scores.json"
+    if records:
+        add_record_scores(scored, model, load_records(records), kept=work / "reference-records.json")
+    exported = ExportOptions(mean_with, attenuation_db)
+    write_card(run, opened, songs, model, scores=scored, hardware=hardware, note=note, exported=exported)
+    say(f"wrote {model.with_suffix('.md')}")
+
+
+def _check_unused(network: str, **options: object) -> None:
+    """Raise a `StemsplitError` if an option of band-split networks is given for another."""
+    for name, value in options.items():
+        if value:
+            option = "--" + name.replace("_", "-")
+            raise StemsplitError(f"{option} is for band-split networks; this run has {network}")
