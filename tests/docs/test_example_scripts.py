@@ -1,5 +1,6 @@
 """The scripts of ``examples/`` run, and do what they say."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -72,8 +73,32 @@ def test_microphone(tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "vocals.wav").frames == 3 * 44100
 
 
+@pytest.mark.slow
+def test_the_network_of_a_work(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("museval")
+    from tests.support.tiny_trainings import write_songs
+
+    folder = write_songs(tmp_path / "work" / "songs")
+    for file in list(folder.glob("b.*")):
+        (folder / f"valid{file.suffix}").write_bytes(file.read_bytes())
+    facts = json.loads((folder / "valid.json").read_text())
+    (folder / "valid.json").write_text(json.dumps(facts | {"split": "valid"}))
+    rng = np.random.default_rng(0)
+    for stem in ("vocals", "other"):
+        path = tmp_path / "data" / "song" / f"{stem}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, rng.normal(0, 0.1, 16_000), 8000)
+    folders = (tmp_path / "work", tmp_path / "out")
+    limits = ("--minutes", 0.02, "--threads", 1, "--evaluate", tmp_path / "data")
+    run("reproduce_work.py", "dann", *folders, *limits, "--option", "n_features=2")
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"run", "dann.onnx", "dann.toml", "dann.md", "evaluation"} <= made
+    assert json.loads((tmp_path / "out" / "evaluation" / "scores.json").read_text())["medians"]["vocals"]
+
+
 def test_every_script_is_run() -> None:
     tested = Path(__file__).read_text(encoding="utf-8")
     scripts = {path.name for path in FOLDER.glob("*.py")} - {"cut_example.py", "__init__.py"}
-    assert len(scripts) == 4
+    assert len(scripts) == 5
     assert all(f'run("{name}"' in tested for name in scripts)

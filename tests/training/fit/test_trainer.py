@@ -58,7 +58,7 @@ def test_curves_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
     for column in ("loss", "average"):
         draw_comparison(curves, tmp_path / f"{column}.png", column=column)
         assert (tmp_path / f"{column}.png").stat().st_size > 1000
-    with pytest.raises(StemsplitError, match="no column|does not have the column 'sdr'"):
+    with pytest.raises(StemsplitError, match="does not have the column 'sdr'"):
         draw_comparison(curves, tmp_path / "x.png", column="sdr")
     with pytest.raises(StemsplitError, match="three"):
         draw_comparison({"three": tmp_path / "three.csv"}, tmp_path / "x.png", column="loss")

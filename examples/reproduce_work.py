@@ -1,0 +1,51 @@
+"""Train, export and judge the network of a student work: ``python reproduce_work.py PRESET WORK OUT``.
+
+WORK is a work folder of ``stemsplit.training``; with ``--library LIBRARY`` it is made from a training library
+first. OUT gets the run, the model with its card and, with ``--evaluate FOLDER``, its scores on a data set.
+Options that are not its own go to ``fit``. Everything may be interrupted and run again.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+TRAINING = (sys.executable, "-m", "stemsplit.training")
+
+
+def run(*command: object) -> None:
+    """Run a command, show it, and stop where it fails."""
+    words = [str(word) for word in command]
+    print("$", *words, file=sys.stderr, flush=True)
+    subprocess.run(words, check=True)
+
+
+def main() -> None:
+    """Run the steps in their order."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("preset", help="lstm or dann")
+    parser.add_argument("work", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--minutes", type=float, default=40.0)
+    parser.add_argument("--library", type=Path)
+    parser.add_argument("--evaluate", type=Path, metavar="FOLDER")
+    parser.add_argument("--hardware", default="two processor cores")
+    given, options_of_fit = parser.parse_known_args()
+    name, fitted, model = given.preset, given.out / "run", given.out / f"{given.preset}.onnx"
+    if given.library:
+        run(*TRAINING, "prepare", given.library, "--work", given.work, "--songs", 60)
+    limits = ("--minutes", given.minutes, "--validate-minutes", max(0.1, given.minutes / 4))
+    run(*TRAINING, "fit", fitted, "--work", given.work, "--preset", name, *limits, *options_of_fit)
+    run(*TRAINING, "export", fitted, model)
+    run(
+        *(*TRAINING, "card", fitted, "--work", given.work),
+        *("--model", model, "--hardware", given.hardware),
+    )
+    if given.evaluate:
+        described = model.with_suffix(".toml") if model.with_suffix(".toml").exists() else model
+        scores = given.out / "evaluation"
+        run(sys.executable, "-m", "stemsplit", "evaluate", given.evaluate, "--model", described, "-o", scores)
+
+
+if __name__ == "__main__":
+    main()
