@@ -33,7 +33,7 @@ from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
-for command in (prepare, screen, add, fit_records, export, card):
+for command in (prepare, screen, add, fit_records):
     app.command()(command)
 
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -253,6 +253,10 @@ def curves(
     """Draw a column of the curves of several runs over the minutes of training."""
     draw_comparison({run.name: run / "curve.csv" for run in runs}, picture, column=column)
     say(f"wrote {picture}")
+
+
+for command in (export, card):  # the help lists commands in the order of their work
+    app.command()(command)
 
 
 def _check_device(device: str) -> None:
