@@ -255,8 +255,9 @@ def curves(
     say(f"wrote {picture}")
 
 
-for command in (export, card):  # the help lists commands in the order of their work
-    app.command()(command)
+# the help lists commands in the order of their work
+app.command()(export)
+app.command()(card)
 
 
 def _check_device(device: str) -> None:
