@@ -1,6 +1,6 @@
-"""What a container's own header promises, held against the size of the file.
+"""Comparison of the size that the header of a container declares with the size of the file.
 
-libsndfile silently shortens a file whose header promises more than there is, so the promise is checked
+libsndfile silently shortens a file whose header declares more audio than there is, so the size is checked
 here. Covered: RIFX, AIFF/AIFC, 8SVX, CAF, W64 and AU; `wav_chunks` has WAV.
 """
 
@@ -31,7 +31,7 @@ def check_size(path: Path, condition: Condition) -> None:
     Examples
     --------
     >>> check_size(Path("cut.aiff"), Condition("cut.aiff"))  # doctest: +SKIP
-    AudioError: cut.aiff: truncated: the header promises 10584000 bytes of audio, the file holds 6350356; ...
+    AudioError: cut.aiff: truncated: the header declares 10584000 bytes of audio, the file holds 6350356; ...
     """
     with path.open("rb") as file:
         size = os.fstat(file.fileno()).st_size
@@ -39,22 +39,22 @@ def check_size(path: Path, condition: Condition) -> None:
         audio = _find_audio_chunk(file, head)
         if audio is None:
             return
-        start, promised = audio
-        if start + promised > size:
-            report_missing(promised, start, max(0, size - start), condition)
+        start, declared = audio
+        if start + declared > size:
+            report_missing(declared, start, max(0, size - start), condition)
         elif head[:4] in (b"FORM", b"RIFX"):
             _check_second(file, head, condition)
-        elif head[:4] in (b".snd", b"dns.") and size > start + promised + SMALL_BYTES:
-            condition.damaged(f"it goes on for {size - start - promised} bytes behind its declared end")
+        elif head[:4] in (b".snd", b"dns.") and size > start + declared + SMALL_BYTES:
+            condition.damaged(f"it goes on for {size - start - declared} bytes behind its declared end")
 
 
-def report_missing(promised: int, start: int, n_there: int, condition: Condition) -> None:
-    """Report that audio which begins at byte `start` has `n_there` bytes, fewer than `promised`.
+def report_missing(declared: int, start: int, n_there: int, condition: Condition) -> None:
+    """Report that audio which begins at byte `start` has `n_there` bytes, fewer than `declared`.
 
     A header that counts itself, or a few bytes too many, is noted.
     """
-    n_missing = promised - n_there
-    what = f"the header promises {promised} bytes of audio, the file holds {n_there}"
+    n_missing = declared - n_there
+    what = f"the header declares {declared} bytes of audio, the file holds {n_there}"
     if n_missing == 1:  # the pad byte, which some writers count and some leave out
         return
     if n_missing <= max(SMALL_BYTES, min(start, 4 * SMALL_BYTES)):
@@ -72,7 +72,7 @@ def _check_second(file: BinaryIO, head: bytes, condition: Condition) -> None:
 
 
 def _find_audio_chunk(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
-    """Return start and promised size of the audio in bytes, None if the header does not tell."""
+    """Return start and declared size of the audio in bytes, None if the header does not tell."""
     kind = head[:4]
     if kind == b"RIFX" and head[8:12] == b"WAVE":
         return _find_riff_data(file)
@@ -83,8 +83,8 @@ def _find_audio_chunk(file: BinaryIO, head: bytes) -> tuple[int, int] | None:
     if head[:16] == _W64_RIFF:
         return _find_w64_data(file)
     if kind in (b".snd", b"dns.") and len(head) >= 12:
-        start, promised = struct.unpack(">II" if kind == b".snd" else "<II", head[4:12])
-        return None if promised == 0xFFFFFFFF else (start, promised)
+        start, declared = struct.unpack(">II" if kind == b".snd" else "<II", head[4:12])
+        return None if declared == 0xFFFFFFFF else (start, declared)
     return None
 
 

@@ -1,4 +1,4 @@
-"""What C libraries write to the terminal by themselves, which nobody asked for."""
+"""Suppression of messages that C libraries write to the terminal."""
 
 import contextlib
 import os

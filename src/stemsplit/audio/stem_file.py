@@ -85,7 +85,7 @@ class StemFile:
 
     @property
     def _needs_mask_tag(self) -> bool:
-        """Whether FLAC is told in a comment which speakers it has; WAV has them in its header."""
+        """Whether a comment must name the speakers of the channels, as in FLAC; WAV has a field for them."""
         return self._encoding.format == "flac" and self._format.n_channels > 2
 
     def _sync(self) -> None:

@@ -1,4 +1,4 @@
-"""A certificate for ``serve --tls``, made anew each time: nobody vouches for it, so browsers ask once."""
+"""A certificate for ``serve --tls``, made anew each time: it is self-signed, so browsers ask once."""
 
 import datetime
 import ipaddress

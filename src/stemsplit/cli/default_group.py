@@ -12,7 +12,7 @@ from stemsplit.cli.mistyped import explain_mistyped
 
 
 class _DefaultContext(typer.Context):
-    """The context of the default command, which nobody needs to name."""
+    """The context of the default command, whose name may be left out."""
 
     @property
     def command_path(self) -> str:

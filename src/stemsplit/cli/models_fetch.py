@@ -1,4 +1,4 @@
-"""Models of the catalogue that a separation names and that are not there: asked for, then fetched."""
+"""Fetching of models in the catalogue that a separation names and that are not installed."""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from stemsplit.registry.store import Registry
 def fetch_missing(models: Sequence[str], registry: Registry, *, yes: bool) -> None:
     """Fetch those of `models` that are in the catalogue and not installed.
 
-    With `yes` nobody is asked; without, the question needs a terminal.
+    The user is asked first, which needs a terminal, unless `yes` is set.
 
     Raises
     ------

@@ -41,7 +41,7 @@ class _Server(uvicorn.Server):
 
 
 class _Stop(Cancellation):
-    """A request to stop that a server hears; the songs are removed also if there is no time for more."""
+    """A request to stop that ends the server; songs are removed even if there is time for nothing else."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,7 +1,6 @@
 """What may be done with a model: its licence, as stated, and whether commercial use is allowed.
 
-That nobody knows is an answer of its own: ``unknown``. A model is never taken for free because nothing
-forbids it.
+If a licence is not stated, it is ``unknown``: a model does not count as free because nothing forbids its use.
 """
 
 from collections.abc import Sequence
@@ -32,7 +31,7 @@ class Licensed(Protocol):
 
     @property
     def licence(self) -> str:
-        """Its name, ``unknown`` where nobody knows."""
+        """Name of the licence; ``unknown`` if it is not stated."""
 
     @property
     def commercial(self) -> Commercial:
@@ -59,7 +58,7 @@ def say(commercial: Commercial) -> str:
 
 
 def check_commercial(models: Sequence[Licensed]) -> None:
-    """Refuse models that may not be used commercially, or of which nobody knows.
+    """Refuse models whose licence does not allow commercial use, or does not say.
 
     Raises
     ------

@@ -48,7 +48,7 @@ class ModelInfo:
 
     @property
     def licence(self) -> str:
-        """The model's licence; ``unknown`` where nobody knows."""
+        """The licence of the model; ``unknown`` if it is not stated."""
         return self.spec.licence or UNKNOWN
 
     @property

@@ -106,7 +106,7 @@ def fetch(
     Parameters
     ----------
     sha256
-        What the file must be; None if nobody knows.
+        Checksum of the file; None if it is not known.
     progress
         Called with the bytes so far, and those of the whole where the server tells.
 

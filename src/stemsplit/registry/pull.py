@@ -42,7 +42,7 @@ class Pull:
     describe
         Description of a file that has none itself, or of the files of an archive.
     allow_unpinned
-        Whether a file may come of which nobody said what it must be.
+        Whether files without a known checksum are accepted.
     """
 
     what: str

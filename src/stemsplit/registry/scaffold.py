@@ -32,7 +32,7 @@ _STEM_WORDS: Final = (
 )
 _UNKNOWN: Final = (
     "",
-    "# the graph cannot tell any of this; what nobody knows stays unknown",
+    "# the graph says nothing about these; what is not known stays unknown",
     'licence = "unknown"  # of the weights, such as MIT or CC-BY-NC-4.0',
     'commercial = "unknown"  # true, false or "unknown"',
     'attribution = ""  # who is to be named',

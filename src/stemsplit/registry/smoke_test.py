@@ -1,4 +1,4 @@
-"""A first run of a model that nobody has run here: a silent chunk and a random one, of its own length."""
+"""Smoke test of a new model: it runs on a silent chunk and on a random one, of its own length."""
 
 import numpy as np
 

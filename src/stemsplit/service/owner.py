@@ -1,6 +1,6 @@
 """Whose songs are listed: each client has a random name in a cookie that its page cannot read.
 
-A song itself is reached by whoever knows its address, which nobody can guess.
+A song itself can be opened by anyone who knows its address, which cannot be guessed.
 """
 
 import secrets
@@ -40,7 +40,7 @@ def read_owner(request: Request) -> str:
 def read_repeat(request: Request, owner: str, wanted: UploadRequest) -> Repeat | None:
     """Return what tells an upload that is sent again from a new one: its ``Idempotency-Key``, if it has one.
 
-    A client that has no cookie yet, or keeps none, is told from others by its network address.
+    A client that has no cookie yet, or keeps none, is distinguished from others by its network address.
     """
     key = request.headers.get("idempotency-key")
     if key is None:

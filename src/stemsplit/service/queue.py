@@ -226,7 +226,7 @@ class SongQueue:
                     self.remove(song.id)
 
     def close(self) -> None:
-        """Stop all songs; nobody waits for one any more."""
+        """Stop all songs and wake the threads that wait for one."""
         with self._changed:
             self._is_closed = True
             for song in self._songs.values():

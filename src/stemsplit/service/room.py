@@ -26,7 +26,7 @@ def estimate_bytes(info: AudioInfo, wanted: SeparationRequest, n_stems: int) -> 
 
 
 class Room:
-    """The room of a folder that is promised to songs which are not done yet; for many threads."""
+    """Disk space of a folder that is reserved for songs which are not finished; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,12 +34,12 @@ class Room:
         self._lock = threading.Lock()
 
     def reserve(self, id: str, n_bytes: int) -> None:
-        """Promise a song `n_bytes`.
+        """Reserve `n_bytes` for a song.
 
         Raises
         ------
         OutputError
-            If they are not free.
+            If there is not enough free space.
         """
         with self._lock:
             free = shutil.disk_usage(self._folder).free - sum(self._reserved.values())
@@ -52,6 +52,6 @@ class Room:
             self._reserved[id] = n_bytes
 
     def release(self, id: str) -> None:
-        """Take a promise back, or note that it is kept."""
+        """End the reservation of a song that is finished or removed."""
         with self._lock:
             self._reserved.pop(id, None)

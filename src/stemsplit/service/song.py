@@ -175,7 +175,7 @@ class QueuedSong:
 
     @contextlib.contextmanager
     def keeping_files(self, path: Path) -> Iterator[None]:
-        """Let nobody else change the files, and make sure that they are still there."""
+        """Lock the files against changes, and make sure that they still exist."""
         with self._files, explaining(Path(path.name)):
             if self._is_gone:
                 raise NoSuchSongError("the song has been removed")

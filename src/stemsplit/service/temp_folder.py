@@ -49,7 +49,7 @@ def _move_songs(source: Path, target: Path) -> None:
 
 
 def _is_left(folder: Path, _: "re.Match[str]") -> bool:
-    """Tell whether the service that made a folder was killed: nobody holds its lock any more."""
+    """Tell whether the service that made a folder was killed, so that its lock is free."""
     lock = folder / _LOCK
     if not (_is_old(lock) and _is_own(folder)):
         return False
