@@ -283,6 +283,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+_ANALYSIS = (
+    *("analysed", "tempo", "octave", "beat_f", "downbeat_f", "key", "key_relative", "key_weighted"),
+    "chord_overlap",
+)
+
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "quality": make_quality_in_short,
@@ -306,6 +311,9 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "overhead": make_overhead,
         "memory": lambda: _measured("memory", ("minutes", "speed", "peak_mb")),
         "startup": lambda: _measured("startup", ("command", "wall_s")),
+    },
+    "docs/producers.md": {
+        "analysis": lambda: markdown("music_analysis", _ANALYSIS),
     },
 }
 

@@ -112,6 +112,7 @@ def test_stems_are_written_with_their_analysis(model: Path) -> None:
     assert tags.key == "C" and float(tags.bpm) == pytest.approx(found["bpm"])
 
 
+@pytest.mark.slow
 def test_stems_are_named_after_the_analysis(model: Path) -> None:
     write_song(Path("song.wav"))
     template = "{camelot} {key}/{bpm:.1f} {track} {stem}.{ext}"
@@ -217,3 +218,18 @@ def test_a_song_without_beat_has_no_bars(model: Path) -> None:
 def test_slices_that_cannot_be_made_are_refused(model: Path, options: tuple[str, ...], reason: str) -> None:
     refused = call("song.wav", "-m", model, *options)
     assert refused.code == 2 and reason in refused.stderr
+
+
+@pytest.mark.slow
+def test_midi_lies_beside_the_stems(model: Path) -> None:
+    write_song(Path("song.wav"))
+    options = ("song.wav", "-m", model, "-d", "cpu", "-o", "out")
+    done = call(*options, "--midi", "drums,bass", "--json")
+    assert done.code == 0, done.stderr
+    made = done.records[0]["extras"]
+    assert made == {"drums midi": "out/song/drums.mid", "bass midi": "out/song/bass.mid"}
+    assert "skipped" in call(*options, "--midi", "drums,bass", "--resume").stderr
+    refused = call(*options, "--midi", "other")
+    assert refused.code == 2 and "vocals, drums" in refused.stderr.replace("bass, ", "")
+    refused = call(*options, "--stems", "drums", "--midi", "bass", "--overwrite")
+    assert refused.code == 2 and "--stems" in refused.stderr

@@ -1,9 +1,9 @@
-"""What is written beside the stems of a song: its analysis, slices, loops."""
+"""What is written beside the stems of a song: its analysis, slices, loops, MIDI."""
 
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from stemsplit.errors import SettingsError
 from stemsplit.music.analysis import SongAnalysis
 from stemsplit.music.chords import format_lab
 from stemsplit.music.cuts import check_kind
+from stemsplit.music.midi import check_stem, transcribe, write_midi
 from stemsplit.music.slices import write_loop, write_slices
 
 _MAX_BARS = 64
@@ -32,6 +33,8 @@ class ExtraSettings:
         The loop of so many bars that the song repeats most closely, from each stem.
     fade_ms
         Length of the fades at both ends of slices and loops, in milliseconds.
+    midi
+        Stems that are transcribed to MIDI files.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class ExtraSettings:
     slices: str | None = None
     loop_bars: int | None = None
     fade_ms: float = 0.0
+    midi: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.slices is not None:
@@ -52,6 +56,9 @@ class ExtraSettings:
         if not 0 <= self.fade_ms <= _MAX_FADE_MS:
             raise SettingsError(f"a fade has 0 to {_MAX_FADE_MS:.0f} ms, not {self.fade_ms:g}")
 
+        for stem in self.midi:
+            check_stem(stem)
+
     @property
     def need_analysis(self) -> bool:
         """Whether a song must be analysed for them."""
@@ -60,7 +67,7 @@ class ExtraSettings:
     @property
     def need_stems(self) -> bool:
         """Whether they are made from the files of the stems."""
-        return self.slices is not None or self.loop_bars is not None
+        return self.slices is not None or self.loop_bars is not None or bool(self.midi)
 
 
 def parse_loop(text: str) -> int:
@@ -93,20 +100,29 @@ class Extra(NamedTuple):
     Attributes
     ----------
     name
-        In the place of a stem's name.
+        That no other has.
     ending
         Of the name of its file; empty for a folder.
     write
         Writes it to a path; returns whether the song has it.
+    stem
+        What has the place of a stem's name in that of the file; None for `name`.
     """
 
     name: str
     ending: str
     write: Callable[[Path, Material], bool]
+    stem: str | None = None
 
 
 def list_extras(settings: ExtraSettings, stems: Iterable[str]) -> list[Extra]:
-    """Return what is written beside `stems`."""
+    """Return what is written beside `stems`.
+
+    Raises
+    ------
+    SettingsError
+        If it needs a stem that is not among them.
+    """
     names = tuple(stems)
     extras = []
     if settings.analyse:
@@ -115,6 +131,7 @@ def list_extras(settings: ExtraSettings, stems: Iterable[str]) -> list[Extra]:
         extras += list(_list_slices(settings.slices, settings.fade_ms, names))
     if settings.loop_bars is not None:
         extras += list(_list_loops(settings.loop_bars, settings.fade_ms, names))
+    extras += list(_list_midi(settings.midi, names))
     return extras
 
 
@@ -152,3 +169,19 @@ def _list_loops(n_bars: int, fade_ms: float, stems: Iterable[str]) -> Iterator[E
 
     for stem in stems:
         yield Extra(f"{stem} loop of {n_bars} bars", "wav", make(stem))
+
+
+def _list_midi(wanted: Iterable[str], stems: Collection[str]) -> Iterator[Extra]:
+    def make(stem: str) -> Callable[[Path, Material], bool]:
+        def write(path: Path, material: Material) -> bool:
+            notes = transcribe(material.stems[stem], stem)
+            if notes:
+                write_midi(path, notes, stem, material.found)
+            return bool(notes)
+
+        return write
+
+    for stem in wanted:
+        if stem not in stems:
+            raise SettingsError(f"the MIDI of {stem!r} is made from its stem; add it to --stems")
+        yield Extra(f"{stem} midi", "mid", make(stem), stem)

@@ -51,11 +51,11 @@ class OutputSettings:
     def __post_init__(self) -> None:
         if self.extras.need_stems and self.format not in _EXACT_FORMATS:
             raise SettingsError(
-                f"slices and loops are cut to the sample, which {self.format} is not; "
+                f"slices, loops and MIDI are made from the stems to the sample, which {self.format} is not; "
                 f"choose --format {' or '.join(_EXACT_FORMATS)}"
             )
-        if self.extras.need_stems and not isinstance(self.folder, Path) and self.folder.is_remote:
-            raise SettingsError("slices and loops need an output folder on a disk; choose one with --output")
+        if self.extras.slices and not isinstance(self.folder, Path) and self.folder.is_remote:
+            raise SettingsError("slices need an output folder on a disk; choose one with --output")
         late = sorted(self.template.fields & ANALYSIS_FIELDS)
         if late and not self.extras.need_analysis:
             raise SettingsError(f"{{{late[0]}}} in the name template needs --analyse")

@@ -75,8 +75,8 @@ class SeparationRequest:
     reading: ReadSettings = field(default_factory=ReadSettings)
 
 
-def parse_stems(text: str) -> tuple[str, ...]:
-    """Return the names in a comma-separated list, each once.
+def parse_stems(text: str, option: str = "--stems") -> tuple[str, ...]:
+    """Return the names in a comma-separated list, each once; `option` is named in the error.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def parse_stems(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     if "" in names:
-        raise SettingsError(f"--stems {text!r} has an empty name; write them like vocals,drums")
+        raise SettingsError(f"{option} {text!r} has an empty name; write them like vocals,drums")
     return names
 
 

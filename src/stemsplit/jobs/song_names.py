@@ -42,7 +42,8 @@ def name_files(
         {stem: output.output_dir / name(stem) for stem in names},
         {
             # a folder has no ending
-            extra.name: output.output_dir / name(extra.name, extra.ending or "x").removesuffix(".x")
+            extra.name: output.output_dir
+            / name(extra.stem or extra.name, extra.ending or "x").removesuffix(".x")
             for extra in list_extras(output.extras, names)
         },
     )

@@ -90,6 +90,10 @@ class OutputOptions:
             "--fade", metavar="MS", min=0, help="Fades at both ends of slices and loops, in milliseconds."
         ),
     ] = 0.0
+    midi: Annotated[
+        str | None,
+        _option("--midi", metavar="A,B", help="Also transcribe stems to MIDI files: vocals, drums, bass."),
+    ] = None
     overwrite: Annotated[
         bool,
         _option("--overwrite", help="Replace files that exist."),
@@ -123,10 +127,12 @@ class OutputOptions:
         return int(digits)
 
     def make_extras(self) -> "ExtraSettings":
-        """Return the settings of what is made beside the stems: analysis, slices, loops."""
+        """Return the settings of what is made beside the stems: analysis, slices, loops, MIDI."""
         from stemsplit.jobs.extras import ExtraSettings, parse_loop
+        from stemsplit.jobs.request import parse_stems
 
         if self.fade and self.slices is None and self.loop is None:
             raise SettingsError("--fade is for slices and loops; add --slices or --loop, or leave it out")
         loop_bars = None if self.loop is None else parse_loop(self.loop)
-        return ExtraSettings(self.analyse, self.slices, loop_bars, self.fade)
+        midi = () if self.midi is None else parse_stems(self.midi, "--midi")
+        return ExtraSettings(self.analyse, self.slices, loop_bars, self.fade, midi)

@@ -120,6 +120,7 @@ class SeparationOptions(SpeedOptions, ModelOptions, SongOptions, OutputOptions, 
             "--analyse": self.analyse,
             "--slices": self.slices is not None,
             "--loop": self.loop is not None,
+            "--midi": self.midi is not None,
             "--jobs": self.jobs != 1,
         }
         given = [option for option, is_given in meaningless.items() if is_given]
