@@ -104,6 +104,7 @@ def test_a_file_that_the_archive_lacks_is_named(tmp_path: Path) -> None:
     assert refused.code == 1
     assert "models.zip: holds no drums.onnx, which the description names" in refused.stderr
     assert "drum.onnx, vocals.onnx" in refused.stderr
+    assert list(Registry().folder.rglob("*.onnx")) == []
 
 
 # what no archive may hold -----------------------------------------------------------------------------------

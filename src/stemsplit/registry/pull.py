@@ -132,11 +132,11 @@ def pull_model(
             _check_described(model.files[0], folder, limits)
         for file in model.files:
             _fetch_one(file, folder, limits, partial(progress, file.name) if progress else None)
-        content = _unpack(model, folder, limits) if model.is_archive else folder
-        candidate = InstallCandidate(content, model.files[0].name, _describe(model))
         if model.description is None:
-            _compare_licence(model, folder / candidate.file)
-        added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
+            _compare_licence(model, folder / model.files[0].name)
+        with _opening(model, folder, limits) as content:
+            candidate = InstallCandidate(content, model.files[0].name, _describe(model))
+            added = add_model(registry, candidate, name=wanted, overwrite=overwrite)
         shutil.rmtree(folder, ignore_errors=True)
     return added
 
@@ -192,10 +192,22 @@ def _check_described(file: RemoteFile, folder: Path, limits: DownloadLimits) -> 
         raise ModelError(f"{file.urls[0]}: {NOT_DESCRIBED}")
 
 
-def _unpack(model: RemoteModel, folder: Path, limits: DownloadLimits) -> Path:
-    """Extract the archive of a model; return the folder of its files."""
+@contextlib.contextmanager
+def _opening(model: RemoteModel, folder: Path, limits: DownloadLimits) -> Iterator[Path]:
+    """Give the folder of a model's files; what comes out of an archive for that is removed afterwards."""
+    if not model.is_archive:
+        yield folder
+        return
     content = folder / "content"
-    shutil.rmtree(content, ignore_errors=True)  # of a call that failed
+    shutil.rmtree(content, ignore_errors=True)  # of a call that was killed
+    try:
+        yield _unpack(model, folder, content, limits)
+    finally:
+        shutil.rmtree(content, ignore_errors=True)
+
+
+def _unpack(model: RemoteModel, folder: Path, content: Path, limits: DownloadLimits) -> Path:
+    """Extract the archive of a model into `content`; return the folder of its files."""
     found = extract(folder / model.files[0].name, content, max_bytes=limits.max_bytes)
     assert model.description is not None
     missing = [name for name in model.description.files if not (found / name).is_file()]
