@@ -178,3 +178,23 @@ def test_a_file_has_the_option_analyse_or_the_table_of_the_command(
     assert shown()["analyse"]["value"] is is_analysed
     missing = call("analyse", "missing.wav")
     assert "no such file" in missing.stderr, "the settings of the command are read"
+
+
+def test_the_commands_of_models_share_a_table(own_file: Path, tmp_path: Path, tiny_model: Path) -> None:
+    own_file.write_text(f'[models]\nmodels-dir = "{tmp_path}"\ntimeout = 3\njson = true\n')
+    assert call("models", "add", tiny_model, "--name", "mine").code == 0
+    assert (tmp_path / "mine").exists()
+    for args in (["models"], ["models", "list"]):
+        assert '"mine"' in call(*args).text
+    assert f'models-dir = "{tmp_path}"  # config.toml' in call("config").lines
+    own_file.write_text("[models]\ntimout = 3\n")
+    assert "did you mean 'timeout'" in call("models", "list").stderr
+
+
+def test_the_folder_of_models_holds_for_every_command(
+    own_file: Path, tmp_path: Path, tiny_model: Path
+) -> None:
+    own_file.write_text(f'models-dir = "{tmp_path}"\n')
+    assert call("models", "add", tiny_model, "--name", "mine").code == 0
+    assert "mine" in call("models").text
+    assert shown("--model", "mine")["models-dir"]["value"] == str(tmp_path)

@@ -18,6 +18,7 @@ from stemsplit.cli.settings_files import (
     AMBIGUOUS,
     FILE_NAME,
     FOLDER_FILE_NAME,
+    FileSetting,
     find_settings_files,
     list_options,
     read_settings,
@@ -51,8 +52,11 @@ def _show(ctx: typer.Context) -> ExitStatus:
     own = _own_file()
     lines = [f"# {own}" + ("" if own in files else " (not there; `stemsplit config edit` creates it)")]
     lines += [f"# {path}" for path in files if path != own]
-    for section, command in _configured(ctx):
-        settings = read_settings(command, ctx, section)
+    for section, commands in _configured(ctx).items():
+        settings: dict[str, FileSetting] = {}
+        keys = {key for command in commands for key in list_options(command)}
+        for command in commands:
+            settings |= read_settings(command, ctx, section, others=keys, shared=False)
         if settings and section is not None:
             lines += ["", f"[{section}]"]
         for name, setting in settings.items():
@@ -103,23 +107,28 @@ def _edit(path: Path, ctx: typer.Context) -> ExitStatus:
     return ExitStatus.OK if status == 0 else ExitStatus.FAILED
 
 
-def _configured(ctx: typer.Context) -> Iterator[tuple[str | None, ConfiguredCommand]]:
-    """Yield the commands that settings files are for, with their tables; the default command first."""
+def _configured(ctx: typer.Context) -> dict[str | None, list[ConfiguredCommand]]:
+    """Return the commands that settings files are for by their tables, the default command first."""
     group: Any = ctx.find_root().command
-    commands = [each for each in group.commands.values() if isinstance(each, ConfiguredCommand)]
-    yield from sorted(((each.section, each) for each in commands), key=lambda pair: pair[0] or "")
+    found: dict[str | None, list[ConfiguredCommand]] = {}
+    for each in group.commands.values():
+        for command in getattr(each, "commands", {"": each}).values():
+            if isinstance(command, ConfiguredCommand):
+                found.setdefault(command.section, []).append(command)
+    return dict(sorted(found.items(), key=lambda pair: pair[0] or ""))
 
 
 def _explain(ctx: typer.Context) -> Iterator[str]:
     yield "# Settings of stemsplit: defaults for options. Options on the command line override them."
     yield f"# A file {FOLDER_FILE_NAME} in a folder overrides them for that folder and those below it."
-    for section, command in _configured(ctx):
+    for section, commands in _configured(ctx).items():
+        known = {key: param for command in commands for key, param in list_options(command).items()}
         if section is not None:
             yield f"\n#[{section}]"
         if section in AMBIGUOUS:
             yield f"# A file has either this table or the setting {section} above."
         for panel in Panel:
-            options = {k: p for k, p in list_options(command).items() if get_panel(p) is panel}
+            options = {key: param for key, param in known.items() if get_panel(param) is panel}
             if options and section is None:
                 yield f"\n# {panel}"
             for key, param in options.items():

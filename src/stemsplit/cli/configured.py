@@ -1,12 +1,13 @@
 """Commands whose options take their defaults from settings files."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand
 
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.settings_files import FileSetting, read_settings
+from stemsplit.cli.settings_files import FileSetting, list_options, read_settings
 from stemsplit.jobs.result import ExitStatus
 
 _META: Final = "stemsplit.settings"
@@ -27,11 +28,15 @@ class ConfiguredCommand(TyperCommand):
         """The table of the command."""
         return self.name
 
+    def list_other_keys(self, _: Any) -> Collection[str]:
+        """Return the keys of other commands with the same table."""
+        return ()
+
     def _read_settings(self, ctx: Any) -> dict[str, FileSetting]:
         found: dict[str, FileSetting] = {}
 
         def command() -> ExitStatus:
-            found.update(read_settings(self, ctx, self.section))
+            found.update(read_settings(self, ctx, self.section, others=self.list_other_keys(ctx)))
             return ExitStatus.OK
 
         try:
@@ -40,6 +45,19 @@ class ConfiguredCommand(TyperCommand):
             if ended.exit_code != ExitStatus.OK:
                 raise
         return found
+
+
+class RegistryCommand(ConfiguredCommand):
+    """A command below ``models``; all of them share one table."""
+
+    @property
+    def section(self) -> str | None:
+        """The table of the group."""
+        return "models"
+
+    def list_other_keys(self, ctx: Any) -> Collection[str]:
+        """Return the keys of all commands of the group."""
+        return {key for command in ctx.parent.command.commands.values() for key in list_options(command)}
 
 
 def get_settings(ctx: typer.Context) -> dict[str, FileSetting]:

@@ -1,11 +1,13 @@
 """The arguments of the ``models`` commands. Nothing heavy is imported before one of them runs."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from stemsplit.cli.completion import complete_models, complete_registered
+from stemsplit.cli.configured import RegistryCommand
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.options.shared import ModelsFolder
 from stemsplit.errors import SettingsError
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from stemsplit.registry.store import Registry
 
 models = typer.Typer(help="List, show, fetch and check models.", rich_markup_mode=None)
+_command = partial(models.command, cls=RegistryCommand)
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model of the same name.")]
 Name = Annotated[
@@ -48,17 +51,26 @@ def _run(command: Callable[["Registry"], ExitStatus], folder: str | None) -> Non
 @models.callback(invoke_without_command=True)
 def _list_by_default(ctx: typer.Context, json: Json = False, models_dir: ModelsFolder = None) -> None:
     if ctx.invoked_subcommand is None:
-        _list_models(json, models_dir=models_dir)
+        _invoke_list(ctx, json=json, models_dir=models_dir)
     elif json or models_dir is not None:
         option, value = ("--json", "") if json else ("--models-dir", f" {models_dir}")
         run_command(lambda: _refuse(f"{ctx.invoked_subcommand} {option}{value}", option))
+
+
+def _invoke_list(ctx: typer.Context, *, json: bool, models_dir: str | None) -> None:
+    """Run ``models list``, which takes its defaults from the settings files."""
+    group: Any = ctx.command
+    args = [*(["--json"] if json else []), *([] if models_dir is None else ["--models-dir", models_dir])]
+    command = group.commands["list"]
+    with command.make_context("list", args, parent=ctx) as own:
+        command.invoke(own)
 
 
 def _refuse(command: str, option: str) -> ExitStatus:
     raise SettingsError(f"{option} goes behind the command: stemsplit models {command}")
 
 
-@models.command("list", help="List the models of the package and your own.")
+@_command("list", help="List the models of the package and your own.")
 def _list_models(
     json: Json = False,
     available: Annotated[
@@ -74,7 +86,7 @@ def _list_models(
     _run(command, models_dir)
 
 
-@models.command("info", help="Show what is known of a model; all of it with --json.")
+@_command("info", help="Show what is known of a model; all of it with --json.")
 def _show_model(model: Model, json: Json = False, models_dir: ModelsFolder = None) -> None:
     def command(registry: "Registry") -> ExitStatus:
         from stemsplit.cli.models_info import show_model
@@ -84,7 +96,7 @@ def _show_model(model: Model, json: Json = False, models_dir: ModelsFolder = Non
     _run(command, models_dir)
 
 
-@models.command("licence", help="Show a model's licence, and whether commercial use is allowed.")
+@_command("licence", help="Show a model's licence, and whether commercial use is allowed.")
 def _show_licence(model: Model, json: Json = False, models_dir: ModelsFolder = None) -> None:
     def command(registry: "Registry") -> ExitStatus:
         from stemsplit.cli.models_list import show_licence
@@ -94,7 +106,7 @@ def _show_licence(model: Model, json: Json = False, models_dir: ModelsFolder = N
     _run(command, models_dir)
 
 
-@models.command("add", help="Try a model and keep it under a name.")
+@_command("add", help="Try a model and keep it under a name.")
 def _add(  # noqa: PLR0917 - as they are typed
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="An .onnx file, or the .toml that describes one.")
@@ -113,7 +125,7 @@ def _add(  # noqa: PLR0917 - as they are typed
     _run(command, models_dir)
 
 
-@models.command(
+@_command(
     "pull", help="Fetch a model, or an archive, from an address, or one that a list names, and keep it."
 )
 def _pull(  # noqa: PLR0917 - as they are typed
@@ -160,7 +172,7 @@ def _pull(  # noqa: PLR0917 - as they are typed
     _run(command, models_dir)
 
 
-@models.command("remove", help="Delete a registered model.")
+@_command("remove", help="Delete a registered model.")
 def _remove(name: Registered, models_dir: ModelsFolder = None) -> None:
     def command(registry: "Registry") -> ExitStatus:
         from stemsplit.cli.models_manage import remove
@@ -170,7 +182,7 @@ def _remove(name: Registered, models_dir: ModelsFolder = None) -> None:
     _run(command, models_dir)
 
 
-@models.command("prune", help="Remove what unfinished downloads left.")
+@_command("prune", help="Remove what unfinished downloads left.")
 def _prune(models_dir: ModelsFolder = None) -> None:
     def command(registry: "Registry") -> ExitStatus:
         from stemsplit.cli.models_manage import prune
@@ -180,7 +192,7 @@ def _prune(models_dir: ModelsFolder = None) -> None:
     _run(command, models_dir)
 
 
-@models.command("verify", help="Compare the files of registered models with their hashes.")
+@_command("verify", help="Compare the files of registered models with their hashes.")
 def _verify(
     names: Annotated[
         list[str] | None,
@@ -197,7 +209,7 @@ def _verify(
     _run(command, models_dir)
 
 
-@models.command("new-description", help="Draft the description of .onnx files that have none.")
+@_command("new-description", help="Draft the description of .onnx files that have none.")
 def _draft(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE...", help="An .onnx file, or all those of one model.")

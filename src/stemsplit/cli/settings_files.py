@@ -9,9 +9,11 @@ names of options; those of other commands stand in a table::
 
     [serve]
     port = 9000
+
+The commands below ``models`` share a table. ``models-dir`` outside the tables holds for every command.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -49,7 +51,14 @@ def find_settings_files() -> list[Path]:
     return [path for path in (own, nearest) if path is not None and path.is_file()]
 
 
-def read_settings(command: Any, ctx: typer.Context, section: str | None) -> dict[str, FileSetting]:
+def read_settings(
+    command: Any,
+    ctx: typer.Context,
+    section: str | None,
+    *,
+    others: Collection[str] = (),
+    shared: bool = True,
+) -> dict[str, FileSetting]:
     """Return the settings of all files for the options of `command`, by the names of its parameters.
 
     Parameters
@@ -58,6 +67,10 @@ def read_settings(command: Any, ctx: typer.Context, section: str | None) -> dict
         The command, and a context for its parameters.
     section
         The table of the command; None for the command that has the keys outside tables.
+    others
+        Keys of other commands with the same table, which are skipped.
+    shared
+        Whether the keys of `SHARED` outside the tables hold for the command as well.
 
     Raises
     ------
@@ -69,7 +82,10 @@ def read_settings(command: Any, ctx: typer.Context, section: str | None) -> dict
     settings: dict[str, FileSetting] = {}
     for path in find_settings_files():
         table = read_toml(path, about="settings")
-        settings |= dict(_convert(_select(table, section, path), command, ctx, path))
+        selected = _select(table, section, path)
+        if section is not None and shared:
+            selected = {**{key: table[key] for key in table if _dash(key) in SHARED}, **selected}
+        settings |= dict(_convert(selected, command, ctx, path, {*others, *SHARED}))
     return settings
 
 
@@ -85,13 +101,19 @@ def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mappin
 
 
 # commands with a table of their own
-SECTIONS: Final = ("serve", "analyse", "evaluate", "plan")
+SECTIONS: Final = ("serve", "analyse", "evaluate", "plan", "models")
+# settings outside the tables that hold for every command that has the option
+SHARED: Final = ("models-dir",)
 # tables whose name is also an option of the separation: a file has one or the other
 AMBIGUOUS: Final = ("analyse",)
 
 
 def _is_section(key: str, value: Any) -> bool:
     return key in SECTIONS and (key not in AMBIGUOUS or isinstance(value, dict))
+
+
+def _dash(key: str) -> str:
+    return key.replace("_", "-")
 
 
 def list_options(command: Any) -> dict[str, Any]:
@@ -104,13 +126,15 @@ def list_options(command: Any) -> dict[str, Any]:
 
 
 def _convert(
-    table: Mapping[str, Any], command: Any, ctx: typer.Context, path: Path
+    table: Mapping[str, Any], command: Any, ctx: typer.Context, path: Path, others: Collection[str]
 ) -> Iterator[tuple[str, FileSetting]]:
     options = list_options(command)
     for key, value in table.items():
-        param = options.get(key.replace("_", "-"))
+        param = options.get(_dash(key))
+        if param is None and _dash(key) in others:
+            continue
         if param is None:
-            raise unknown_name(f"{path}: unknown setting {key!r}", key, options)
+            raise unknown_name(f"{path}: unknown setting {key!r}", key, sorted({*options, *others}))
         yield param.name, FileSetting(_check(key, _arrange(param, value, path), param, ctx, path), path)
 
 
