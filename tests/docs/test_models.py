@@ -32,9 +32,7 @@ def _read_examples() -> list[tuple[list[str], str]]:
     """The fields of each row of the table of fields, and its examples as one TOML text."""
     table = TEXT.partition("| field |")[2].partition("\n\n")[0]
     rows = [line.strip("|").split(" | ") for line in table.splitlines()[2:]]
-    return [
-        (set(re.findall(r"`(\w+)`", row[0])), "\n".join(re.findall(r"`([^`]+)`", row[2]))) for row in rows
-    ]
+    return [(re.findall(r"`(\w+)`", row[0]), "\n".join(re.findall(r"`([^`]+)`", row[2]))) for row in rows]
 
 
 # a description for each field that applies to some kinds of output only
