@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks import decoding
 from benchmarks.constant_model import write_constant_models
 from benchmarks.families import measure_families
 from benchmarks.jobs import STEMS, Bench
@@ -103,6 +104,26 @@ def measure_startup(bench: Bench, log: Log) -> list[Row]:
     return [{"command": name, **summarise(found)} for name, found in usages.items()]
 
 
+def measure_first_network(bench: Bench, log: Log) -> list[Row]:
+    """Measure the CPU time of a command up to the first run of a network: imports, models, decoding."""
+    song, report = make_song(bench.folder / "short.mp3", 30), bench.folder / "first.json"
+    command = [sys.executable, "-m", "benchmarks.first_network", str(report), str(song), "--quiet"]
+    seconds = []
+    for _ in range(max(bench.n_runs, 9)):
+        measure([*command, "--output", str(bench.folder / "stems")])
+        seconds.append(json.loads(report.read_text(encoding="utf-8"))["cpu_s"])
+        log(f"first network after {seconds[-1]:.3f} s of CPU time")
+    return [{"command": "stemsplit SONG, up to the first network", "cpu_s": round(median(seconds), 3)}]
+
+
+def measure_decoding(bench: Bench, log: Log) -> list[Row]:
+    """Measure how fast a four-minute song is decoded in every format."""
+    rows = decoding.measure_decoding(bench.folder, bench.n_runs)
+    for row in rows:
+        log(f"{row['format']}: {row['speed']} x real time")
+    return rows
+
+
 def measure_chunks(bench: Bench, log: Log) -> list[Row]:
     """Measure speed and memory for chunks of different lengths, four stems."""
     song = make_song(bench.folder / "song.mp3", SONG_S)
@@ -124,6 +145,8 @@ BENCHMARKS: dict[str, Callable[[Bench, Log], list[Row]]] = {
     "overhead": measure_overhead,
     "memory": measure_memory,
     "startup": measure_startup,
+    "first_network": measure_first_network,
+    "decoding": measure_decoding,
     "chunks": measure_chunks,
     "families": measure_families,
 }

@@ -193,6 +193,17 @@ def test_tags_around_raw_aac(tmp_path: Path, between: bytes) -> None:
     assert read(path)[1].shape[1] == 2 * n_samples
 
 
+def test_free_format_is_refused_by_name(tmp_path: Path) -> None:
+    """Frames of free format do not say how long they are; no part of such a file passes for the whole."""
+    data = bytearray(without_note(make_mp3(tmp_path)))
+    for frame in list(walk(bytes(data))):
+        if isinstance(frame, Frame):
+            data[frame.position + 2] &= 0x0F
+    (tmp_path / "a.mp3").write_bytes(data)
+    with pytest.raises(AudioError, match=r"a\.mp3"):
+        read(tmp_path / "a.mp3")
+
+
 def test_frames_without_sound_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(noise(50_000))
     with pytest.raises(AudioError, match=r"a\.mp3"):

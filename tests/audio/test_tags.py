@@ -205,6 +205,19 @@ def test_tags_of_matroska_and_of_a_wav_list(tmp_path: Path) -> None:
         assert (found.title, found.artist, found.comment) == ("Song", "Band", "said")
 
 
+def test_the_cover_of_a_matroska_is_carried_over(tmp_path: Path) -> None:
+    path, picture = tmp_path / "a.mka", b"\x89PNG\r\n\x1a\n" + bytes(40)
+    with av.open(str(path), "w", format="matroska") as container:
+        stream: Any = container.add_stream("flac", rate=48_000, layout="stereo")
+        container.add_attachment("cover.png", "image/png", picture)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 8192), np.int16), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts = 48_000, 0
+        container.mux([*stream.encode(frame), *stream.encode(None)])
+    cover = read_tags(path).cover
+    assert cover is not None
+    assert (cover.data, cover.mime) == (picture, "image/png")
+
+
 @pytest.mark.parametrize("data", [b"", b"ID3\x04\0\0\x7f\x7f\x7f\x7f", b"fLaC" + b"\xff" * 100, b"OggS" * 50])
 def test_broken_tags_are_no_tags(tmp_path: Path, data: bytes) -> None:
     for name in ("a.mp3", "a.flac", "a.ogg", "a.wav", "a.m4a"):

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from benchmarks.constant_model import write_constant_model
+from benchmarks.decoding import FORMATS, decode, make_songs, measure_decoding
 from benchmarks.families import Comparison, Separate, compare
 from benchmarks.jobs import Bench
 from benchmarks.process import Usage, measure, paired_ratio, summarise
@@ -48,6 +49,23 @@ def test_songs_are_never_silent(tmp_path: Path) -> None:
     assert len(samples) == 60 * sample_rate
     seconds = samples.reshape(60, -1)
     assert 10 * np.log10((seconds**2).mean(axis=1)).min() > -30
+
+
+def test_every_format_is_decoded_whole(tmp_path: Path) -> None:
+    rows = measure_decoding(tmp_path, 1, duration_s=2)
+    assert [row["format"] for row in rows] == list(FORMATS)
+    assert all(row["speed"] > 1 for row in rows)
+    (tmp_path / "again").mkdir()
+    lengths_s = [decode(path)[0] for path in make_songs(tmp_path / "again", 2).values()]
+    assert lengths_s == pytest.approx([2] * len(FORMATS))
+
+
+@pytest.mark.slow
+def test_the_first_run_of_a_network_is_timed(tmp_path: Path, tiny_model: Path) -> None:
+    song, report = make_song(tmp_path / "song.wav", 2), tmp_path / "report.json"
+    command = [sys.executable, "-m", "benchmarks.first_network", str(report), str(song)]
+    measure([*command, "--model", str(tiny_model), "--output", str(tmp_path / "stems")])
+    assert 0.1 < json.loads(report.read_text(encoding="utf-8"))["cpu_s"] < 60
 
 
 def test_a_constant_model_gives_equal_shares(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import io
 import math
+import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,13 @@ import pytest
 import soundfile
 
 from stemsplit import __version__
-from stemsplit.audio.encoding import FORMATS, extension_of
+from stemsplit.audio.encoding import FORMATS, choose_encoding, extension_of
+from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import open_audio
+from stemsplit.audio.stem_set import StemSet
 from stemsplit.cli.options.panels import MAIN_OPTIONS, Panel
 from stemsplit.cli.options.separation import SeparationOptions
+from tests.conftest import make_noise
 from tests.support.cli import (
     STEMS,
     call,
@@ -122,6 +127,60 @@ def test_an_excerpt_is_exact_to_the_sample(model: Path) -> None:
     assert late.code == 1 and "the song ends at 2.000 s" in late.stderr
     wrong = call("a.wav", "-m", model, "--start", "1", "--end", "0.5")
     assert wrong.code == 2 and "the excerpt is empty" in wrong.stderr
+
+
+def test_a_salvaged_song_says_how_much_is_missing(model: Path) -> None:
+    """The song fails in one line; with --salvage what there is becomes stems, with a note in the result."""
+    song = make_song(Path("song.wav"), seconds=2)
+    song.write_bytes(song.read_bytes()[:-88_200])
+    done = call(song, "-m", model)
+    assert done.code == 1
+    assert done.stderr.count("truncated") == 1
+    assert not Path("separated").exists()
+    (record,) = call(song, "-m", model, "--salvage", "--json").records
+    assert record["n_samples"] == 66_150
+    assert "promises 352800 bytes of audio, the file holds 264600" in record["note"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_a_folder_that_may_not_be_written_is_one_line(model: Path, tmp_path: Path) -> None:
+    """As another user, since nothing is closed to root; the working folder is closed to that user, too."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        song = make_song(folder / "song.wav")
+        public = folder / model.name
+        public.write_bytes(model.read_bytes())
+        assert call(song, "-m", public, "-o", tmp_path / "out").code == 0  # loads what root may read
+        is_root = os.geteuid() == 0
+        folder.chmod(0o555)
+        if is_root:
+            os.seteuid(65534)
+        try:
+            done = call(song, "-m", public, "-o", folder / "stems")
+        finally:
+            if is_root:
+                os.seteuid(0)
+            folder.chmod(0o755)
+        assert done.code == 1
+        assert "permission denied; choose another folder or change its permissions" in done.stderr
+        assert done.stderr.count("failed") == 1
+        assert sorted(path.name for path in folder.iterdir()) == ["song.wav", public.name]
+
+
+@pytest.mark.parametrize("format", ["wav", "flac"])
+def test_a_quad_song_keeps_its_speakers(model: Path, format: str) -> None:
+    encoding = choose_encoding(format, "16", AudioInfo(44_100, 4, None, "WAV", "PCM_16"))
+    paths = {"quad": Path(f"quad.{format}")}
+    quad = StemSet(paths, sample_rate=44_100, n_channels=4, encoding=encoding, channel_mask=0x33)
+    with quad as stems:
+        stems.write({"quad": make_noise(4, 44_100)})
+        stems.complete()
+        stems.place()
+    for written in ("wav", "flac"):
+        assert call(paths["quad"], "-m", model, "-s", "vocals", "-f", written, "-o", written).code == 0
+        with open_audio(Path(written, f"quad/vocals.{written}")) as reader:
+            assert (reader.info.n_channels, reader.info.channel_mask) == (4, 0x33)
 
 
 def test_no_arguments_show_the_help_and_are_2() -> None:

@@ -164,10 +164,19 @@ def _read_ffmpeg(path: Path, found: Tags) -> Tags:
     with open_container(path) as container:
         sources = [container.metadata, *(stream.metadata for stream in container.streams.audio[:1])]
         stored = {key.lower(): text for source in reversed(sources) for key, text in source.items()}
-        attached = [stream for stream in getattr(container.streams, "attachments", ()) if stream.data]
-    cover = CoverArt(bytes(attached[0].data)) if attached else None
+        cover = _read_attached(container)
     known: dict[str, Any] = {field.name: stored.get(field.ffmpeg, "").strip() for field in FIELDS}
     return Tags(**known, cover=cover)
+
+
+def _read_attached(container: Any) -> CoverArt | None:
+    """Return a picture that is attached to a container, which FFmpeg shows as a video of one packet."""
+    from av.stream import Disposition
+
+    pictures = (each for each in container.streams.video if each.disposition & Disposition.attached_pic)
+    packets = (packet for picture in pictures for packet in container.demux(picture) if packet.size)
+    packet = next(packets, None)
+    return None if packet is None else CoverArt(bytes(packet))
 
 
 def write_tags(

@@ -1,6 +1,5 @@
 """The ``analyse`` command: tempo, beats, key, chords and loudness of songs."""
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import closing
@@ -147,6 +146,8 @@ def _show(result: FileResult, *, as_json: bool, quiet: bool) -> None:
         return
     found = result.analysis.to_dict()
     if as_json:
+        import json
+
         show(json.dumps({"input": result.input, **found}))
     else:
         show(*result.extras.values())

@@ -1,7 +1,6 @@
 """The ``config`` commands: where the settings are, what they hold, and what they may hold."""
 
 import os
-import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,6 +97,8 @@ def _edit(path: Path, ctx: typer.Context) -> ExitStatus:
     if editor is None:
         typer.launch(str(path))
         return ExitStatus.OK
+    import shlex
+
     try:
         status = subprocess.run([*shlex.split(editor), str(path)], check=False).returncode
     except OSError as error:

@@ -4,7 +4,6 @@ Either may be closed, full, or a pipe without a reader; songs are separated all 
 """
 
 import contextlib
-import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -152,14 +151,6 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-class ConsoleHandler(logging.Handler):
-    """Writes what the library logs to standard error, a line a record."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
-        warn(f"stemsplit: {record.getMessage()}")
 
 
 class Results:

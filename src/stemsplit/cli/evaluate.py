@@ -1,6 +1,5 @@
 """The ``evaluate`` command: SDR, SIR and SAR of models on a data set."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,6 +127,8 @@ def _evaluate(
         return cancellation.status
     with explaining(output):
         written = report.write(output) + (plot_report(report, output) if plots else [])
+    import json
+
     show(json.dumps(report.to_dict()) if as_json else report.to_table())
     if not quiet:
         warn(f"wrote {', '.join(map(str, written))}")

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 import typer
 
 from stemsplit.cli.console import warn
-from stemsplit.cli.progress import showing_downloads
-from stemsplit.registry.download import DownloadLimits
 from stemsplit.registry.index import RemoteModel
 from stemsplit.registry.installed import NotInstalledError, resolve, summarise
-from stemsplit.registry.pull import is_offline, pull_model
 from stemsplit.registry.store import Registry
 
 
@@ -48,6 +45,11 @@ def _is_terminal() -> bool:
 
 
 def _fetch(remote: RemoteModel, registry: Registry) -> None:
+    # HTTP and TLS take time that a run without downloads need not lose
+    from stemsplit.cli.progress import showing_downloads
+    from stemsplit.registry.download import DownloadLimits
+    from stemsplit.registry.pull import is_offline, pull_model
+
     warn(f"fetching {remote.name} ({summarise(remote)})")
     limits = DownloadLimits(offline=is_offline(False))
     with showing_downloads() as progress:

@@ -1,6 +1,5 @@
 """The ``plan`` command: what a run of many songs needs, before it is started."""
 
-import json
 from dataclasses import asdict, replace
 from typing import Annotated
 
@@ -59,6 +58,8 @@ def plan(  # noqa: PLR0917 - as they are typed
         needed = estimate(
             workload, found, read_driver(), workers=workers, days=days, network_gbps=network_gbps
         )
+        import json
+
         show(json.dumps(asdict(needed)) if as_json else "\n".join(_describe(found, needed)))
         return ExitStatus.OK
 

@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from stemsplit.cli.certificate import Certificate
-from stemsplit.cli.console import ConsoleHandler, warn
+from stemsplit.cli.console import warn
 from stemsplit.cli.door import Door, Entrance
 from stemsplit.cli.separate import check_licences, print_device
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
@@ -60,6 +60,14 @@ class _Stop(Cancellation):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class _ConsoleHandler(logging.Handler):
+    """Writes what the library logs to standard error, a line a record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        warn(f"stemsplit: {record.getMessage()}")
+
+
 def serve(
     defaults: SeparationRequest, door: Door, limits: ServiceLimits, *, quiet: bool = False
 ) -> ExitStatus:
@@ -75,7 +83,7 @@ def serve(
         If the models cannot be opened.
     """
     stop = _Stop()
-    logging.getLogger("stemsplit.service").addHandler(ConsoleHandler())
+    logging.getLogger("stemsplit.service").addHandler(_ConsoleHandler())
     with closing(door.listen()) as listener, catch_signals(stop), private_folder() as folder:
         stop.folder = folder
         entrance = door.open(listener, folder)

@@ -45,10 +45,17 @@ def find_settings_files() -> list[Path]:
     try:
         here = Path.cwd()
     except FileNotFoundError:  # deleted, which the commands that need it report
-        return [own] if own.is_file() else []
+        return [own] if _is_file(own) else []
     of_folders = (folder / FOLDER_FILE_NAME for folder in (here, *here.parents))
-    nearest = next((path for path in of_folders if path.is_file()), None)
-    return [path for path in (own, nearest) if path is not None and path.is_file()]
+    nearest = next((path for path in of_folders if _is_file(path)), None)
+    return [path for path in (own, nearest) if path is not None and _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:  # in a folder that is closed to the user
+        return False
 
 
 def read_settings(

@@ -1,6 +1,5 @@
 """``--show-config``: the value of every option, and where it comes from."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,6 +23,8 @@ def show_config(values: Mapping[str, Any], sources: Mapping[str, str], *, as_jso
     """
     names = [name for name in values if name not in _LEFT_OUT]
     names.sort(key=lambda name: sources[name] == "default")
+    import json
+
     if as_json:
         records = {_key(name): {"value": values[name], "source": sources[name]} for name in names}
         show(json.dumps(records))
@@ -44,4 +45,6 @@ def format_value(value: Any) -> str:
     >>> format_value(["vocals"]), format_value(True), format_value("wav"), format_value(None)
     ('["vocals"]', 'true', '"wav"', '-')
     """
+    import json
+
     return "-" if value is None else json.dumps(value, ensure_ascii=False, default=str)

@@ -8,9 +8,7 @@ shares) it is a check followed by a rename; only there could a file that appears
 
 import contextlib
 import errno
-import hashlib
 import itertools
-import json
 import os
 import re
 import shutil
@@ -227,6 +225,8 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 def write_json(path: Path, content: Mapping[str, object]) -> None:
     """Write indented JSON atomically, see `whole_file`."""
+    import json  # not for help, which writes no file
+
     with whole_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())
 
@@ -234,6 +234,8 @@ def write_json(path: Path, content: Mapping[str, object]) -> None:
 def _part_name(name: str) -> str:
     tail = f".{os.getpid()}-{next(_counter)}.part"
     if len(os.fsencode(name)) + len(tail) + 1 > 255:
+        import hashlib  # not for help, which writes no file
+
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f".{name}{tail}"
 

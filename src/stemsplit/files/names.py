@@ -1,6 +1,5 @@
 """File names that every system can store: cleaning, shortening and comparison of names."""
 
-import hashlib
 import re
 import unicodedata
 from pathlib import Path
@@ -66,6 +65,8 @@ def shorten(text: str, n_bytes: int) -> str:
     """
     if len(text.encode()) <= n_bytes:
         return text
+    import hashlib  # not for help, which names no file
+
     mark = "~" + hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
     kept = text.encode()[: max(n_bytes - len(mark), 0)].decode(errors="ignore")
     while kept and unicodedata.combining(kept[-1]):

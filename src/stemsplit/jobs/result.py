@@ -1,6 +1,5 @@
 """The result of a song, and the exit code of a run."""
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import IntEnum, StrEnum
@@ -128,6 +127,8 @@ class FileResult:
 
     def to_json(self) -> str:
         """Return the fields as one line of JSON."""
+        import json  # not for help, which has no results
+
         return json.dumps(self.to_dict())
 
 

@@ -5,9 +5,12 @@ Weights are exact fractions that sum to one: averaging keeps the sum of all stem
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from stemsplit.errors import SettingsError
+
+if TYPE_CHECKING:
+    from fractions import Fraction
 
 _MAX_WEIGHT = 1e6
 
@@ -62,7 +65,7 @@ class EnsembleWeights:
                     "give one for each, in the order of the models"
                 )
 
-    def normalise(self, stem: str, candidates: Sequence[int]) -> dict[int, Fraction]:
+    def normalise(self, stem: str, candidates: Sequence[int]) -> "dict[int, Fraction]":
         """Return the weights of `stem` by model index; they sum to exactly one.
 
         Parameters
@@ -77,6 +80,8 @@ class EnsembleWeights:
         SettingsError
             If a model has a weight and does not offer the stem.
         """
+        from fractions import Fraction  # not for help, which weights nothing
+
         weights = self.weights.get(stem)
         if weights is None:
             used = list(candidates) if self.mean else list(candidates[:1])
