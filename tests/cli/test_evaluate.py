@@ -62,7 +62,10 @@ def test_bad_songs_are_named_and_stop_no_other(model: Path) -> None:
     done = call("evaluate", "data", "-m", model, "-d", "cpu", "--json", "--no-plots")
     assert done.code == 1
     report = json.loads(done.text)
-    assert [song["song"] for song in report["songs"]] == ["1"] and set(report["failed"]) == {"2", "3"}
+    assert [song["song"] for song in report["songs"]] == ["1"] and set(report["failed"]) == {
+        "test/2",
+        "test/3",
+    }
     assert "lacks vocals" in done.stderr and "vocals.wav" in done.stderr and "8000 samples" in done.stderr
     assert sorted(path.name for path in Path("evaluation/songs/test").iterdir()) == ["1.json"]
 

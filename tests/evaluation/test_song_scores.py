@@ -107,3 +107,9 @@ def test_medians_are_of_the_songs_that_have_a_figure() -> None:
     assert lines[0].startswith("song,split,stem,sdr_db") and lines[4].startswith("d,test,vocals,,1.0")
     assert report.median("drums", "sdr_db") is None
     assert not math.isnan(report.median("vocals", "usdr_db") or math.nan)
+
+
+def test_songs_of_one_name_in_two_splits_are_two() -> None:
+    scores = tuple(StemScore("vocals", sdr_db, 1.0, 2.0, 3.0, 4.0, 6, 1) for sdr_db in (1.0,))
+    songs = [SongScores("a", "train", scores), SongScores("a", "test", scores)]
+    assert len(EvaluationReport([], {}, songs).values("vocals", "sdr_db")) == 2

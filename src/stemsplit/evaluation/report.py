@@ -21,6 +21,20 @@ class SongScores:
     split: str
     stems: tuple[StemScore, ...]
 
+    @property
+    def label(self) -> str:
+        """The song's name with its split, as two splits may have songs of one name."""
+        return make_label(self.song, self.split)
+
+
+def make_label(name: str, split: str) -> str:
+    """Return the name of a song in a data set.
+
+    >>> make_label("Song", "test"), make_label("Song", "")
+    ('test/Song', 'Song')
+    """
+    return f"{split}/{name}" if split else name
+
 
 @dataclass(frozen=True)
 class EvaluationReport:
@@ -51,7 +65,7 @@ class EvaluationReport:
     def values(self, stem: str, measure: str) -> dict[str, float | None]:
         """Return one of `MEASURES` of a stem in every song that has it."""
         return {
-            song.song: getattr(score, measure)
+            song.label: getattr(score, measure)
             for song in self.songs
             for score in song.stems
             if score.stem == stem

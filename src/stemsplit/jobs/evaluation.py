@@ -13,7 +13,7 @@ from typing import Any
 from stemsplit.errors import StemsplitError
 from stemsplit.evaluation.bss_eval import museval_version
 from stemsplit.evaluation.reference_song import ReferenceSong, SongAudio
-from stemsplit.evaluation.report import EvaluationReport, SongScores
+from stemsplit.evaluation.report import EvaluationReport, SongScores, make_label
 from stemsplit.evaluation.song_scores import StemScore, score_stems
 from stemsplit.files.atomic import explaining, write_json
 from stemsplit.jobs.batch import run_jobs
@@ -81,7 +81,7 @@ class Evaluation:
         for done in run_jobs(songs, self._score, cancellation=self.cancellation, n_jobs=n_jobs):
             on_song(done)
             if done.scores is None:
-                failed[done.song.name] = done.failure
+                failed[make_label(done.song.name, done.song.split)] = done.failure
             else:
                 scored.append(done.scores)
         models = [
