@@ -29,6 +29,7 @@ def plot_report(report: EvaluationReport, folder: Path) -> list[Path]:
 
 def _plot_stem(report: EvaluationReport, stem: str, path: Path) -> Path:
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(10, 4), layout="constrained")
     axes = figure.subplots()
@@ -42,7 +43,8 @@ def _plot_stem(report: EvaluationReport, stem: str, path: Path) -> Path:
         title=f"{stem}: {', '.join(model['name'] for model in report.models)}", xlabel="song", ylabel="dB"
     )
     axes.grid(alpha=0.3)
-    axes.legend(loc="upper right")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     with whole_file(path) as file:
         figure.savefig(file, format="png", dpi=100)
     return path
