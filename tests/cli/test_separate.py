@@ -404,6 +404,7 @@ def test_nothing_heavy_is_imported_for_help(args: list[str]) -> None:
 def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("cli.models_list", "registry.installed"):
         monkeypatch.setattr(f"stemsplit.{module}.bundled_models", lambda: [tiny_model])
+        monkeypatch.setattr(f"stemsplit.{module}.work_models", lambda: {})
     shown = call("models")
     assert shown.code == 0
     assert shown.lines[0].split() == ["NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256"]

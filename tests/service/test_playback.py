@@ -47,7 +47,7 @@ def test_a_mix_that_would_clip_is_turned_down(service: Running) -> None:
         ({"gains_db": "drums:nan"}, ["no number"]),
         ({"gains_db": "drums:40"}, ["-60 to 12"]),
         ({"pans": "drums:2"}, ["-1 to 1"]),
-        ({"format": "mp4"}, ["is for videos"]),
+        ({"format": "mp4"}, ["'mp4' is unknown"]),
         ({"format": "flac", "bits": "32f"}, ["cannot hold '32f' bits"]),
         ({"start_s": "3", "end_s": "1"}, ["is empty"]),
         ({"start_s": "9"}, ["behind the end"]),
