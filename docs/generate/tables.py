@@ -287,6 +287,7 @@ _ANALYSIS = (
     *("analysed", "tempo", "octave", "beat_f", "downbeat_f", "key", "key_relative", "key_weighted"),
     "chord_overlap",
 )
+_TRANSCRIPTION = ("notes", "analysed", "n_true", "precision", "recall", "f")
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
@@ -314,6 +315,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/producers.md": {
         "analysis": lambda: markdown("music_analysis", _ANALYSIS),
+        "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
     },
 }
 

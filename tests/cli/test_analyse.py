@@ -190,6 +190,8 @@ def test_slices_and_loops_lie_beside_the_stems(model: Path) -> None:
     assert again.code == 0 and "skipped" in again.stderr
     assert call(*options).code == 1
     before = list_files(Path("out"))
+    previewed = call("song.wav", "-m", model, "-d", "cpu", "-o", "short", "--preview", "2", "-s", "drums")
+    assert previewed.lines == ["short/song/drums.wav", "short/song/preview.wav"]
     assert call(*options, "--overwrite").code == 0 and list_files(Path("out")) == before
     listed = call("out", "-r", "-m", model, "--dry-run", "-o", "elsewhere", "--json")
     assert listed.code == 1 and "there is no audio file" in listed.stderr
@@ -213,6 +215,7 @@ def test_a_song_without_beat_has_no_bars(model: Path) -> None:
         (("--loop", "0bars"), "1 to 64"),
         (("--fade", "3"), "--slices or --loop"),
         (("--slices", "bars", "-f", "mp3"), "wav or flac or aiff"),
+        (("--preview", "0.5"), "1 to 600"),
     ],
 )
 def test_slices_that_cannot_be_made_are_refused(model: Path, options: tuple[str, ...], reason: str) -> None:

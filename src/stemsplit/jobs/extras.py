@@ -1,9 +1,9 @@
-"""What is written beside the stems of a song: its analysis, slices, loops, MIDI."""
+"""What is written beside the stems of a song: its analysis, slices, loops, MIDI, a preview."""
 
 import json
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,10 +13,12 @@ from stemsplit.music.analysis import SongAnalysis
 from stemsplit.music.chords import format_lab
 from stemsplit.music.cuts import check_kind
 from stemsplit.music.midi import check_stem, transcribe, write_midi
+from stemsplit.music.preview import write_preview
 from stemsplit.music.slices import write_loop, write_slices
 
 _MAX_BARS = 64
 _MAX_FADE_MS = 1000.0
+_MAX_PREVIEW_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class ExtraSettings:
         Length of the fades at both ends of slices and loops, in milliseconds.
     midi
         Stems that are transcribed to MIDI files.
+    preview_s
+        Length of the excerpts of all stems, in seconds, that follow each other in one file.
 
     Raises
     ------
@@ -47,6 +51,7 @@ class ExtraSettings:
     loop_bars: int | None = None
     fade_ms: float = 0.0
     midi: tuple[str, ...] = ()
+    preview_s: float | None = None
 
     def __post_init__(self) -> None:
         if self.slices is not None:
@@ -56,6 +61,10 @@ class ExtraSettings:
         if not 0 <= self.fade_ms <= _MAX_FADE_MS:
             raise SettingsError(f"a fade has 0 to {_MAX_FADE_MS:.0f} ms, not {self.fade_ms:g}")
 
+        if self.preview_s is not None and not 1 <= self.preview_s <= _MAX_PREVIEW_S:
+            raise SettingsError(
+                f"a preview has 1 to {_MAX_PREVIEW_S:.0f} seconds of each stem, not {self.preview_s:g}"
+            )
         for stem in self.midi:
             check_stem(stem)
 
@@ -67,7 +76,7 @@ class ExtraSettings:
     @property
     def need_stems(self) -> bool:
         """Whether they are made from the files of the stems."""
-        return self.slices is not None or self.loop_bars is not None or bool(self.midi)
+        return bool(self.slices or self.loop_bars or self.midi or self.preview_s)
 
 
 def parse_loop(text: str) -> int:
@@ -132,6 +141,8 @@ def list_extras(settings: ExtraSettings, stems: Iterable[str]) -> list[Extra]:
     if settings.loop_bars is not None:
         extras += list(_list_loops(settings.loop_bars, settings.fade_ms, names))
     extras += list(_list_midi(settings.midi, names))
+    if settings.preview_s is not None:
+        extras.append(_list_preview(settings.preview_s, names))
     return extras
 
 
@@ -169,6 +180,13 @@ def _list_loops(n_bars: int, fade_ms: float, stems: Iterable[str]) -> Iterator[E
 
     for stem in stems:
         yield Extra(f"{stem} loop of {n_bars} bars", "wav", make(stem))
+
+
+def _list_preview(length_s: float, stems: Sequence[str]) -> Extra:
+    def write(path: Path, material: Material) -> bool:
+        return write_preview(path, {stem: material.stems[stem] for stem in stems}, material.found, length_s)
+
+    return Extra("preview", "wav", write)
 
 
 def _list_midi(wanted: Iterable[str], stems: Collection[str]) -> Iterator[Extra]:

@@ -51,7 +51,7 @@ class OutputSettings:
     def __post_init__(self) -> None:
         if self.extras.need_stems and self.format not in _EXACT_FORMATS:
             raise SettingsError(
-                f"slices, loops and MIDI are made from the stems to the sample, which {self.format} is not; "
+                f"what is made from the stems needs them to the sample, which {self.format} is not; "
                 f"choose --format {' or '.join(_EXACT_FORMATS)}"
             )
         if self.extras.slices and not isinstance(self.folder, Path) and self.folder.is_remote:

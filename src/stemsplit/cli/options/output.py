@@ -94,6 +94,14 @@ class OutputOptions:
         str | None,
         _option("--midi", metavar="A,B", help="Also transcribe stems to MIDI files: vocals, drums, bass."),
     ] = None
+    preview: Annotated[
+        float | None,
+        _option(
+            "--preview",
+            metavar="SECONDS",
+            help="Also write so much of every stem, one after the other, to one file.",
+        ),
+    ] = None
     overwrite: Annotated[
         bool,
         _option("--overwrite", help="Replace files that exist."),
@@ -127,7 +135,7 @@ class OutputOptions:
         return int(digits)
 
     def make_extras(self) -> "ExtraSettings":
-        """Return the settings of what is made beside the stems: analysis, slices, loops, MIDI."""
+        """Return the settings of what is made beside the stems: analysis, slices, loops, MIDI, a preview."""
         from stemsplit.jobs.extras import ExtraSettings, parse_loop
         from stemsplit.jobs.request import parse_stems
 
@@ -135,4 +143,4 @@ class OutputOptions:
             raise SettingsError("--fade is for slices and loops; add --slices or --loop, or leave it out")
         loop_bars = None if self.loop is None else parse_loop(self.loop)
         midi = () if self.midi is None else parse_stems(self.midi, "--midi")
-        return ExtraSettings(self.analyse, self.slices, loop_bars, self.fade, midi)
+        return ExtraSettings(self.analyse, self.slices, loop_bars, self.fade, midi, self.preview)

@@ -121,6 +121,7 @@ class SeparationOptions(SpeedOptions, ModelOptions, SongOptions, OutputOptions, 
             "--slices": self.slices is not None,
             "--loop": self.loop is not None,
             "--midi": self.midi is not None,
+            "--preview": self.preview is not None,
             "--jobs": self.jobs != 1,
         }
         given = [option for option, is_given in meaningless.items() if is_given]
