@@ -18,7 +18,7 @@ import soundfile
 
 from benchmarks.jobs import Bench
 from benchmarks.machine import count_cores
-from benchmarks.peers import difference_db, export, open_audio_separator, without_complex
+from benchmarks.peers import difference_db, export, export_core, open_audio_separator, without_complex
 from benchmarks.report import Row
 from benchmarks.songs import make_song
 from stemsplit import Separator
@@ -126,7 +126,7 @@ def prepare_filtered_unmix(folder: Path, threads: int) -> tuple[Separate, Separa
     return prepare_unmix(folder, threads, iterations=1)
 
 
-def prepare_htdemucs(folder: Path, threads: int) -> tuple[Separate, Separate]:
+def prepare_htdemucs(folder: Path, threads: int, *, family: str = "htdemucs") -> tuple[Separate, Separate]:
     """Prepare a network of the size of htdemucs: segments of 7.8 s, an overlap of a quarter, no shifts."""
     from copy import deepcopy
     from fractions import Fraction
@@ -139,9 +139,12 @@ def prepare_htdemucs(folder: Path, threads: int) -> tuple[Separate, Separate]:
     sources = ["drums", "bass", "other", "vocals"]
     network = make(sources, samplerate=SAMPLE_RATE, segment=segment, bottom_channels=512).eval()
     n_samples = int(segment * SAMPLE_RATE)
-    real = without_complex(deepcopy(network), n_samples)
-    export(real, torch.rand(1, 2, n_samples), folder / "htdemucs.onnx")
-    lines = ('family = "htdemucs"', 'graph = "htdemucs.onnx"', f"targets = {json.dumps(sources)}")
+    if family == "htdemucs":
+        real = without_complex(deepcopy(network), n_samples)
+        export(real, torch.rand(1, 2, n_samples), folder / "htdemucs.onnx")
+    else:
+        export_core(deepcopy(network), n_samples, folder / "htdemucs.onnx")
+    lines = (f'family = "{family}"', 'graph = "htdemucs.onnx"', f"targets = {json.dumps(sources)}")
     apply_model = import_module("demucs.apply").apply_model
     torch.set_num_threads(threads)
 
@@ -153,6 +156,11 @@ def prepare_htdemucs(folder: Path, threads: int) -> tuple[Separate, Separate]:
         return levelled
 
     return _open_own(folder, *lines, threads=threads), separate
+
+
+def prepare_htdemucs_core(folder: Path, threads: int) -> tuple[Separate, Separate]:
+    """Prepare the same network with its STFT outside of the graph."""
+    return prepare_htdemucs(folder, threads, family="htdemucs-core")
 
 
 def prepare_mdx(folder: Path, threads: int) -> tuple[Separate, Separate]:
@@ -176,4 +184,5 @@ COMPARISONS = (
     Comparison("open-unmix with wiener 1", "openunmix", prepare_filtered_unmix),
     Comparison("mdx", "audio-separator", prepare_mdx),
     Comparison("htdemucs", "demucs", prepare_htdemucs),
+    Comparison("htdemucs-core", "demucs", prepare_htdemucs_core),
 )
