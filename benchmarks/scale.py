@@ -228,6 +228,7 @@ def measure_manifest(folder: Path, n_songs: int) -> list[Row]:
 
 def measure_speedup(folder: Path, n_songs: int) -> list[Row]:  # noqa: ARG001 - the songs are real here
     """Real songs on one worker of one core, and on two."""
+    (folder / "songs").mkdir()
     for number in range(SPEEDUP_SONGS):
         make_song(folder / "songs" / f"{number:02}.wav", SPEEDUP_S)
     rows: list[Row] = []

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 import stemsplit
 from benchmarks.measurements import SONG_S
-from benchmarks.report import load, markdown
+from benchmarks.report import RESULTS, load, markdown
 from stemsplit.cli.app import DefaultGroup, app
 from stemsplit.jobs.capacity import MACHINES
 from stemsplit.jobs.result import ExitStatus
@@ -243,11 +243,13 @@ def make_machines() -> str:
 
 def make_simulation() -> str:
     """Return the cost of a run of very many songs, and what it was measured on."""
+    speedup = ("workers", "songs_per_hour", "speedup")
     costs = ("plan_us", "schedule_us", "journal_us", "peak_mb")
     parts = [
         _measured("scale_simulation", ("songs", "workers", "deaths", "failed", *costs)),
         _measured("scale_resume", ("songs", "done", "cpu_s", "wall_s", "peak_mb")),
         _measured("scale_manifest", ("songs", "peak_mb")),
+        *([_measured("scale_speedup", speedup)] if (RESULTS / "scale_speedup.json").exists() else ()),
     ]
     return "\n\n".join(parts)
 
