@@ -68,6 +68,11 @@ class DefaultGroup(TyperGroup):
         """Show the default command as the command."""
         formatter.write_usage(ctx.command_path, "[OPTIONS] INPUTS...")
 
+    def format_help_text(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002
+        """Write what the program does right below the usage, so that the help fits a screen."""
+        with formatter.indentation():
+            formatter.write_text(self.help)
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write examples, the options that everybody needs, and the commands."""
         write_main_options(self, ctx, formatter)
