@@ -139,7 +139,7 @@ def test_a_salvaged_song_says_how_much_is_missing(model: Path) -> None:
     assert not Path("separated").exists()
     (record,) = call(song, "-m", model, "--salvage", "--json").records
     assert record["n_samples"] == 66_150
-    assert "promises 352800 bytes of audio, the file holds 264600" in record["note"]
+    assert "declares 352800 bytes of audio, the file holds 264600" in record["note"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
