@@ -29,4 +29,8 @@ def export_any(network: SeparationNetwork, path: Path, facts: ModelFacts, *, wei
 
 
 def _described(facts: ModelFacts, summary: str) -> ModelFacts:
-    return replace(facts, description=facts.description.replace("a band-split network", summary))
+    return replace(
+        facts,
+        description=facts.description.replace("a band-split network", summary),
+        attribution=f"sources and credits are in {facts.name}.md, the card beside the model",
+    )
