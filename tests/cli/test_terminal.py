@@ -34,6 +34,7 @@ def test_every_line_of_a_batch_stays_on_the_terminal(model: Path, columns: int, 
     assert not re.search("[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏━]", text), "the live rows are gone at the end"
 
 
+@pytest.mark.slow
 def test_the_live_rows_name_songs_and_count_music(model: Path) -> None:
     for name in ("a", "b"):
         make_song(Path(f"in/{name}.wav"), seconds=60)
