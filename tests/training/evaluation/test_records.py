@@ -80,6 +80,7 @@ def judged(tmp_path: Path) -> dict[str, list[Score]]:
     return {"model": softer, "baseline": baseline, "oracle": oracle}
 
 
+@pytest.mark.slow
 def test_the_mean_of_records_is_theirs_alone(judged: dict[str, list[Score]]) -> None:
     figures = summary(judged["model"])
     assert next(iter(figures)) == "records mean"
@@ -103,6 +104,7 @@ def test_tables_begin_with_records_and_their_mean(judged: dict[str, list[Score]]
     assert all_sources_of(judged["model"]) == ("records", "album", "mdn-funk")
 
 
+@pytest.mark.slow
 def test_scores_without_records_get_those_of_the_model_once(
     judged: dict[str, list[Score]], tiny_model: Path, tmp_path: Path
 ) -> None:

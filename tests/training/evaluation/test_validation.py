@@ -175,6 +175,7 @@ def unseen_scores(songs: list[TrainingSong]) -> list[Score]:
     return scores
 
 
+@pytest.mark.slow
 def test_without_multitracks_none_is_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stems = {target: RenderedStem(stem) for target, stem in make_stems(np.random.default_rng(0)).items()}
     save_song(tmp_path, "album", stems, split="train", kind="multitrack")

@@ -204,6 +204,7 @@ def test_the_bundled_distribution_is_of_music() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("matched", [0.0, 1.0])
 def test_known_stems_of_examples_go_toward_records(tmp_path: Path, matched: float) -> None:
     stems = {target: RenderedStem(noise(seed)) for seed, target in enumerate(TARGETS)}

@@ -90,6 +90,7 @@ def test_a_stem_at_any_speed_is_long_enough(songs: list[TrainingSong], exponent:
     assert remixer._cut(Drawn(np.random.PCG64(1)), song, "drums").shape == (2, 40_000)
 
 
+@pytest.mark.slow
 def test_voices_and_drums_change_their_speed_most_and_unseparated_music_like_its_bass(
     songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +150,7 @@ def test_stems_of_one_place_are_turned_together_others_each_by_itself(
         assert max(map(len, turns)) > 2
 
 
+@pytest.mark.slow
 def test_only_what_unseparated_music_lacks_is_known(
     songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -166,6 +168,7 @@ def test_only_what_unseparated_music_lacks_is_known(
     assert 15 < seen["bass+other"] + seen["drums+other"] < 50 and len(seen) == 3  # 10 %
 
 
+@pytest.mark.slow
 def test_everything_but_screened_songs_is_drawn(everything: set[tuple[str, str]]) -> None:
     assert everything == {(n, stem) for n, stems in SONGS.items() for stem in stems if n != "screened-0"}
 
@@ -193,6 +196,7 @@ def test_what_is_left_out_is_not_drawn(
     assert everything - rest == set(absent)
 
 
+@pytest.mark.slow
 def test_without_cross_song_mixing_fully_known_examples_come_from_one_song(
     songs: list[TrainingSong], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,6 +279,7 @@ def test_few_makers_leave_more_to_the_renders(n_makers: int, wanted: int) -> Non
     assert kinds["multitrack"] == pytest.approx(wanted, abs=45)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "loudness"), [("render", TARGET_LEVELS_DB), ("multitrack", None)])
 def test_stems_of_one_song_stand_as_in_a_record(
     tmp_path: Path, kind: str, loudness: dict[str, float] | None

@@ -28,6 +28,7 @@ def deeper(network: BandSplit, n_more: int) -> BandSplit:
     return BandSplit(**network.options | {"n_layers": n_layers, "dilations": dilations})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_more", [0, 2])
 @pytest.mark.parametrize(("halved", "tolerance"), [(False, 1e-4), (True, 1e-2)])
 def test_the_bundled_model_can_be_trained_on(
@@ -61,6 +62,7 @@ def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
         load_initial(BandSplit(n_features=8, n_layers=1), path)
 
 
+@pytest.mark.slow
 def test_a_network_may_begin_as_a_shallower_one(tmp_path: Path) -> None:
     torch.manual_seed(1)
     shallow, initial = BandSplit(n_features=8, n_layers=2), tmp_path / "initial.pt"
@@ -124,6 +126,7 @@ def test_targets_of_the_bundled_model_come_in_its_order() -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_preset_of_a_gpu_begins_as_the_bundled_model() -> None:
     networks = [find_preset(name).build().eval() for name in ("cpu", "gpu")]
     for network in networks:
