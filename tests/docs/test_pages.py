@@ -1,6 +1,7 @@
 """README and docs: what they name is there."""
 
 import re
+import tomllib
 from typing import Any
 
 import pytest
@@ -54,6 +55,12 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_the_readme_names_every_page() -> None:
     linked = set(re.findall(r"\]\((docs/[\w-]+\.md)\)", read("README.md")))
     assert linked == {page for page in PAGES if page.startswith("docs/")} - {"docs/index.md"}
+
+
+def test_every_extra_is_listed() -> None:
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    rows = re.findall(r"^\| `([\w-]+)` \|", read("docs/installation.md"), flags=re.MULTILINE)
+    assert sorted(rows) == sorted(project["optional-dependencies"])
 
 
 def test_every_guarantee_names_tests_that_exist() -> None:
