@@ -37,6 +37,14 @@ def test_without_others_the_model_of_the_package_is_the_best(tmp_path: Path) -> 
     assert str(finest) == "band for vocals 6.1 dB, drums 4.5 dB, bass 4.9 dB, other 3 dB"
 
 
+def test_a_model_without_a_figure_is_not_even_read(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "model.toml").write_text("damaged = [")
+    registry = Registry(tmp_path)
+    assert "mine" in registry.names()
+    assert find_finest(registry).models == ("band",)
+
+
 @pytest.fixture
 def stocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     """A registry of stand-ins: one best at vocals, one at the rest, and one that is commercially free."""

@@ -66,18 +66,19 @@ def find_finest(registry: Registry, *, commercial_only: bool = False) -> FinestM
     Raises
     ------
     ModelError, SettingsError
-        If a model or a list cannot be read.
+        If a model with a figure or a list cannot be read.
     """
     best: dict[str, tuple[str, float]] = {}
     figures = {**{remote.name: remote.sdr_db for remote in list_remote()}, **BUNDLED_SDR_DB}
     for name, path in _list_installed(registry).items():
+        if not (known := figures.get(name)):
+            continue
         spec = read_properties(path)
         if commercial_only and spec.commercial is not True:
             continue
         for stem in spec.targets:
-            sdr_db = figures.get(name, {}).get(stem)
-            if sdr_db is not None and sdr_db > best.get(stem, ("", float("-inf")))[1]:
-                best[stem] = name, sdr_db
+            if stem in known and known[stem] > best.get(stem, ("", float("-inf")))[1]:
+                best[stem] = name, known[stem]
     order = sorted(best, key=lambda stem: (*STEMS, stem).index(stem))
     return FinestModels({stem: best[stem] for stem in order})
 
