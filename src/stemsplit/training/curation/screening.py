@@ -81,7 +81,7 @@ class Screening:
         Source of the recordings.
     songs_folder : Path
         Prepared songs; passages and separated stems are added, and kinds are changed.
-    traces_folder : Path
+    activity_folder : Path
         Cache of measured activity, for all models.
     separate : callable
         Separates a waveform by the model.

@@ -47,9 +47,9 @@ class SeparationNetwork(nn.Module, ABC):
         stems : Tensor, shape (batch, targets, 2, samples)
             Waveforms; their sum is the mixture.
         known : Tensor, shape (batch, targets)
-        One where the loss counts, zero where a stem contains several targets.
-        colours : Tensor, shape (batch, targets, n_bins)
-        Gain per bin of each stem, applied before mixing.
+            One where the loss counts, zero where a stem contains several targets.
+        eq_gains : Tensor, shape (batch, targets, n_bins)
+            Gain per bin of each stem, applied before mixing.
 
         Returns
         -------

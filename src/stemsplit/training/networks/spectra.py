@@ -107,7 +107,7 @@ def make_batch(
         Waveforms.
     known : Tensor, shape (batch, targets)
         One where the loss counts.
-    colour : Tensor, shape (batch, targets, bins)
+    eq_gains : Tensor, shape (batch, targets, bins)
         Gain per bin of each stem, from `draw_eq_gains`.
     keep_spectra : bool
         Whether the batch contains the spectra of the stems.
