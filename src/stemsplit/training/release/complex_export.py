@@ -1,11 +1,9 @@
 """Export of the network of complex masks, and the description that a model of such outputs needs."""
 
-import warnings
 from pathlib import Path
 
 import onnx
 import torch
-from onnx import ModelProto
 
 from stemsplit.errors import SettingsError
 from stemsplit.files.atomic import whole_file
@@ -13,10 +11,10 @@ from stemsplit.models.description import Description, GraphEntry
 from stemsplit.models.description_file import format_description
 from stemsplit.models.integrity import hash_file
 from stemsplit.training.networks.dann import DANN_RATE, DANN_SPEC, N_FRAMES, Dann
-from stemsplit.training.release.export import OPSET, ModelFacts
-from stemsplit.training.release.graph_parity import INPUT, GraphParity
-from stemsplit.training.release.onnx_graph import strip_metadata
+from stemsplit.training.release.export import ModelFacts
+from stemsplit.training.release.graph_parity import GraphParity
 from stemsplit.training.release.parity import convert_to_fp16
+from stemsplit.training.release.torch_graph import export_graph
 
 _OUTPUT = "estimates"
 OVERLAP = 0.25  # of a chunk
@@ -51,7 +49,7 @@ def export_complex(network: Dann, path: Path, facts: ModelFacts, *, weights: str
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(n_batch, 2, DANN_SPEC.n_bins, N_FRAMES, generator=generator) for n_batch in (1, 2)]
     parity = GraphParity.of(network, inputs, _OUTPUT)
-    model = _export_graph(network, inputs[1])
+    model = export_graph(network, inputs[1], output=_OUTPUT, axes={0: "batch"})
     parity.check(model)
     if weights == "fp16":
         model = convert_to_fp16(model, parity)
@@ -91,20 +89,3 @@ def describe(network: Dann, path: Path, facts: ModelFacts) -> Description:
         training_data=facts.training_data_licence,
         description=facts.description,
     )
-
-
-def _export_graph(network: Dann, example: torch.Tensor) -> ModelProto:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations within torch
-        program = torch.onnx.export(
-            network,
-            (example,),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[_OUTPUT],
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
-        )
-    assert program is not None
-    return strip_metadata(program.model_proto)

@@ -2,7 +2,6 @@
 
 import copy
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,10 +19,10 @@ from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
-from stemsplit.training.release.onnx_graph import count_macs, keep_targets, strip_metadata
+from stemsplit.training.release.onnx_graph import count_macs, keep_targets
 from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
+from stemsplit.training.release.torch_graph import export_graph
 
-OPSET = 18
 WEIGHTS = ("fp16", "fp32")
 
 
@@ -127,9 +126,9 @@ def export_network(
     masks = _CompactMasks(network)
     reference = ParityReference.of(lambda mixture: masks(mixture)[:, places], network.layout)
     if _is_softmax(network):
-        model = keep_targets(strip_metadata(_export_graph(masks)), places)
+        model = keep_targets(_export_graph(masks), places)
     else:
-        model = strip_metadata(_export_graph(_CompactMasks(prune(network, places))))
+        model = _export_graph(_CompactMasks(prune(network, places)))
     if weights == "fp16":
         model = convert_to_fp16(model, reference)
     error = reference.error(model)
@@ -183,23 +182,8 @@ def _is_softmax(network: BandSplit) -> bool:
 
 
 def _export_graph(masks: _CompactMasks) -> ModelProto:
-    network = masks.network
-    example = torch.randn(2, 4, network.layout.n_bins, 2 * network.reach_frames + 5)
-    frames, batch = torch.export.Dim("frames"), torch.export.Dim("batch")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations within torch
-        program = torch.onnx.export(
-            masks,
-            (example,),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-            input_names=["mixture"],
-            output_names=["mask"],
-            dynamic_shapes={"mixture": {0: batch, 3: frames}},
-        )
-    assert program is not None
-    return program.model_proto
+    example = torch.randn(2, 4, masks.network.layout.n_bins, 2 * masks.network.reach_frames + 5)
+    return export_graph(masks, example, output="mask", axes={0: "batch", 3: "frames"})
 
 
 def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> ModelSpec:

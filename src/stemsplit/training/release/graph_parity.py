@@ -13,8 +13,6 @@ from stemsplit.training.release.onnx_graph import run_model
 from stemsplit.training.release.parity import TOLERANCE
 from stemsplit.types import FloatArray
 
-INPUT = "mixture"
-
 
 @dataclass(frozen=True)
 class GraphParity:

@@ -1,6 +1,5 @@
 """Export of networks of magnitude masks: a model file of this project, for one channel."""
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +12,11 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.models.spec import ModelSpec
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.networks.mask_network import MaskNetwork
-from stemsplit.training.release.export import OPSET, ModelFacts
-from stemsplit.training.release.graph_parity import INPUT, GraphParity
-from stemsplit.training.release.onnx_graph import count_macs, strip_metadata
+from stemsplit.training.release.export import ModelFacts
+from stemsplit.training.release.graph_parity import GraphParity
+from stemsplit.training.release.onnx_graph import count_macs
 from stemsplit.training.release.parity import convert_to_fp16
+from stemsplit.training.release.torch_graph import export_graph
 
 _OUTPUT = "mask"
 
@@ -68,21 +68,7 @@ def export_masks(network: MaskNetwork, path: Path, facts: ModelFacts, *, weights
 
 
 def _export_graph(masks: _Masks, example: Tensor) -> ModelProto:
-    batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # deprecations within torch
-        program = torch.onnx.export(
-            masks,
-            (example,),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-            input_names=[INPUT],
-            output_names=[_OUTPUT],
-            dynamic_shapes={INPUT: {0: batch, 3: frames}},
-        )
-    assert program is not None
-    model = strip_metadata(program.model_proto)
+    model = export_graph(masks, example, output=_OUTPUT, axes={0: "batch", 3: "frames"})
     # an LSTM is exported for any length, but torch takes that of its output for fixed
     shape = model.graph.output[0].type.tensor_type.shape
     shape.dim[0].dim_param, shape.dim[4].dim_param = "batch", "frames"
