@@ -146,7 +146,7 @@ def test_a_row_is_trained_by_its_optimiser(songs: list[TrainingSong], tmp_path: 
     train_row(row, tmp_path / "run", songs, BUDGET)
     state = load_state(tmp_path / "run" / "checkpoint.pt")
     assert state["settings"]["optimiser"] == optimiser
-    assert len(state["optimisers"]) == {"adamw": 1, "muon": 2}[optimiser]
+    assert len(state["optimisers"]) == {"adamw": 1, "muon": 2, "sgd": 1}[optimiser]
     assert f'"optimiser": "{optimiser}"' in markdown([AblationResult(row, AblationTraining(), [])], BUDGET)
 
 

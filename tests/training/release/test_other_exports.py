@@ -1,5 +1,7 @@
 """Exports of the works' networks: the files run in the product as the networks do in torch."""
 
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,9 @@ def export(path: Path, name: str, **options: object) -> torch.nn.Module:
     for parameter in network.parameters():
         parameter.data += 0.02 * torch.randn(parameter.shape)
     facts = ModelFacts.of(path.stem, network.targets, training_sources=SOURCES)
-    export_any(network, path, facts, weights="fp16")
+    # in a process of its own, like the command: torch takes the length of the second LSTM of one for fixed
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        pool.submit(export_any, network, path, facts, weights="fp16").result()
     return network
 
 
