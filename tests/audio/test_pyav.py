@@ -7,6 +7,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+import soundfile as sf
 
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import open_audio
@@ -203,3 +204,18 @@ def test_nan_in_a_float_stream(tmp_path: Path) -> None:
     encode(tmp_path / "a.mka", waveform, "pcm_f32le", 44_100)
     with pytest.raises(AudioError, match=r"0\.500 s"):
         read(tmp_path / "a.mka")
+
+
+def test_opus_is_decoded_as_its_makers_decode_it(tmp_path: Path) -> None:
+    time_s = np.arange(48_000) / 48_000
+    decay = np.exp(-6 * (time_s % 0.25))
+    bass = 0.4 * np.sin(2 * np.pi * 55 * time_s) * decay + 0.05 * np.sin(2 * np.pi * 220 * time_s) * decay
+    path = tmp_path / "bass.opus"
+    # at the lowest rate FFmpeg's own decoder is far off
+    waveform = np.stack([bass, bass], 1).astype(np.float32)
+    sf.write(path, waveform, 48_000, format="OGG", subtype="OPUS", compression_level=1.0)
+    expected, _ = sf.read(path, dtype="float32", always_2d=True)
+    with open_audio(path) as reader:
+        found = np.concatenate(list(reader.blocks()), axis=-1)
+    assert found.shape == expected.T.shape
+    assert np.abs(found - expected.T).max() < 1e-5

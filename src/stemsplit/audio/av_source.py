@@ -14,6 +14,8 @@ from stemsplit.errors import AudioError
 
 # Checksums of FLAC, AC-3, TTA and others are compared; more strictness would refuse whole files.
 _OPTIONS: Final = {"err_detect": "crccheck"}
+# FFmpeg's own decoder of Opus errs by as much as -16 dB in the bass; this one is that of the codec's makers.
+_LIBOPUS: Final = "libopus"
 # Frames of raw FLAC are numbered; other containers may pause between frames.
 _NUMBERED: Final = frozenset({"flac"})
 
@@ -77,6 +79,7 @@ class AvSource:
         try:
             self.stream: Any = self._choose(place, n_streams)
             self.stream.codec_context.options = _OPTIONS | self._more_options()
+            self._codec: Any = _open_opus(self.stream.codec_context) or self.stream.codec_context
         except BaseException:
             self.close()
             raise
@@ -100,7 +103,7 @@ class AvSource:
                 return
             self._check_packet(packet)
             try:
-                frames = list(packet.decode())
+                frames = list(self._codec.decode(packet))
             except av.error.FFmpegError as error:
                 if not self._n_decoded and not self._condition.salvage:  # another decoder may know it
                     raise self._unreadable(error) from error
@@ -109,8 +112,8 @@ class AvSource:
             for frame in frames:
                 if getattr(frame, "is_corrupt", False):
                     self._damaged("a frame is corrupt")
+                self._note_time(frame, packet)
                 self._n_decoded += frame.samples
-                self._note_time(frame)
                 yield frame
 
     def close(self) -> None:
@@ -119,14 +122,18 @@ class AvSource:
         if self._file is not None:
             self._file.close()
 
-    def _note_time(self, frame: Any) -> None:
+    def _note_time(self, frame: Any, packet: Any) -> None:
         if frame.time is None:
             return
         length_s = frame.samples / frame.sample_rate
+        start_s = frame.time
+        if self._codec.name == _LIBOPUS and not self._n_decoded and packet.duration:
+            # the time of what is skipped at the beginning is not subtracted there
+            start_s += max(0.0, float(packet.duration * packet.time_base) - length_s)
         self.sound_s += length_s
         if self.sound_start_s is None:
-            self.sound_start_s = frame.time
-        self.sound_end_s = frame.time + length_s
+            self.sound_start_s = start_s
+        self.sound_end_s = start_s + length_s
 
     def _check_packet(self, packet: Any) -> None:
         if packet.is_corrupt:
@@ -199,6 +206,18 @@ class AvSource:
             f"{self._path}: cannot be read as audio ({reason}); "
             "the file is damaged or of an unknown kind, get another copy"
         )
+
+
+def _open_opus(native: Any) -> Any:
+    """Return the decoder of libopus for a stream that FFmpeg's own would decode; None for another codec."""
+    if native.name != "opus":
+        return None
+    codec: Any = av.CodecContext.create(_LIBOPUS, "r")
+    codec.extradata = native.extradata
+    codec.layout = native.layout
+    codec.sample_rate = native.sample_rate
+    codec.options = _OPTIONS | {"request_sample_fmt": "flt"}  # 16 bits by default
+    return codec
 
 
 def open_container(path: Path) -> Any:
