@@ -1,7 +1,9 @@
 """One audio stream of a file, or of a part of it, frame by frame as FFmpeg decodes it."""
 
 import contextlib
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,7 +114,9 @@ class AvSource:
             for frame in frames:
                 if getattr(frame, "is_corrupt", False):
                     self._damaged("a frame is corrupt")
-                self._note_time(frame, packet)
+                if self._codec.name == _LIBOPUS and not self._n_decoded:
+                    _move_start(frame, packet)
+                self._note_time(frame)
                 self._n_decoded += frame.samples
                 yield frame
 
@@ -122,18 +126,14 @@ class AvSource:
         if self._file is not None:
             self._file.close()
 
-    def _note_time(self, frame: Any, packet: Any) -> None:
+    def _note_time(self, frame: Any) -> None:
         if frame.time is None:
             return
         length_s = frame.samples / frame.sample_rate
-        start_s = frame.time
-        if self._codec.name == _LIBOPUS and not self._n_decoded and packet.duration:
-            # the time of what is skipped at the beginning is not subtracted there
-            start_s += max(0.0, float(packet.duration * packet.time_base) - length_s)
         self.sound_s += length_s
         if self.sound_start_s is None:
-            self.sound_start_s = start_s
-        self.sound_end_s = start_s + length_s
+            self.sound_start_s = frame.time
+        self.sound_end_s = frame.time + length_s
 
     def _check_packet(self, packet: Any) -> None:
         if packet.is_corrupt:
@@ -218,6 +218,14 @@ def _open_opus(native: Any) -> Any:
     codec.sample_rate = native.sample_rate
     codec.options = _OPTIONS | {"request_sample_fmt": "flt"}  # 16 bits by default
     return codec
+
+
+def _move_start(frame: Any, packet: Any) -> None:
+    """Move the time of the first frame behind what was skipped in front of it, which libopus leaves out."""
+    if frame.pts is None or not packet.duration:
+        return
+    skipped_s = packet.duration * packet.time_base - Fraction(frame.samples, frame.sample_rate)
+    frame.pts += max(0, math.floor(skipped_s / frame.time_base + Fraction(1, 2)))
 
 
 def open_container(path: Path) -> Any:
