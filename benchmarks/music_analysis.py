@@ -36,8 +36,7 @@ def main(  # noqa: PLR0917 - as they are typed
 ) -> None:
     """Judge the analysis."""
     data = Pop909(archive, soundfont)
-    numbers = data.numbers()
-    chosen = numbers[:: max(1, len(numbers) // songs)][:songs]
+    chosen = data.choose(songs)
     scores: dict[str, list[Row]] = {}
     with Separator(device="cpu", threads=threads) as separator:
         for number in chosen:

@@ -96,10 +96,11 @@ class Pop909:
         self._archive = zipfile.ZipFile(archive)
         self._soundfont = soundfont
 
-    def numbers(self) -> list[int]:
-        """Return the numbers of the songs whose key is annotated."""
+    def choose(self, n_songs: int) -> list[int]:
+        """Return the numbers of so many songs whose key is annotated, evenly spread over the set."""
         names = self._archive.namelist()
-        return sorted(int(name.split("/")[1]) for name in names if name.endswith("key_audio.txt"))
+        numbers = sorted(int(name.split("/")[1]) for name in names if name.endswith("key_audio.txt"))
+        return numbers[:: max(1, len(numbers) // n_songs)][:n_songs]
 
     def render(self, number: int, duration_s: float) -> RenderedSong:
         """Render the first seconds of a song."""

@@ -33,8 +33,7 @@ def main(  # noqa: PLR0917 - as they are typed
 ) -> None:
     """Judge the transcription."""
     data = Pop909(archive, soundfont)
-    numbers = data.numbers()
-    chosen = numbers[:: max(1, len(numbers) // songs)][:songs]
+    chosen = data.choose(songs)
     counts: dict[tuple[str, str], list[tuple[int, int, int]]] = {}
     with Separator(device="cpu", threads=threads) as separator:
         for number in chosen:
