@@ -221,6 +221,15 @@ def test_help_loads_nothing_heavy(arguments: tuple[str, ...]) -> None:
     assert not _loaded_by(_command(*arguments)) & HEAVY
 
 
+def test_separating_loads_nothing_that_few_songs_need() -> None:
+    code = "import stemsplit.cli.separate, sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "stemsplit.jobs.worker" in loaded
+    assert not {name for name in loaded if name.startswith("stemsplit.music")}
+    assert not loaded & {"tarfile", "zipfile", "pydantic", "librosa", "mido", "scipy", "filelock"}
+
+
 def test_the_probe_sees_what_is_loaded() -> None:
     """Without this the tests above could pass for the wrong reason."""
     assert _loaded_by("from stemsplit import Separator") >= {"numpy", "soxr"}

@@ -179,5 +179,4 @@ def _check(key: str, value: Any, param: Any, ctx: typer.Context, path: Path) -> 
     try:
         return param.process_value(ctx, value if param.is_flag or param.multiple else str(value))
     except typer.BadParameter as error:
-        reason = error.message.replace("Input should be", "it must be")
-        raise SettingsError(f"{path}: {key} is {value!r}; {reason}") from error
+        raise SettingsError(f"{path}: {key}: {error.message.rstrip('.')}") from error

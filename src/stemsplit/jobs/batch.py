@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
@@ -22,8 +22,10 @@ from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.song_locks import SongIsHeld
 from stemsplit.jobs.worker import SongWorker
-from stemsplit.music.analysis import SongAnalysis
 from stemsplit.separation.separator import Progress, Separator
+
+if TYPE_CHECKING:
+    from stemsplit.music.analysis import SongAnalysis
 
 JobT = TypeVar("JobT")
 ResultT = TypeVar("ResultT")
@@ -191,7 +193,7 @@ def analyse_file(
     track: int | None = None,
     salvage: bool = False,
     progress: Progress | None = None,
-) -> SongAnalysis:
+) -> "SongAnalysis":
     """Find the tempo, beats, key, chords and loudness of a song, in bounded memory; nothing is written.
 
     Parameters

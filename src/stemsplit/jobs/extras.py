@@ -1,4 +1,7 @@
-"""What is written beside the stems of a song: its analysis, slices, loops, MIDI, a preview."""
+"""What is written beside the stems of a song: its analysis, slices, loops, MIDI, a preview.
+
+What makes them is imported when it is asked for: most songs are only separated.
+"""
 
 import json
 import os
@@ -6,15 +9,12 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from stemsplit.errors import SettingsError
-from stemsplit.music.analysis import SongAnalysis
-from stemsplit.music.chords import format_lab
-from stemsplit.music.cuts import check_kind
-from stemsplit.music.midi import check_stem, transcribe, write_midi
-from stemsplit.music.preview import write_preview
-from stemsplit.music.slices import write_loop, write_slices
+
+if TYPE_CHECKING:
+    from stemsplit.music.analysis import SongAnalysis
 
 _MAX_BARS = 64
 _MAX_FADE_MS = 1000.0
@@ -55,6 +55,8 @@ class ExtraSettings:
 
     def __post_init__(self) -> None:
         if self.slices is not None:
+            from stemsplit.music.cuts import check_kind
+
             check_kind(self.slices)
         if self.loop_bars is not None and not 1 <= self.loop_bars <= _MAX_BARS:
             raise SettingsError(f"a loop has 1 to {_MAX_BARS} bars, not {self.loop_bars}")
@@ -66,6 +68,8 @@ class ExtraSettings:
                 f"a preview has 1 to {_MAX_PREVIEW_S:.0f} seconds of each stem, not {self.preview_s:g}"
             )
         for stem in self.midi:
+            from stemsplit.music.midi import check_stem
+
             check_stem(stem)
 
     @property
@@ -100,7 +104,7 @@ class Material(NamedTuple):
     """From what extras are made: the file of each stem, and what is known of the song."""
 
     stems: Mapping[str, Path]
-    found: SongAnalysis
+    found: "SongAnalysis"
 
 
 class Extra(NamedTuple):
@@ -151,6 +155,8 @@ def _write_analysis(path: Path, material: Material) -> bool:
 
 
 def _write_chords(path: Path, material: Material) -> bool:
+    from stemsplit.music.chords import format_lab
+
     return _write_text(path, format_lab(material.found.chords))
 
 
@@ -164,9 +170,12 @@ def _write_text(path: Path, text: str) -> bool:
 
 def _list_slices(kind: str, fade_ms: float, stems: Iterable[str]) -> Iterator[Extra]:
     def make(stem: str) -> Callable[[Path, Material], bool]:
-        return lambda path, material: bool(
-            write_slices(material.stems[stem], path, material.found, kind, fade_ms=fade_ms)
-        )
+        def write(path: Path, material: Material) -> bool:
+            from stemsplit.music.slices import write_slices
+
+            return bool(write_slices(material.stems[stem], path, material.found, kind, fade_ms=fade_ms))
+
+        return write
 
     for stem in stems:
         yield Extra(f"{stem} {kind if not kind.isdecimal() else f'{kind} parts'}", "", make(stem))
@@ -174,9 +183,12 @@ def _list_slices(kind: str, fade_ms: float, stems: Iterable[str]) -> Iterator[Ex
 
 def _list_loops(n_bars: int, fade_ms: float, stems: Iterable[str]) -> Iterator[Extra]:
     def make(stem: str) -> Callable[[Path, Material], bool]:
-        return lambda path, material: write_loop(
-            material.stems[stem], path, material.found, n_bars, fade_ms=fade_ms
-        )
+        def write(path: Path, material: Material) -> bool:
+            from stemsplit.music.slices import write_loop
+
+            return write_loop(material.stems[stem], path, material.found, n_bars, fade_ms=fade_ms)
+
+        return write
 
     for stem in stems:
         yield Extra(f"{stem} loop of {n_bars} bars", "wav", make(stem))
@@ -184,6 +196,8 @@ def _list_loops(n_bars: int, fade_ms: float, stems: Iterable[str]) -> Iterator[E
 
 def _list_preview(length_s: float, stems: Sequence[str]) -> Extra:
     def write(path: Path, material: Material) -> bool:
+        from stemsplit.music.preview import write_preview
+
         return write_preview(path, {stem: material.stems[stem] for stem in stems}, material.found, length_s)
 
     return Extra("preview", "wav", write)
@@ -192,6 +206,8 @@ def _list_preview(length_s: float, stems: Sequence[str]) -> Extra:
 def _list_midi(wanted: Iterable[str], stems: Collection[str]) -> Iterator[Extra]:
     def make(stem: str) -> Callable[[Path, Material], bool]:
         def write(path: Path, material: Material) -> bool:
+            from stemsplit.music.midi import transcribe, write_midi
+
             notes = transcribe(material.stems[stem], stem)
             if notes:
                 write_midi(path, notes, stem, material.found)

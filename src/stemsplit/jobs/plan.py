@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.jobs.ahead import map_ahead
@@ -15,7 +15,9 @@ from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_names import name_files
-from stemsplit.music.analysis import SongAnalysis
+
+if TYPE_CHECKING:
+    from stemsplit.music.analysis import SongAnalysis
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ def _name_job(source: SongInput, provenance: Provenance, output: OutputSettings)
     return Job(source, named.outputs, name=named.name, extras=named.extras)
 
 
-def name_analysed(job: Job, found: SongAnalysis, output: OutputSettings) -> Job:
+def name_analysed(job: Job, found: "SongAnalysis", output: OutputSettings) -> Job:
     """Return a job with the names that its files have now that the song is analysed.
 
     Raises

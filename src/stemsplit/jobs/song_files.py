@@ -21,11 +21,11 @@ from stemsplit.files.names import MAX_NAME_BYTES, shorten
 from stemsplit.jobs.extras import Material, list_extras
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job
-from stemsplit.music.analysis import SongAnalysis
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
     from stemsplit.audio.picture import VideoSource
+    from stemsplit.music.analysis import SongAnalysis
 
 
 class SongFiles:
@@ -112,7 +112,7 @@ class SongFiles:
         if self._stems is not None:
             self._stems.rename(job.missing, replaceable=job.replaceable)
 
-    def complete(self, found: SongAnalysis | None) -> tuple[WriteReport, frozenset[str]]:
+    def complete(self, found: "SongAnalysis | None") -> tuple[WriteReport, frozenset[str]]:
         """Write what is `found` into tags and files, and force everything to disk.
 
         Returns
@@ -133,7 +133,7 @@ class SongFiles:
         note = f"not written, since the song has none: {', '.join(sorted(absent))}"
         return replace(report, notes=(*report.notes, note)) if absent else report, absent
 
-    def _write_extras(self, found: SongAnalysis) -> frozenset[str]:
+    def _write_extras(self, found: "SongAnalysis") -> frozenset[str]:
         stems = {} if self._stems is None else self._stems.parts
         material = Material({**self._kept, **stems}, found)
         absent = set()
@@ -159,7 +159,7 @@ class SongFiles:
         place_all([*stems, *self._extras.values()])
 
 
-def make_tags(found: SongAnalysis) -> Tags:
+def make_tags(found: "SongAnalysis") -> Tags:
     """Return what an analysis found as tags."""
     bpm = "" if found.beats is None else f"{found.beats.bpm:.2f}".rstrip("0").rstrip(".")
     return Tags(bpm=bpm, key="" if found.key is None else found.key.tag)

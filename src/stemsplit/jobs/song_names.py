@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from stemsplit.audio.encoding import extension_of
 from stemsplit.audio.tags import read_tags
@@ -12,7 +12,9 @@ from stemsplit.jobs.extras import list_extras
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.name_template import ANALYSIS_FIELDS, TAG_FIELDS, Value
 from stemsplit.jobs.output_settings import OutputSettings
-from stemsplit.music.analysis import SongAnalysis
+
+if TYPE_CHECKING:
+    from stemsplit.music.analysis import SongAnalysis
 
 # stands for a value of the analysis that a song does not have
 _NONE: Final = "none"
@@ -27,7 +29,7 @@ class SongNames(NamedTuple):
 
 
 def name_files(
-    source: SongInput, stems: Iterable[str], output: OutputSettings, found: SongAnalysis | None = None
+    source: SongInput, stems: Iterable[str], output: OutputSettings, found: "SongAnalysis | None" = None
 ) -> SongNames:
     """Name the files of a song; fields of the analysis stay as they are until it is `found`."""
     values = _describe(source, output) | _describe_analysis(found)
@@ -49,7 +51,7 @@ def name_files(
     )
 
 
-def _describe_analysis(found: SongAnalysis | None) -> dict[str, Value]:
+def _describe_analysis(found: "SongAnalysis | None") -> dict[str, Value]:
     if found is None:
         return {name: f"{{{name}}}" for name in ANALYSIS_FIELDS}
     return {

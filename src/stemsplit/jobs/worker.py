@@ -37,12 +37,12 @@ from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_files import SongFiles
 from stemsplit.jobs.song_locks import SongIsHeld, hold_song
 from stemsplit.jobs.song_names import name_files
-from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
     from stemsplit.audio.picture import VideoSource
+    from stemsplit.music.analysis import Analyser, SongAnalysis
 
 # subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
@@ -225,9 +225,11 @@ class SongWorker:
                 reader = open_audio(path, settings=self.reading)
             yield opened.enter_context(reader)
 
-    def _make_analyser(self, info: AudioInfo) -> Analyser | None:
+    def _make_analyser(self, info: AudioInfo) -> "Analyser | None":
         if not self.output.extras.need_analysis:
             return None
+        from stemsplit.music.analysis import Analyser
+
         return Analyser(sample_rate=info.sample_rate, n_channels=info.n_channels)
 
     def _stream(
@@ -235,7 +237,7 @@ class SongWorker:
         job: Job,
         reader: AudioReader,
         write: Callable[[dict[str, FloatArray]], object],
-        analyser: Analyser | None = None,
+        analyser: "Analyser | None" = None,
     ) -> StemMeter:
         """Separate the song of `reader`, pass its stems to `write`, and return their meter."""
         info = reader.info
@@ -257,7 +259,7 @@ class SongWorker:
         self.cancellation.check()
         return meter
 
-    def _read(self, reader: AudioReader, analyser: Analyser | None) -> Iterator[FloatArray]:
+    def _read(self, reader: AudioReader, analyser: "Analyser | None") -> Iterator[FloatArray]:
         """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
         for block in reader.blocks():
             self.cancellation.check()
@@ -266,7 +268,7 @@ class SongWorker:
             yield block
 
     def _commit(
-        self, job: Job, origin: Origin | None, files: SongFiles, found: SongAnalysis | None
+        self, job: Job, origin: Origin | None, files: SongFiles, found: "SongAnalysis | None"
     ) -> tuple[WriteReport, Job]:
         """Complete the files and give them their names; return the job with these names."""
         named = job if found is None else name_analysed(job, found, self.output)
@@ -331,7 +333,7 @@ class SongWorker:
         meter: StemMeter | None = None,
         elapsed_s: float | None = None,
         *,
-        found: SongAnalysis | None = None,
+        found: "SongAnalysis | None" = None,
     ) -> FileResult:
         known: dict[str, Any] = {"analysis": found}
         if reader is not None:

@@ -28,7 +28,6 @@ _OPENERS: Final[dict[str, Callable[[Path], Any]]] = {
     ".tar.bz2": bz2.open,
     ".tar.xz": lzma.open,
 }
-ARCHIVE_SUFFIXES: Final = (".zip", *_OPENERS)
 _MAX_MEMBERS: Final = 10_000
 _MAX_READ: Final = 2**24  # of a header at a time; a longer one is no name
 _BLOCK: Final = 2**18
@@ -43,11 +42,6 @@ _DAMAGE: Final = (
     ValueError,
     OSError,
 )
-
-
-def is_archive(name: str) -> bool:
-    """Tell from the name of a file whether it is an archive."""
-    return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def extract(path: Path, folder: Path, *, max_bytes: float) -> Path:

@@ -30,8 +30,7 @@ from stemsplit.files.toml import read_tables
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import parse_description
 from stemsplit.models.licence import UNKNOWN, Commercial
-from stemsplit.registry.archive import ARCHIVE_SUFFIXES, is_archive
-from stemsplit.registry.urls import check_url, name_of_url
+from stemsplit.registry.urls import ARCHIVE_SUFFIXES, check_url, is_archive, name_of_url
 
 FILE_NAME: Final = "models.toml"
 CATALOGUE: Final = Path(__file__).with_name("catalogue.toml")

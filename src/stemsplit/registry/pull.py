@@ -15,14 +15,14 @@ from stemsplit.models.description import Description
 from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_file
 from stemsplit.models.spec import NOT_DESCRIBED
-from stemsplit.registry.archive import ARCHIVE_SUFFIXES, extract, is_archive
+from stemsplit.registry.archive import extract
 from stemsplit.registry.download import OFFLINE_VARIABLE, DownloadLimits, Progress, fetch
 from stemsplit.registry.index import RemoteFile, RemoteModel, check_sha256, find_remote
 from stemsplit.registry.install import InstallCandidate, add_model
 from stemsplit.registry.installed import read_model
 from stemsplit.registry.remote_metadata import lacks_metadata
 from stemsplit.registry.store import Registry
-from stemsplit.registry.urls import is_url, name_of_url
+from stemsplit.registry.urls import ARCHIVE_SUFFIXES, is_archive, is_url, name_of_url
 
 DOWNLOADS = ".downloads"
 

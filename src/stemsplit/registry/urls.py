@@ -6,12 +6,18 @@ from urllib.parse import unquote, urlsplit
 
 from stemsplit.errors import SettingsError
 
+ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _SCHEMES: Final = ("https", "http", "file")
 
 
 def is_url(text: str) -> bool:
     """Tell whether `text` is an address, of whatever kind."""
     return "://" in text or text.startswith("file:")
+
+
+def is_archive(name: str) -> bool:
+    """Tell from the name of a file whether it is an archive."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def check_url(url: str) -> None:
