@@ -29,6 +29,7 @@ from stemsplit.training.fit.allocator import keep_freed_memory
 from stemsplit.training.fit.curves import draw_comparison, draw_curves
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import find_preset, read_options
+from stemsplit.training.fit.settings import ADVERSARY_WEIGHT
 from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
 
@@ -46,7 +47,9 @@ def fit(  # noqa: PLR0917 - the command line names them
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
     ],
-    preset: Annotated[str, typer.Option(help="cpu, gpu, openunmix, openunmix-cpu, lstm or dann.")] = "cpu",
+    preset: Annotated[
+        str, typer.Option(help="cpu, gpu, openunmix, openunmix-cpu, lstm, dann or gan-drums.")
+    ] = "cpu",
     network: Annotated[str, typer.Option(help="Name of a network. Default: the preset's.")] = "",
     option: Annotated[
         list[str] | None,
@@ -75,6 +78,14 @@ def fit(  # noqa: PLR0917 - the command line names them
             min=1e-7, max=1, help="Peak learning rate; lower it for trained weights. Default: the preset's."
         ),
     ] = None,
+    adversary: Annotated[
+        bool,
+        typer.Option("--adversary", help="Train against a discriminator; begin with --init SUPERVISED."),
+    ] = False,
+    adversary_weight: Annotated[
+        float | None,
+        typer.Option(min=1e-6, help=f"Weight of the adversarial loss. Default: {ADVERSARY_WEIGHT:g}."),
+    ] = None,
     records: RecordsOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
@@ -83,6 +94,9 @@ def fit(  # noqa: PLR0917 - the command line names them
         int | None, typer.Option(min=0, help="Processes that load examples. Default: the preset's.")
     ] = None,
     validate_minutes: Annotated[float, typer.Option(help="Minutes between validations.")] = 8.0,
+    clock: Annotated[
+        str, typer.Option(help="Clock of the minutes: wall, or processor, which busy machines do not slow.")
+    ] = "wall",
 ) -> None:
     """Train a network. A run with a checkpoint is resumed; Ctrl-C saves a checkpoint before it exits."""
     _check_device(device)
@@ -98,6 +112,8 @@ def fit(  # noqa: PLR0917 - the command line names them
         n_workers=settings.n_workers if workers is None else workers,
         optimiser=optimiser or settings.optimiser,
         learning_rate=learning_rate or settings.learning_rate,
+        adversary=_weight(adversary, adversary_weight),
+        clock=clock,
     )
     songs = load_songs(work / "songs")
     cases = cases_of_targets(
@@ -116,6 +132,13 @@ def fit(  # noqa: PLR0917 - the command line names them
         warn=say,
     )
     _finish(trainer)
+
+
+def _weight(adversary: bool, weight: float | None) -> float:
+    """Return the weight of the adversarial loss; 0 without an adversary."""
+    if weight and not adversary:
+        raise StemsplitError("--adversary-weight is for trainings with --adversary")
+    return (weight or ADVERSARY_WEIGHT) if adversary else 0.0
 
 
 def _join_options(pairs: Sequence[str], target: str, targets: str) -> dict[str, Any]:
@@ -248,10 +271,12 @@ def draw(  # noqa: PLR0917 - the command line names them
 def curves(
     picture: Annotated[Path, typer.Argument(help="The PNG file to write.")],
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    column: Annotated[str, typer.Option(help="Column of curve.csv.")] = "loss",
+    column: Annotated[
+        list[str] | None, typer.Option(help="Column of curve.csv; may be repeated. Default: loss.")
+    ] = None,
 ) -> None:
-    """Draw a column of the curves of several runs over the minutes of training."""
-    draw_comparison({run.name: run / "curve.csv" for run in runs}, picture, column=column)
+    """Draw columns of the curves of several runs over the minutes of training, one below the other."""
+    draw_comparison({run.name: run / "curve.csv" for run in runs}, picture, columns=column or ("loss",))
     say(f"wrote {picture}")
 
 

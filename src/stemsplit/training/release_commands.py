@@ -78,7 +78,7 @@ def card(  # noqa: PLR0917 - the command line names them
     library: Annotated[
         Path | None, typer.Option(help="Folder of the training library, if its songs were used.")
     ] = None,
-    note: Annotated[str, typer.Option(help="Additional note on the commands of the card.")] = "",
+    note: Annotated[str, typer.Option(help="Additional note on the training.")] = "",
     scores: Annotated[
         Path | None, typer.Option(help="Scores written by `evaluate`. Default: scores.json of the run.")
     ] = None,
@@ -92,7 +92,7 @@ def card(  # noqa: PLR0917 - the command line names them
     The card of a network other than the band-split one has the figures of the run's last validation instead.
     """
     if not isinstance(load_average(run / "checkpoint.pt"), BandSplit):
-        write_work_card(run, model, hardware=hardware)
+        write_work_card(run, model, hardware=hardware, note=note)
         say(f"wrote {model.with_suffix('.md')}")
         return
     songs, opened = work / "songs", WorkFolder(library, work).open_library() if library else None

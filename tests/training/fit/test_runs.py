@@ -56,6 +56,8 @@ def test_options_of_the_command_line_are_typed() -> None:
         (["--preset", "nonsense"], "nonsense"),
         (["--target", "nonsense"], "nonsense"),
         (["--optimiser", "nonsense"], "nonsense"),
+        (["--clock", "nonsense"], "nonsense"),
+        (["--adversary-weight", "0.1"], "--adversary-weight is for trainings with --adversary"),
         (["--option", "n_features=8"], "holds no songs"),
     ],
 )

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image as mpimg
 import numpy as np
 import pytest
 
@@ -56,12 +57,15 @@ def test_curves_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
         log.add({"elapsed_s": 120.0, "step": 2, "loss": 0.5, "average": 3.0})
     curves = {name: tmp_path / name / "curve.csv" for name in ("one", "two")}
     for column in ("loss", "average"):
-        draw_comparison(curves, tmp_path / f"{column}.png", column=column)
+        draw_comparison(curves, tmp_path / f"{column}.png", columns=[column])
         assert (tmp_path / f"{column}.png").stat().st_size > 1000
+    draw_comparison(curves, tmp_path / "both.png", columns=["loss", "average"])
+    heights = [mpimg.imread(tmp_path / f"{name}.png").shape[0] for name in ("loss", "both")]
+    assert heights[1] > 1.5 * heights[0]
     with pytest.raises(StemsplitError, match="does not have the column 'sdr'"):
-        draw_comparison(curves, tmp_path / "x.png", column="sdr")
+        draw_comparison(curves, tmp_path / "x.png", columns=["sdr"])
     with pytest.raises(StemsplitError, match="three"):
-        draw_comparison({"three": tmp_path / "three.csv"}, tmp_path / "x.png", column="loss")
+        draw_comparison({"three": tmp_path / "three.csv"}, tmp_path / "x.png", columns=["loss"])
 
 
 @pytest.mark.slow

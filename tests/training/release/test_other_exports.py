@@ -52,6 +52,24 @@ def test_the_recurrent_network_runs_as_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_generator_runs_as_a_model(tmp_path: Path) -> None:
+    network = export(tmp_path / "gan.onnx", "unet", n_features=4)
+    mixture = 0.1 * make_noise(2, 70_000)
+    separator = Separator(models=[tmp_path / "gan.onnx"], device="cpu", threads=1)
+    assert separator.stems == ("drums", "accompaniment") and "U-Net" in separator.models[0].spec.description
+    # features of 4, 8, 12 and 16 on rows of 304 / 2, / 4, / 8 and / 16; the way up reads twice as many
+    down = 152 * 4 * 1 + 76 * 8 * 4 + 38 * 12 * 8 + 19 * 16 * 12
+    up = 19 * 16 * 12 + 38 * 24 * 8 + 76 * 16 * 4 + 152 * 8 * 1
+    cost = separator.models[0].spec.cost_macs_per_s
+    assert cost == pytest.approx(25 * (down + up) * 44_100 / 1024, rel=1e-6)
+    stems = separator(mixture, 44_100)
+    expected = network.estimates(torch.from_numpy(mixture)).numpy()
+    for estimate, target in zip(expected, separator.stems, strict=True):
+        assert np.abs(stems[target] - estimate).max() < 2e-3
+    assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
+
+
+@pytest.mark.slow
 def test_the_complex_network_runs_as_a_model_and_gives_the_band_above_to_the_rest(tmp_path: Path) -> None:
     export(tmp_path / "dann.onnx", "dann", n_features=4)
     separator = Separator(models=[tmp_path / "dann.toml"], device="cpu", threads=1)

@@ -2,11 +2,14 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
+from stemsplit.training.networks.base import ADVERSARIAL_FIGURES
+
+Points = list[tuple[float, float]]
 
 
 class CurveLog:
@@ -45,42 +48,57 @@ def read_curves(path: Path) -> list[dict[str, float]]:
 
 
 def draw_curves(path: Path, picture: Path) -> None:
-    """Plot a curve file: the loss and the validation scores over the minutes of training."""
-    from matplotlib.figure import Figure
+    """Plot a curve file: the loss and the validation scores over the minutes of training.
 
+    The losses and scores of a discriminator, which are not decibels, have a panel of their own.
+    """
     rows = read_curves(path)
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    for column in [key for key in rows[-1] if key not in ("elapsed_s", "step", "waiting_s")]:
-        points = [(row["elapsed_s"] / 60, row[column]) for row in rows if column in row]
-        axes.plot(*zip(*points, strict=True), marker=".", label=column)
-    axes.set(xlabel="minutes of training", ylabel="dB")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    figure.savefig(picture, dpi=110)
+    columns = [key for key in rows[-1] if key not in ("elapsed_s", "step", "waiting_s")]
+    adversarial = [key for key in columns if key in ADVERSARIAL_FIGURES and key != "energy_db"]
+    panels = {"dB": [key for key in columns if key not in adversarial]} | {"adversary": adversarial}
+    _draw(
+        picture,
+        {label: {key: _points(rows, key) for key in keys} for label, keys in panels.items() if keys},
+    )
 
 
-def draw_comparison(curves: Mapping[str, Path], picture: Path, *, column: str) -> None:
-    """Plot one column of several curve files, given by name, over the minutes of training.
+def draw_comparison(curves: Mapping[str, Path], picture: Path, *, columns: Sequence[str]) -> None:
+    """Plot columns of several curve files, given by name, over the minutes of training: a panel each.
 
     Raises
     ------
     StemsplitError
-        A file cannot be read or does not have the column.
+        A file cannot be read or does not have a column.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+    panels: dict[str, dict[str, Points]] = {column: {} for column in columns}
     for name, path in curves.items():
         try:
-            points = [(row["elapsed_s"] / 60, row[column]) for row in read_curves(path) if column in row]
+            rows = read_curves(path)
+            found = {column: _points(rows, column) for column in columns}
         except (OSError, KeyError, ValueError) as error:
             raise StemsplitError(f"{path} is not the curve of a run ({error!r}); train it first") from error
-        if not points:
-            raise StemsplitError(f"{path} does not have the column {column!r}")
-        axes.plot(*zip(*points, strict=True), marker=".", label=name)
-    axes.set(xlabel="minutes of training", ylabel=column)
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+        for column, points in found.items():
+            if not points:
+                raise StemsplitError(f"{path} does not have the column {column!r}")
+            panels[column][name] = points
+    _draw(picture, panels)
+
+
+def _points(rows: Sequence[Mapping[str, float]], column: str) -> Points:
+    return [(row["elapsed_s"] / 60, row[column]) for row in rows if column in row]
+
+
+def _draw(picture: Path, panels: Mapping[str, Mapping[str, Points]]) -> None:
+    """Draw panels, by the label of their vertical axis, one below the other; each has lines by name."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.5 + 3 * len(panels)), layout="constrained")
+    below = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for axes, (label, lines) in zip(below, panels.items(), strict=True):
+        for name, points in lines.items():
+            axes.plot(*zip(*points, strict=True), marker=".", label=name)
+        axes.set_ylabel(label)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize="small")
+    below[-1].set_xlabel("minutes of training")
     figure.savefig(picture, dpi=110)

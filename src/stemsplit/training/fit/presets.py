@@ -128,6 +128,10 @@ PRESETS = {
         weight_decay=0.0,
         optimiser="sgd",
     ),
+    # drums and accompaniment; `--adversary` goes on from such a run
+    "gan-drums": Preset(
+        "unet", n_frames=43, batch_size=8, learning_rate=1e-3, weight_decay=0.0, optimiser="adamw"
+    ),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stemsplit.errors import StemsplitError
 
+ADVERSARY_WEIGHT = 0.02  # of the adversarial loss, where there is one
 OPTIMISERS = ("adamw", "muon", "sgd")
 CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
 
@@ -40,6 +41,8 @@ class FitSettings:
         "cpu" or "cuda".
     n_workers : int
         Number of processes that load the examples of later steps; 0 loads them in the training process.
+    adversary : float
+        Weight of the adversarial loss, see `adversary`; 0 trains without a discriminator.
     clock : str
         Clock of the budget: "wall", or "processor" for the processor time of the process, so that runs on a
         machine with other processes are comparable.
@@ -63,6 +66,7 @@ class FitSettings:
     seed: int = 0
     device: str = "cpu"
     n_workers: int = 0
+    adversary: float = 0.0
     clock: str = "wall"
 
     def __post_init__(self) -> None:

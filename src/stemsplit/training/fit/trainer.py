@@ -22,6 +22,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.fit.adversary import Adversary
 from stemsplit.training.fit.checkpoint import (
     load_initial,
     load_state,
@@ -33,6 +34,7 @@ from stemsplit.training.fit.checkpoint import (
 )
 from stemsplit.training.fit.curves import CurveLog
 from stemsplit.training.fit.loader import ExampleLoader
+from stemsplit.training.fit.objective import Objective
 from stemsplit.training.fit.optimiser import make_optimisers
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.base import SeparationNetwork
@@ -82,6 +84,7 @@ class Trainer:
             if isinstance(part, nn.RNNBase):
                 part.flatten_parameters()  # else cuDNN copies the weights into one block at each call
         self._optimisers = make_optimisers(self.network, settings)
+        self._objective = Adversary(self.network, settings) if settings.adversary else Objective()
         self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
         self._waited_s = 0.0
         self._without = set(remixer.settings.without)  # over all resumptions
@@ -166,13 +169,13 @@ class Trainer:
         except Exception:
             self._write(self.save)  # keeps the progress since the last checkpoint
             raise
-        for optimiser in self._optimisers:
+        for optimiser in (*self._optimisers, *self._objective.optimisers):
             for group in optimiser.param_groups:
                 group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
         # random numbers in the network, such as those of dropout, depend on the step alone
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
         before = [each.clone() for each in self.network.buffers()]
-        loss = self.network.loss(*inputs)
+        loss = self._objective.loss(self.network, inputs)
         self.network.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip_norm)
@@ -237,6 +240,9 @@ class Trainer:
 
     def _row(self, losses: list[float]) -> dict[str, float]:
         """Return the row of the curves for the steps since the last row."""
+        own = self._objective.pop_figures()
+        if self._objective.trouble:
+            self._warn(f"step {self.step_number}: {self._objective.trouble}")
         self.average.eval()
         try:
             figures = self._validate(self.average) if self._validate else {}
@@ -246,13 +252,14 @@ class Trainer:
         loss = {"loss": float(np.mean(losses))} if losses else {}
         waited = {"waiting_s": self._waited_s}
         self._waited_s = 0.0
-        return {"elapsed_s": self.elapsed_s, "step": self.step_number} | waited | loss | figures
+        return {"elapsed_s": self.elapsed_s, "step": self.step_number} | waited | loss | own | figures
 
     def _state(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimisers": [optimiser.state_dict() for optimiser in self._optimisers],
+            "objective": self._objective.state_dict(),
             "step_number": self.step_number,
             "elapsed_s": self.elapsed_s,
             "rate_factor": self._rate_factor,
@@ -292,6 +299,7 @@ class Trainer:
         kept = state["optimisers"] if "optimisers" in state else [state["optimiser"]]
         started = {key: state["settings"][key] for key in ("seed", "batch_size")}
         started |= {"optimiser": optimiser_of(state), "n_samples": state["remix"]["n_samples"]}
+        started["adversary"] = state["settings"].get("adversary", 0.0)  # early checkpoints had none
         asked = asdict(self.settings) | {"n_samples": self._remixer.settings.n_samples}
         for name, value in started.items():
             if value != (wanted := asked[name]):
@@ -303,6 +311,7 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         for optimiser, each in zip(self._optimisers, kept, strict=True):
             optimiser.load_state_dict(each)
+        self._objective.load_state_dict(state.get("objective", {}))
         self.step_number, self.elapsed_s = state["step_number"], state["elapsed_s"]
         self._without &= set(state.get("without", ()))  # an ingredient that was used once stays used
         self._training_sources |= training_sources_in(state)

@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from stemsplit.training.data.songs import is_target, order_targets
 
+# Columns of the curves of adversarial training.
+ADVERSARIAL_FIGURES = ("error", "adversarial", "discriminator", "margin", "energy_db", "collapsed")
 # Names of the residual and of columns of training curves.
-RESERVED = ("residual", "step", "loss", "average", "elapsed_s", "waiting_s")
+RESERVED = ("residual", "step", "loss", "average", "elapsed_s", "waiting_s", *ADVERSARIAL_FIGURES)
 
 
 class SeparationNetwork(nn.Module, ABC):

@@ -8,11 +8,12 @@ from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.dann import Dann
 from stemsplit.training.networks.lstm import RecurrentMasks
 from stemsplit.training.networks.openunmix import OpenUnmix
+from stemsplit.training.networks.unet import UNetMasks
 
 __all__ = ["NETWORKS", "SeparationNetwork", "build"]
 
 NETWORKS: dict[str, type[SeparationNetwork]] = {
-    each.name: each for each in (BandSplit, Dann, OpenUnmix, RecurrentMasks)
+    each.name: each for each in (BandSplit, Dann, OpenUnmix, RecurrentMasks, UNetMasks)
 }
 
 

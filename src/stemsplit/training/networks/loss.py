@@ -95,6 +95,17 @@ def decibels_of_error(found: Tensor, references: Tensor, mixture: Tensor, known:
     return (decibels * known).sum() / known.sum().clamp_min(1)
 
 
+def relative_squared_error(found: Tensor, references: Tensor, mixture: Tensor, known: Tensor) -> Tensor:
+    """Return the squared error of magnitudes relative to the mixture's energy, a mean over known stems.
+
+    The parameters are those of `decibels_of_error`. Without the logarithm, stems that are loud in their
+    mixtures have more weight.
+    """
+    whole = mixture.square().sum((1, 2)).unsqueeze(1) + 1e-6
+    error = (found - references).square().sum((2, 3)) / whole
+    return (error * known).sum() / known.sum().clamp_min(1)
+
+
 def _floor(batch: Batch) -> Tensor:
     return torch.where(batch.energy > 0, FLOOR, SILENT_FLOOR)
 

@@ -70,10 +70,24 @@ class MaskNetwork(SeparationNetwork):
             return spectra.sum(1).abs(), spectra.abs()
 
     def loss(self, stems: Tensor, known: Tensor, eq_gains: Tensor) -> Tensor:
-        """Compute the squared error of the masked magnitudes, in dB relative to the mixture."""
+        """Compute the error of the masked magnitudes."""
         mixture, references = self.magnitudes(stems, eq_gains)
         with autocast(stems.device.type):
             found = self.masked(mixture)
+        return self.error(found, references, mixture, known)
+
+    def error(self, found: Tensor, references: Tensor, mixture: Tensor, known: Tensor) -> Tensor:
+        """Compute the loss of magnitudes: their squared error, in dB relative to the mixture.
+
+        Parameters
+        ----------
+        found, references : Tensor, shape (batch, targets, bins, frames)
+            Estimated and true magnitudes of the targets.
+        mixture : Tensor, shape (batch, bins, frames)
+            Magnitudes of the mixture.
+        known : Tensor, shape (batch, targets)
+            One where the loss counts.
+        """
         return decibels_of_error(found, references, mixture, known)
 
     @torch.inference_mode()

@@ -17,7 +17,7 @@ from stemsplit.types import FloatArray
 
 # For smaller tensors a Cast saves almost nothing, and scales and offsets of norms stay exact.
 MIN_FP16_SIZE = 256
-_UNCOUNTED = frozenset({"Conv", "ConvTranspose", "Einsum", "GRU", "Gemm", "RNN"})
+_UNCOUNTED = frozenset({"Einsum", "GRU", "Gemm", "RNN"})
 
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -75,7 +75,7 @@ def store_fp16(model: ModelProto, names: Collection[str]) -> ModelProto:
 
 
 def count_macs(model: ModelProto, mixture: FloatArray) -> int:
-    """Count the multiply-adds of all matrix products and recurrences for one input.
+    """Count the multiply-adds of all matrix products, convolutions and recurrences for one input.
 
     Parameters
     ----------
@@ -114,7 +114,22 @@ def _lstm_macs(node: NodeProto, shapes: Shapes) -> int:
     return n_steps * n_batch * sum(math.prod(shapes[name]) for name in node.input[1:3])
 
 
-_MACS: dict[str, Callable[[NodeProto, Shapes], int]] = {"MatMul": _matmul_macs, "LSTM": _lstm_macs}
+def _conv_macs(node: NodeProto, shapes: Shapes) -> int:
+    """Count one kernel, over all input channels of its group, for each element of the output."""
+    return math.prod(shapes[node.output[0]]) * math.prod(shapes[node.input[1]][1:])
+
+
+def _conv_transpose_macs(node: NodeProto, shapes: Shapes) -> int:
+    """Count one kernel, over all output channels of its group, for each element of the input."""
+    return math.prod(shapes[node.input[0]]) * math.prod(shapes[node.input[1]][1:])
+
+
+_MACS: dict[str, Callable[[NodeProto, Shapes], int]] = {
+    "MatMul": _matmul_macs,
+    "LSTM": _lstm_macs,
+    "Conv": _conv_macs,
+    "ConvTranspose": _conv_transpose_macs,
+}
 
 
 def _find_shapes(model: ModelProto, mixture: FloatArray, names: Iterable[str]) -> Shapes:

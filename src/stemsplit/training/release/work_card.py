@@ -31,7 +31,7 @@ _TEMPLATE = """# {name}
 ## Training
 
 {steps} steps of {batch_size} examples in {minutes} minutes on {hardware}, with {optimiser} at
-{learning_rate:g}, in {precision}, seed {seed}. Options of the network: {options}.
+{learning_rate:g}, in {precision}, seed {seed}. Options of the network: {options}.{adversary}{note}
 
 ## Figures
 
@@ -45,7 +45,7 @@ is stored.
 """
 
 
-def write_work_card(run: Path, model: Path, *, hardware: str, licence: str = "MIT") -> None:
+def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", licence: str = "MIT") -> None:
     """Write ``NAME.md`` beside a model file.
 
     Parameters
@@ -56,6 +56,8 @@ def write_work_card(run: Path, model: Path, *, hardware: str, licence: str = "MI
         The exported file.
     hardware : str
         What it was trained on, in plain words.
+    note : str
+        Sentences about the training.
     licence : str
         Of the weights.
 
@@ -90,12 +92,19 @@ def write_work_card(run: Path, model: Path, *, hardware: str, licence: str = "MI
         seed=settings["seed"],
         hardware=hardware,
         options=", ".join(f"{key} {value}" for key, value in network.options.items() if key != "targets"),
+        adversary=_describe_adversary(settings.get("adversary", 0.0)),
+        note=f"\n\n{note}" if note else "",
         columns=" | ".join(targets),
         rules="|".join("---" for _ in targets),
         rows="\n".join(_rows(figures, targets)),
     )
     with whole_file(model.with_suffix(".md")) as file:
         file.write(text.encode())
+
+
+def _describe_adversary(weight: float) -> str:
+    """Return a sentence about the discriminator of a training, where there was one."""
+    return f"\nThe loss of not deceiving a discriminator had a weight of {weight:g}." if weight else ""
 
 
 def _last_row(curve: Path) -> Mapping[str, Any]:
