@@ -21,14 +21,14 @@ from stemsplit.training.evaluation.candidates import open_candidate
 from stemsplit.training.evaluation.cases import cases_of_targets
 from stemsplit.training.evaluation.records import load_records
 from stemsplit.training.evaluation.report import Evaluation
-from stemsplit.training.evaluation.scores import save_scores, summary
+from stemsplit.training.evaluation.scores import save_scores
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
-from stemsplit.training.evaluation.validation import framewise_names, network_estimates, score_cases
+from stemsplit.training.evaluation.validation import framewise_names, score_cases, validate_network
 from stemsplit.training.examples.accompaniment import make_remixer
 from stemsplit.training.fit.allocator import keep_freed_memory
 from stemsplit.training.fit.curves import draw_comparison, draw_curves
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
-from stemsplit.training.fit.presets import find_preset, read_options
+from stemsplit.training.fit.presets import PRESETS, find_preset, read_options
 from stemsplit.training.fit.settings import ADVERSARY_WEIGHT
 from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
@@ -47,9 +47,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     minutes: Annotated[
         float, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
     ],
-    preset: Annotated[
-        str, typer.Option(help="cpu, gpu, openunmix, openunmix-cpu, lstm, dann or gan-drums.")
-    ] = "cpu",
+    preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "cpu",
     network: Annotated[str, typer.Option(help="Name of a network. Default: the preset's.")] = "",
     option: Annotated[
         list[str] | None,
@@ -127,7 +125,7 @@ def fit(  # noqa: PLR0917 - the command line names them
         ),
         settings,
         run,
-        lambda net: summary(score_cases(cases, network_estimates(net, device))),
+        lambda net: validate_network(net, cases, device),
         initial=init,
         warn=say,
     )

@@ -31,7 +31,7 @@ from stemsplit.evaluation.metrics import (
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.data.songs import TrainingSong, are_bundled, songs_with_targets, targets_of
 from stemsplit.training.data.sources import RENDER_SOURCE, UNSEEN_SOURCE
-from stemsplit.training.evaluation.scores import Score
+from stemsplit.training.evaluation.scores import Score, summary
 from stemsplit.training.examples.remix import record_level_db
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.types import FloatArray
@@ -120,6 +120,21 @@ def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separa
         return network.estimates(torch.from_numpy(case.mixture).to(device)).cpu().numpy()
 
     return separate
+
+
+def validate_network(
+    network: SeparationNetwork, cases: Sequence[ValidationCase], device: str = "cpu"
+) -> dict[str, float]:
+    """Return the scores of a network in training, and the figures of its kind for each source of cases.
+
+    Only cases whose stems are all known have such figures.
+    """
+    found = summary(score_cases(cases, network_estimates(network, device)))
+    for source in dict.fromkeys(case.source for case in cases):
+        whole = [case for case in cases if case.source == source and set(case.known) == set(case.targets)]
+        figures = network.figures(torch.from_numpy(case.stems).to(device) for case in whole)
+        found |= {f"{source} {name}": value for name, value in figures.items()}
+    return found
 
 
 def framewise_names(cases: Iterable[ValidationCase]) -> frozenset[str]:

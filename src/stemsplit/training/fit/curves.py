@@ -33,7 +33,8 @@ class CurveLog:
 
     def add(self, row: dict[str, float]) -> None:
         """Add a row and rewrite the file; a row that could not be written is written with the next one."""
-        self.rows.append({key: round(value, 3) for key, value in row.items()})
+        # digits rather than decimals: some losses are far below one
+        self.rows.append({key: float(f"{value:.7g}") for key, value in row.items()})
         columns = list(dict.fromkeys(key for each in self.rows for key in each))
         with whole_file(self.path) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
             writer = csv.DictWriter(text, columns, restval="")

@@ -35,6 +35,8 @@ class Preset:
         Number of processes that load examples.
     clip_norm, weight_decay, optimiser
         As in `FitSettings`.
+    shares : dict
+        Values for some of `settings.SHARES`, in place of their defaults.
     """
 
     network: str = "bandsplit"
@@ -46,6 +48,7 @@ class Preset:
     clip_norm: float = 2.0
     weight_decay: float = 1e-2
     optimiser: str = "muon"
+    shares: dict[str, float] = field(default_factory=dict)
 
     def build(self, name: str = "", **options: Any) -> SeparationNetwork:
         """Build the network of the preset or the one called `name`; `options` override the preset's."""
@@ -78,7 +81,7 @@ class Preset:
         without : sequence of str
             Ingredients to leave out.
         chances : mapping of str to float
-            Values for some of `settings.SHARES`, in place of their defaults.
+            Values for some of `settings.SHARES`, in place of the preset's.
 
         Raises
         ------
@@ -89,7 +92,7 @@ class Preset:
             if name not in SHARES:
                 raise StemsplitError(f"examples have no {name!r}; there are {', '.join(SHARES)}")
         n_samples = (self.n_frames - 1) * SPEC.hop_length + SPEC.n_fft
-        return RemixSettings(n_samples=n_samples, without=tuple(without), **chances)
+        return RemixSettings(n_samples=n_samples, without=tuple(without), **self.shares | dict(chances))
 
 
 # as published, except that the learning rate follows the clock instead of a plateau of the loss
@@ -102,6 +105,17 @@ _OPENUNMIX = Preset(
     weight_decay=1e-5,
     optimiser="adamw",
 )
+# examples of a window of 200 ms, or of ten, are too short to be matched to records; and the drums of backing
+# are not known
+_BOULTER = Preset(
+    n_frames=2,
+    batch_size=16,
+    learning_rate=1e-3,
+    weight_decay=0.0,
+    optimiser="adamw",
+    shares={"backing": 0.0, "partial": 0.2, "matched": 0.0},
+)
+_BOULTER_CONV = replace(_BOULTER, network="conv-autoencoder", batch_size=8, learning_rate=2e-3)
 # attenuated input improves small networks, see models/band.md
 _ATTENUATION = {"attenuation_db": 12.0}
 PRESETS = {
@@ -117,6 +131,10 @@ PRESETS = {
     # four times as many steps in the same time, which matters more than large batches in short trainings
     "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
     # the works, see docs/works.md
+    "boulter-presence": replace(_BOULTER, network="presence", n_frames=28, learning_rate=2e-3),
+    "boulter-dense": replace(_BOULTER, network="dense-autoencoder"),
+    "boulter-conv": _BOULTER_CONV,
+    "boulter-denoise": replace(_BOULTER_CONV, options={"task": "denoise"}),
     "lstm": Preset("lstm", n_frames=85, batch_size=8, learning_rate=2e-3),
     # as published, but for the size of a batch; `--optimiser adamw --learning-rate 1e-3` gets further
     "dann": Preset(

@@ -62,6 +62,22 @@ class SeparationNetwork(nn.Module, ABC):
     def estimates(self, mixture: Tensor) -> Tensor:
         """Separate a song, without gradients: ``(2, samples) -> (targets, 2, samples)``."""
 
+    def figures(self, excerpts: Iterable[Tensor]) -> dict[str, float]:
+        """Compute figures of this kind of network, by name, from the stems of validation excerpts.
+
+        Parameters
+        ----------
+        excerpts : iterable of Tensor, shape (targets, 2, samples)
+            Waveforms; all targets are known.
+
+        Returns
+        -------
+        dict of str to float
+            Empty for networks that are judged by their estimates alone.
+        """
+        _ = excerpts
+        return {}
+
     def adapt_weights(self, weights: dict[str, Tensor], targets: Sequence[str]) -> dict[str, Tensor]:
         """Convert weights of a smaller network of this kind, or of one for other `targets`, to this one.
 

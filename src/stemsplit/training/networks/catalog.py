@@ -3,17 +3,29 @@
 from typing import Any
 
 from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.training.networks.autoencoder import ConvAutoEncoder, DenseAutoEncoder
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.dann import Dann
 from stemsplit.training.networks.lstm import RecurrentMasks
 from stemsplit.training.networks.openunmix import OpenUnmix
+from stemsplit.training.networks.presence import PresenceNetwork
 from stemsplit.training.networks.unet import UNetMasks
 
 __all__ = ["NETWORKS", "SeparationNetwork", "build"]
 
 NETWORKS: dict[str, type[SeparationNetwork]] = {
-    each.name: each for each in (BandSplit, Dann, OpenUnmix, RecurrentMasks, UNetMasks)
+    each.name: each
+    for each in (
+        BandSplit,
+        ConvAutoEncoder,
+        Dann,
+        DenseAutoEncoder,
+        OpenUnmix,
+        PresenceNetwork,
+        RecurrentMasks,
+        UNetMasks,
+    )
 }
 
 
