@@ -1,8 +1,8 @@
 """stemsplit: split songs into stems.
 
 Functions
-    `separate` splits one song into arrays or files, `separate_file` one file with an open separator, and
-    `sum_stems` adds stems up again.
+    `separate` splits one song into arrays or files, `separate_file` one file with an open separator,
+    `sum_stems` adds stems up again, and `replace_drums` plays the drums of a song with other samples.
 Classes
     `Separator` opens models once, for many songs and for streams. `Stems` are arrays by name with a sample
     rate, `FileResult` is what became of a file, `ModelInfo` a model in use, and `SeparationSettings` are what
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         SettingsError,
         StemsplitError,
     )
-    from stemsplit.jobs.batch import separate_file
+    from stemsplit.jobs.batch import replace_drums, separate_file
     from stemsplit.jobs.result import FileResult
     from stemsplit.models.mask_model import ModelInfo
     from stemsplit.separation.separator import Separator
@@ -61,6 +61,7 @@ __all__ = [
     "Stems",
     "StemsplitError",
     "__version__",
+    "replace_drums",
     "separate",
     "separate_file",
     "sum_stems",
@@ -68,6 +69,7 @@ __all__ = [
 
 _MODULES = {
     "separate": "api",
+    "replace_drums": "jobs.batch",
     "separate_file": "jobs.batch",
     "sum_stems": "separation.stems",
     "FileResult": "jobs.result",

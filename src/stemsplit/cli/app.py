@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from stemsplit.cli import analyse, evaluate, plan, serve
+from stemsplit.cli import analyse, evaluate, plan, replace, serve
 from stemsplit.cli.config import config
 from stemsplit.cli.configured import ConfiguredCommand, find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, warn, writing
@@ -88,6 +88,7 @@ app.add_typer(config, name="config")
 _COMMANDS = (
     (serve, serve.serve),
     (analyse, analyse.analyse),
+    (replace, replace.replace),
     (evaluate, evaluate.evaluate),
     (plan, plan.plan),
 )

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
@@ -19,9 +19,11 @@ from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job, plan_jobs
 from stemsplit.jobs.provenance import Provenance
+from stemsplit.jobs.replacement import ReplacementSettings
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.song_locks import SongIsHeld
 from stemsplit.jobs.worker import SongWorker
+from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.separator import Progress, Separator
 
 if TYPE_CHECKING:
@@ -221,6 +223,68 @@ def analyse_file(
     result = worker.write_files(Job(SongInput(str(path), Path(path)), {}))
     assert result.analysis is not None
     return result.analysis
+
+
+def replace_drums(
+    path: Path | str,
+    output_dir: Path | str,
+    *,
+    kit: Path | str | None = None,
+    blend: float = 1.0,
+    mixture: bool = False,
+    format: str = "wav",
+    bits: str | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **settings: Unpack[SeparatorKeywords],
+) -> FileResult:
+    """Play the drums of a song anew with the samples of a kit, in bounded memory.
+
+    Writes the drums stem, ``drums_replaced`` with the length, rate and channels of the song, and its MIDI.
+
+    Parameters
+    ----------
+    path
+        The song.
+    output_dir
+        The folder of the files; created if it does not exist.
+    kit
+        A folder of samples named after drums, or an SFZ file, see `stemsplit.music.drum_kit.read_kit`; None
+        for the kit of the package.
+    blend
+        Share of the new drums, from 0 to 1; the rest is that of the drums stem.
+    mixture
+        Write the song with the new drums as well, and the song without drums.
+    format, bits, overwrite, progress
+        As of `separate_file`; the format is wav, flac or aiff.
+    settings
+        As of `stemsplit.Separator`, but for the stems.
+
+    Returns
+    -------
+    FileResult
+        ``extras`` has the files, ``note`` the number of hits; a song without drums has neither file.
+
+    Raises
+    ------
+    SettingsError
+        If the kit cannot be used, or a setting is out of its range.
+    AudioError, OutputError, ModelError, DeviceError
+        As `separate_file`.
+    """
+    replacement = ReplacementSettings(None if kit is None else str(kit), blend, mixture)
+    settings |= {"karaoke": "drums"} if mixture else {"stems": ("drums",)}
+    with Separator(**settings) as separator:
+        return separate_file(
+            separator,
+            path,
+            output_dir,
+            format=format,
+            bits=bits,
+            overwrite=overwrite,
+            extras=ExtraSettings(replacement=replacement),
+            progress=progress,
+        )
 
 
 @dataclass

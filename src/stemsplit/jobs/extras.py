@@ -1,4 +1,4 @@
-"""What is written beside the stems of a song: its analysis, slices, loops, MIDI, a preview.
+"""What is written beside the stems of a song: its analysis, slices, loops, MIDI, a preview, new drums.
 
 What makes them is imported when it is asked for: most songs are only separated.
 """
@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from stemsplit.audio.encoding import extension_of
 from stemsplit.errors import SettingsError
+from stemsplit.jobs.replacement import NewDrums, ReplacementSettings
 
 if TYPE_CHECKING:
     from stemsplit.music.analysis import SongAnalysis
@@ -39,6 +41,8 @@ class ExtraSettings:
         Stems that are transcribed to MIDI files.
     preview_s
         Length of the excerpts of all stems, in seconds, that follow each other in one file.
+    replacement
+        Drums that take the place of the song's; None to leave them.
 
     Raises
     ------
@@ -52,6 +56,7 @@ class ExtraSettings:
     fade_ms: float = 0.0
     midi: tuple[str, ...] = ()
     preview_s: float | None = None
+    replacement: ReplacementSettings | None = None
 
     def __post_init__(self) -> None:
         if self.slices is not None:
@@ -80,7 +85,7 @@ class ExtraSettings:
     @property
     def need_stems(self) -> bool:
         """Whether they are made from the files of the stems."""
-        return bool(self.slices or self.loop_bars or self.midi or self.preview_s)
+        return bool(self.slices or self.loop_bars or self.midi or self.preview_s or self.replacement)
 
 
 def parse_loop(text: str) -> int:
@@ -120,16 +125,19 @@ class Extra(NamedTuple):
         Writes it to a path; returns whether the song has it.
     stem
         What has the place of a stem's name in that of the file; None for `name`.
+    describe
+        Says what is worth knowing of it once it is written; None if nothing is.
     """
 
     name: str
     ending: str
     write: Callable[[Path, Material], bool]
     stem: str | None = None
+    describe: Callable[[Material], str] | None = None
 
 
-def list_extras(settings: ExtraSettings, stems: Iterable[str]) -> list[Extra]:
-    """Return what is written beside `stems`.
+def list_extras(settings: ExtraSettings, stems: Iterable[str], *, format: str) -> list[Extra]:
+    """Return what is written beside `stems`, which are files of a `format`.
 
     Raises
     ------
@@ -147,6 +155,8 @@ def list_extras(settings: ExtraSettings, stems: Iterable[str]) -> list[Extra]:
     extras += list(_list_midi(settings.midi, names))
     if settings.preview_s is not None:
         extras.append(_list_preview(settings.preview_s, names))
+    if settings.replacement is not None:
+        extras += list(_list_new_drums(settings.replacement, names, extension_of(format)))
     return extras
 
 
@@ -219,3 +229,24 @@ def _list_midi(wanted: Iterable[str], stems: Collection[str]) -> Iterator[Extra]
         if stem not in stems:
             raise SettingsError(f"the MIDI of {stem!r} is made from its stem; add it to --stems")
         yield Extra(f"{stem} midi", "mid", make(stem), stem)
+
+
+def _list_new_drums(settings: ReplacementSettings, stems: Collection[str], ending: str) -> Iterator[Extra]:
+    for stem in settings.stems:
+        if stem not in stems:
+            raise SettingsError(f"drums are replaced by means of the stem {stem!r}; make it as well")
+    new = NewDrums(settings)
+
+    def describe(material: Material) -> str:
+        return new.describe(material.stems)
+
+    yield Extra("drums_replaced", ending, _from_material(new.write), describe=describe)
+    yield Extra("drums_replaced midi", "mid", _from_material(new.write_midi), "drums_replaced")
+    if settings.mixture:
+        yield Extra("mixture_replaced", ending, _from_material(new.write_mixture))
+
+
+def _from_material(
+    write: Callable[[Path, Mapping[str, Path], "SongAnalysis"], bool],
+) -> Callable[[Path, Material], bool]:
+    return lambda path, material: write(path, material.stems, material.found)

@@ -66,7 +66,9 @@ class SongFiles:
         self._opened = ExitStack()
         staged = _stage(job, output) if output.is_named_late else job
         self._kept = {stem: path for stem, path in job.outputs.items() if stem in job.kept}
-        self._made = {extra.name: extra for extra in list_extras(output.extras, job.outputs)}
+        self._made = {
+            extra.name: extra for extra in list_extras(output.extras, job.outputs, format=output.format)
+        }
         self._extras = {
             name: self._kind(name)(path, overwrite=path in staged.replaceable)
             for name, path in staged.missing_extras.items()
@@ -129,13 +131,15 @@ class SongFiles:
             report = self._stems.complete()
         if found is None:
             return report, frozenset()
-        absent = self._write_extras(found)
-        note = f"not written, since the song has none: {', '.join(sorted(absent))}"
-        return replace(report, notes=(*report.notes, note)) if absent else report, absent
-
-    def _write_extras(self, found: "SongAnalysis") -> frozenset[str]:
         stems = {} if self._stems is None else self._stems.parts
         material = Material({**self._kept, **stems}, found)
+        absent = self._write_extras(material)
+        notes = [describe(material) for name in self._extras if (describe := self._made[name].describe)]
+        if absent:
+            notes.append(f"not written, since the song has none: {', '.join(sorted(absent))}")
+        return replace(report, notes=(*report.notes, *notes)), absent
+
+    def _write_extras(self, material: Material) -> frozenset[str]:
         absent = set()
         for name, pending in list(self._extras.items()):
             with explaining(pending.path):

@@ -46,7 +46,7 @@ def name_files(
             # a folder has no ending
             extra.name: output.output_dir
             / name(extra.stem or extra.name, extra.ending or "x").removesuffix(".x")
-            for extra in list_extras(output.extras, names)
+            for extra in list_extras(output.extras, names, format=output.format)
         },
     )
 

@@ -20,7 +20,7 @@ from stemsplit.types import FloatArray
 
 RHYTHM: Final = ("drums",)
 HARMONY: Final = ("bass", "other")
-_LEAST_DRUMS_LU: Final = -30.0  # drums softer than the song by more are no drums
+LEAST_DRUMS_LU: Final = -30.0  # drums softer than the song by more are no drums
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class Analyser:
         """Whether the drums are loud enough to tell the beat."""
         song = self._song.integrated_lufs
         drums = [self._stems[name].integrated_lufs for name in RHYTHM if name in self._stems]
-        return song is not None and any(each is not None and each > song + _LEAST_DRUMS_LU for each in drums)
+        return song is not None and any(each is not None and each > song + LEAST_DRUMS_LU for each in drums)
 
 
 def _add_up(waveforms: Sequence[FloatArray]) -> FloatArray:

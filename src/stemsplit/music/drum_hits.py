@@ -5,7 +5,7 @@ or cymbal, each with a weight of 0 or more. The spectra are the means of 563 rec
 weight counts if it is not small beside the others of its drum in the stem.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -41,16 +41,21 @@ _AFTER: Final = 6  # frames in which a hit reaches its peak
 _LEAST_DISTANCE: Final = 8  # frames, 46 ms
 _LEAST_RISE: Final = 0.08  # of the strongest, in any band
 _FLOOR: Final = 1e-3
+_SILENCE_S: Final = 0.1
 _RANGE_DB: Final = 36.0
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A drum hit: its time in seconds, its kind, and its velocity from 1 to 127."""
+    """A drum hit: its time in seconds, its kind, and its velocity from 1 to 127.
+
+    `strength` is the magnitude by which its spectrum rises, as `measure_strength` has it of a sample.
+    """
 
     time_s: float
     kind: str
     velocity: int
+    strength: float
 
 
 def find_hits(path: Path) -> list[Hit]:
@@ -61,7 +66,7 @@ def find_hits(path: Path) -> list[Hit]:
     path
         A file that libsndfile reads, a drums stem.
     """
-    bands = np.concatenate([np.zeros((len(_EDGES_HZ) - 1, 0)), *_measure_bands(path)], axis=1)
+    bands = _join(_measure_bands(_read_mono(path)))
     if bands.shape[1] <= _AFTER or bands.max() < _FLOOR:
         return []
     rises = _find_rises(bands)
@@ -73,18 +78,36 @@ def find_hits(path: Path) -> list[Hit]:
     weights = _weigh(rises[:, frames])
     loudest = weights.max(axis=1)
     return [
-        Hit(float(frames[hit] * _FRAME_S), KINDS[kind], _rate_velocity(weights[kind, hit] / loudest[kind]))
+        Hit(
+            float(frames[hit] * _FRAME_S),
+            KINDS[kind],
+            _rate_velocity(weights[kind, hit] / loudest[kind]),
+            float(weights[kind, hit]),
+        )
         for hit, kind in np.argwhere(_choose(weights).T)
     ]
 
 
-def _measure_bands(path: Path) -> Iterator[FloatArray]:
+def measure_strength(waveform: FloatArray, sample_rate: int) -> float:
+    """Return the strength of the one hit in ``(channels, samples)``, as `find_hits` measures it."""
+    before = np.zeros(round(_SILENCE_S * sample_rate), dtype=np.float32)
+    mono = np.concatenate([before, waveform.mean(axis=0), before])[np.newaxis]
+    resampler = Resampler(from_hz=sample_rate, to_hz=SAMPLE_RATE)
+    bands = _join(_measure_bands(iter([resampler.process(mono), resampler.flush()])))
+    return float(np.linalg.norm(_find_rises(bands), axis=0).max())
+
+
+def _join(bands: Iterable[FloatArray]) -> FloatArray:
+    return np.concatenate([np.zeros((len(_EDGES_HZ) - 1, 0)), *bands], axis=1)
+
+
+def _measure_bands(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
     """Yield the magnitude in the bands between `_EDGES_HZ`, ``(bands, frames)``."""
     hz = np.arange(_SPEC.n_bins) * SAMPLE_RATE / _SPEC.n_fft
     masks = np.stack([(hz >= low) & (hz < high) for low, high in pairwise(_EDGES_HZ)]).astype(np.float32)
     analysis = Analysis(_SPEC, n_channels=1)
     n_samples = 0
-    for samples in _read_mono(path):
+    for samples in blocks:
         n_samples += samples.shape[-1]
         yield np.sqrt(masks @ np.abs(analysis.process(samples))[0] ** 2)
     if n_samples:
