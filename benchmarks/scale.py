@@ -35,10 +35,10 @@ from stemsplit.jobs.manifest import read_manifest
 from stemsplit.jobs.output_folder import LocalFolder, Mark
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job, plan_stream
+from stemsplit.jobs.progress import NoProgress
 from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import FileResult, ModelReference, Status
 from stemsplit.jobs.schedule import Schedule
-from stemsplit.jobs.worker import NoProgress
 
 STEMS = ("vocals", "drums", "bass", "other")
 MADE = Provenance(STEMS, "cpu", (ModelReference("band", "1", "0" * 64, "MIT", True),), {"format": "wav"})

@@ -10,9 +10,9 @@ import pytest
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job
+from stemsplit.jobs.progress import NoProgress
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.schedule import Schedule
-from stemsplit.jobs.worker import NoProgress
 
 
 class ActorError(Exception):

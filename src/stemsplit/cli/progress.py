@@ -1,7 +1,7 @@
 """Progress on standard error: a live display on a terminal, lines in a log, or nothing.
 
-A display is a context manager and a `stemsplit.jobs.worker.ProgressListener`; each song reports from its own
-thread.
+A display is a context manager and a `stemsplit.jobs.progress.ProgressListener`; each song reports from a
+thread of its own.
 """
 
 import contextlib

@@ -16,11 +16,12 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.plan import Job
+from stemsplit.jobs.progress import ProgressListener
 from stemsplit.jobs.remote import is_url
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.schedule import ClusterError, Schedule, move_job
-from stemsplit.jobs.worker import ProgressListener, SongWorker
+from stemsplit.jobs.worker import SongWorker
 
 
 @dataclass(frozen=True)

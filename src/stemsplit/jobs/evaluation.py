@@ -18,8 +18,8 @@ from stemsplit.evaluation.song_scores import StemScore, score_stems
 from stemsplit.files.atomic import explaining, write_json
 from stemsplit.jobs.batch import run_jobs
 from stemsplit.jobs.cancellation import Cancellation
+from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.journal import hash_values, identify_file
-from stemsplit.jobs.worker import wrap_bug
 from stemsplit.separation.recipe import RESIDUAL
 from stemsplit.separation.separator import Separator
 

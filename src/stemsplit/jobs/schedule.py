@@ -13,9 +13,9 @@ from typing import Any, Final, Protocol
 from stemsplit.errors import StemsplitError
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.plan import Job, failed_result
+from stemsplit.jobs.progress import ProgressListener
 from stemsplit.jobs.remote import is_url
 from stemsplit.jobs.result import FileResult
-from stemsplit.jobs.worker import ProgressListener
 
 _POLL_S: Final = 0.2
 _STOP_S: Final = 10.0

@@ -3,12 +3,11 @@
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from stemsplit.audio.choice import is_pipe
 from stemsplit.audio.encoding import VIDEO_FORMATS, Encoding, choose_encoding
@@ -19,8 +18,9 @@ from stemsplit.audio.tags import Tags, read_tags
 from stemsplit.audio.wav_pipe import WavStream
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
-from stemsplit.errors import AudioError, OutputError, StemsplitError
+from stemsplit.errors import AudioError, OutputError
 from stemsplit.jobs.cancellation import Cancellation, open_fifo, read_stdin
+from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.output_settings import OutputSettings
@@ -32,6 +32,7 @@ from stemsplit.jobs.plan import (
     locate_outputs,
     name_analysed,
 )
+from stemsplit.jobs.progress import NoProgress, ProgressListener
 from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_files import SongFiles
@@ -47,32 +48,6 @@ if TYPE_CHECKING:
 # subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _POLL_S = 0.2
-
-
-class ProgressListener(Protocol):
-    """Is called with the progress of songs, from the threads that separate them."""
-
-    def start(self, job: Job, info: AudioInfo) -> None:
-        """Take note that the song of `job` has been opened."""
-
-    def advance(self, job: Job, n_samples: int) -> None:
-        """Take note that `n_samples` more samples of every stem are finished."""
-
-    def finish(self, job: Job, result: FileResult) -> None:
-        """Take note that `job` has ended."""
-
-
-class NoProgress:
-    """A listener that ignores the progress."""
-
-    def start(self, job: Job, info: AudioInfo) -> None:
-        """Do nothing."""
-
-    def advance(self, job: Job, n_samples: int) -> None:
-        """Do nothing."""
-
-    def finish(self, job: Job, result: FileResult) -> None:
-        """Do nothing."""
 
 
 @dataclass(frozen=True)
@@ -395,20 +370,3 @@ def check_folder(path: Path) -> None:
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
         raise OutputError(f"{path}: cannot be written below {existing}; choose another folder with --output")
-
-
-class BugError(StemsplitError):
-    """An unexpected exception: a bug in stemsplit."""
-
-
-def wrap_bug(error: Exception) -> Exception:
-    """Return `error` if a song can cause it, and a `BugError` that describes it otherwise."""
-    if isinstance(error, MemoryError):
-        return MemoryError("out of memory; close other programs, or lower --jobs, --batch or --threads")
-    if isinstance(error, StemsplitError | OSError):
-        return error
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    return BugError(
-        f"unexpected {type(error).__name__}: {error} (line {place.lineno} of {place.name}); "
-        "this is a bug in stemsplit, please report it"
-    )

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitError
-from stemsplit.jobs.worker import wrap_bug
+from stemsplit.jobs.failure import wrap_bug
 from stemsplit.service.errors import NoSuchSongError, RefusedError
 
 MEDIA_TYPES: Final = {

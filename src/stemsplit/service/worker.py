@@ -10,12 +10,13 @@ from typing import Self
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.jobs.cancellation import Cancelled
+from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job, failed_result, plan_jobs
 from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult, Status
-from stemsplit.jobs.worker import SongWorker, wrap_bug
+from stemsplit.jobs.worker import SongWorker
 from stemsplit.separation.separator import Separator
 from stemsplit.service.analysis import analyse_tracks
 from stemsplit.service.playback import make_preview
