@@ -5,6 +5,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from tests.support.audio_files import FloatArray
 
@@ -111,3 +112,21 @@ def count_packets(path: Path, *, format: str | None = None) -> tuple[int, int]:
 def noise(n_bytes: int, seed: int = 0) -> bytes:
     """Return bytes without any sense."""
     return np.random.default_rng(seed).bytes(n_bytes)
+
+
+def encode_tracks(path: Path, tracks: list[FloatArray], *, sample_rate: int, codec: str = "aac") -> Path:
+    """Write an mp4 with several audio tracks and no titles, all of them enabled."""
+    with av.open(str(path), "w", format="mp4", options={"movie_timescale": str(sample_rate)}) as container:
+        streams: list[Any] = []
+        for track in tracks:
+            stream: Any = container.add_stream(codec, rate=sample_rate, layout=LAYOUTS[track.shape[0]])
+            stream.disposition = Disposition.default
+            streams.append(stream)
+        for stream, track in zip(streams, tracks, strict=True):
+            layout = LAYOUTS[track.shape[0]]
+            frame = av.AudioFrame.from_ndarray(track.T.reshape(1, -1).copy(), format="flt", layout=layout)
+            frame.sample_rate, frame.pts = sample_rate, 0
+            for piece in _frames(frame, stream, layout, sample_rate):
+                container.mux(stream.encode(piece))
+            container.mux(stream.encode(None))
+    return path

@@ -2,14 +2,14 @@
 
 import contextlib
 import errno
+from collections.abc import Iterator
 from typing import Any, Final
 
 import av
 import av.error
 import numpy as np
-import numpy.typing as npt
 
-from stemsplit.audio.encoding import Encoding, quantise
+from stemsplit.audio.encoding import Encoding, PcmArray, quantise
 from stemsplit.audio.file_sink import FileSink
 from stemsplit.audio.picture import Picture, VideoSource
 from stemsplit.types import FloatArray
@@ -24,6 +24,79 @@ _ENCODERS: Final = {
 _LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _DEFAULT_FRAME: Final = 4096
 _SILENCE_SAMPLES: Final = 65536
+
+
+class AvTrack:
+    """One audio stream of a container that is being written.
+
+    Parameters
+    ----------
+    container
+        Of PyAV.
+    codec : str
+        FFmpeg's name of the encoder.
+    sample_rate, n_channels : int
+    bits : int or None
+        16 or 24 of a lossless codec.
+    bit_rate : int or None
+        Of a lossy codec, in bit/s.
+    """
+
+    def __init__(
+        self,
+        container: Any,
+        codec: str,
+        *,
+        sample_rate: int,
+        n_channels: int,
+        bits: int | None = None,
+        bit_rate: int | None = None,
+    ) -> None:
+        self._container = container
+        self._sample_rate = sample_rate
+        self._layout = _LAYOUTS[n_channels]
+        self._position = 0
+        self.stream: Any = container.add_stream(codec, rate=sample_rate, layout=self._layout)
+        if bits:
+            self.stream.format = "s16p" if bits == 16 else "s32p"
+        elif bit_rate:
+            self.stream.bit_rate = bit_rate
+        self.stream.codec_context.open()
+        self._resampler = av.AudioResampler(
+            self.stream.format.name,
+            self._layout,
+            sample_rate,
+            frame_size=self.stream.codec_context.frame_size or _DEFAULT_FRAME,
+        )
+
+    @property
+    def end_s(self) -> float:
+        """Where the samples that were written end, in seconds."""
+        return self._position / self._sample_rate
+
+    def write(self, samples: FloatArray | PcmArray) -> None:
+        """Encode some samples, ``(samples, channels)``: float32, or integers of 16 or 24 bits."""
+        if not len(samples):
+            return
+        kind = {"f": "flt", "h": "s16", "i": "s32"}[samples.dtype.char]
+        data: Any = samples
+        if kind == "s32":
+            data = data << 8  # FFmpeg takes the upper bits
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(data.reshape(1, -1)), format=kind, layout=self._layout
+        )
+        frame.sample_rate, frame.pts = self._sample_rate, self._position
+        self._position += len(samples)
+        self._encode(frame)
+
+    def flush(self) -> None:
+        """Encode what the resampler and the encoder still hold."""
+        self._encode(None)
+        self._container.mux(self.stream.encode(None))
+
+    def _encode(self, frame: Any) -> None:
+        for piece in self._resampler.resample(frame):
+            self._container.mux(self.stream.encode(piece))
 
 
 class AvEncoder:
@@ -42,31 +115,21 @@ class AvEncoder:
         self._sink = sink
         self._bits = encoding.bits
         self._gain = gain
-        self._sample_rate = sample_rate
-        self._layout = _LAYOUTS[n_channels]
         self._n_channels = n_channels
-        self._position = 0
         self._picture: Picture | None = None
         container, codec, kbits = _ENCODERS[encoding.format]
-        # in samples, so that what m4a declares as its length is exact
-        options = {"movie_timescale": str(sample_rate)} if container != "ogg" else {}
-        with self._writing():
-            self._container: Any = av.open(sink, "w", format=container, options=options)
-            stream: Any = self._container.add_stream(codec, rate=sample_rate, layout=self._layout)
-            self._stream = stream
-            if self._bits:
-                self._stream.format = "s16p" if self._bits == 16 else "s32p"
-            elif kbits:
-                self._stream.bit_rate = 1000 * (encoding.bitrate_kbps or kbits * max(1, n_channels) // 2)
-            self._stream.codec_context.open()
+        with writing_to(sink):
+            self._container = open_output(sink, container, sample_rate=sample_rate)
+            self._track = AvTrack(
+                self._container,
+                codec,
+                sample_rate=sample_rate,
+                n_channels=n_channels,
+                bits=self._bits,
+                bit_rate=kbits and 1000 * (encoding.bitrate_kbps or kbits * max(1, n_channels) // 2),
+            )
             if video is not None:
                 self._picture = Picture(video, self._container)
-        self._resampler = av.AudioResampler(
-            self._stream.format.name,
-            self._layout,
-            sample_rate,
-            frame_size=self._stream.codec_context.frame_size or _DEFAULT_FRAME,
-        )
         if self._picture is not None:
             self._write_silence(round(self._picture.lead_s * sample_rate))
 
@@ -79,27 +142,17 @@ class AvEncoder:
 
     def write(self, samples: FloatArray) -> None:
         """Encode some samples, ``(samples, channels)``."""
-        if not len(samples):
-            return
-        data: npt.NDArray[Any] = samples if self._gain == 1.0 else samples * np.float32(self._gain)
-        kind = "flt"
-        if self._bits is not None:
-            data, _ = quantise(samples, self._bits, gain=self._gain)
-            kind = "s16" if self._bits == 16 else "s32"
-            if self._bits == 24:
-                data = data << 8  # FFmpeg takes the upper bits
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(data.reshape(1, -1)), format=kind, layout=self._layout
-        )
-        frame.sample_rate, frame.pts = self._sample_rate, self._position
-        self._position += len(samples)
-        self._encode(frame)
+        with writing_to(self._sink):
+            self._track.write(scale(samples, self._bits, self._gain))
+            if self._picture is not None:
+                # side by side with the sound, so that the muxer need not keep either
+                for packet in self._picture.packets(self._track.end_s):
+                    self._container.mux(packet)
 
     def finish(self) -> None:
         """Flush the encoder and complete the file."""
-        self._encode(None)
-        with self._writing():
-            self._container.mux(self._stream.encode(None))
+        with writing_to(self._sink):
+            self._track.flush()
             if self._picture is not None:
                 for packet in self._picture.packets():
                     self._container.mux(packet)
@@ -113,20 +166,27 @@ class AvEncoder:
         with contextlib.suppress(av.error.FFmpegError, OSError):
             self._container.close()
 
-    def _encode(self, frame: Any) -> None:
-        with self._writing():
-            for piece in self._resampler.resample(frame):
-                self._container.mux(self._stream.encode(piece))
-            if self._picture is not None:
-                # side by side with the sound, so that the muxer need not keep either
-                for packet in self._picture.packets(self._position / self._sample_rate):
-                    self._container.mux(packet)
 
-    @contextlib.contextmanager
-    def _writing(self) -> Any:
-        try:
-            yield
-        except (av.error.FFmpegError, ValueError) as error:
-            raise self._sink.error or OSError(errno.EIO, str(error)) from error
-        if self._sink.error is not None:
-            raise self._sink.error
+def open_output(sink: FileSink, format: str, *, sample_rate: int) -> Any:
+    """Open a container of FFmpeg's `format` for writing."""
+    # in samples, so that what m4a declares as its length is exact
+    options = {"movie_timescale": str(sample_rate)} if format != "ogg" else {}
+    return av.open(sink, "w", format=format, options=options)
+
+
+def scale(samples: FloatArray, bits: int | None, gain: float) -> FloatArray | PcmArray:
+    """Return samples with a gain, as integers if they are to have `bits`."""
+    if bits is not None:
+        return quantise(samples, bits, gain=gain)[0]
+    return samples if gain == 1.0 else samples * np.float32(gain)
+
+
+@contextlib.contextmanager
+def writing_to(sink: FileSink) -> Iterator[None]:
+    """Raise as `OSError` what went wrong in the sink, or else in FFmpeg."""
+    try:
+        yield
+    except (av.error.FFmpegError, ValueError) as error:
+        raise sink.error or OSError(errno.EIO, str(error)) from error
+    if sink.error is not None:
+        raise sink.error

@@ -12,6 +12,7 @@ import av.error
 
 from stemsplit.audio.condition import Condition
 from stemsplit.audio.file_part import FilePart
+from stemsplit.audio.stem_box import has_stem_box
 from stemsplit.errors import AudioError
 
 # Checksums of FLAC, AC-3, TTA and others are compared; more strictness would refuse whole files.
@@ -177,6 +178,8 @@ class AvSource:
                 f"{self._path}: has no audio track {place + 1}; it has {len(streams.audio)}, counted from 1"
             )
         known = [stream for stream in streams.audio if stream.codec_context]
+        if place is None and len(known) > 1 and has_stem_box(self._path):
+            place = 0  # the mixture
         chosen = (streams.best("audio") or known[0]) if place is None else streams.audio[place]
         if chosen.codec_context is None:
             raise AudioError(f"{self._path}: the codec of its audio is not known here; convert it to flac")

@@ -23,7 +23,17 @@ LOSSY: Final = {"mp3": "MPEG_LAYER_III", "ogg": "VORBIS", "opus": "OPUS", "m4a":
 FORMATS: Final = ("wav", "flac", "aiff", "alac", *LOSSY)
 # of videos, which keep their picture
 VIDEO_FORMATS: Final = {"mp4": "AAC"}
-_KBITS: Final = {"mp3": (32, 320), "ogg": (64, 500), "opus": (6, 512), "m4a": (32, 512), "mp4": (32, 512)}
+# one file for the mixture and all stems
+MULTITRACK_FORMATS: Final = {"stem.mp4": "AAC"}
+_AAC_KBITS: Final = (32, 512)
+_KBITS: Final = {
+    "mp3": (32, 320),
+    "ogg": (64, 500),
+    "opus": (6, 512),
+    "m4a": _AAC_KBITS,
+    "mp4": _AAC_KBITS,
+    "stem.mp4": _AAC_KBITS,
+}
 
 _SUBTYPES: Final = {
     ("wav", "16"): "PCM_16",
@@ -36,6 +46,8 @@ _SUBTYPES: Final = {
     ("aiff", "32f"): "FLOAT",
     ("alac", "16"): "PCM_16",
     ("alac", "24"): "PCM_24",
+    ("stem.mp4", "16"): "PCM_16",
+    ("stem.mp4", "24"): "PCM_24",
 }
 _DEEPER_THAN_16: Final = {
     "PCM_24": "PCM_24",
@@ -63,7 +75,8 @@ class Encoding:
     Attributes
     ----------
     format : str
-        "wav", "flac", "aiff", "alac", "mp3", "ogg" (Vorbis), "opus", "m4a" (AAC) or, of a video, "mp4".
+        "wav", "flac", "aiff", "alac", "mp3", "ogg" (Vorbis), "opus", "m4a" (AAC), of a video "mp4", or
+        "stem.mp4" (all stems in one file, AAC or, with the subtype of PCM, ALAC).
     subtype : str
         libsndfile's name of the sample type: "PCM_16", "PCM_24", "PCM_32", "FLOAT", "MPEG_LAYER_III", ...
     bitrate_kbps : int or None
@@ -126,6 +139,7 @@ _LIMITS: Final = {
     ),
     "m4a": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
     "mp4": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
+    "stem.mp4": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 2, _AAC_RATES),
     "alac": _Limit(lambda rate: 0 < rate <= 384000, "1 to 384000 Hz", 6),
     "aiff": _Limit(lambda rate: 0 < rate <= 655350, "1 to 655350 Hz", 1024),
 }
@@ -139,10 +153,11 @@ def choose_encoding(
     Parameters
     ----------
     format : str
-        One of `FORMATS` or, for a video, of `VIDEO_FORMATS`.
+        One of `FORMATS`, of `MULTITRACK_FORMATS` or, for a video, of `VIDEO_FORMATS`.
     bits : str or None
         "16", "24" or "32f" (32-bit float). None keeps the depth of the source where the format can:
-        16 bits for lossy and 8-bit sources; float for float sources in wav, 24 bits in flac.
+        16 bits for lossy and 8-bit sources; float for float sources in wav, 24 bits in flac. "stem.mp4" is
+        AAC without them, and ALAC with them.
     source : AudioInfo
         What the song was read from.
     bitrate_kbps : int, optional
@@ -159,14 +174,15 @@ def choose_encoding(
     >>> choose_encoding("wav", None, AudioInfo(44100, 2, None, "FLAC", "PCM_24"))
     Encoding(format='wav', subtype='PCM_24', bitrate_kbps=None)
     """
-    lossy = LOSSY | VIDEO_FORMATS
-    if format not in (*FORMATS, *VIDEO_FORMATS):
-        known = ", ".join((*FORMATS, *VIDEO_FORMATS))
+    lossy = LOSSY | VIDEO_FORMATS | MULTITRACK_FORMATS
+    known_formats = (*FORMATS, *VIDEO_FORMATS, *MULTITRACK_FORMATS)
+    if format not in known_formats:
+        known = ", ".join(known_formats)
         raise OutputError(f"format {format!r} is unknown: choose one of {known}")
     if format in VIDEO_FORMATS and source.sound_start_s is None:
         raise OutputError(f"format {format!r} is for videos, and the song has no picture: choose m4a")
     _check_bitrate(format, bitrate_kbps)
-    if format in lossy:
+    if format in lossy and (bits is None or not depths(format)):
         if bits is not None:
             raise OutputError(
                 f"format {format!r} is lossy and has no bits ({bits!r}): drop them, or choose wav or flac"
@@ -174,6 +190,8 @@ def choose_encoding(
         encoding = Encoding(format, lossy[format], bitrate_kbps)
     elif bits is None:
         encoding = Encoding(format, _keep_depth(format, source.subtype))
+    elif bitrate_kbps is not None:
+        raise OutputError(f"--bits makes {format!r} lossless, which has no bit rate: leave one of them out")
     elif (format, bits) in _SUBTYPES:
         encoding = Encoding(format, _SUBTYPES[format, bits])
     else:
@@ -186,8 +204,8 @@ def choose_encoding(
 def depths(format: str) -> tuple[str, ...]:
     """Return the bits that a format can be told to hold.
 
-    >>> depths("wav"), depths("mp3")
-    (('16', '24', '32f'), ())
+    >>> depths("wav"), depths("mp3"), depths("stem.mp4")
+    (('16', '24', '32f'), (), ('16', '24'))
     """
     return tuple(depth for kind, depth in _SUBTYPES if kind == format)
 

@@ -1,6 +1,6 @@
 """Which files are audio, told by their names."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 # fmt: off
@@ -15,6 +15,22 @@ AUDIO_EXTENSIONS: Final = frozenset(
     )
 )
 # fmt: on
+
+
+# the whole ending of Native Instruments' stem files
+STEM_ENDINGS: Final = (".stem.mp4", ".stem.m4a")
+
+
+def strip_ending(path: PurePath) -> str:
+    """Return the name of a file without its ending.
+
+    Examples
+    --------
+    >>> strip_ending(PurePath("So.Long.flac")), strip_ending(PurePath("Song.stem.mp4"))
+    ('So.Long', 'Song')
+    """
+    ending = next((each for each in STEM_ENDINGS if path.name.lower().endswith(each)), "")
+    return path.name[: -len(ending)] if ending and path.name != ending else path.stem
 
 
 def is_audio(path: Path) -> bool:

@@ -1,18 +1,14 @@
 """One stem on its way to its file: written block by block, completed once the gain is known."""
 
 import contextlib
-import errno
 import os
-import tempfile
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from stemsplit.audio.encoders import WavEncoder, open_encoder
 from stemsplit.audio.encoding import Encoding
-from stemsplit.audio.file_sink import write_all
+from stemsplit.audio.spill import open_spill, read_spill, write_spill
 from stemsplit.audio.tags import Tags, write_tags
 from stemsplit.audio.wav import WavFormat
 from stemsplit.errors import OutputError
@@ -21,8 +17,6 @@ from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
     from stemsplit.audio.picture import VideoSource
-
-_SPILL_BLOCK: Final = 65536
 
 
 class StemWriter(Protocol):
@@ -119,13 +113,11 @@ class SpilledStem(StemFile):
 
     def begin(self) -> None:
         with explaining(self.pending.path):
-            self._file = tempfile.TemporaryFile(  # noqa: SIM115 - closed by `close`
-                dir=self.pending.path.parent, buffering=0
-            )
+            self._file = open_spill(self.pending.path.parent)
 
     def write(self, samples: FloatArray) -> None:
         assert self._file is not None
-        write_all(self._file, samples.reshape(-1).view(np.uint8).data)
+        write_spill(self._file, samples)
 
     def complete(self, gain: float, n_samples: int) -> list[str]:
         with explaining(self.pending.path):
@@ -159,13 +151,9 @@ class SpilledStem(StemFile):
 
     def _read_spill(self, n_samples: int) -> Iterator[FloatArray]:
         assert self._file is not None
-        self._file.seek(0)
-        buffer = np.empty((_SPILL_BLOCK, self._format.n_channels), np.float32)
-        for start in range(0, n_samples, _SPILL_BLOCK):
+        for samples in read_spill(self._file, n_samples, self._format.n_channels):
             if self._stop.is_set():
                 raise OutputError(f"{self.pending.path}: not finished, because another stem failed")
-            samples = buffer[: min(n_samples - start, _SPILL_BLOCK)]
-            _read_exactly(self._file, samples.reshape(-1).view(np.uint8).data)
             yield samples
 
 
@@ -181,11 +169,3 @@ def _tag_wav(stem: StemFile) -> str | None:
             file.truncate(size)
             file.write(head)
     return note
-
-
-def _read_exactly(file: BinaryIO, view: memoryview) -> None:
-    while view:
-        n_read = file.readinto(view)  # type: ignore[attr-defined]
-        if not n_read:
-            raise OSError(errno.EIO, "the temporary file became shorter")
-        view = view[n_read:]

@@ -180,9 +180,9 @@ def _read_attached(container: Any) -> CoverArt | None:
 
 
 def write_tags(
-    path: Path, tags: Tags, stem: str, *, format: str | None = None, channel_mask: int = 0
+    path: Path, tags: Tags, stem: str | None, *, format: str | None = None, channel_mask: int = 0
 ) -> None:
-    """Write the tags of one stem into a finished audio file.
+    """Write the tags of one stem, or of a file of all stems, into a finished audio file.
 
     Parameters
     ----------
@@ -190,9 +190,10 @@ def write_tags(
         The file; its audio is not touched.
     tags : Tags
         Of the song; the title becomes "Title (stem)". Nothing is written if all are empty.
-    stem : str
+    stem : str or None
+        None for a file of all stems, which has the title of the song.
     format : str or None
-        One of `encoding.FORMATS` or `encoding.VIDEO_FORMATS`; None takes the extension.
+        One of `encoding.FORMATS`, `VIDEO_FORMATS` or `MULTITRACK_FORMATS`; None takes the extension.
     channel_mask : int
         Which speakers the channels of a FLAC are for, where they are not its usual ones; 0 for those.
 
@@ -207,7 +208,7 @@ def write_tags(
         return
     try:
         song = _open_for_tags(path, format or path.suffix[1:].lower())
-        for field, text in _entries(tags.for_stem(stem)):
+        for field, text in _entries(tags if stem is None else tags.for_stem(stem)):
             _store(song.tags, field, text)
         if tags.cover is not None:
             write_cover(song, tags.cover)
@@ -234,7 +235,7 @@ def _open_for_tags(path: Path, format: str) -> Any:
     from mutagen.wave import WAVE
 
     kinds = {"wav": WAVE, "aiff": AIFF, "mp3": MP3, "flac": FLAC, "ogg": OggVorbis, "opus": OggOpus}
-    kinds |= dict.fromkeys(("m4a", "alac", "mp4"), MP4)
+    kinds |= dict.fromkeys(("m4a", "alac", "mp4", "stem.mp4"), MP4)
     if format not in kinds:
         raise ValueError(f"no tags in {format!r} files")
     kind: Any = kinds[format]

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from stemsplit.cli import analyse, evaluate, plan, replace, serve
+from stemsplit.cli import analyse, evaluate, plan, replace, serve, unpack
 from stemsplit.cli.config import config
 from stemsplit.cli.configured import ConfiguredCommand, find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, warn, writing
@@ -89,6 +89,7 @@ _COMMANDS = (
     (serve, serve.serve),
     (analyse, analyse.analyse),
     (replace, replace.replace),
+    (unpack, unpack.unpack),
     (evaluate, evaluate.evaluate),
     (plan, plan.plan),
 )

@@ -55,9 +55,9 @@ def complete_device(incomplete: str) -> list[str]:
 
 def complete_format(incomplete: str) -> list[str]:
     """Offer the formats of stems."""
-    from stemsplit.audio.encoding import FORMATS, VIDEO_FORMATS
+    from stemsplit.audio.encoding import FORMATS, MULTITRACK_FORMATS, VIDEO_FORMATS
 
-    return _matching([*FORMATS, *VIDEO_FORMATS], incomplete)
+    return _matching([*FORMATS, *VIDEO_FORMATS, *MULTITRACK_FORMATS], incomplete)
 
 
 def complete_bits(incomplete: str) -> list[str]:

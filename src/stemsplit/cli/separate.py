@@ -107,6 +107,7 @@ def _separate_on_cluster(
     )
     with open_separator(replace(request, device="cpu", half=False, provider_options={})) as separator:
         check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
+        output.check_stems(separator)
         provenance = Provenance.of(separator, output, request.reading)
     provenance = replace(provenance, settings={**provenance.settings, "half": request.half})
 

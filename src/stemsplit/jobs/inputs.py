@@ -10,7 +10,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from stemsplit.audio.extensions import is_audio
+from stemsplit.audio.extensions import is_audio, strip_ending
 from stemsplit.errors import AudioError, OutputError
 from stemsplit.jobs import journal, remote
 
@@ -56,8 +56,8 @@ class SongInput:
         if self.named is not None:
             return self.named
         if self.url is not None:
-            return PurePosixPath(urlsplit(self.url).path).stem
-        return self.path.stem if self.path else "stdin"
+            return strip_ending(PurePosixPath(urlsplit(self.url).path))
+        return strip_ending(self.path) if self.path else "stdin"
 
     @property
     def is_stdin(self) -> bool:

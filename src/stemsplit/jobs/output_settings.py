@@ -5,12 +5,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from stemsplit.audio.encoding import VIDEO_FORMATS
+from stemsplit.audio.encoding import MULTITRACK_FORMATS, VIDEO_FORMATS
 from stemsplit.audio.read_settings import ReadSettings
+from stemsplit.audio.stem_box import N_STEMS
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.name_template import ANALYSIS_FIELDS, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
+from stemsplit.separation.separator import Separator
 
 _EXACT_FORMATS: Final = ("wav", "flac", "aiff")
 
@@ -86,6 +88,28 @@ class OutputSettings:
         if self.format in VIDEO_FORMATS and reading.is_excerpt:
             raise SettingsError(
                 "the picture of a video is kept whole; leave --start, --end and --duration out, or choose m4a"
+            )
+
+    def check_stems(self, separator: Separator) -> None:
+        """Check that the format can hold the stems that are made.
+
+        Raises
+        ------
+        SettingsError
+            A stem file has four stems that sum to the song, no more and no less.
+        """
+        if self.format not in MULTITRACK_FORMATS:
+            return
+        n_stems, stems = len(separator.stems), ", ".join(separator.stems)
+        if n_stems != N_STEMS:
+            raise SettingsError(
+                f"a {self.format} holds {N_STEMS} stems, and here it would be {n_stems} ({stems}); "
+                "leave --stems and --karaoke out, or choose another --format"
+            )
+        if not separator.is_complete:
+            raise SettingsError(
+                f"a {self.format} is played as the sum of its stems, and {stems} are not the whole song; "
+                "add --residual in place of one of them, or choose another --format"
             )
 
     @property

@@ -54,7 +54,7 @@ class FileResult:
     status
         Whether the song was separated.
     outputs
-        The path of each stem; empty for stems in remote storage.
+        The path of each stem, or of a file of all `stems`; empty for stems in remote storage.
     urls
         The address of each stem in remote storage.
     extras

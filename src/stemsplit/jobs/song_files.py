@@ -11,8 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from stemsplit.audio.encoding import Encoding
+from stemsplit.audio.encoding import MULTITRACK_FORMATS, Encoding
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.stem_mp4 import ALL_STEMS, StemMp4
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.audio.tags import Tags
 from stemsplit.audio.write_report import WriteReport
@@ -73,8 +74,18 @@ class SongFiles:
             name: self._kind(name)(path, overwrite=path in staged.replaceable)
             for name, path in staged.missing_extras.items()
         }
-        self._stems: StemSet | None = None
-        if staged.missing:
+        self._stems: StemSet | StemMp4 | None = None
+        if staged.missing and encoding.format in MULTITRACK_FORMATS:
+            path = staged.missing[ALL_STEMS]
+            self._stems = StemMp4(
+                path,
+                sample_rate=info.sample_rate,
+                n_channels=info.n_channels,
+                encoding=encoding,
+                tags=tags,
+                overwrite=path in staged.replaceable,
+            )
+        elif staged.missing:
             self._stems = StemSet(
                 staged.missing,
                 sample_rate=info.sample_rate,

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from stemsplit.audio.encoding import extension_of
+from stemsplit.audio.encoding import MULTITRACK_FORMATS, extension_of
+from stemsplit.audio.stem_mp4 import ALL_STEMS
 from stemsplit.audio.tags import read_tags
 from stemsplit.files.names import clean_name
 from stemsplit.jobs.extras import list_extras
@@ -21,7 +22,10 @@ _NONE: Final = "none"
 
 
 class SongNames(NamedTuple):
-    """The path of each stem and of what else is written; `name` is that of the song in the output folder."""
+    """The path of each stem and of what else is written; `name` is that of the song in the output folder.
+
+    One file of all stems is listed as `ALL_STEMS`.
+    """
 
     name: str
     outputs: Mapping[str, Path]
@@ -31,7 +35,10 @@ class SongNames(NamedTuple):
 def name_files(
     source: SongInput, stems: Iterable[str], output: OutputSettings, found: "SongAnalysis | None" = None
 ) -> SongNames:
-    """Name the files of a song; fields of the analysis stay as they are until it is `found`."""
+    """Name the files of a song; fields of the analysis stay as they are until it is `found`.
+
+    In the name of one file of all stems the name of the song has the place of that of the stem.
+    """
     values = _describe(source, output) | _describe_analysis(found)
     folder = "".join(f"{clean_name(part)}/" for part in source.mirror.parts)
 
@@ -39,9 +46,12 @@ def name_files(
         return folder + output.template.render_text({**values, "stem": what, "ext": ending})
 
     names = tuple(stems)
+    shown = dict(zip(names, names, strict=True))
+    if names and output.format in MULTITRACK_FORMATS:
+        shown = {ALL_STEMS: source.track}
     return SongNames(
         name(""),
-        {stem: output.output_dir / name(stem) for stem in names},
+        {stem: output.output_dir / name(what) for stem, what in shown.items()},
         {
             # a folder has no ending
             extra.name: output.output_dir

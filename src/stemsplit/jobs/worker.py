@@ -70,6 +70,11 @@ class SongWorker:
         Stops the songs in progress.
     waits
         Wait for a song that another run is separating into the same folder; otherwise raise `SongIsHeld`.
+
+    Raises
+    ------
+    SettingsError
+        If the format cannot hold the stems that `separator` makes.
     """
 
     separator: Separator
@@ -80,6 +85,9 @@ class SongWorker:
     listener: ProgressListener = field(default_factory=NoProgress)
     cancellation: Cancellation = field(default_factory=Cancellation)
     waits: bool = True
+
+    def __post_init__(self) -> None:
+        self.output.check_stems(self.separator)
 
     def run(self, job: Job, *, step: Callable[[Job], FileResult]) -> FileResult:
         """Run `step`, one of the methods below, on `job`; an exception becomes a failed result.

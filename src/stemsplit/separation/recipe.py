@@ -62,6 +62,12 @@ class Recipe:
     stems: tuple[StemRecipe, ...]
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the stems sum to the mixture."""
+        rest = _subtract(RESIDUAL, self.stems)
+        return rest.mixture_gain == 0 and not rest.signal_gains
+
+    @property
     def signals(self) -> tuple[Signal, ...]:
         """Every signal that a stem needs, once."""
         return tuple(dict.fromkeys(signal for stem in self.stems for signal in stem.signal_gains))
@@ -103,7 +109,7 @@ def make_recipe(
     names = [karaoke] if karaoke is not None else list(stems or group_by_target(models))
     recipes = [_make_recipe_of(models, name, names, ensemble) for name in names]
     rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, recipes)
-    is_complete = rest.mixture_gain == 0 and not rest.signal_gains
+    is_complete = Recipe(tuple(recipes)).is_complete
     overlapping = [name for name in names if name not in {VOCALS, INSTRUMENTAL}]
     if residual and _is_derived(INSTRUMENTAL, models) and INSTRUMENTAL in names and overlapping:
         raise SettingsError(

@@ -193,6 +193,11 @@ class Separator:
         return tuple(stem.name for stem in self._recipe.stems)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the stems sum to the mixture."""
+        return self._recipe.is_complete
+
+    @property
     def masked_stems(self) -> frozenset[str]:
         """The stems made by ratio masks alone, for which the expected SDR of a `StemMeter` is meaningful.
 

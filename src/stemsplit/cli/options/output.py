@@ -32,7 +32,7 @@ class OutputOptions:
             "-f",
             metavar="FORMAT",
             autocompletion=complete_format,
-            help="wav, flac, aiff, alac, mp3, ogg, opus, m4a; of a video mp4, with its picture.",
+            help="wav, flac, aiff, alac, mp3, ogg, opus, m4a; of a video mp4; all in one: stem.mp4.",
         ),
     ] = "wav"
     bits: Annotated[
@@ -42,7 +42,7 @@ class OutputOptions:
             "--subtype",
             metavar="DEPTH",
             autocompletion=complete_bits,
-            help="16, 24 or 32f (float). Default: as the song has it, 16 for a lossy song.",
+            help="16, 24 or 32f (float). Default: as the song has it, 16 for a lossy song; stem.mp4: AAC.",
         ),
     ] = None
     bitrate: Annotated[
@@ -50,7 +50,7 @@ class OutputOptions:
         _option(
             "--bitrate",
             metavar="RATE",
-            help="Of mp3, ogg, opus, m4a or mp4, such as 192k. Default: near transparent.",
+            help="Of mp3, ogg, opus, m4a, mp4 or stem.mp4, such as 192k. Default: near transparent.",
         ),
     ] = None
     name: Annotated[

@@ -1,0 +1,143 @@
+"""The ``unpack`` command: the parts of stem files as files of their own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stemsplit.cli.completion import complete_bits, complete_format
+from stemsplit.cli.console import Results, describe, warn
+from stemsplit.cli.exit import run_command
+from stemsplit.cli.options.output import OutputOptions
+from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
+from stemsplit.jobs.result import ExitStatus, Status, exit_status
+
+if TYPE_CHECKING:
+    from stemsplit.jobs.inputs import SongInput
+    from stemsplit.jobs.output_settings import OutputSettings
+    from stemsplit.jobs.unpacking import Unpacker
+
+SUMMARY = "Write the parts of stem files (.stem.mp4) as files."
+EPILOG = (
+    "A stem file holds a mixture and the stems of a song, as `--format stem.mp4` and programs of Native "
+    "Instruments write them. Of a folder its .stem.mp4 and .stem.m4a files are unpacked."
+)
+
+
+def unpack(  # noqa: PLR0917 - as they are typed
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES", help="Stem files, or folders.", show_default=False)
+    ],
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="DIR", help="Folder for the parts.")
+    ] = "separated",
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            metavar="FORMAT",
+            autocompletion=complete_format,
+            help="wav, flac, aiff, alac, mp3, ogg, opus or m4a.",
+        ),
+    ] = "wav",
+    bits: Annotated[
+        str | None,
+        typer.Option(
+            "--bits",
+            metavar="DEPTH",
+            autocompletion=complete_bits,
+            help="16, 24 or 32f (float). Default: as the file has it, 16 for AAC.",
+        ),
+    ] = None,
+    bitrate: Annotated[
+        str | None,
+        typer.Option("--bitrate", metavar="RATE", help="Of a lossy format, such as 192k."),
+    ] = None,
+    name: Annotated[
+        str,
+        typer.Option("--name", metavar="TEMPLATE", help="Names below the folder, as those of stems."),
+    ] = DEFAULT_TEMPLATE,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out files whose parts all exist.")
+    ] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Write what there is of a damaged file.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each file.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and failures.")] = False,
+) -> None:
+    """Write the mixture and the stems of stem files as files of their own."""
+
+    def command() -> ExitStatus:
+        from stemsplit.audio.read_settings import ReadSettings
+        from stemsplit.jobs.output_folder import check_output_dir
+        from stemsplit.jobs.request import SeparationRequest, make_output_settings
+        from stemsplit.jobs.unpacking import Unpacker
+
+        options = OutputOptions(format=format, bitrate=bitrate)
+        settings = make_output_settings(
+            SeparationRequest(
+                output_dir=output,
+                name_template=name,
+                format=format,
+                bits=bits,
+                bitrate_kbps=options.parse_bitrate(),
+                overwrite=overwrite,
+                skip_existing=skip_existing,
+            )
+        )
+        check_output_dir(settings.output_dir)
+        sources = _list_sources(files, settings, recursive=recursive)
+        unpacker = Unpacker(settings, ReadSettings(salvage=salvage))
+        return _run(sources, unpacker, as_json=as_json, quiet=quiet)
+
+    run_command(command)
+
+
+def _list_sources(files: list[str], settings: "OutputSettings", *, recursive: bool) -> "list[SongInput]":
+    """Return the files that were named, and the stem files of folders."""
+    from stemsplit.audio.extensions import STEM_ENDINGS
+    from stemsplit.errors import SettingsError
+    from stemsplit.jobs.inputs import expand_inputs
+
+    if settings.storage.is_remote:
+        raise SettingsError("unpack writes to a folder on a disk; choose one with --output")
+    found = expand_inputs(files, recursive=recursive, output_dir=settings.output_dir)
+    named = {Path(file) for file in files}
+    return [
+        source
+        for source in found
+        if source.path in named or source.file_name.lower().endswith(STEM_ENDINGS) or source.problem
+    ]
+
+
+def _run(sources: "list[SongInput]", unpacker: "Unpacker", *, as_json: bool, quiet: bool) -> ExitStatus:
+    """Unpack one file after the other; one that fails stops no other."""
+    from dataclasses import replace
+
+    from stemsplit.jobs.cancellation import Cancellation, Cancelled, catch_signals
+
+    cancellation = Cancellation()
+    results, statuses = Results(as_json=as_json), []
+    with catch_signals(cancellation):
+        unpacker = replace(unpacker, cancellation=cancellation)
+        for source in sources:
+            try:
+                result = unpacker.run(source)
+            except Cancelled:
+                return cancellation.status
+            statuses.append(result.status)
+            results.write(result)
+            if not quiet or result.status is Status.FAILED:
+                warn(describe(result))
+    if not sources:
+        warn("no stem file was found; they end in .stem.mp4 or .stem.m4a")
+    if results.problem is not None:
+        warn(f"stemsplit: {results.problem}")
+        return ExitStatus.FAILED
+    return exit_status(statuses)
