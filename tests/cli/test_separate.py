@@ -8,17 +8,20 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
+from typer.main import get_command
 
 from stemsplit import __version__
 from stemsplit.audio.encoding import FORMATS, choose_encoding, extension_of
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.reader import open_audio
 from stemsplit.audio.stem_set import StemSet
-from stemsplit.cli.options.panels import MAIN_OPTIONS, Panel
+from stemsplit.cli.app import app
+from stemsplit.cli.options.panels import MAIN_COMMANDS, MAIN_OPTIONS, Panel
 from stemsplit.cli.options.separation import SeparationOptions
 from tests.conftest import make_noise
 from tests.support.cli import (
@@ -321,8 +324,11 @@ def test_the_help_fits_a_screen() -> None:
     assert sum(line.startswith("  stemsplit ") for line in shown.lines) == 3
     for name in (*MAIN_OPTIONS, "help-all"):
         assert f"--{name}" in shown.text
-    for command in ("models", "serve", "doctor"):
+    for command in MAIN_COMMANDS:
         assert f"\n  {command} " in shown.text
+    commands: Any = get_command(app)
+    named = set(re.findall(r"\w+", shown.text.partition("Commands:")[2]))
+    assert {name for name, command in commands.commands.items() if not command.hidden} <= named
 
 
 def test_the_whole_help_names_every_option_in_its_panel() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from stemsplit.cli.options.panels import MAIN_OPTIONS, Panel
+from stemsplit.cli.options.panels import MAIN_COMMANDS, MAIN_OPTIONS, Panel
 
 MAX_COLUMNS: Final = 120
 _EXAMPLE_COLUMNS: Final = 38
@@ -25,7 +25,11 @@ def write_main_options(group: Any, ctx: Any, formatter: Any) -> None:
     params = {param.name: param for param in iter_options(group, ctx)}
     with formatter.section("Options (--help-all shows all)"):
         formatter.write_dl([_shorten(params[name]) for name in MAIN_OPTIONS])
-    _write_commands(group, formatter)
+    described = dict(_describe_commands(group, formatter))
+    others = ", ".join(name for name in described if name not in MAIN_COMMANDS)
+    with formatter.section("Commands"):
+        formatter.write_dl([(name, described[name]) for name in MAIN_COMMANDS])
+        formatter.write_text(f"and {others}.")
 
 
 def _shorten(param: Any) -> tuple[str, str]:
@@ -46,7 +50,8 @@ def write_all_options(group: Any, ctx: Any, formatter: Any) -> None:
     for panel in Panel:
         with formatter.section(panel):
             formatter.write_dl(_list_records(ctx, (each for each in params if get_panel(each) is panel)))
-    _write_commands(group, formatter)
+    with formatter.section("Commands"):
+        formatter.write_dl(_describe_commands(group, formatter))
     for note in _NOTES:
         formatter.write_paragraph()
         formatter.write_text(note)
@@ -68,7 +73,6 @@ def _list_records(ctx: Any, params: Iterable[Any]) -> list[tuple[str, str]]:
     return [record for param in params if (record := param.get_help_record(ctx))]
 
 
-def _write_commands(group: Any, formatter: Any) -> None:
+def _describe_commands(group: Any, formatter: Any) -> list[tuple[str, str]]:
     visible = [(name, command) for name, command in group.commands.items() if not command.hidden]
-    with formatter.section("Commands"):
-        formatter.write_dl([(name, command.get_short_help_str(formatter.width)) for name, command in visible])
+    return [(name, command.get_short_help_str(formatter.width)) for name, command in visible]

@@ -17,3 +17,5 @@ class Panel(StrEnum):
 
 # the options that most users need; the short help shows only these
 MAIN_OPTIONS: Final = ("stems", "karaoke", "output", "format", "recursive", "device")
+# those that the short help describes; it names the others
+MAIN_COMMANDS: Final = ("serve", "analyse", "models", "config", "doctor")
