@@ -1,5 +1,6 @@
 """Videos in, videos out: the sound is replaced, and the picture is not touched."""
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,39 @@ def test_a_sound_that_begins_late_stays_with_its_picture(model: Path) -> None:
         assert read_picture(path) == read_picture(song)
         assert sound.shape[1] == 24_000 + read(song).shape[1]
         assert abs(sound[:, :23_000]).max() < 1e-3 < abs(sound[:, 25_000:]).max()
+
+
+@pytest.mark.parametrize("shift_s", [0.0, 2.0])
+def test_a_video_keeps_its_chapters(model: Path, shift_s: float) -> None:
+    plain = encode_video(Path("plain.mkv"), tones(N_SAMPLES))
+    chapters: list[Any] = [
+        {"id": n, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
+        for n, start, end, title in ((1, 0, 800, "Verse"), (2, 800, 2000, "Chorus"))
+    ]
+    song = remux_with_chapters(plain, Path("song.mkv"), chapters, shift_s)
+    for path in make_karaoke(song, model):
+        with av.open(str(path)) as made:
+            found = [
+                (float(each["start"] * each["time_base"]), each["metadata"]["title"])
+                for each in made.chapters()
+            ]
+        assert found == [(pytest.approx(0.0, abs=0.002), "Verse"), (pytest.approx(0.8, abs=0.002), "Chorus")]
+
+
+def remux_with_chapters(source: Path, path: Path, chapters: list[Any], shift_s: float) -> Path:
+    """The same video with chapters, everything `shift_s` later."""
+    with av.open(str(source)) as given, av.open(str(path), "w") as made:
+        streams = {each.index: made.add_stream_from_template(each) for each in given.streams}
+        n_ms = round(1000 * shift_s)
+        made.set_chapters([c | {"start": c["start"] + n_ms, "end": c["end"] + n_ms} for c in chapters])
+        for packet in given.demux():
+            if packet.dts is None:
+                continue
+            n_ticks = round(shift_s / packet.time_base)
+            packet.dts, packet.pts = packet.dts + n_ticks, packet.pts + n_ticks
+            packet.stream = streams[packet.stream.index]
+            made.mux(packet)
+    return path
 
 
 def test_the_title_says_which_stem_a_video_has(model: Path) -> None:

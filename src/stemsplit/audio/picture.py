@@ -55,7 +55,7 @@ class VideoSource:
 
 
 class Picture:
-    """The picture and the subtitles of a video, packet by packet as they are.
+    """The picture, the subtitles and the chapters of a video; packet by packet as they are.
 
     Parameters
     ----------
@@ -83,6 +83,7 @@ class Picture:
         # broadcasts begin at any time; what is written begins at 0
         self._start_s = min([video.sound_start_s, *starts])
         self.lead_s = video.sound_start_s - self._start_s
+        target.set_chapters(list(_move_chapters(self._container.chapters(), self._start_s)))
         self._packets = _restore_times(self._container.demux(streams))
         self._next: Any = None
 
@@ -105,6 +106,14 @@ class Picture:
     def close(self) -> None:
         """Release the video."""
         self._container.close()
+
+
+def _move_chapters(chapters: list[dict[str, Any]], start_s: float) -> Iterator[dict[str, Any]]:
+    """Yield chapters as they lie in a video that begins at `start_s`."""
+    for chapter in chapters:
+        n_ticks = round(start_s / chapter["time_base"])
+        start, end = max(0, chapter["start"] - n_ticks), max(0, chapter["end"] - n_ticks)
+        yield chapter | {"start": start, "end": end}
 
 
 def _restore_times(packets: Iterator[Any]) -> Iterator[Any]:
