@@ -11,6 +11,7 @@ import soundfile
 from stemsplit.audio.tags import read_tags
 from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.separation.separator import Separator
+from tests.models.test_activity import RATE, make_song, write_activity_model
 from tests.music.test_analysis import MAJOR, SAMPLE_RATE, make_chords, make_drums
 from tests.support.cli import STEMS, Call, call, expect, list_files
 
@@ -236,3 +237,12 @@ def test_midi_lies_beside_the_stems(model: Path) -> None:
     assert refused.code == 2 and "vocals, drums" in refused.stderr.replace("bass, ", "")
     refused = call(*options, "--stems", "drums", "--midi", "bass", "--overwrite")
     assert refused.code == 2 and "--stems" in refused.stderr
+
+
+def test_a_model_that_states_where_its_targets_play_is_asked(tmp_path: Path) -> None:
+    soundfile.write("song.wav", make_song().T, RATE)
+    described = write_activity_model(tmp_path)
+    found = json.loads(call("analyse", "song.wav", "-m", described, "--json", "-d", "cpu").lines[0])
+    oboe, tuba = found["stems"]["oboe"]["activity"], found["stems"]["tuba"]["activity"]
+    assert set(oboe) == {"step_s", "values"} and 0 < np.mean(oboe["values"]) < 1 and not any(tuba["values"])
+    assert "activity" not in found["stems"]["residual"]

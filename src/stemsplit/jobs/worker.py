@@ -213,7 +213,8 @@ class SongWorker:
             return None
         from stemsplit.music.analysis import Analyser
 
-        return Analyser(sample_rate=info.sample_rate, n_channels=info.n_channels)
+        timelines = [model.begin(sample_rate=info.sample_rate) for model in self.separator.activity_models]
+        return Analyser(sample_rate=info.sample_rate, n_channels=info.n_channels, timelines=timelines)
 
     def _stream(
         self,

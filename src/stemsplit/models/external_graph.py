@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stemsplit.errors import ModelError
+from stemsplit.models.activity import ACTIVITY
 from stemsplit.models.description import Description, GraphEntry
 from stemsplit.models.layout import Layout
 from stemsplit.models.output_kinds import COMPLEX_KINDS
@@ -55,6 +56,8 @@ class ExternalGraph:
         For each target its place among all that graphs of the model give.
     sizes
         Of the axes, by name, as far as the shapes of the graph and the description state them.
+    activity
+        The session with the output that states where targets play; None if there is none.
 
     Raises
     ------
@@ -63,6 +66,10 @@ class ExternalGraph:
     """
 
     def __init__(self, session: Session, entry: GraphEntry, description: Description) -> None:
+        # what states where targets play is no estimate, see `stemsplit.models.activity`
+        activity = session.select([ACTIVITY])
+        self.activity = activity if activity.outputs else None
+        session = session.select([tensor.name for tensor in session.outputs if tensor.name != ACTIVITY])
         self._session = session
         self._entry = entry
         self.places = tuple(map(description.graph_targets.index, entry.targets))

@@ -1,5 +1,6 @@
 """An ``.onnx`` file, opened by onnxruntime: arrays in, arrays out, all of them float32."""
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,6 +55,12 @@ class Session:
         self._session = open_session(path, device, threads=threads)
         self.inputs = self._inspect("takes", self._session.get_inputs())
         self.outputs = self._inspect("gives", self._session.get_outputs())
+
+    def select(self, names: Sequence[str]) -> "Session":
+        """Return the session with some of its outputs; the others are not computed."""
+        selected = copy.copy(self)
+        selected.outputs = tuple(tensor for tensor in self.outputs if tensor.name in names)
+        return selected
 
     @property
     def metadata(self) -> Mapping[str, str]:

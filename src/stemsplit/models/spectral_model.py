@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 
 import numpy as np
 
+from stemsplit.models.activity import ActivityModel
 from stemsplit.models.description import Description
 from stemsplit.models.external_graph import ExternalGraph
 from stemsplit.models.features import split_parts
@@ -18,6 +19,13 @@ class SpectralModel:
         self.info = info
         self.spec = spec
         self._graphs = graphs
+
+    @property
+    def activity(self) -> ActivityModel | None:
+        """The output that states where targets play; None if the model has none."""
+        session = self._graphs[0].activity
+        is_plain = self.spec.features == "magnitude" and self.spec.n_frames and len(self._graphs) == 1
+        return ActivityModel(self.spec, session) if session and is_plain else None
 
     def __call__(self, spectrograms: ComplexArray, wanted: Set[int] | None = None) -> FloatArray:
         """Mask ``(batch, channels, bins, frames)``: ``(batch, targets, channels, bins, frames)``.

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from stemsplit.models.activity import ActivityRun, Timeline
 from stemsplit.music.bars import describe_bars
 from stemsplit.music.chords import Chord, estimate_chords
 from stemsplit.music.features import ChromaFeatures, OnsetFeatures
@@ -25,10 +26,18 @@ LEAST_DRUMS_LU: Final = -30.0  # drums softer than the song by more are no drums
 
 @dataclass(frozen=True)
 class StemAnalysis:
-    """One stem: its loudness in LUFS (None for silence), and from when to when it sounds, in seconds."""
+    """One stem: its loudness in LUFS (None for silence), and from when to when it sounds, in seconds.
+
+    `activity` is where the model's own detector finds it in the mixture, if the model has one.
+    """
 
     loudness_lufs: float | None
     intervals_s: Sequence[tuple[float, float]]
+    activity: Timeline | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON has them, without an activity that no model states."""
+        return {name: value for name, value in asdict(self).items() if name != "activity" or value}
 
 
 @dataclass(frozen=True)
@@ -73,7 +82,7 @@ class SongAnalysis:
             "camelot": None if key is None else key.camelot,
             "tuning_cents": self.tuning_cents,
             "chords": [asdict(chord) for chord in self.chords],
-            "stems": {name: asdict(stem) for name, stem in self.stems.items()},
+            "stems": {name: stem.to_dict() for name, stem in self.stems.items()},
         }
 
 
@@ -86,9 +95,12 @@ class Analyser:
         Of the song, in Hz.
     n_channels
         Of the song.
+    timelines
+        Detectors of models that state where their targets play.
     """
 
-    def __init__(self, *, sample_rate: int, n_channels: int) -> None:
+    def __init__(self, *, sample_rate: int, n_channels: int, timelines: Sequence[ActivityRun] = ()) -> None:
+        self._timelines = timelines
         self._sample_rate = sample_rate
         self._n_channels = n_channels
         self._n_samples = 0
@@ -109,6 +121,8 @@ class Analyser:
         self._song.process(mixture)
         self._song_onsets.process(mixture)
         self._song_chroma.process(mixture)
+        for timeline in self._timelines:
+            timeline.process(mixture)
 
     def process_stems(self, stems: Mapping[str, FloatArray]) -> None:
         """Take a block ``(channels, samples)`` of every stem."""
@@ -132,8 +146,11 @@ class Analyser:
         harmony.flush()
         duration_s = self._n_samples / self._sample_rate
         loudness = self._song.integrated_lufs
+        activity = {
+            target: found for timeline in self._timelines for target, found in timeline.finish().items()
+        }
         stems = {
-            name: StemAnalysis(meter.integrated_lufs, meter.intervals_s())
+            name: StemAnalysis(meter.integrated_lufs, meter.intervals_s(), activity.get(name))
             for name, meter in self._stems.items()
         }
         if loudness is None:

@@ -11,9 +11,11 @@ import numpy as np
 from stemsplit.dsp.blocks import MAX_CHANNELS, AudioArray, check_waveform, scale_to_float
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import AudioError, ModelError, SettingsError
+from stemsplit.models.activity import ActivityModel
 from stemsplit.models.device import choose_device
 from stemsplit.models.licence import check_commercial
 from stemsplit.models.mask_model import ModelInfo
+from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.registry.installed import bundled_models, resolve
 from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
@@ -215,6 +217,12 @@ class Separator:
     def models(self) -> tuple[ModelInfo, ...]:
         """The models in use."""
         return tuple(model.info for model in self._models)
+
+    @property
+    def activity_models(self) -> tuple[ActivityModel, ...]:
+        """The outputs of the models in use that state where targets play."""
+        found = (model.activity for model in self._models if isinstance(model, SpectralModel))
+        return tuple(activity for activity in found if activity is not None)
 
     @property
     def device(self) -> str:

@@ -7,6 +7,22 @@ stems stand in the order of a network's targets. Those of the bundled model are 
 from stemsplit.dsp.stft import StftSpec
 
 TARGETS = ("vocals", "drums", "bass", "other")
+# The instruments of chamber ensembles, in the order of the scores.
+ORCHESTRA = (
+    "violin",
+    "viola",
+    "cello",
+    "double_bass",
+    "flute",
+    "oboe",
+    "clarinet",
+    "saxophone",
+    "bassoon",
+    "trumpet",
+    "horn",
+    "trombone",
+    "tuba",
+)
 SAMPLE_RATE = 44100
 SPEC = StftSpec(n_fft=6144, hop_length=3072)
 # What may be done with the training library, and with what the virtual band plays of it.

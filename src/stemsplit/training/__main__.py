@@ -12,7 +12,16 @@ import typer
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.data.songs import load_songs
-from stemsplit.training.data_commands import SeedOption, WorkOption, add, fit_records, prepare, say, screen
+from stemsplit.training.data_commands import (
+    SeedOption,
+    WorkOption,
+    add,
+    fit_records,
+    prepare,
+    say,
+    screen,
+)
+from stemsplit.training.ensemble_commands import ensembles, identity
 from stemsplit.training.evaluation.ablation import Budget, Comparison
 from stemsplit.training.evaluation.ablation_rows import find_rows
 from stemsplit.training.evaluation.ablation_table import write_tables
@@ -24,9 +33,9 @@ from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
 from stemsplit.training.evaluation.validation import framewise_names, score_cases, validate_network
-from stemsplit.training.examples.accompaniment import make_remixer
 from stemsplit.training.fit.allocator import keep_freed_memory
 from stemsplit.training.fit.curves import draw_comparison, draw_curves
+from stemsplit.training.fit.example_sources import open_source
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import PRESETS, find_preset, read_options
 from stemsplit.training.fit.settings import ADVERSARY_WEIGHT
@@ -34,7 +43,7 @@ from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
-for command in (prepare, screen, add, fit_records):
+for command in (prepare, ensembles, screen, add, fit_records):
     app.command()(command)
 
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -120,8 +129,13 @@ def fit(  # noqa: PLR0917 - the command line names them
     drawn = chosen.remix(without=without or (), chances=read_options(remix or ()))
     trainer = Trainer(
         net,
-        make_remixer(
-            [song for song in songs if song.split == "train"], drawn, seed=seed, targets=net.targets
+        open_source(
+            net,
+            [song for song in songs if song.split == "train"],
+            drawn,
+            seed=seed,
+            folder=work / "power-set",
+            progress=say,
         ),
         settings,
         run,
@@ -279,6 +293,7 @@ def curves(
 
 
 # the help lists commands in the order of their work
+app.command()(identity)
 app.command()(export)
 app.command()(card)
 

@@ -85,6 +85,25 @@ def test_the_complex_network_runs_as_a_model_and_gives_the_band_above_to_the_res
     assert min(level[name][500] for name in stems) > 0.01
 
 
+@pytest.mark.slow
+def test_networks_of_single_instruments_run_as_a_model_with_timelines(tmp_path: Path) -> None:
+    targets = ("violin", "tuba")
+    network = export(tmp_path / "iyer.onnx", "iyer", targets=targets)
+    mixture = 0.1 * make_noise(2, 250_000)
+    separator = Separator(models=[tmp_path / "iyer.toml"], device="cpu", threads=1)
+    assert separator.stems == (*targets, "residual")
+    stems = separator(mixture, 44_100)
+    expected = network.estimates(torch.from_numpy(mixture)).numpy()
+    for estimate, target in zip(expected, targets, strict=True):
+        assert np.abs(stems[target] - estimate).max() < 5e-3
+    assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
+    (activity,) = separator.activity_models
+    run = activity.begin(sample_rate=44_100)
+    run.process(mixture)
+    timelines = run.finish()
+    assert set(timelines) == set(targets) and timelines["tuba"].step_s == pytest.approx(0.1567, abs=1e-4)
+
+
 def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     parity = GraphParity("mask", [(np.ones(2, np.float32), np.ones(2, np.float32))])

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.examples.source import ExampleSource
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.spectra import draw_eq_gains
 
@@ -27,7 +27,7 @@ class ExampleLoader:
 
     Parameters
     ----------
-    remixer : Remixer
+    source : ExampleSource
         Source of the examples.
     settings : FitSettings
         Batch size, seed, device and number of workers.
@@ -35,8 +35,8 @@ class ExampleLoader:
         Number of bins of the network's STFT.
     """
 
-    def __init__(self, remixer: Remixer, settings: FitSettings, n_bins: int) -> None:
-        self._steps, self._settings = _Steps(remixer, settings, n_bins), settings
+    def __init__(self, source: ExampleSource, settings: FitSettings, n_bins: int) -> None:
+        self._steps, self._settings = _Steps(source, settings, n_bins), settings
         self._coming: Iterator[Inputs] | None = None
         self._next = 0
 
@@ -82,12 +82,12 @@ class ExampleLoader:
 
 
 class _Steps(Dataset[Inputs]):
-    def __init__(self, remixer: Remixer, settings: FitSettings, n_bins: int) -> None:
-        self._remixer, self._settings, self._n_bins = remixer, settings, n_bins
+    def __init__(self, source: ExampleSource, settings: FitSettings, n_bins: int) -> None:
+        self._source, self._settings, self._n_bins = source, settings, n_bins
 
     def __getitem__(self, step_number: int) -> Inputs:
         size = self._settings.batch_size
-        examples = [self._remixer.example(step_number * size + index) for index in range(size)]
+        examples = [self._source.example(step_number * size + index) for index in range(size)]
         rng = np.random.default_rng((self._settings.seed, 1, step_number))
         stems = torch.from_numpy(np.stack([example.stems for example in examples]))
         known = torch.from_numpy(np.stack([example.known for example in examples]).astype(np.float32))

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import SPEC
+from stemsplit.training import ORCHESTRA, SPEC
 from stemsplit.training.examples.settings import SHARES, RemixSettings
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.base import SeparationNetwork
@@ -149,6 +149,21 @@ PRESETS = {
     # drums and accompaniment; `--adversary` goes on from such a run
     "gan-drums": Preset(
         "unet", n_frames=43, batch_size=8, learning_rate=1e-3, weight_decay=0.0, optimiser="adamw"
+    ),
+    # ensembles of acoustic instruments: the network of the work, and ours for the same targets
+    "iyer": Preset(
+        "iyer",
+        n_frames=143,  # 10 s
+        batch_size=8,
+        learning_rate=2e-3,
+        weight_decay=0.0,
+        optimiser="adamw",
+    ),
+    "ensemble": Preset(
+        options={"targets": ORCHESTRA, "n_layers": 4, "hidden_features": 64, **_ATTENUATION},
+        batch_size=4,
+        # of 13 instruments about four play; half of the examples are subsets of the parts of one piece
+        shares={"silence": 0.7, "coherent": 0.5, "master": 0.1},
     ),
 }
 

@@ -21,7 +21,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.examples.remix import Remixer
+from stemsplit.training.examples.source import ExampleSource
 from stemsplit.training.fit.adversary import Adversary
 from stemsplit.training.fit.checkpoint import (
     load_initial,
@@ -51,7 +51,7 @@ class Trainer:
     ----------
     network : SeparationNetwork
         Network to train; its weights are changed.
-    remixer : Remixer
+    source : ExampleSource
         Source of the examples.
     settings : FitSettings
         Settings of the training.
@@ -68,7 +68,7 @@ class Trainer:
     def __init__(
         self,
         network: SeparationNetwork,
-        remixer: Remixer,
+        source: ExampleSource,
         settings: FitSettings,
         folder: Path,
         validate: Callable[[SeparationNetwork], dict[str, float]] | None = None,
@@ -76,7 +76,7 @@ class Trainer:
         initial: Path | None = None,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.settings, self.folder, self._remixer, self._validate = settings, folder, remixer, validate
+        self.settings, self.folder, self._source, self._validate = settings, folder, source, validate
         self._warn, self._has_warned, self._is_stopped = warn, False, False
         self.network = network.to(settings.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
@@ -87,10 +87,10 @@ class Trainer:
         self._objective = Adversary(self.network, settings) if settings.adversary else Objective()
         self.step_number, self.elapsed_s, self._bad_steps, self._rate_factor = 0, 0.0, 0, 1.0
         self._waited_s = 0.0
-        self._without = set(remixer.settings.without)  # over all resumptions
+        self._without = set(source.settings.without)  # over all resumptions
         self._initial = initial.name if initial else ""
-        self._training_sources = remixer.training_sources  # likewise
-        self._loader = ExampleLoader(remixer, settings, network.n_bins)
+        self._training_sources = source.training_sources  # likewise
+        self._loader = ExampleLoader(source, settings, network.n_bins)
         folder.mkdir(parents=True, exist_ok=True)
         self._curves = CurveLog(folder / "curve.csv")
         if self.checkpoint.exists():
@@ -106,7 +106,7 @@ class Trainer:
     @property
     def audio_s(self) -> float:
         """Total duration of the examples so far, in seconds."""
-        n_samples = self.step_number * self.settings.batch_size * self._remixer.settings.n_samples
+        n_samples = self.step_number * self.settings.batch_size * self._source.settings.n_samples
         return n_samples / SAMPLE_RATE
 
     @property
@@ -264,13 +264,13 @@ class Trainer:
             "elapsed_s": self.elapsed_s,
             "rate_factor": self._rate_factor,
             "settings": asdict(self.settings),
-            "remix": asdict(self._remixer.settings),
+            "remix": asdict(self._source.settings),
             "network_name": self.network.name,
             "network_options": self.network.options,
-            "n_songs": self._remixer.n_songs,
+            "n_songs": self._source.n_songs,
             "without": list(self.without),
             "heard": sorted(self._training_sources),
-            "pools": list(self._remixer.example_kinds),
+            "pools": list(self._source.example_kinds),
             "initial": self._initial,
             "precision": str(precision_on(self.settings.device)).removeprefix("torch."),
         }
@@ -281,7 +281,7 @@ class Trainer:
             self._without = set()  # the ingredients of those weights are unknown
             self._training_sources |= training_sources_of(initial)
         else:
-            examples = (self._remixer.example(number) for number in range(N_ADAPT_EXAMPLES))
+            examples = (self._source.example(number) for number in range(N_ADAPT_EXAMPLES))
             self.network.adapt(torch.from_numpy(example.stems.sum(0)) for example in examples)
         self.average.load_state_dict(self.network.state_dict())
 
@@ -300,7 +300,7 @@ class Trainer:
         started = {key: state["settings"][key] for key in ("seed", "batch_size")}
         started |= {"optimiser": optimiser_of(state), "n_samples": state["remix"]["n_samples"]}
         started["adversary"] = state["settings"].get("adversary", 0.0)  # early checkpoints had none
-        asked = asdict(self.settings) | {"n_samples": self._remixer.settings.n_samples}
+        asked = asdict(self.settings) | {"n_samples": self._source.settings.n_samples}
         for name, value in started.items():
             if value != (wanted := asked[name]):
                 raise StemsplitError(

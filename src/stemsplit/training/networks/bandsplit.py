@@ -102,6 +102,9 @@ class BandSplit(SeparationNetwork):
     attenuation_db : float
         Attenuation of the mixture at the input, 0 to 60 dB: faint components come closer to the
         floor of the features and have less influence.
+    hidden_features : int
+        Features between the layers and the masks; 0 is twice `n_features`. Networks of many targets are
+        smaller with fewer.
     """
 
     name = "bandsplit"
@@ -120,6 +123,7 @@ class BandSplit(SeparationNetwork):
         target: str = "",
         targets: Sequence[str] = TARGETS,
         attenuation_db: float = 0.0,
+        hidden_features: int = 0,
     ) -> None:
         super().__init__()
         self.targets = check_targets(targets)
@@ -138,13 +142,15 @@ class BandSplit(SeparationNetwork):
         self.options = {"n_features": n_features, "n_layers": n_layers, "dilations": list(self.dilations)}
         self.options |= {"mask": mask, "loss": loss, "target": target, "targets": list(self.targets)}
         self.options |= {"attenuation_db": attenuation_db}
+        if hidden_features:  # earlier checkpoints do not name it
+            self.options["hidden_features"] = hidden_features
         self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
         self.norm = nn.LayerNorm(n_features)
-        outputs = self.n_targets * self.n_channels
-        self.hidden = BandLinear(self.layout.n_bands, n_features, 2 * n_features)
-        self.decode = nn.ModuleList(BandLinear(n, 2 * n_features, outputs * w) for n, w in self.layout.bands)
+        outputs, n_hidden = self.n_targets * self.n_channels, hidden_features or 2 * n_features
+        self.hidden = BandLinear(self.layout.n_bands, n_features, n_hidden)
+        self.decode = nn.ModuleList(BandLinear(n, n_hidden, outputs * w) for n, w in self.layout.bands)
         # an attenuation acts like wider groups; existing models contain the buffer under this name
         widths = self.layout.widths().unsqueeze(-1) * 10 ** (attenuation_db / 10)
         self.register_buffer("_widths", widths, persistent=False)
@@ -172,6 +178,9 @@ class BandSplit(SeparationNetwork):
         """Convert weights of a network with fewer layers, of a fraction of the width, or of other targets."""
         own, end = self.state_dict(), "decode.0.bias"
         adapted = deepen(widen(weights, own), own)
+        if "hidden.bias" in adapted and adapted["hidden.bias"].shape != own["hidden.bias"].shape:
+            # the step from features to masks has another width and starts afresh, so later layers may go
+            return {n: own[n] if n.startswith(("hidden.", "decode.")) else adapted[n] for n in own}
         if end in adapted and adapted[end].shape == own[end].shape and set(targets) < set(self.targets):
             return adapted  # an export of some targets of a softmax contains the masks of all
         return adapted if tuple(targets) == self.targets else retarget(adapted, own, targets, self.targets)

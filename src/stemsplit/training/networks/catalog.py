@@ -7,6 +7,7 @@ from stemsplit.training.networks.autoencoder import ConvAutoEncoder, DenseAutoEn
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.dann import Dann
+from stemsplit.training.networks.iyer import Iyer
 from stemsplit.training.networks.lstm import RecurrentMasks
 from stemsplit.training.networks.openunmix import OpenUnmix
 from stemsplit.training.networks.presence import PresenceNetwork
@@ -21,6 +22,7 @@ NETWORKS: dict[str, type[SeparationNetwork]] = {
         ConvAutoEncoder,
         Dann,
         DenseAutoEncoder,
+        Iyer,
         OpenUnmix,
         PresenceNetwork,
         RecurrentMasks,

@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-import onnx
 import torch
 
-from stemsplit.errors import SettingsError
-from stemsplit.files.atomic import whole_file
 from stemsplit.models.description import Description, GraphEntry
-from stemsplit.models.description_file import format_description
-from stemsplit.models.integrity import hash_file
 from stemsplit.training.networks.dann import DANN_RATE, DANN_SPEC, N_FRAMES, Dann
+from stemsplit.training.release.described_file import check_suffix, write_described
 from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.graph_parity import GraphParity
-from stemsplit.training.release.parity import convert_to_fp16
 from stemsplit.training.release.torch_graph import export_graph
 
 _OUTPUT = "estimates"
@@ -43,22 +38,14 @@ def export_complex(network: Dann, path: Path, facts: ModelFacts, *, weights: str
     ModelError
         The file's estimates differ from the network's.
     """
-    if path.suffix != ".onnx":
-        raise SettingsError(f"{path}: name an .onnx file")
+    check_suffix(path)
     network = network.to("cpu").eval()
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(n_batch, 2, DANN_SPEC.n_bins, N_FRAMES, generator=generator) for n_batch in (1, 2)]
     parity = GraphParity.of(network, inputs, _OUTPUT)
     model = export_graph(network, inputs[1], output=_OUTPUT, axes={0: "batch"})
     parity.check(model)
-    if weights == "fp16":
-        model = convert_to_fp16(model, parity)
-    onnx.checker.check_model(model)
-    with whole_file(path) as file:
-        file.write(model.SerializeToString())
-    description = format_description(describe(network, path, facts), {path.name: hash_file(path)})
-    with whole_file(path.with_suffix(".toml")) as file:
-        file.write(description.encode())
+    write_described(model, path, describe(network, path, facts), parity=parity, weights=weights)
 
 
 def describe(network: Dann, path: Path, facts: ModelFacts) -> Description:

@@ -17,7 +17,6 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
-from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
 from stemsplit.training.release.onnx_graph import count_macs, keep_targets
 from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
@@ -67,13 +66,13 @@ class ModelFacts:
             Some training data is not openly licensed and no licence is given.
         """
         sources = sorted(set(training_sources))
-        closed = [f"{source}: {terms}" for source, terms in sources if (source, terms) != LIBRARY_SOURCE]
+        closed = [f"{source}: {terms}" for source, terms in sources if terms != OPEN_DATA]
         if closed and not licence:
             raise SettingsError(
                 f"the weights were trained on data beyond the library ({'; '.join(closed)}): "
                 "give their licence with --licence"
             )
-        opened = [OPEN_DATA] * (LIBRARY_SOURCE in sources)
+        opened = [OPEN_DATA] * (len(closed) < len(sources))
         listed = " and ".join([", ".join(targets[:-1]), targets[-1]]) if targets[1:] else targets[0]
         return cls(
             name=name,

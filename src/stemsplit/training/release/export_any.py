@@ -6,9 +6,11 @@ from pathlib import Path
 from stemsplit.errors import StemsplitError
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.dann import Dann
+from stemsplit.training.networks.iyer import Iyer
 from stemsplit.training.networks.mask_network import MaskNetwork
 from stemsplit.training.release.complex_export import export_complex
 from stemsplit.training.release.export import ModelFacts
+from stemsplit.training.release.image_export import export_images
 from stemsplit.training.release.mask_export import export_masks
 
 
@@ -24,6 +26,8 @@ def export_any(network: SeparationNetwork, path: Path, facts: ModelFacts, *, wei
         export_masks(network, path, _described(facts, network.summary), weights=weights)
     elif isinstance(network, Dann):
         export_complex(network, path, _described(facts, network.summary), weights=weights)
+    elif isinstance(network, Iyer):
+        export_images(network, path, _described(facts, network.summary), weights=weights)
     else:
         raise StemsplitError(f"networks called {network.name} cannot be exported")
 

@@ -100,11 +100,11 @@ class Reference(Protocol):
         """Return the largest error."""
 
 
-def convert_to_fp16(model: ModelProto, reference: Reference) -> ModelProto:
-    """Store as many weights as float16 as `TOLERANCE` allows; those with the largest effect stay float32."""
+def convert_to_fp16(model: ModelProto, reference: Reference, *, tolerance: float = TOLERANCE) -> ModelProto:
+    """Store as many weights as float16 as `tolerance` allows; those with the largest effect stay float32."""
     names = large_weights(model)
     converted = store_fp16(model, names)
-    if reference.error(converted) <= TOLERANCE:
+    if reference.error(converted) <= tolerance:
         return converted
     effects = {name: reference.error(store_fp16(model, [name])) for name in names}
     # NaN is sorted as the largest effect
@@ -112,7 +112,7 @@ def convert_to_fp16(model: ModelProto, reference: Reference) -> ModelProto:
     while names:
         names.pop()
         converted = store_fp16(model, names)
-        if reference.error(converted) <= TOLERANCE:
+        if reference.error(converted) <= tolerance:
             break
     return converted
 

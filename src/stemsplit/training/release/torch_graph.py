@@ -1,7 +1,7 @@
 """The ONNX graph of a torch module."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from onnx import ModelProto
@@ -13,7 +13,9 @@ _INPUT = "mixture"
 _OPSET = 18
 
 
-def export_graph(module: nn.Module, example: Tensor, *, output: str, axes: Mapping[int, str]) -> ModelProto:
+def export_graph(
+    module: nn.Module, example: Tensor, *, output: str | Sequence[str], axes: Mapping[int, str]
+) -> ModelProto:
     """Export a module of one input, called ``mixture``, without metadata.
 
     Parameters
@@ -22,8 +24,8 @@ def export_graph(module: nn.Module, example: Tensor, *, output: str, axes: Mappi
         In evaluation mode.
     example : Tensor
         An input; axes of length one cannot vary.
-    output : str
-        Name of the output.
+    output : str or sequence of str
+        Name of the output, or of each of them.
     axes : mapping of int to str
         Axes of the input that vary, and what they are called.
     """
@@ -37,7 +39,7 @@ def export_graph(module: nn.Module, example: Tensor, *, output: str, axes: Mappi
             dynamo=True,
             verbose=False,
             input_names=[_INPUT],
-            output_names=[output],
+            output_names=[output] if isinstance(output, str) else list(output),
             dynamic_shapes={_INPUT: dims},
         )
     assert program is not None
