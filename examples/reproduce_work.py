@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 TRAINING = (sys.executable, "-m", "stemsplit.training")
+ENSEMBLES = ("iyer", "ensemble")  # of 13 instruments, rendered from pieces
 
 
 def run(*command: object) -> None:
@@ -23,7 +24,7 @@ def run(*command: object) -> None:
 def main() -> None:
     """Run the steps in their order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("preset", help="lstm or dann")
+    parser.add_argument("preset", help="lstm, dann, iyer or ensemble")
     parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=40.0)
@@ -33,9 +34,12 @@ def main() -> None:
     given, options_of_fit = parser.parse_known_args()
     name, fitted, model = given.preset, given.out / "run", given.out / f"{given.preset}.onnx"
     if given.library:
-        run(*TRAINING, "prepare", given.library, "--work", given.work, "--songs", 60)
+        render, songs = ("ensembles", 104) if name in ENSEMBLES else ("prepare", 60)
+        run(*TRAINING, render, given.library, "--work", given.work, "--songs", songs)
     limits = ("--minutes", given.minutes, "--validate-minutes", max(0.1, given.minutes / 4))
     run(*TRAINING, "fit", fitted, "--work", given.work, "--preset", name, *limits, *options_of_fit)
+    if name == "iyer":
+        run(*TRAINING, "identity", fitted, "--work", given.work)
     run(*TRAINING, "export", fitted, model)
     run(
         *(*TRAINING, "card", fitted, "--work", given.work),

@@ -7,6 +7,7 @@ import typer
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training.curation.prepare import WorkFolder
+from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.data_commands import WorkOption, say
 from stemsplit.training.evaluation.records import add_record_scores, load_records
 from stemsplit.training.fit.checkpoint import average_weights, load_average, training_sources_of
@@ -89,9 +90,11 @@ def card(  # noqa: PLR0917 - the command line names them
     """Write the model card and the training curve from the run, its scores, its songs and the library.
 
     With --records, the model is first scored on these records, unless it has been before.
-    The card of a network other than the band-split one has the figures of the run's last validation instead.
+    The card of another network than the band-split one, or of one for other targets, has the figures of the
+    run's last validation instead.
     """
-    if not isinstance(load_average(run / "checkpoint.pt"), BandSplit):
+    network = load_average(run / "checkpoint.pt")
+    if not isinstance(network, BandSplit) or not are_bundled(network.targets):
         write_work_card(run, model, hardware=hardware, note=note)
         say(f"wrote {model.with_suffix('.md')}")
         return

@@ -86,4 +86,4 @@ def test_pieces_of_both_splits_are_of_four_parts_and_apart() -> None:
     assert all(Path(name).parts[0] in ("bach", "haydn", "mozart") for name in (*train, *valid))
     piece = read_piece("bach/bwv104.6.mxl")
     assert [part.notes[0].pitch for part in piece.parts] == [69, 64, 61, 45]
-    assert piece.tempo == 60 and piece.parts[0].notes[1].start_s == 1.0
+    assert piece.tempo == 60 and piece.parts[0].notes[1].start_s == 0.5

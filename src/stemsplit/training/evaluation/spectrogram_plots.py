@@ -12,6 +12,7 @@ from stemsplit.types import FloatArray
 WIDTH, HEIGHT, DPI = 1600, 1800, 100  # pixels
 N_FFT, HOP_LENGTH = 8192, 1024
 LOWEST_HZ, HIGHEST_HZ, ROWS_PER_OCTAVE = 30.0, 18000.0, 36
+MAX_ROWS = 6
 RANGE_DB = 75.0
 TICKS_HZ = (50, 100, 200, 500, 1000, 2000, 5000, 10000)
 
@@ -44,6 +45,8 @@ def log_spectrogram(waveform: FloatArray) -> FloatArray:
 def draw_case(case: ValidationCase, estimates: FloatArray, picture: Path) -> None:
     """Write a PNG of `WIDTH` x `HEIGHT` pixels: the mixture above, then a row for each target.
 
+    Of more than `MAX_ROWS` targets those are drawn that sound.
+
     Parameters
     ----------
     case : ValidationCase
@@ -56,11 +59,17 @@ def draw_case(case: ValidationCase, estimates: FloatArray, picture: Path) -> Non
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, layout="constrained")
-    grid = figure.subplots(len(case.targets) + 1, 2, sharex=True, sharey=True)
+    drawn = [
+        place
+        for place in range(len(case.targets))
+        if len(case.targets) <= MAX_ROWS or not is_silent(case.stems[place])
+    ]
+    grid = figure.subplots(len(drawn) + 1, 2, sharex=True, sharey=True)
     mixture = log_spectrogram(case.mixture)
     top = float(mixture.max())
     panels = [("mixture", mixture), ("mixture minus all estimates", case.mixture - estimates.sum(0))]
-    for target, reference, estimate in zip(case.targets, case.stems, estimates, strict=True):
+    for place in drawn:
+        target, reference, estimate = case.targets[place], case.stems[place], estimates[place]
         panels.append((f"{target}, reference" + _unknown(case, target), reference))
         panels.append((f"{target}, estimate: " + _figure(case, reference, estimate, target), estimate))
     for axes, (title, content) in zip(grid.flat, panels, strict=True):

@@ -161,7 +161,7 @@ PRESETS = {
     ),
     "ensemble": Preset(
         options={"targets": ORCHESTRA, "n_layers": 4, "hidden_features": 64, **_ATTENUATION},
-        batch_size=4,
+        batch_size=3,
         # of 13 instruments about four play; half of the examples are subsets of the parts of one piece
         shares={"silence": 0.7, "coherent": 0.5, "master": 0.1},
     ),

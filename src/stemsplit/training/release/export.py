@@ -17,6 +17,7 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
+from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
 from stemsplit.training.release.onnx_graph import count_macs, keep_targets
 from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
@@ -79,7 +80,9 @@ class ModelFacts:
             version=version,
             licence=licence or "MIT",
             training_data_licence="; ".join([*opened, *closed]),
-            attribution=f"sources and credits are listed in models/{name}.md",
+            attribution=f"sources and credits are listed in models/{name}.md"
+            if are_bundled(targets)
+            else f"sources and credits are in {name}.md, the card beside the model",
             description=f"{listed.capitalize()} in one pass, by a band-split network",
         )
 

@@ -36,13 +36,15 @@ _TEMPLATE = """# {name}
 ## Figures
 
 uSDR in dB of the averaged weights at the end of the training, over the validation songs that have the
-target. Records are 94 excerpts that nothing was trained on; they are not openly licensed, and nothing of them
-is stored.
+target.{records}
 
 | | {columns} |
 |---|{rules}|
 {rows}
 """
+
+_RECORDS = """ Records are 94 excerpts that nothing was trained on; they are not openly licensed, and nothing
+of them is stored."""
 
 
 def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", licence: str = "MIT") -> None:
@@ -95,6 +97,7 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         adversary=_describe_adversary(settings.get("adversary", 0.0)),
         note=f"\n\n{note}" if note else "",
         columns=" | ".join(targets),
+        records=_RECORDS if any(key.startswith(f"{RECORDS_SOURCE} ") for key in figures) else "",
         rules="|".join("---" for _ in targets),
         rows="\n".join(_rows(figures, targets)),
     )

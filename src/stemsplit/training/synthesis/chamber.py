@@ -92,9 +92,14 @@ class ChamberRenderer:
                 return [humanise(rng, parts[place], breath) for place in draw_places(rng, n_parts)]
 
     def _draw_room(self, rng: Generator) -> FloatArray:
-        """Draw an impulse response of a direct sound of one and reverberation behind it; stereo."""
-        room = self._rooms[int(rng.integers(len(self._rooms)))][:, : round(_ROOM_S * SAMPLE_RATE)]
-        room = np.broadcast_to(room, (2, room.shape[1]))
+        """Draw the reverberation of a room, stereo; decaying noise if the library has none of `ROOMS`."""
+        n_samples = round(_ROOM_S * SAMPLE_RATE)
+        if self._rooms:
+            room = self._rooms[int(rng.integers(len(self._rooms)))][:, :n_samples]
+            room = np.broadcast_to(room, (2, room.shape[1]))
+        else:
+            decay = np.exp(-6.9 / rng.uniform(0.4, 1.5) * np.arange(n_samples) / SAMPLE_RATE)
+            room = rng.standard_normal((2, n_samples), np.float32) * decay
         wet = float(np.exp(rng.uniform(np.log(0.03), np.log(0.35))))
         return np.asarray(wet * room / (np.sqrt(np.square(room).sum(1).mean()) + 1e-9), np.float32)
 
