@@ -25,6 +25,7 @@ from stemsplit.errors import OutputError
 from stemsplit.files import atomic
 from stemsplit.files.atomic import PendingFile
 from tests.support.audio_files import FloatArray, read_whole, tones
+from tests.support.marks import slow_but
 from tests.support.stem_sets import ENCODINGS, FLOAT, PCM16, RATE, files_under, save
 
 # --- all or nothing ---------------------------------------------------------------------------------------
@@ -248,7 +249,7 @@ class FullDisk(io.RawIOBase):
         super().close()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("share", slow_but([0.3], [0.0, 0.3, 0.9, 0.999]))
 @pytest.mark.parametrize("encoding", ENCODINGS, ids=str)
 def test_a_full_disk_at_any_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: Encoding, share: float

@@ -322,6 +322,7 @@ def test_nothing_moves_for_those_who_want_that(open_page: Open) -> None:
     assert open_page().evaluate(moving) > 0
 
 
+@pytest.mark.slow
 def test_a_finger_is_enough(open_page: Open) -> None:
     page = open_page(390, has_song=True)
     page.wait_for_selector(".mixer")

@@ -259,6 +259,7 @@ def test_a_stretch_that_is_drawn_is_repeated(page: "Page", upload: Upload) -> No
     assert 1.9 <= seconds <= 3.1
 
 
+@pytest.mark.slow
 def test_all_can_be_done_with_the_keyboard(page: "Page") -> None:
     page.keyboard.press("Tab")
     for _ in range(12):

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
+from tests.support.marks import slow_but
 from tests.support.service import WAV, Running, is_error, make_wav, read_audio
 
 
@@ -68,7 +69,7 @@ def test_only_the_last_mixes_are_kept(service: Running) -> None:
     assert len(list(service.folder.glob("*/mixes/*"))) == 8
 
 
-@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+@pytest.mark.parametrize("format", slow_but(["wav"], ["wav", "flac", "mp3"]))
 def test_segments_are_the_track_without_a_seam(service: Running, format: str) -> None:
     data = make_wav(9)
     song = service.separate(data, format=format)
