@@ -65,6 +65,9 @@ TITLES = {
     "key_relative": "key relative",
     "key_weighted": "key, weighted",
     "chord_overlap": "chord overlap",
+    "overlap": "overlap",
+    "n_borders": "borders",
+    "seam_db": "step at borders, dB",
 }
 
 

@@ -41,6 +41,7 @@ TRAINING_FLOORS = (
     {"training.release"},
     {"training.data_commands"},
     {"training.release_commands", "training.ensemble_commands"},
+    {"training.figure_commands"},
     {"training.__main__"},
 )
 # Training may build on the product up to the separation and what installs models, never the reverse.

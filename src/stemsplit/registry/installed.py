@@ -1,6 +1,5 @@
 """Installed models: those that come with the package and those in the registry, found by name and opened."""
 
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeAlias
 
@@ -13,6 +12,7 @@ from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.licence import say
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
+from stemsplit.models.package import package_folders
 from stemsplit.models.properties import ModelProperties
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_model import SpectralModel
@@ -42,11 +42,8 @@ def summarise(remote: RemoteModel) -> str:
 
 
 def bundled_models() -> list[Path]:
-    """Return the ``.onnx`` files of the package, sorted by name.
-
-    An installed package holds them in ``weights``; in a source checkout they lie in ``models/`` at the top.
-    """
-    for folder in _package_folders():
+    """Return the ``.onnx`` files of the package, sorted by name."""
+    for folder in package_folders():
         found = sorted(folder.glob("*.onnx"))
         if found:
             return found
@@ -59,16 +56,11 @@ def work_models() -> dict[str, Path]:
     They are used where they are named, and never otherwise.
     """
     found: dict[str, Path] = {}
-    for folder in _package_folders():
+    for folder in package_folders():
         # a description stands for the graph beside it
         paths = (*folder.glob("works/*.onnx"), *folder.glob("works/*.toml"))
         found = {path.stem: path for path in paths} or found
     return dict(sorted(found.items()))
-
-
-def _package_folders() -> tuple[Path, Path]:
-    package = Path(str(files("stemsplit")))
-    return package / "weights", package.parent.parent / "models"
 
 
 def resolve(model: Path | str, registry: Registry | None = None) -> Path:

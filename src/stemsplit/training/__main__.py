@@ -33,8 +33,9 @@ from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
 from stemsplit.training.evaluation.validation import framewise_names, score_cases, validate_network
+from stemsplit.training.figure_commands import curves, figures, sweep
 from stemsplit.training.fit.allocator import keep_freed_memory
-from stemsplit.training.fit.curves import draw_comparison, draw_curves
+from stemsplit.training.fit.curves import draw_curves
 from stemsplit.training.fit.example_sources import open_source
 from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import PRESETS, find_preset, read_options
@@ -279,20 +280,10 @@ def draw(  # noqa: PLR0917 - the command line names them
             say(f"wrote {picture}")
 
 
-@app.command()
-def curves(
-    picture: Annotated[Path, typer.Argument(help="The PNG file to write.")],
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
-    column: Annotated[
-        list[str] | None, typer.Option(help="Column of curve.csv; may be repeated. Default: loss.")
-    ] = None,
-) -> None:
-    """Draw columns of the curves of several runs over the minutes of training, one below the other."""
-    draw_comparison({run.name: run / "curve.csv" for run in runs}, picture, columns=column or ("loss",))
-    say(f"wrote {picture}")
-
-
 # the help lists commands in the order of their work
+app.command()(figures)
+app.command()(curves)
+app.command()(sweep)
 app.command()(identity)
 app.command()(export)
 app.command()(card)

@@ -5,6 +5,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 pytest.importorskip("torch")
@@ -13,8 +14,11 @@ import torch
 
 from stemsplit import Separator
 from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.music import drum_presence
 from stemsplit.training import OPEN_DATA
-from stemsplit.training.networks.catalog import build
+from stemsplit.training.networks.catalog import SeparationNetwork, build
+from stemsplit.training.networks.presence import PresenceNetwork
+from stemsplit.training.networks.windows import HOP_SAMPLES, WINDOW_SAMPLES
 from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.export_any import export_any
 from stemsplit.training.release.graph_parity import GraphParity
@@ -23,15 +27,24 @@ from tests.conftest import make_noise
 SOURCES = [("library", OPEN_DATA)]
 
 
-def export(path: Path, name: str, **options: object) -> torch.nn.Module:
+def export_here(path: Path, network: SeparationNetwork) -> None:
+    facts = ModelFacts.of(path.stem, network.targets, training_sources=SOURCES)
+    export_any(network, path, facts, weights="fp16")
+
+
+def make(name: str, **options: object) -> SeparationNetwork:
     torch.manual_seed(0)
     network = build(name, **options).eval()
     for parameter in network.parameters():
         parameter.data += 0.02 * torch.randn(parameter.shape)
-    facts = ModelFacts.of(path.stem, network.targets, training_sources=SOURCES)
+    return network
+
+
+def export(path: Path, name: str, **options: object) -> torch.nn.Module:
+    network = make(name, **options)
     # in a process of its own, like the command: torch takes the length of the second LSTM of one for fixed
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        pool.submit(export_any, network, path, facts, weights="fp16").result()
+        pool.submit(export_here, path, network).result()
     return network
 
 
@@ -102,6 +115,41 @@ def test_networks_of_single_instruments_run_as_a_model_with_timelines(tmp_path: 
     run.process(mixture)
     timelines = run.finish()
     assert set(timelines) == set(targets) and timelines["tuba"].step_s == pytest.approx(0.1567, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_auto_encoder_runs_as_a_model_of_waveforms_that_overlap(tmp_path: Path) -> None:
+    network = make("conv-autoencoder", n_filters=8, task="denoise")
+    export_here(tmp_path / "drums.onnx", network)
+    separator = Separator(models=[tmp_path / "drums.toml"], device="cpu", threads=1)
+    assert separator.stems == ("drums", "accompaniment")
+    mixture = 0.1 * make_noise(2, 40_000)
+    stems = separator(mixture, 44_100)
+    assert np.abs(sum(stems.values()) - mixture).max() < 1e-5
+    expected = network.estimates(torch.from_numpy(mixture)).numpy()[0]
+    inner = slice(HOP_SAMPLES, 40_000 - WINDOW_SAMPLES)  # at the ends windows are padded differently
+    assert np.abs(expected[:, inner]).max() > 1e-3
+    assert np.abs(stems["drums"] - expected)[:, inner].max() < 2e-3 * np.abs(expected).max()
+    mono = separator(mixture[:1], 44_100)
+    assert np.abs(mono["drums"] - stems["drums"][:1]).max() < 1e-6
+
+
+@pytest.mark.slow
+def test_the_classifier_is_exported_behind_its_transform(tmp_path: Path) -> None:
+    network = make("presence", n_filters=4)
+    assert isinstance(network, PresenceNetwork)
+    network.decide[2].weight.data *= 100  # an untrained network decides nothing
+    export_here(tmp_path / "presence.onnx", network)
+    windows = 0.1 * make_noise(20, WINDOW_SAMPLES)
+    windows[::2, 200:] = 0  # clicks
+    windows[3] *= 1e-6
+    values = drum_presence.compute_values(windows)
+    found = onnxruntime.InferenceSession(tmp_path / "presence.onnx").run(None, {"mixture": values})[0]
+    with torch.inference_mode():
+        given = torch.from_numpy(windows)
+        assert np.abs(values - network.values(given).numpy()).max() < 1e-4
+        assert np.abs(found - network(given).numpy()).max() < 1e-3
+    assert found.std() > 0.01
 
 
 def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:

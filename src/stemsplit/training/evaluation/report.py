@@ -1,6 +1,7 @@
 """Report of an evaluation: tables of the scores of a model, the baseline and the oracle on the same cases."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -161,3 +162,20 @@ class Evaluation:
 
 def _decibels(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def table_of_figures(rows: Mapping[str, Mapping[str, float]]) -> str:
+    """Return a Markdown table with a row for each run, and the figures that any of them has.
+
+    >>> print(table_of_figures({"one": {"album mse": 0.00512}, "two": {"album mse": 0.1}}))
+    |  | album mse |
+    |---|---|
+    | one | 0.00512 |
+    | two | 0.1 |
+    """
+    columns = list(dict.fromkeys(name for figures in rows.values() for name in figures))
+    lines = [f"|  | {' | '.join(columns)} |", f"|---|{'---|' * len(columns)}"]
+    for name, figures in rows.items():
+        cells = (f"{figures[column]:.3g}" if column in figures else "-" for column in columns)
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

@@ -125,11 +125,16 @@ def network_estimates(network: SeparationNetwork, device: str = "cpu") -> Separa
 def validate_network(
     network: SeparationNetwork, cases: Sequence[ValidationCase], device: str = "cpu"
 ) -> dict[str, float]:
-    """Return the scores of a network in training, and the figures of its kind for each source of cases.
-
-    Only cases whose stems are all known have such figures.
-    """
+    """Return the scores of a network in training, and the figures of its kind."""
     found = summary(score_cases(cases, network_estimates(network, device)))
+    return found | own_figures(network, cases, device)
+
+
+def own_figures(
+    network: SeparationNetwork, cases: Sequence[ValidationCase], device: str = "cpu"
+) -> dict[str, float]:
+    """Return the figures of a kind of network for each source, over the cases whose stems are all known."""
+    found: dict[str, float] = {}
     for source in dict.fromkeys(case.source for case in cases):
         whole = [case for case in cases if case.source == source and set(case.known) == set(case.targets)]
         figures = network.figures(torch.from_numpy(case.stems).to(device) for case in whole)

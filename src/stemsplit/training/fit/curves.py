@@ -12,6 +12,10 @@ from stemsplit.training.networks.base import ADVERSARIAL_FIGURES
 Points = list[tuple[float, float]]
 
 
+# words in names of figures that are not in decibels, and the labels of their panels
+OWN_FIGURES = {"accuracy": "accuracy in percent", "mse": "mean squared error"}
+
+
 class CurveLog:
     """A CSV file of figures over time, with one row per validation.
 
@@ -56,7 +60,9 @@ def draw_curves(path: Path, picture: Path) -> None:
     rows = read_curves(path)
     columns = [key for key in rows[-1] if key not in ("elapsed_s", "step", "waiting_s")]
     adversarial = [key for key in columns if key in ADVERSARIAL_FIGURES and key != "energy_db"]
-    panels = {"dB": [key for key in columns if key not in adversarial]} | {"adversary": adversarial}
+    own = {label: [key for key in columns if word in key.split()] for word, label in OWN_FIGURES.items()}
+    others = {*adversarial, *(key for keys in own.values() for key in keys)}
+    panels = {"dB": [key for key in columns if key not in others], "adversary": adversarial} | own
     _draw(
         picture,
         {label: {key: _points(rows, key) for key in keys} for label, keys in panels.items() if keys},
@@ -102,4 +108,31 @@ def _draw(picture: Path, panels: Mapping[str, Mapping[str, Points]]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
     below[-1].set_xlabel("minutes of training")
+    figure.savefig(picture, dpi=110)
+
+
+def draw_sweep(
+    points: Mapping[float, Mapping[str, float]], picture: Path, *, option: str, columns: Sequence[str]
+) -> None:
+    """Plot columns of rows of curves over the value of an option, by which the rows are given.
+
+    Raises
+    ------
+    StemsplitError
+        A row does not have a column.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    for column in columns:
+        if lacking := [value for value, row in points.items() if column not in row]:
+            raise StemsplitError(f"the run with {option} {lacking[0]:g} does not have the column {column!r}")
+        values = sorted(points)
+        axes.plot(values, [points[value][column] for value in values], marker=".", label=column)
+    axes.set(xlabel=option, xscale="log", yscale="log")
+    axes.set_xticks(sorted(points), [f"{value:.3g}" for value in sorted(points)])
+    axes.minorticks_off()
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
     figure.savefig(picture, dpi=110)

@@ -132,7 +132,7 @@ PRESETS = {
     "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
     # the works, see docs/works.md
     "boulter-presence": replace(_BOULTER, network="presence", n_frames=28, learning_rate=2e-3),
-    "boulter-dense": replace(_BOULTER, network="dense-autoencoder"),
+    "boulter-dense": replace(_BOULTER, network="dense-autoencoder", n_frames=28, batch_size=8),
     "boulter-conv": _BOULTER_CONV,
     "boulter-denoise": replace(_BOULTER_CONV, options={"task": "denoise"}),
     "lstm": Preset("lstm", n_frames=85, batch_size=8, learning_rate=2e-3),

@@ -87,7 +87,11 @@ class PresenceNetwork(WindowNetwork):
 
     def logits(self, windows: Tensor) -> Tensor:
         """Return the logits of the target in windows: ``(batch, samples) -> (batch, 1)``."""
-        values = (self.values(windows) - self.input_mean) * self.input_scale
+        return self.logits_of(self.values(windows))
+
+    def logits_of(self, values: Tensor) -> Tensor:
+        """Return the logits of the target for the values of windows: ``(batch, values) -> (batch, 1)``."""
+        values = (values - self.input_mean) * self.input_scale
         logits: Tensor = self.decide(self.layers(values.unsqueeze(1)).flatten(1))
         return logits
 

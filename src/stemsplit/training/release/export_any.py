@@ -4,14 +4,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from stemsplit.errors import StemsplitError
+from stemsplit.training.networks.autoencoder import AutoEncoder
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.dann import Dann
 from stemsplit.training.networks.iyer import Iyer
 from stemsplit.training.networks.mask_network import MaskNetwork
+from stemsplit.training.networks.presence import PresenceNetwork
 from stemsplit.training.release.complex_export import export_complex
 from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.image_export import export_images
 from stemsplit.training.release.mask_export import export_masks
+from stemsplit.training.release.presence_export import export_presence
+from stemsplit.training.release.waveform_export import export_waveforms
 
 
 def export_any(network: SeparationNetwork, path: Path, facts: ModelFacts, *, weights: str) -> None:
@@ -28,6 +32,10 @@ def export_any(network: SeparationNetwork, path: Path, facts: ModelFacts, *, wei
         export_complex(network, path, _described(facts, network.summary), weights=weights)
     elif isinstance(network, Iyer):
         export_images(network, path, _described(facts, network.summary), weights=weights)
+    elif isinstance(network, AutoEncoder):
+        export_waveforms(network, path, _described(facts, network.summary), weights=weights)
+    elif isinstance(network, PresenceNetwork):
+        export_presence(network, path, weights=weights)
     else:
         raise StemsplitError(f"networks called {network.name} cannot be exported")
 

@@ -13,12 +13,12 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.models.integrity import hash_file
 from stemsplit.training.data.sources import RECORDS_SOURCE
 from stemsplit.training.fit.checkpoint import load_state, network_of, training_sources_in
+from stemsplit.training.fit.curves import OWN_FIGURES
+from stemsplit.training.networks.presence import PresenceNetwork
 
 _TEMPLATE = """# {name}
 
-{description}. It carries out one of the
-[works](../../docs/works.md) behind stemsplit and is used only where it is named (`--model {name}`);
-[band](../band.md) separates better.
+{description}. {use}
 
 | | |
 |---|---|
@@ -35,13 +35,20 @@ _TEMPLATE = """# {name}
 
 ## Figures
 
+{figures}
+"""
+_USE_OF_MODEL = """It carries out one of the
+[works](../../docs/works.md) behind stemsplit and is used only where it is named (`--model {name}`);
+[band](../band.md) separates better."""
+_USE_OF_CLASSIFIER = """It is part of one of the
+[works](../../docs/works.md) behind stemsplit. The [analysis](../../docs/producers.md) of songs runs it."""
+_SCORES = """\
 uSDR in dB of the averaged weights at the end of the training, over the validation songs that have the
 target.{records}
 
 | | {columns} |
 |---|{rules}|
-{rows}
-"""
+{rows}"""
 
 _RECORDS = """ Records are 94 excerpts that nothing was trained on; they are not openly licensed, and nothing
 of them is stored."""
@@ -74,7 +81,7 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
     network = network_of(state)
     targets = network.targets
     figures = _last_row(run / "curve.csv")
-    settings = state["settings"]
+    settings, is_classifier = state["settings"], isinstance(network, PresenceNetwork)
     text = _TEMPLATE.format(
         name=model.stem,
         description=f"{', '.join(targets).capitalize()}, by {getattr(network, 'summary', network.name)}",
@@ -96,10 +103,10 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         options=", ".join(f"{key} {value}" for key, value in network.options.items() if key != "targets"),
         adversary=_describe_adversary(settings.get("adversary", 0.0)),
         note=f"\n\n{note}" if note else "",
-        columns=" | ".join(targets),
-        records=_RECORDS if any(key.startswith(f"{RECORDS_SOURCE} ") for key in figures) else "",
-        rules="|".join("---" for _ in targets),
-        rows="\n".join(_rows(figures, targets)),
+        use=_USE_OF_CLASSIFIER if is_classifier else _USE_OF_MODEL.format(name=model.stem),
+        figures="\n\n".join(
+            filter(None, ("" if is_classifier else _scores(figures, targets), _own(figures)))
+        ),
     )
     with whole_file(model.with_suffix(".md")) as file:
         file.write(text.encode())
@@ -118,6 +125,23 @@ def _last_row(curve: Path) -> Mapping[str, Any]:
     if not rows:
         raise StemsplitError(f"{curve} is empty; train the run to its end first")
     return rows[-1]
+
+
+def _scores(figures: Mapping[str, Any], targets: tuple[str, ...]) -> str:
+    """Return the table of scores."""
+    return _SCORES.format(
+        records=_RECORDS if any(key.startswith(f"{RECORDS_SOURCE} ") for key in figures) else "",
+        columns=" | ".join(targets),
+        rules="|".join("---" for _ in targets),
+        rows="\n".join(_rows(figures, targets)),
+    )
+
+
+def _own(figures: Mapping[str, Any]) -> str:
+    """Return a table of the figures of a kind of network, over the validation songs; empty if it has none."""
+    names = [name for name in figures if any(word in name.split() for word in OWN_FIGURES)]
+    rows = "\n".join(f"| {name} | {float(figures[name]):.3g} |" for name in names if figures[name])
+    return f"| validation songs | |\n|---|---|\n{rows}" if rows else ""
 
 
 def _rows(figures: Mapping[str, Any], targets: tuple[str, ...]) -> list[str]:
