@@ -295,6 +295,7 @@ _ANALYSIS = (
     *("analysed", "tempo", "octave", "beat_f", "downbeat_f", "key", "key_relative", "key_weighted"),
     "chord_overlap",
 )
+_DRUM_PARTS = ("kits", "part", "n_songs", "sdr", "share_sdr", "improvement")
 _TRANSCRIPTION = ("notes", "analysed", "n_true", "precision", "recall", "f")
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -323,6 +324,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/producers.md": {
         "analysis": lambda: markdown("music_analysis", _ANALYSIS),
+        "drum parts": lambda: markdown("drum_parts", _DRUM_PARTS),
         "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
     },
 }

@@ -13,6 +13,7 @@ from stemsplit.jobs.journal import SourceRecord, StemRecord, hash_values
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.result import ModelReference
 from stemsplit.separation.separator import Separator
+from stemsplit.separation.settings import SeparationSettings
 
 # names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
 _KEY_NAMES = {"ensemble": "blend"}
@@ -34,6 +35,8 @@ class Provenance:
     ) -> "Provenance":
         """Return the provenance of stems: who makes them, how they are written, how the song is read."""
         settings = asdict(separator.settings) | {"stems": list(separator.stems)}
+        if separator.settings.drums == SeparationSettings.drums:  # earlier versions had no such setting
+            del settings["drums"]
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
         usual = asdict(_WHOLE_SONG)
         settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}

@@ -29,7 +29,7 @@ class SeparationRequest:
     ----------
     stems
         Names of the stems; None for all that the models offer.
-    residual, karaoke, wiener, half, shifts, ensemble, weights
+    residual, karaoke, wiener, half, shifts, drums, ensemble, weights
         As the arguments of `stemsplit.Separator`.
     chunk_s, overlap_s
         In seconds; None for the values of the model.
@@ -63,6 +63,7 @@ class SeparationRequest:
     overlap_s: float | None = None
     batch_size: int | None = None
     shifts: int = 1
+    drums: str = "stem"
     output_dir: str = "separated"
     name_template: str = DEFAULT_TEMPLATE
     format: str = "wav"
@@ -159,4 +160,5 @@ def open_separator(request: SeparationRequest) -> Separator:
         provider_options=request.provider_options,
         half=request.half,
         shifts=request.shifts,
+        drums=request.drums,
     )

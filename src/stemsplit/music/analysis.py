@@ -19,7 +19,7 @@ from stemsplit.music.loudness import LoudnessMeter
 from stemsplit.music.tempo import Beats, estimate_beats
 from stemsplit.types import FloatArray
 
-RHYTHM: Final = ("drums",)
+RHYTHM: Final = ("drums", "kick", "snare", "cymbals")  # together, or their parts
 HARMONY: Final = ("bass", "other")
 LEAST_DRUMS_LU: Final = -30.0  # drums softer than the song by more are no drums
 

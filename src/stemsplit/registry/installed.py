@@ -63,6 +63,21 @@ def work_models() -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def kit_model() -> Path:
+    """Return the model of the package that takes drums apart.
+
+    Raises
+    ------
+    ModelError
+        If the package has none.
+    """
+    for folder in package_folders():
+        path = folder / "parts" / "kit.onnx"
+        if path.exists():
+            return path
+    raise ModelError("the package holds no model for the parts of drums; reinstall stemsplit")
+
+
 def resolve(model: Path | str, registry: Registry | None = None) -> Path:
     """Return the file that `model` names: an ``.onnx`` that describes itself, or a description.
 

@@ -17,6 +17,7 @@ from stemsplit.models.licence import check_commercial
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.registry.installed import bundled_models, resolve
+from stemsplit.separation.drum_parts import DRUMS, MIXTURE, DrumParts
 from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
 from stemsplit.separation.mixer import Mixer
@@ -45,7 +46,7 @@ class Separator:
     ----------
     stems
         Targets to return, in this order; None for all of them.
-    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts
+    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts, drums
         As in `SeparationSettings`.
     device
         ``auto``, ``cpu``, or a key of `stemsplit.models.device.BACKENDS`, with an index as in ``cuda:1``.
@@ -97,6 +98,7 @@ class Separator:
         provider_options: Mapping[str, str] | None = None,
         half: bool = False,
         shifts: int = 1,
+        drums: str = "stem",
         **unknown: Never,
     ) -> None:
         check_keywords(unknown)
@@ -116,6 +118,7 @@ class Separator:
             provider_options=provider_options,
             half=half,
             shifts=shifts,
+            drums=drums,
         )
         _check_lists(stems=stems, models=models)
         _check_count("threads", threads, maximum=MAX_THREADS)
@@ -127,6 +130,7 @@ class Separator:
         self._batch_size = batch_size or (GPU_BATCH_SIZE if self._device.is_gpu else 1)
         averaging = self._open_models(paths, vocabulary, threads, may_choose=models is None)
         self._make_pipelines(averaging)
+        self._parts = self._open_parts(threads) if drums == "kit" else None
 
     def _open_models(
         self, paths: Sequence[Path], vocabulary: StemVocabulary, threads: int | None, *, may_choose: bool
@@ -152,6 +156,18 @@ class Separator:
             specs, settings.stems, residual=settings.residual, karaoke=settings.karaoke, ensemble=averaging
         )
         self._pipelines = make_pipelines(self._models, self._recipe.signals, settings, self._batch_size)
+
+    def _open_parts(self, threads: int | None) -> DrumParts:
+        names = [stem.name for stem in self._recipe.stems]
+        if DRUMS not in names:
+            raise SettingsError(
+                f"the parts of the kit are made from the drums, but the stems are {', '.join(names)}; "
+                "add drums, or leave drums='kit' out (--drums kit)"
+            )
+        parts = DrumParts(device=self._device, threads=threads, batch_size=self._batch_size)
+        if taken := sorted({*parts.stems} & {*names}):
+            raise SettingsError(f"a model has a stem {taken[0]!r} of its own; leave it or --drums kit out")
+        return parts
 
     @classmethod
     def from_preset(cls, name: str, **settings: Unpack[SeparatorKeywords]) -> Self:
@@ -192,7 +208,8 @@ class Separator:
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of the stems that are returned, in order."""
-        return tuple(stem.name for stem in self._recipe.stems)
+        names = tuple(stem.name for stem in self._recipe.stems)
+        return names if self._parts is None else self._parts.replace_in(names)
 
     @property
     def is_complete(self) -> bool:
@@ -207,16 +224,21 @@ class Separator:
         """
         if self.settings.wiener:
             return frozenset()
-        return frozenset(
+        masked = frozenset(
             stem.name
             for stem in self._recipe.stems
             if all(self._has_ratio_masks[signal.model] for signal in stem.signal_gains)
         )
+        # the product of two ratio masks is one
+        if self._parts is None or DRUMS not in masked:
+            return masked
+        return masked - {DRUMS} | set(self._parts.stems)
 
     @property
     def models(self) -> tuple[ModelInfo, ...]:
         """The models in use."""
-        return tuple(model.info for model in self._models)
+        parts = () if self._parts is None else (self._parts.info,)
+        return (*(model.info for model in self._models), *parts)
 
     @property
     def activity_models(self) -> tuple[ActivityModel, ...]:
@@ -283,12 +305,12 @@ class Separator:
             raise AudioError(
                 f"a song of {n_channels} channels cannot be separated; the limit is {MAX_CHANNELS}"
             )
-        pipelines = tuple(self._pipelines)
+        pipelines, parts = tuple(self._pipelines), self._parts
         mixer = Mixer(
-            self._recipe.stems,
+            self._recipe.stems if parts is None else (*self._recipe.stems, MIXTURE),
             [pipeline.signals for pipeline in pipelines],
             n_channels=n_channels,
-            meter=meter,
+            meter=meter if parts is None else None,
         )
         stream = stream_song(
             blocks,
@@ -298,6 +320,9 @@ class Separator:
             n_channels=n_channels,
             batch_size=self._batch_size,
         )
+        if parts is not None:
+            names = [stem.name for stem in self._recipe.stems]
+            stream = parts.stream(stream, names, sample_rate=sample_rate, n_channels=n_channels, meter=meter)
         return self._check_stems(stream)
 
     def __call__(self, waveform: AudioArray, sample_rate: int, *, progress: Progress | None = None) -> Stems:
@@ -341,6 +366,8 @@ class Separator:
         """Release the models; songs that are being streamed keep them until they end."""
         self._models.clear()
         self._pipelines.clear()
+        if self._parts is not None:
+            self._parts.close()
 
     def __enter__(self) -> Self:
         return self
@@ -379,6 +406,7 @@ def _make_settings(keywords: SeparatorKeywords, vocabulary: StemVocabulary) -> S
         EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
         keywords["half"],
         keywords["shifts"],
+        keywords["drums"],
     )
 
 

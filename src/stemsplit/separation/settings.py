@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass, field
 
+from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import SettingsError
 from stemsplit.separation.ensemble import EnsembleWeights
 
 # onnxruntime allocates memory for every thread, by the gigabyte for absurd numbers
 MAX_THREADS = 1024
+# the drums as one stem, or the parts of the kit
+DRUMS = ("stem", "kit")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class SeparationSettings:
     shifts
         Number of passes over the song, 1 to 16, whose mean is taken; each begins a fraction of a frame or
         segment step later. The run time is proportional to it.
+    drums
+        ``stem``, or ``kit`` for kick, snare and cymbals in the place of the drums, whose sum they are.
 
     Raises
     ------
@@ -49,10 +54,13 @@ class SeparationSettings:
     ensemble: EnsembleWeights = field(default_factory=EnsembleWeights)
     half: bool = False
     shifts: int = 1
+    drums: str = "stem"
 
     def __post_init__(self) -> None:
         if not 0 <= self.wiener <= 10:
             raise SettingsError(f"wiener is {self.wiener}; it must be from 0 (off) to 10 iterations")
+        if self.drums not in DRUMS:
+            raise unknown_name(f"drums cannot be {self.drums!r}", self.drums, DRUMS)
         if not 1 <= self.shifts <= 16:
             raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to 16")
         # single frames do not carry enough information for a network

@@ -18,6 +18,7 @@ from stemsplit.training.data_commands import (
     add,
     fit_records,
     prepare,
+    render_kits,
     say,
     screen,
 )
@@ -44,7 +45,7 @@ from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
-for command in (prepare, ensembles, screen, add, fit_records):
+for command in (prepare, ensembles, screen, add, render_kits, fit_records):
     app.command()(command)
 
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]

@@ -15,6 +15,7 @@ from stemsplit.training.data.dataset import PARTS, PATTERNS, UNSTATED, Dataset, 
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.examples.record_statistics import BUNDLED, RecordDistribution
 from stemsplit.training.fit.checkpoint import training_sources_of
+from stemsplit.training.synthesis.kit_songs import write_kit_songs
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of all files that training writes.")]
 SeedOption = Annotated[
@@ -92,6 +93,24 @@ def add(  # noqa: PLR0917 - the command line names them
     )
     if n_failed := add_songs(dataset, work / "songs", say):
         raise StemsplitError(f"{n_failed} songs could not be added, see above")
+
+
+def render_kits(  # noqa: PLR0917 - the command line names them
+    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
+    folder: Annotated[Path, typer.Argument(help="Folder for the songs, which `add` takes.")],
+    work: WorkOption,
+    songs: Annotated[int, typer.Option(min=1, help="Number of songs to render.")] = 200,
+    seconds: Annotated[float, typer.Option(min=1, help="Length of each.")] = 20.0,
+    split: Annotated[str, typer.Option(help="train, or valid: of hits that are held out.")] = "train",
+    seed: SeedOption = 0,
+) -> None:
+    """Render drum kits with kick, snare and cymbals apart, for the model that takes drums apart.
+
+    May be interrupted and run again.
+    """
+    source = WorkFolder(library, work).open_library()
+    for song in write_kit_songs(source, folder, n_songs=songs, length_s=seconds, split=split, seed=seed):
+        say(song.name)
 
 
 def fit_records(

@@ -45,6 +45,15 @@ class StemOptions:
         _option("--residual", help="Also write what --stems leaves over, so that all stems sum to the song."),
     ] = False
 
+    drums: Annotated[
+        str,
+        _option(
+            "--drums",
+            metavar="stem|kit",
+            help="kit: kick, snare (with toms) and cymbals in place of the drums, which they sum to.",
+        ),
+    ] = "stem"
+
     def parse_stems(self) -> tuple[str, ...] | None:
         """Return the names of the stems, each once; None for all stems."""
         from stemsplit.jobs.request import parse_stems

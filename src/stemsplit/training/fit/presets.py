@@ -130,6 +130,8 @@ PRESETS = {
     "openunmix": _OPENUNMIX,
     # four times as many steps in the same time, which matters more than large batches in short trainings
     "openunmix-cpu": replace(_OPENUNMIX, batch_size=4),
+    # the parts of drums, of songs that `render-kits` makes
+    "kit": Preset("kit", n_frames=43, batch_size=8, learning_rate=2e-3),
     # the works, see docs/works.md
     "boulter-presence": replace(_BOULTER, network="presence", n_frames=28, learning_rate=2e-3),
     "boulter-dense": replace(_BOULTER, network="dense-autoencoder", n_frames=28, batch_size=8),

@@ -8,6 +8,7 @@ from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.networks.base import SeparationNetwork
 from stemsplit.training.networks.dann import Dann
 from stemsplit.training.networks.iyer import Iyer
+from stemsplit.training.networks.kit import KitMasks
 from stemsplit.training.networks.lstm import RecurrentMasks
 from stemsplit.training.networks.openunmix import OpenUnmix
 from stemsplit.training.networks.presence import PresenceNetwork
@@ -23,6 +24,7 @@ NETWORKS: dict[str, type[SeparationNetwork]] = {
         Dann,
         DenseAutoEncoder,
         Iyer,
+        KitMasks,
         OpenUnmix,
         PresenceNetwork,
         RecurrentMasks,

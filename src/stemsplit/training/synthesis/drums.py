@@ -87,24 +87,24 @@ class DrumRenderer:
         machine = bool(
             rng.random() < (GROOVE_STYLES[part.name].machine if part.name in GROOVE_STYLES else 0.25)
         )
-        kit = self._kits.draw(rng, {_piece_of(note.pitch) for note in part.notes}, machine=machine)
+        kit = self._kits.draw(rng, {piece_of(note.pitch) for note in part.notes}, machine=machine)
         width = float(rng.choice([1.0, -1.0], p=[0.7, 0.3]) * rng.choice([0.0, 0.5, 0.8, 1.2]))
         touch = Touch(width * (0.5 if machine else 1.0), float(rng.uniform(0.7, 1.8)))
-        buses = _play_kit(kit, part, touch, rng, length_s)
+        buses = play_kit(kit, part, touch, rng, length_s)
         kicks = [note.start_s for note in part.notes if note.pitch in KICKS]
         return mix_drums(rng, buses, self._rooms, kicks)
 
 
-def _play_kit(
+def play_kit(
     kit: dict[str, Drum], part: MidiPart, touch: Touch, rng: Generator, length_s: float
 ) -> dict[str, FloatArray]:
     """Return the close-microphone sound of a kit, by bus."""
     names = ("kick", "snare", "toms", "cymbals", "percussion")
     buses = {name: np.zeros((2, round(length_s * SAMPLE_RATE)), np.float32) for name in names}
-    closing = [n.start_s for n in part.notes if _piece_of(n.pitch) == "hihat_closed"]
+    closing = [n.start_s for n in part.notes if piece_of(n.pitch) == "hihat_closed"]
     tuned: dict[tuple[int, int], FloatArray] = {}
     for note in part.notes:
-        piece = _piece_of(note.pitch)
+        piece = piece_of(note.pitch)
         drum = kit[piece]
         sound = drum.hit(note.velocity / 127, rng)
         if piece in ("tom", "conga"):
@@ -150,5 +150,5 @@ def _sweep_open(rng: Generator, waveform: FloatArray) -> FloatArray:
     return out
 
 
-def _piece_of(pitch: int) -> str:
+def piece_of(pitch: int) -> str:
     return PIECE_OF_PITCH.get(pitch, "percussion")
