@@ -74,6 +74,12 @@ TITLES = {
     "overlap": "overlap",
     "n_borders": "borders",
     "seam_db": "step at borders, dB",
+    "before": "before the network",
+    "vocals": "vocals",
+    "drums": "drums",
+    "bass": "bass",
+    "other": "other",
+    "average": "average",
 }
 
 

@@ -296,6 +296,7 @@ _ANALYSIS = (
     "chord_overlap",
 )
 _DRUM_PARTS = ("kits", "part", "n_songs", "sdr", "share_sdr", "improvement")
+_BEFORE = ("before", "vocals", "drums", "bass", "other", "average")
 _TRANSCRIPTION = ("notes", "analysed", "n_true", "precision", "recall", "f")
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -326,6 +327,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "analysis": lambda: markdown("music_analysis", _ANALYSIS),
         "drum parts": lambda: markdown("drum_parts", _DRUM_PARTS),
         "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
+        "before": lambda: markdown("before", _BEFORE),
     },
 }
 

@@ -415,7 +415,8 @@ def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert shown.code == 0
     assert shown.lines[0].split() == ["NAME", "VERSION", "STEMS", "RATE", "SIZE", "LICENCE", "SHA256"]
     assert "vocals,drums,bass,other" in shown.lines[1]
-    (record,) = call("models", "list", "--json").records
+    record, without_network = call("models", "list", "--json").records
+    assert without_network["name"] == "hpss"
     assert record == call("models", "info", "tiny", "--json").records[0]
     assert record == call("models", "info", tiny_model, "--json").records[0]
     assert record["targets"] == list(STEMS)

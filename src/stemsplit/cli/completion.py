@@ -19,11 +19,13 @@ def complete_models(incomplete: str) -> list[str]:
 
 
 def _bundled_names() -> Iterator[str]:
+    from stemsplit.models.hpss import HPSS
     from stemsplit.registry.installed import bundled_models, read_spec, work_models
 
     with contextlib.suppress(StemsplitError):
         yield from (read_spec(path).name for path in bundled_models())
         yield from work_models()
+        yield HPSS
 
 
 def complete_registered(incomplete: str) -> list[str]:
@@ -51,6 +53,13 @@ def complete_device(incomplete: str) -> list[str]:
     from stemsplit.models.device import BACKENDS
 
     return _matching(["auto", "cpu", *BACKENDS], incomplete)
+
+
+def complete_before(incomplete: str) -> list[str]:
+    """Return the steps before the networks."""
+    from stemsplit.separation.settings import BEFORE
+
+    return _matching(BEFORE, incomplete)
 
 
 def complete_format(incomplete: str) -> list[str]:

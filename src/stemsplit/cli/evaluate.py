@@ -59,6 +59,10 @@ def evaluate(  # noqa: PLR0917 - as they are typed
     shifts: Annotated[
         int, typer.Option("--shifts", metavar="N", min=1, max=16, help="Passes over each song.")
     ] = 1,
+    before: Annotated[
+        str | None,
+        typer.Option("--before", metavar="STEP", help="A step before the networks: hpss."),
+    ] = None,
     threads: Threads = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and failures.")] = False,
 ) -> None:
@@ -81,6 +85,7 @@ def evaluate(  # noqa: PLR0917 - as they are typed
             threads=threads,
             wiener=wiener,
             shifts=shifts,
+            before=before,
         )
         with open_separator(request) as separator:
             return _evaluate(

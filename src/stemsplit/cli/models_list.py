@@ -10,6 +10,7 @@ from stemsplit.errors import ModelError
 from stemsplit.jobs.result import ExitStatus
 from stemsplit.models.description import Description
 from stemsplit.models.description_file import read_description
+from stemsplit.models.hpss import HPSS, HpssModel
 from stemsplit.models.integrity import hash_file, hash_model
 from stemsplit.models.licence import UNKNOWN, say
 from stemsplit.models.mask_model import ModelInfo
@@ -32,11 +33,13 @@ def list_models(registry: Registry, *, as_json: bool) -> ExitStatus:
         except ModelError as error:
             problems.append(f"{name}: {error}")
     works = {name: _read_unopened(path) for name, path in work_models().items() if name not in entries}
+    filters = {HPSS: HpssModel().info} if HPSS not in entries else {}
     if as_json:
-        show(*(json.dumps(describe_model(info, name)) for name, info in (entries | works).items()))
+        show(*(json.dumps(describe_model(info, name)) for name, info in (entries | works | filters).items()))
     else:
         show(*_make_table(entries))
         show(*(["", "student works, used only where they are named:", *_make_table(works)] if works else ()))
+        show(*(["", "without a network, likewise:", *_make_table(filters)] if filters else ()))
     for problem in problems:
         warn(f"stemsplit: {problem}")
     return ExitStatus.FAILED if problems else ExitStatus.OK

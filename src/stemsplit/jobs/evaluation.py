@@ -95,6 +95,8 @@ class Evaluation:
         """What determines the scores besides the songs and the models."""
         settings = self.separator.settings
         chosen = {name: getattr(settings, name) for name in ("wiener", "shifts")}
+        if settings.before is not None:
+            chosen["before"] = settings.before
         return chosen | {"duration_s": self.duration_s, "museval": museval_version()}
 
     def _score(self, song: ReferenceSong) -> ScoredSong:

@@ -104,7 +104,7 @@ class OutputSettings:
         if n_stems != N_STEMS:
             raise SettingsError(
                 f"a {self.format} holds {N_STEMS} stems, and here it would be {n_stems} ({stems}); "
-                "leave --stems and --karaoke out, or choose another --format"
+                "leave --stems, --karaoke and --drums out, or choose another --format"
             )
         if not separator.is_complete:
             raise SettingsError(

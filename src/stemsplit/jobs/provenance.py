@@ -37,6 +37,8 @@ class Provenance:
         settings = asdict(separator.settings) | {"stems": list(separator.stems)}
         if separator.settings.drums == SeparationSettings.drums:  # earlier versions had no such setting
             del settings["drums"]
+        if separator.settings.before is None:  # as earlier versions recorded it
+            del settings["before"]
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
         usual = asdict(_WHOLE_SONG)
         settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}

@@ -29,7 +29,7 @@ class SeparationRequest:
     ----------
     stems
         Names of the stems; None for all that the models offer.
-    residual, karaoke, wiener, half, shifts, drums, ensemble, weights
+    residual, karaoke, wiener, half, shifts, drums, before, ensemble, weights
         As the arguments of `stemsplit.Separator`.
     chunk_s, overlap_s
         In seconds; None for the values of the model.
@@ -64,6 +64,7 @@ class SeparationRequest:
     batch_size: int | None = None
     shifts: int = 1
     drums: str = "stem"
+    before: str | None = None
     output_dir: str = "separated"
     name_template: str = DEFAULT_TEMPLATE
     format: str = "wav"
@@ -161,4 +162,5 @@ def open_separator(request: SeparationRequest) -> Separator:
         half=request.half,
         shifts=request.shifts,
         drums=request.drums,
+        before=request.before,
     )

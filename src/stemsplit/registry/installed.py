@@ -8,6 +8,7 @@ from stemsplit.errors import ModelError, SettingsError
 from stemsplit.models.description_file import read_description
 from stemsplit.models.device import Device
 from stemsplit.models.external import open_external
+from stemsplit.models.hpss import HPSS, HPSS_FILE, HpssModel, read_hpss
 from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.licence import say
 from stemsplit.models.mask_model import MaskModel, ModelInfo
@@ -21,7 +22,7 @@ from stemsplit.registry.index import RemoteModel, find_in_catalogue
 from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
 
-Model: TypeAlias = MaskModel | SpectralModel | WaveformModel
+Model: TypeAlias = MaskModel | SpectralModel | WaveformModel | HpssModel
 
 
 class NotInstalledError(SettingsError):
@@ -115,7 +116,7 @@ def find_by_name(name: str, registry: Registry) -> Path:
     if name in registry:
         return registry.path(name)
     bundled = {read_spec(path).name: path for path in bundled_models()}
-    bundled |= work_models()
+    bundled |= {**work_models(), HPSS: HPSS_FILE}
     if name in bundled:
         return bundled[name]
     remote = find_in_catalogue(name)
@@ -136,6 +137,8 @@ def open_model(path: Path, *, device: Device, threads: int | None = None) -> Mod
     DeviceError
         If the model cannot run on `device`.
     """
+    if path == HPSS_FILE:
+        return HpssModel()
     if path.suffix == ".toml":
         pointed = read_pointer(path)
         if pointed is None:
@@ -168,6 +171,8 @@ def read_properties(path: Path) -> ModelProperties:
     ModelError
         If its file or description is missing or wrong.
     """
+    if path == HPSS_FILE:
+        return read_hpss()[0]
     if path.suffix != ".toml":
         return read_spec(path)
     pointed = read_pointer(path)

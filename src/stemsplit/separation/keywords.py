@@ -26,6 +26,7 @@ class SeparatorKeywords(TypedDict, total=False):
     half: bool
     shifts: int
     drums: str
+    before: str | None
 
 
 SEPARATOR_KEYWORDS: Final = tuple(SeparatorKeywords.__annotations__)

@@ -1,77 +1,23 @@
-"""The pipelines of a separation: their common interface, and the pipelines of a set of models.
-
-The chunks of a pipeline are opaque to the rest: they go from its input to `Pipeline.infer`, and from there to
-its output.
-"""
+"""The pipelines of a separation: those that compute the signals of a set of models."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Final
 
 from stemsplit.errors import SettingsError
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.installed import Model
-from stemsplit.separation.normalisation import TrackScan
+from stemsplit.separation.before import PercussivePipeline
+from stemsplit.separation.pipeline import Pipeline
 from stemsplit.separation.recipe import Signal
 from stemsplit.separation.settings import SeparationSettings
 from stemsplit.separation.spectral_pipeline import SpectralPipeline
 from stemsplit.separation.waveform_pipeline import WaveformPipeline, make_segments
-from stemsplit.types import FloatArray
 
-
-class PipelineInput(Protocol):
-    """The front end of one song: blocks of the mixture in, chunks out."""
-
-    def process(self, mixture: FloatArray) -> Sequence[Any]:
-        """Take ``(channels, samples)`` at the song's rate; return the chunks that it completes."""
-
-    def flush(self) -> Sequence[Any]:
-        """Return the last chunks."""
-
-
-class PipelineOutput(Protocol):
-    """The back end of one song: estimates of chunks in, waveforms out."""
-
-    def process(self, chunk: Any) -> list[FloatArray]:
-        """Return the completed samples of each signal, ``(channels, samples)`` at the song's rate."""
-
-    def flush(self) -> list[FloatArray]:
-        """Return the remaining samples of each signal."""
-
-
-class PipelineRun(Protocol):
-    """One song in a pipeline: an optional first pass, a front end and a back end."""
-
-    @property
-    def scan(self) -> TrackScan | None:
-        """The first pass over the song, to be completed before `open_input`; None if the models need none."""
-
-    def open_input(self) -> PipelineInput:
-        """Return the front end."""
-
-    def open_output(self) -> PipelineOutput:
-        """Return the back end."""
-
-
-class Pipeline(Protocol):
-    """Computes the signals of one or more models from the mixture."""
-
-    @property
-    def signals(self) -> tuple[Signal, ...]:
-        """The signals that the output returns, in order."""
-
-    @property
-    def step_s(self) -> float:
-        """Seconds from one chunk to the next."""
-
-    def begin(self, *, sample_rate: int, n_channels: int) -> PipelineRun:
-        """Return the run of one song of `n_channels` channels at `sample_rate` Hz."""
-
-    def infer(self, chunks: Sequence[Any]) -> Sequence[Any]:
-        """Run the networks on chunks, in batches, and return their estimates."""
-
-    def delay(self, shift: int, *, n_shifts: int) -> "Pipeline":
-        """Return a pipeline in which the song begins ``shift / n_shifts`` of a step later."""
+# what ``--before hpss`` separates from the percussive part of the mixture
+DRUM_TARGETS: Final = frozenset(
+    {"drums", "percussion", "percussive", "kick", "snare", "toms", "hi-hat", "cymbals"}
+)
 
 
 def make_pipelines(
@@ -86,9 +32,45 @@ def make_pipelines(
     SettingsError
         If a model does not support a setting.
     """
+    if settings.before is None:
+        pipelines = _make_plain(models, signals, settings, batch_size)
+    else:
+        pipelines = _make_filtered(models, signals, settings, batch_size)
+    return [
+        pipeline.delay(shift, n_shifts=settings.shifts)
+        for pipeline in pipelines
+        for shift in range(settings.shifts)
+    ]
+
+
+def _make_filtered(
+    models: Sequence[Model], signals: Sequence[Signal], settings: SeparationSettings, batch_size: int
+) -> list[Pipeline]:
+    """Return the pipelines of the drums, whose input is the percussive part, and those of all others."""
+    drums = [signal for signal in signals if _is_of_drums(models[signal.model], signal)]
+    if not drums:
+        raise SettingsError(
+            f"--before {settings.before} is for drums, which none of the stems needs; leave it out"
+        )
+    others = [signal for signal in signals if signal not in drums]
+    percussive = _make_plain(models, drums, settings, batch_size)
+    plain = _make_plain(models, others, settings, batch_size)
+    return [*(PercussivePipeline(pipeline) for pipeline in percussive), *plain]
+
+
+def _is_of_drums(model: Model, signal: Signal) -> bool:
+    return all(model.spec.targets[target] in DRUM_TARGETS for target in signal.targets)
+
+
+def _make_plain(
+    models: Sequence[Model], signals: Sequence[Signal], settings: SeparationSettings, batch_size: int
+) -> list[Pipeline]:
     groups: dict[SpectralPipelineSpec, list[int]] = {}
     pipelines: list[Pipeline] = []
+    needed = {signal.model for signal in signals}
     for index, model in enumerate(models):
+        if index not in needed:
+            continue
         if isinstance(model, WaveformModel):
             own = tuple(signal for signal in signals if signal.model == index)
             pipelines.append(_make_waveform_pipeline(model, own, settings, batch_size))
@@ -107,11 +89,7 @@ def make_pipelines(
             batch_size=batch_size,
         )
         pipelines.append(pipeline)
-    return [
-        pipeline.delay(shift, n_shifts=settings.shifts)
-        for pipeline in pipelines
-        for shift in range(settings.shifts)
-    ]
+    return pipelines
 
 
 def _make_waveform_pipeline(

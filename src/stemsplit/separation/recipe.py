@@ -12,7 +12,7 @@ exactly and a complete set of stems sums to the mixture by construction.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Protocol
@@ -83,6 +83,7 @@ def make_recipe(
     residual: bool = False,
     karaoke: str | None = None,
     ensemble: EnsembleWeights = _FIRST_MODEL_ONLY,
+    apart: Set[str] = frozenset(),
 ) -> Recipe:
     """Derive the recipe of the requested stems.
 
@@ -99,6 +100,8 @@ def make_recipe(
         Make only this stem and the mixture minus it.
     ensemble
         How models that offer the same target are combined; by default the first one provides it.
+    apart
+        Targets that are in no signal together with others, since their input is another one.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def make_recipe(
     """
     _check(stems, residual, karaoke)
     names = [karaoke] if karaoke is not None else list(stems or group_by_target(models))
-    recipes = [_make_recipe_of(models, name, names, ensemble) for name in names]
+    recipes = [_make_recipe_of(models, name, [*names, *apart], ensemble) for name in names]
     rest = _subtract(f"no_{karaoke}" if karaoke is not None else RESIDUAL, recipes)
     is_complete = Recipe(tuple(recipes)).is_complete
     overlapping = [name for name in names if name not in {VOCALS, INSTRUMENTAL}]
@@ -117,7 +120,9 @@ def make_recipe(
         )
     if residual and is_complete:
         raise SettingsError("the stems already sum to the mixture, nothing is left; leave --residual out")
-    if karaoke is not None or residual or (stems is None and not is_complete):
+    # stems of models that divide the song in different ways overlap: nothing completes their sum
+    overlaps = rest.mixture_gain < 0
+    if karaoke is not None or residual or (stems is None and not is_complete and not overlaps):
         if rest.name in names:
             raise SettingsError(
                 f"a model has a stem {rest.name!r} of its own, which is also the name of the residual; "
@@ -179,8 +184,8 @@ def _make_stem(model: ModelTargets, index: int, name: str, names: Sequence[str])
     if name != model.remainder:
         return StemRecipe(name, 0, {Signal(index, (target,)): 1})
     others = [other for other in range(len(model.targets)) if other != target]
-    # targets that are stems themselves are subtracted one by one, since their signals are computed anyway;
-    # the others are subtracted as one signal
+    # targets that are stems themselves are subtracted one by one, since their signals are computed anyway,
+    # and so are those with another input; all others are subtracted as one signal
     single = [other for other in others if model.targets[other] in names]
     joint = tuple(other for other in others if other not in single)
     signals = [Signal(index, (other,)) for other in single]

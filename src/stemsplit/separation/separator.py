@@ -22,7 +22,7 @@ from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.model_selection import open_cheapest, open_ensemble
-from stemsplit.separation.pipelines import make_pipelines
+from stemsplit.separation.pipelines import DRUM_TARGETS, make_pipelines
 from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
@@ -46,7 +46,7 @@ class Separator:
     ----------
     stems
         Targets to return, in this order; None for all of them.
-    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts, drums
+    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts, drums, before
         As in `SeparationSettings`.
     device
         ``auto``, ``cpu``, or a key of `stemsplit.models.device.BACKENDS`, with an index as in ``cuda:1``.
@@ -99,6 +99,7 @@ class Separator:
         half: bool = False,
         shifts: int = 1,
         drums: str = "stem",
+        before: str | None = None,
         **unknown: Never,
     ) -> None:
         check_keywords(unknown)
@@ -119,6 +120,7 @@ class Separator:
             half=half,
             shifts=shifts,
             drums=drums,
+            before=before,
         )
         _check_lists(stems=stems, models=models)
         _check_count("threads", threads, maximum=MAX_THREADS)
@@ -153,7 +155,12 @@ class Separator:
         settings, specs = self.settings, [model.info.spec for model in self._models]
         self._has_ratio_masks = [spec.has_ratio_masks for spec in specs]
         self._recipe = make_recipe(
-            specs, settings.stems, residual=settings.residual, karaoke=settings.karaoke, ensemble=averaging
+            specs,
+            settings.stems,
+            residual=settings.residual,
+            karaoke=settings.karaoke,
+            ensemble=averaging,
+            apart=DRUM_TARGETS if settings.before else frozenset(),
         )
         self._pipelines = make_pipelines(self._models, self._recipe.signals, settings, self._batch_size)
 
@@ -220,9 +227,10 @@ class Separator:
     def masked_stems(self) -> frozenset[str]:
         """The stems made by ratio masks alone, for which the expected SDR of a `StemMeter` is meaningful.
 
-        There are none with a Wiener filter: it sharpens the masks, which would raise the expected SDR.
+        There are none with a Wiener filter: it sharpens the masks, which would raise the expected SDR. Nor
+        are there any where a mask is for a part of the mixture.
         """
-        if self.settings.wiener:
+        if self.settings.wiener or self.settings.before:
             return frozenset()
         masked = frozenset(
             stem.name
@@ -407,6 +415,7 @@ def _make_settings(keywords: SeparatorKeywords, vocabulary: StemVocabulary) -> S
         keywords["half"],
         keywords["shifts"],
         keywords["drums"],
+        keywords["before"],
     )
 
 

@@ -1,11 +1,13 @@
 """The settings of a separation."""
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import SettingsError
 from stemsplit.separation.ensemble import EnsembleWeights
 
+BEFORE: Final = ("hpss",)
 # onnxruntime allocates memory for every thread, by the gigabyte for absurd numbers
 MAX_THREADS = 1024
 # the drums as one stem, or the parts of the kit
@@ -38,6 +40,9 @@ class SeparationSettings:
         segment step later. The run time is proportional to it.
     drums
         ``stem``, or ``kit`` for kick, snare and cymbals in the place of the drums, whose sum they are.
+    before
+        A step before the networks, one of `BEFORE`; None for none. ``hpss`` separates the drums from the
+        percussive part of the mixture.
 
     Raises
     ------
@@ -55,6 +60,7 @@ class SeparationSettings:
     half: bool = False
     shifts: int = 1
     drums: str = "stem"
+    before: str | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.wiener <= 10:
@@ -63,6 +69,8 @@ class SeparationSettings:
             raise unknown_name(f"drums cannot be {self.drums!r}", self.drums, DRUMS)
         if not 1 <= self.shifts <= 16:
             raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to 16")
+        if self.before is not None and self.before not in BEFORE:
+            raise unknown_name(f"there is no step {self.before!r} before the networks", self.before, BEFORE)
         # single frames do not carry enough information for a network
         for name, value_s, min_s in (("chunk", self.chunk_s, 0.1), ("overlap", self.overlap_s, 0)):
             if value_s is not None and not min_s <= value_s <= 600:

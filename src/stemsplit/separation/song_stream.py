@@ -16,7 +16,7 @@ from stemsplit.dsp.blocks import check_blocks, regroup
 from stemsplit.errors import AudioError
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.normalisation import scan_blocks
-from stemsplit.separation.pipelines import Pipeline, PipelineInput, PipelineRun
+from stemsplit.separation.pipeline import Pipeline, PipelineInput, PipelineRun
 from stemsplit.separation.prefetch import prefetch
 from stemsplit.types import FloatArray
 

@@ -19,6 +19,7 @@ from stemsplit.dsp.cross_fade import CrossFade
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.stft import Analysis, Synthesis
 from stemsplit.dsp.wiener import filter_estimates
+from stemsplit.models.hpss import HpssModel
 from stemsplit.models.mask_model import MaskModel
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
@@ -45,7 +46,7 @@ class SpectralPipeline:
     """Models that share a front end, and the signals that are computed from them."""
 
     spec: SpectralPipelineSpec
-    models: tuple[MaskModel | SpectralModel, ...]
+    models: tuple[MaskModel | SpectralModel | HpssModel, ...]
     signals: tuple[Signal, ...]
     signal_models: tuple[int, ...]  # for each signal, the index of its model in `models`
     wiener: int
@@ -95,7 +96,7 @@ class SpectralPipeline:
     def _mask_function(self, index: int) -> MaskFunction:
         """Return the model as a function; of an external model, only the needed graphs are run."""
         model = self.models[index]
-        if isinstance(model, MaskModel) or self.wiener:
+        if not isinstance(model, SpectralModel) or self.wiener:
             return model
         signals = zip(self.signal_models, self.signals, strict=True)
         wanted = frozenset(target for owner, signal in signals if owner == index for target in signal.targets)

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from stemsplit.cli.completion import complete_preset
+from stemsplit.cli.completion import complete_before, complete_preset
 from stemsplit.cli.options.panels import Panel
 from stemsplit.cli.options.shared import Models, ModelsFolder
 from stemsplit.errors import SettingsError
@@ -69,6 +69,15 @@ class ModelOptions:
             help="Passes over the song, each a little later; the stems are their mean.",
         ),
     ] = 1
+    before: Annotated[
+        str | None,
+        _option(
+            "--before",
+            metavar="STEP",
+            autocompletion=complete_before,
+            help="A step before the networks. hpss: drums come from the percussive part of the song.",
+        ),
+    ] = None
     commercial_only: Annotated[
         bool,
         _option(
