@@ -5,6 +5,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import soundfile
+
 from benchmarks.songs import make_song
 from stemsplit.audio.encoding import choose_encoding
 from stemsplit.audio.reader import open_audio
@@ -12,6 +14,8 @@ from stemsplit.audio.stem_set import StemSet
 
 SONG_S: Final = 240
 FORMATS: Final = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "alac")
+PEER_FORMATS: Final = ("wav", "flac", "mp3", "ogg", "opus")
+BLOCK_SAMPLES: Final = 65_536
 
 
 def make_songs(folder: Path, duration_s: float) -> dict[str, Path]:
@@ -44,16 +48,33 @@ def decode(path: Path) -> tuple[float, float]:
         return n_samples / reader.info.sample_rate, time.process_time() - started_s
 
 
+def decode_alone(path: Path) -> float:
+    """Return the CPU time in which libsndfile decodes a song, in seconds, for formats that it reads."""
+    started_s = time.process_time()
+    with soundfile.SoundFile(path) as file:
+        for _ in file.blocks(BLOCK_SAMPLES, dtype="float32"):
+            pass
+    return time.process_time() - started_s
+
+
 def measure_decoding(folder: Path, n_runs: int, *, duration_s: float = SONG_S) -> list[dict[str, Any]]:
-    """Return a row for each format, with seconds of music per second of CPU time."""
+    """Return a row for each format, with seconds of music per second of CPU time.
+
+    Where libsndfile reads the format, it decodes the same file in turns with the program.
+    """
     rows = []
     for name, path in make_songs(folder, duration_s).items():
-        runs = [decode(path) for _ in range(n_runs + 1)][1:]  # the first one loads libraries
+        has_peer = name in PEER_FORMATS
+        pairs = [(decode(path), decode_alone(path) if has_peer else 0.0) for _ in range(n_runs + 1)]
+        (length_s, _), _ = pairs[0]  # the first one loads libraries
+        cpu_s = median(own_s for (_, own_s), _ in pairs[1:])
+        peer_s = median(peer_s for _, peer_s in pairs[1:])
         rows.append(
             {
                 "format": name,
-                "speed": round(median(length_s / cpu_s for length_s, cpu_s in runs), 1),
-                "cpu_s": round(median(cpu_s for _, cpu_s in runs), 3),
+                "speed": round(length_s / cpu_s, 1),
+                "cpu_s": round(cpu_s, 3),
+                "sndfile_cpu_s": round(peer_s, 3) if has_peer else None,
             }
         )
     return rows

@@ -322,6 +322,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "overhead": make_overhead,
         "memory": lambda: _measured("memory", ("minutes", "speed", "peak_mb")),
         "startup": lambda: _measured("startup", ("command", "wall_s")),
+        "decoding": lambda: _measured("decoding", ("format", "speed", "cpu_s", "sndfile_cpu_s")),
     },
     "docs/producers.md": {
         "analysis": lambda: markdown("music_analysis", _ANALYSIS),
