@@ -12,6 +12,7 @@ from pathlib import Path
 
 TRAINING = (sys.executable, "-m", "stemsplit.training")
 ENSEMBLES = ("iyer", "ensemble")  # of 13 instruments, rendered from pieces
+ADVERSARIAL = ("gan-drums",)  # the second half of their minutes goes on against a discriminator
 
 
 def run(*command: object) -> None:
@@ -21,10 +22,25 @@ def run(*command: object) -> None:
     subprocess.run(words, check=True)
 
 
+def train(given: argparse.Namespace, fitted: Path, options: list[str]) -> None:
+    """Train the network of the preset into the folder `fitted`."""
+    is_adversarial = given.preset in ADVERSARIAL
+    minutes = given.minutes / 2 if is_adversarial else given.minutes
+    limits = ("--minutes", minutes, "--validate-minutes", max(0.1, minutes / 4))
+    fit = (*TRAINING, "fit", "--work", given.work, "--preset", given.preset, *limits, *options)
+    if not is_adversarial:
+        run(*fit, fitted)
+        return
+    supervised = given.out / "supervised"
+    # mixtures whose drums are not known serve the discriminator alone
+    run(*fit, supervised, "--remix", "backing=0")
+    run(*fit, fitted, "--init", supervised / "checkpoint.pt", "--adversary")
+
+
 def main() -> None:
     """Run the steps in their order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("preset", help="lstm, dann, iyer or ensemble")
+    parser.add_argument("preset", help="lstm, dann, gan-drums, iyer or ensemble")
     parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=40.0)
@@ -32,13 +48,12 @@ def main() -> None:
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER")
     parser.add_argument("--hardware", default="two processor cores")
     given, options_of_fit = parser.parse_known_args()
-    name, fitted, model = given.preset, given.out / "run", given.out / f"{given.preset}.onnx"
+    fitted, model = given.out / "run", given.out / f"{given.preset}.onnx"
     if given.library:
-        render, songs = ("ensembles", 104) if name in ENSEMBLES else ("prepare", 60)
+        render, songs = ("ensembles", 104) if given.preset in ENSEMBLES else ("prepare", 60)
         run(*TRAINING, render, given.library, "--work", given.work, "--songs", songs)
-    limits = ("--minutes", given.minutes, "--validate-minutes", max(0.1, given.minutes / 4))
-    run(*TRAINING, "fit", fitted, "--work", given.work, "--preset", name, *limits, *options_of_fit)
-    if name == "iyer":
+    train(given, fitted, options_of_fit)
+    if given.preset == "iyer":
         run(*TRAINING, "identity", fitted, "--work", given.work)
     run(*TRAINING, "export", fitted, model)
     run(

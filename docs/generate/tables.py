@@ -297,6 +297,7 @@ _ANALYSIS = (
 )
 _DRUM_PARTS = ("kits", "part", "n_songs", "sdr", "share_sdr", "improvement")
 _BEFORE = ("before", "vocals", "drums", "bass", "other", "average")
+_GENRES = ("separated", "all", "electronic", "others")
 _TRANSCRIPTION = ("notes", "analysed", "n_true", "precision", "recall", "f")
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -330,6 +331,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
         "before": lambda: markdown("before", _BEFORE),
     },
+    "docs/works.md": {"genres": lambda: markdown("drums_by_genre", _GENRES)},
 }
 
 

@@ -74,7 +74,10 @@ def test_microphone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_network_of_a_work(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "files"), [("dann", {"dann.toml"}), ("gan-drums", {"supervised"})], ids=["dann", "gan-drums"]
+)
+def test_the_network_of_a_work(tmp_path: Path, name: str, files: set[str]) -> None:
     pytest.importorskip("torch")
     pytest.importorskip("museval")
     from tests.support.tiny_trainings import write_songs
@@ -85,16 +88,16 @@ def test_the_network_of_a_work(tmp_path: Path) -> None:
     facts = json.loads((folder / "valid.json").read_text())
     (folder / "valid.json").write_text(json.dumps(facts | {"split": "valid"}))
     rng = np.random.default_rng(0)
-    for stem in ("vocals", "other"):
+    for stem in ("vocals", "drums", "other"):
         path = tmp_path / "data" / "song" / f"{stem}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, rng.normal(0, 0.1, 16_000), 8000)
     folders = (tmp_path / "work", tmp_path / "out")
     limits = ("--minutes", 0.02, "--threads", 1, "--evaluate", tmp_path / "data")
-    run("reproduce_work.py", "dann", *folders, *limits, "--option", "n_features=2")
+    run("reproduce_work.py", name, *folders, *limits, "--option", "n_features=2")
     made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"run", "dann.onnx", "dann.toml", "dann.md", "evaluation"} <= made
-    assert json.loads((tmp_path / "out" / "evaluation" / "scores.json").read_text())["medians"]["vocals"]
+    assert {"run", f"{name}.onnx", f"{name}.md", "evaluation", *files} <= made
+    assert json.loads((tmp_path / "out" / "evaluation" / "scores.json").read_text())["medians"]["drums"]
 
 
 def test_every_script_is_run() -> None:

@@ -1,5 +1,13 @@
 """The small models of student works: by name only, and apart from the others."""
 
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import soundfile
+
 from stemsplit.registry.installed import bundled_models, resolve, work_models
 from tests.support import ROOT
 from tests.support.cli import call
@@ -13,6 +21,28 @@ def test_work_models_are_small_and_found_by_name() -> None:
     assert sum(path.stat().st_size for path in (ROOT / "models" / "works").iterdir()) <= MAX_BYTES
     for name, path in works.items():
         assert resolve(name) == path and (path.parent / f"{name}.md").is_file()
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_work_model(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("stemsplit/weights/works/")}
+    files = {path.name for path in (ROOT / "models" / "works").iterdir()}
+    assert held == {f"stemsplit/weights/works/{name}" for name in files}
+    assert {f"{name}.onnx" for name in work_models()} <= files
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", work_models())
+def test_every_work_model_runs_on_the_example_song(name: str, tmp_path: Path) -> None:
+    song = ROOT / "examples" / "caesium.mp3"
+    done = call(song, "--model", name, "--duration", 3, "-o", tmp_path, "--json")
+    assert done.code == 0, done.stderr
+    stems = sorted(tmp_path.rglob("*.wav"))
+    assert len(stems) >= 2
+    assert all(soundfile.info(path).frames == 3 * soundfile.info(song).samplerate for path in stems)
 
 
 def test_no_work_model_is_used_unless_it_is_named() -> None:

@@ -52,9 +52,11 @@ def curves(
     column: Annotated[
         list[str] | None, typer.Option(help="Column of curve.csv; may be repeated. Default: loss.")
     ] = None,
+    over: Annotated[str, typer.Option(help="minutes or steps.")] = "minutes",
 ) -> None:
-    """Draw columns of the curves of several runs over the minutes of training, one below the other."""
-    draw_comparison({run.name: run / "curve.csv" for run in runs}, picture, columns=column or ("loss",))
+    """Draw columns of the curves of several runs over the training, one below the other."""
+    files = {run.name: run / "curve.csv" for run in runs}
+    draw_comparison(files, picture, columns=column or ("loss",), over=over)
     say(f"wrote {picture}")
 
 

@@ -61,7 +61,12 @@ def test_curves_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
         assert (tmp_path / f"{column}.png").stat().st_size > 1000
     draw_comparison(curves, tmp_path / "both.png", columns=["loss", "average"])
     heights = [mpimg.imread(tmp_path / f"{name}.png").shape[0] for name in ("loss", "both")]
-    assert heights[1] > 1.5 * heights[0]
+    assert heights[1] > 1.3 * heights[0]
+    draw_comparison(curves, tmp_path / "steps.png", columns=["loss"], over="steps")
+    pictures = [mpimg.imread(tmp_path / f"{name}.png") for name in ("loss", "steps")]
+    assert (pictures[0] != pictures[1]).any()
+    with pytest.raises(StemsplitError, match="minutes or steps, not 'songs'"):
+        draw_comparison(curves, tmp_path / "x.png", columns=["loss"], over="songs")
     with pytest.raises(StemsplitError, match="does not have the column 'sdr'"):
         draw_comparison(curves, tmp_path / "x.png", columns=["sdr"])
     with pytest.raises(StemsplitError, match="three"):

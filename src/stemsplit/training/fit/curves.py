@@ -10,6 +10,7 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.training.networks.base import ADVERSARIAL_FIGURES
 
 Points = list[tuple[float, float]]
+AXES = {"minutes": ("elapsed_s", 60.0), "steps": ("step", 1.0)}  # column and unit
 
 
 # words in names of figures that are not in decibels, and the labels of their panels
@@ -63,43 +64,58 @@ def draw_curves(path: Path, picture: Path) -> None:
     own = {label: [key for key in columns if word in key.split()] for word, label in OWN_FIGURES.items()}
     others = {*adversarial, *(key for keys in own.values() for key in keys)}
     panels = {"dB": [key for key in columns if key not in others], "adversary": adversarial} | own
-    _draw(
-        picture,
-        {label: {key: _points(rows, key) for key in keys} for label, keys in panels.items() if keys},
-    )
+    drawn = {label: {key: _points(rows, key) for key in keys} for label, keys in panels.items() if keys}
+    _draw(picture, drawn, over="minutes")
 
 
-def draw_comparison(curves: Mapping[str, Path], picture: Path, *, columns: Sequence[str]) -> None:
-    """Plot columns of several curve files, given by name, over the minutes of training: a panel each.
+def draw_comparison(
+    curves: Mapping[str, Path], picture: Path, *, columns: Sequence[str], over: str = "minutes"
+) -> None:
+    """Plot columns of several curve files, given by name: a panel each.
+
+    Parameters
+    ----------
+    curves : mapping of str to Path
+        Curve files by the name of their line.
+    picture : Path
+        The PNG file.
+    columns : sequence of str
+        Columns of the curve files.
+    over : str
+        One of `AXES`: "minutes" of training, or "steps", for runs of which a machine made unlike many in a
+        minute.
 
     Raises
     ------
     StemsplitError
-        A file cannot be read or does not have a column.
+        A file cannot be read or does not have a column, or there is no such axis.
     """
+    if over not in AXES:
+        raise StemsplitError(f"curves are drawn over {' or '.join(AXES)}, not {over!r}")
     panels: dict[str, dict[str, Points]] = {column: {} for column in columns}
     for name, path in curves.items():
         try:
             rows = read_curves(path)
-            found = {column: _points(rows, column) for column in columns}
+            found = {column: _points(rows, column, over) for column in columns}
         except (OSError, KeyError, ValueError) as error:
             raise StemsplitError(f"{path} is not the curve of a run ({error!r}); train it first") from error
         for column, points in found.items():
             if not points:
                 raise StemsplitError(f"{path} does not have the column {column!r}")
             panels[column][name] = points
-    _draw(picture, panels)
+    _draw(picture, panels, over=over)
 
 
-def _points(rows: Sequence[Mapping[str, float]], column: str) -> Points:
-    return [(row["elapsed_s"] / 60, row[column]) for row in rows if column in row]
+def _points(rows: Sequence[Mapping[str, float]], column: str, over: str = "minutes") -> Points:
+    key, unit = AXES[over]
+    return [(row[key] / unit, row[column]) for row in rows if column in row]
 
 
-def _draw(picture: Path, panels: Mapping[str, Mapping[str, Points]]) -> None:
+def _draw(picture: Path, panels: Mapping[str, Mapping[str, Points]], *, over: str) -> None:
     """Draw panels, by the label of their vertical axis, one below the other; each has lines by name."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 1.5 + 3 * len(panels)), layout="constrained")
+    figure = Figure(figsize=(8, 2.3 + 2.2 * len(panels)), layout="constrained")
     below = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (label, lines) in zip(below, panels.items(), strict=True):
         for name, points in lines.items():
@@ -107,7 +123,7 @@ def _draw(picture: Path, panels: Mapping[str, Mapping[str, Points]]) -> None:
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
         axes.legend(fontsize="small")
-    below[-1].set_xlabel("minutes of training")
+    below[-1].set_xlabel(f"{over} of training")
     figure.savefig(picture, dpi=110)
 
 
