@@ -58,7 +58,7 @@ def main(
         save(
             "drum_parts",
             rows,
-            {"machine": describe_machine(), "model": made, "songs": songs, "seconds": seconds},
+            {"machine": describe_machine(), "models": [made], "songs": songs, "seconds": seconds},
             json,
         )
 
