@@ -8,7 +8,8 @@ import pytest
 pytest.importorskip("torch")
 
 from stemsplit.training import TARGETS
-from stemsplit.training.data.songs import load_songs
+from stemsplit.training.data.rendered_stem import RenderedStem
+from stemsplit.training.data.songs import load_songs, save_song
 from stemsplit.training.evaluation import cases as cases_module
 from stemsplit.training.evaluation.cases import cases_of_targets
 from stemsplit.training.evaluation.validation import ValidationCase
@@ -44,3 +45,20 @@ def test_examples_are_those_of_all_stems_summed(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.stems.sum(0), plain.stems.sum(0), atol=1e-6)
     assert found.known.tolist() == [plain.known[2]] * 2
     assert make_remixer(songs, settings, seed=1, targets=TARGETS).example(3).stems.shape[0] == 4
+
+
+@pytest.mark.parametrize("unknown", [0.0, 0.6])
+def test_whole_songs_whose_stems_are_unknown_are_drawn_where_asked_for(
+    tmp_path: Path, unknown: float
+) -> None:
+    folder = write_songs(tmp_path)
+    noise = np.random.default_rng(0).normal(0, 0.1, (2, 20_000)).astype(np.float32)
+    whole = {"vocals+drums+bass+other": RenderedStem(noise)}
+    save_song(folder, "record", whole, split="train", kind="added", dataset="records", licence="CC0-1.0")
+    settings = RemixSettings(n_samples=8000, unknown=unknown)
+    remixer = make_remixer(load_songs(folder), settings, seed=1, targets=("drums", "accompaniment"))
+    examples = [remixer.example(number) for number in range(40)]
+    assert ("unknown" in remixer.example_kinds) == bool(unknown)
+    mixtures = [example.stems.sum(0) for example in examples if not example.known.any()]
+    assert len(mixtures) == pytest.approx(40 * unknown, abs=8)
+    assert all(np.abs(mixture).max() > 0 for mixture in mixtures)

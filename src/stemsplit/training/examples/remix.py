@@ -89,6 +89,7 @@ class Remixer:
         self._samplers = {target: self._make_sampler(songs, target) for target in self.targets}
         self._backing = WeightedSampler([song for song in songs if self._backing_stem(song)])
         self._partial = WeightedSampler([song for song in songs if self._partial_stem(song)])
+        self._unknown = WeightedSampler([song for song in songs if self._unknown_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
         self._check_shares()
         if "cross-song" in settings.without and not self._whole:
@@ -96,8 +97,10 @@ class Remixer:
 
     @property
     def example_kinds(self) -> tuple[str, ...]:
-        """Available kinds of examples besides those mixed across songs: "backing", "partial", "coherent"."""
+        """Available kinds of examples besides those mixed across songs, by the names of their shares."""
         example_kinds = {"backing": self._backing, "partial": self._partial, "coherent": self._whole}
+        if self.settings.unknown:
+            example_kinds["unknown"] = self._unknown
         return tuple(name for name, sampler in example_kinds.items() if sampler)
 
     def example(self, number: int) -> Example:
@@ -126,12 +129,16 @@ class Remixer:
 
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()
-        if draw < settings.backing and self._backing:
-            song = self._backing.draw(rng)
-            return self._completed(rng, song, self._backing_stem(song))
-        if settings.backing <= draw < settings.backing + settings.partial and self._partial:
-            song = self._partial.draw(rng)
-            return self._completed(rng, song, self._partial_stem(song))
+        start = 0.0
+        for share, sampler, stem_of in (
+            (settings.backing, self._backing, self._backing_stem),
+            (settings.partial, self._partial, self._partial_stem),
+            (settings.unknown, self._unknown, self._unknown_stem),
+        ):
+            if start <= draw < start + share and sampler:
+                song = sampler.draw(rng)
+                return self._completed(rng, song, stem_of(song))
+            start += share
         # what is left of the draw is still uniform
         is_coherent = draw >= 1 - settings.coherent and self._whole
         return self._coherent(rng) if is_coherent or "cross-song" in settings.without else self._mixed(rng)
@@ -229,6 +236,10 @@ class Remixer:
         """Return the stem of unseparated music that lacks targets other than vocals; empty if none does."""
         whole = (self._voiceless, frozenset(self.targets))
         return next((stem for stem in _composites(song) if frozenset(targets_of(stem)) not in whole), "")
+
+    def _unknown_stem(self, song: TrainingSong) -> str:
+        """Return the stem of a whole song of which no stem is known; empty if there is none."""
+        return next((stem for stem in _composites(song) if set(targets_of(stem)) == set(self.targets)), "")
 
     def _ingredient(self, song: TrainingSong) -> str:
         """Return which of `settings.INGREDIENTS` a whole song is; empty if none."""

@@ -19,7 +19,18 @@ INGREDIENTS = (
     "separated",
 )
 # Settings that are a share of the examples, or a probability.
-SHARES = ("coherent", "backing", "partial", "real", "maker", "silence", "speed", "master", "matched")
+SHARES = (
+    "coherent",
+    "backing",
+    "partial",
+    "unknown",
+    "real",
+    "maker",
+    "silence",
+    "speed",
+    "master",
+    "matched",
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +48,8 @@ class RemixSettings:
     partial : float
         Share of examples with unseparated real music that lacks other targets than the voice, such as drums
         or bass; these are added and known.
+    unknown : float
+        Share of examples of whole songs of which no stem is known. Only a discriminator learns from them.
     real : float
         Probability that a stem, or a coherent song, is a real recording, or was separated from one, instead
         of a render.
@@ -70,6 +83,7 @@ class RemixSettings:
     coherent: float = 0.2
     backing: float = 0.3
     partial: float = 0.1
+    unknown: float = 0.0
     real: float = 0.4
     maker: float = 0.1
     silence: float = 0.05

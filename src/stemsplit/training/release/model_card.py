@@ -215,6 +215,7 @@ def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
     shares = {
         "backing": "a voice over real, unseparated music (loss on vocals only)",
         "partial": "unseparated music that lacks more, such as drums, which are added (loss on these only)",
+        "unknown": "whole songs of which no stem is known (for a discriminator only)",
         "coherent": "stems of one position of one song",
     }
     kinds = [f"{remix.get(name, 0):.0%} {text}" for name, text in shares.items() if name in pools]
