@@ -1,4 +1,4 @@
-"""The measure of Iyer's work: the squared error of magnitudes, beside that of doing nothing.
+"""The measure of Iyer's work: the squared error of magnitudes, beside that of doing nothing, and of silence.
 
 The examples are those of the power sets of validation songs: every mixture that contains an instrument.
 Errors are relative to the level of the mixture, as in training.
@@ -24,13 +24,14 @@ class Errors:
 
     network: float
     identity: float
+    silence: float
     n_mixtures: int
 
 
 @torch.inference_mode()
 def measure_errors(network: Iyer, pieces: Sequence[PieceImages]) -> dict[str, Errors]:
     """Measure the errors of every instrument, over all mixtures of all pieces that contain it."""
-    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    found: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     for piece in pieces:
         for images in piece.open():
             examples = [read_example(piece, images, subset, network.targets) for subset in piece.subsets]
@@ -41,15 +42,16 @@ def measure_errors(network: Iyer, pieces: Sequence[PieceImages]) -> dict[str, Er
             estimates = network(mixture)[0]
             errors = (estimates - references).square().mean((2, 3))
             undone = (mixture.unsqueeze(1) - references).square().mean((2, 3))
+            silent = references.square().mean((2, 3))
             for example, place in known.nonzero().tolist():
-                pair = float(errors[example, place]), float(undone[example, place])
-                found[network.targets[place]].append(pair)
-    means = {target: np.mean(pairs, axis=0) for target, pairs in found.items()}
-    return {
-        target: Errors(float(means[target][0]), float(means[target][1]), len(found[target]))
-        for target in network.targets
-        if target in found
-    }
+                each = tuple(float(error[example, place]) for error in (errors, undone, silent))
+                found[network.targets[place]].append(each)
+    return {target: _average(found[target]) for target in network.targets if target in found}
+
+
+def _average(errors: Sequence[tuple[float, ...]]) -> Errors:
+    network, identity, silence = np.mean(errors, axis=0).tolist()
+    return Errors(network, identity, silence, n_mixtures=len(errors))
 
 
 def format_errors(errors: dict[str, Errors]) -> str:
@@ -61,12 +63,12 @@ def format_errors(errors: dict[str, Errors]) -> str:
         share = found.network / found.identity
         rows.append(
             f"| {target.replace('_', ' ')} | {theirs} | {found.network:.4f} | {found.identity:.4f} "
-            f"| {share:.2f} | {found.n_mixtures} |"
+            f"| {share:.2f} | {found.silence:.4f} | {found.n_mixtures} |"
         )
     return "\n".join(
         [
-            "| | the work | its identity | network | identity | ratio | mixtures |",
-            "|---|---|---|---|---|---|---|",
+            "| | the work | its identity | network | identity | ratio | silence | mixtures |",
+            "|---|---|---|---|---|---|---|---|",
             *rows,
         ]
     )

@@ -24,6 +24,8 @@ class SeparationNetwork(nn.Module, ABC):
     ----------
     name : str
         Name in `catalog.NETWORKS`.
+    uses_autocast : bool
+        Whether it trains in the precision of `precision.precision_on`, else in float32.
     targets : tuple of str
         Targets in the order of all arrays.
     n_bins : int
@@ -36,6 +38,7 @@ class SeparationNetwork(nn.Module, ABC):
 
     name: ClassVar[str]
     end_modules: ClassVar[tuple[str, ...]]
+    uses_autocast: ClassVar[bool] = True
     targets: tuple[str, ...]
     n_bins: int
     options: dict[str, Any]

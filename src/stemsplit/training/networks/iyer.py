@@ -43,6 +43,7 @@ class Iyer(SeparationNetwork):
 
     name = "iyer"
     end_modules = ("prepare", "regenerate")
+    uses_autocast = False
     summary = "networks of a preparer, a detector and a regenerator for each instrument"
     n_bins = N_ROWS
 

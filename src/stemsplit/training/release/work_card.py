@@ -11,6 +11,7 @@ from typing import Any
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
 from stemsplit.models.integrity import hash_file
+from stemsplit.training import TARGETS
 from stemsplit.training.data.sources import RECORDS_SOURCE
 from stemsplit.training.fit.checkpoint import load_state, network_of, training_sources_in
 from stemsplit.training.fit.curves import OWN_FIGURES
@@ -38,8 +39,9 @@ _TEMPLATE = """# {name}
 {figures}
 """
 _USE_OF_MODEL = """It carries out one of the
-[works](../../docs/works.md) behind stemsplit and is used only where it is named (`--model {name}`);
-[band](../band.md) separates better."""
+[works](../../docs/works.md) behind stemsplit and is used only where it is named (`--model {name}`)"""
+_BAND_IS_BETTER = """;
+[band](../band.md) separates better"""
 _USE_OF_CLASSIFIER = """It is part of one of the
 [works](../../docs/works.md) behind stemsplit. The [analysis](../../docs/producers.md) of songs runs it."""
 _SCORES = """\
@@ -97,19 +99,25 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         minutes=f"{state['elapsed_s'] / 60:.0f}",
         optimiser=settings["optimiser"],
         learning_rate=settings["learning_rate"],
-        precision=state["precision"],
+        precision=state["precision"] if network.uses_autocast else "float32",
         seed=settings["seed"],
         hardware=hardware,
         options=", ".join(f"{key} {value}" for key, value in network.options.items() if key != "targets"),
         adversary=_describe_adversary(settings.get("adversary", 0.0)),
         note=f"\n\n{note}" if note else "",
-        use=_USE_OF_CLASSIFIER if is_classifier else _USE_OF_MODEL.format(name=model.stem),
+        use=_USE_OF_CLASSIFIER if is_classifier else _describe_use(model.stem, targets),
         figures="\n\n".join(
             filter(None, ("" if is_classifier else _scores(figures, targets), _own(figures)))
         ),
     )
     with whole_file(model.with_suffix(".md")) as file:
         file.write(text.encode())
+
+
+def _describe_use(name: str, targets: tuple[str, ...]) -> str:
+    """Return where a model is used, and what is better where the bundled model has its targets."""
+    has_better = bool(set(targets) & set(TARGETS))
+    return _USE_OF_MODEL.format(name=name) + _BAND_IS_BETTER * has_better + "."
 
 
 def _describe_adversary(weight: float) -> str:
