@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 TRAINING = (sys.executable, "-m", "stemsplit.training")
+INPUTS = ("waveform", "binned-waveform", "spectrum", "binned-spectrum")  # of Boulter's presence test
 ENSEMBLES = ("iyer", "ensemble")  # of 13 instruments, rendered from pieces
 ADVERSARIAL = ("gan-drums",)  # the second half of their minutes goes on against a discriminator
 
@@ -37,21 +38,62 @@ def train(given: argparse.Namespace, fitted: Path, options: list[str]) -> None:
     run(*fit, fitted, "--init", supervised / "checkpoint.pt", "--adversary")
 
 
+def reproduce_boulter(given: argparse.Namespace, options_of_fit: list[str]) -> None:
+    """Train Boulter's networks, which share the minutes; tabulate and draw their figures; export two."""
+    out, work = given.out, ("--work", given.work)
+
+    def fit(name: str, share: float, *options: str) -> Path:
+        minutes = max(0.01, share * given.minutes)
+        limits = ("--minutes", f"{minutes:g}", "--validate-minutes", f"{minutes / 3:g}")
+        run(*TRAINING, "fit", out / name, *work, *limits, *options, *options_of_fit)
+        return out / name
+
+    presence = [
+        fit(f"presence-{each}", 0.1, "--preset", "boulter-presence", "--option", f"input={each}")
+        for each in INPUTS
+    ]
+    dense = [
+        fit(f"dense-{mu:g}", 0.15 / len(given.mu), "--preset", "boulter-dense", "--option", f"mu={mu:g}")
+        for mu in given.mu
+    ]
+    conv = fit("conv", 0.1, "--preset", "boulter-conv")
+    denoise = fit("denoise", 0.35, "--preset", "boulter-denoise")
+    run(*TRAINING, "figures", *presence, *work)
+    run(*TRAINING, "figures", *dense, conv, denoise, *work)
+    run(*TRAINING, "sweep", out / "mu.png", *dense, "--option", "mu")
+    for fitted, name in ((denoise, "boulter-drums"), (presence[-1], "drum-presence")):
+        model = out / f"{name}.onnx"
+        run(*TRAINING, "export", fitted, model)
+        run(*TRAINING, "card", fitted, *work, "--model", model, "--hardware", given.hardware)
+    if given.evaluate:
+        judge(out / "boulter-drums.toml", given)
+
+
+def judge(model: Path, given: argparse.Namespace) -> None:
+    """Score a model on a data set."""
+    evaluate = (sys.executable, "-m", "stemsplit", "evaluate", given.evaluate)
+    run(*evaluate, "--model", model, "-o", given.out / "evaluation")
+
+
 def main() -> None:
     """Run the steps in their order."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("preset", help="lstm, dann, gan-drums, iyer or ensemble")
+    parser.add_argument("preset", help="lstm, dann, gan-drums, iyer or ensemble; or boulter, for all of his")
     parser.add_argument("work", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--library", type=Path)
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER")
     parser.add_argument("--hardware", default="two processor cores")
+    parser.add_argument("--mu", type=float, nargs="+", default=[1 / 32, 1 / 8, 1 / 4, 1 / 2])
     given, options_of_fit = parser.parse_known_args()
     fitted, model = given.out / "run", given.out / f"{given.preset}.onnx"
     if given.library:
         render, songs = ("ensembles", 104) if given.preset in ENSEMBLES else ("prepare", 60)
         run(*TRAINING, render, given.library, "--work", given.work, "--songs", songs)
+    if given.preset == "boulter":
+        reproduce_boulter(given, options_of_fit)
+        return
     train(given, fitted, options_of_fit)
     if given.preset == "iyer":
         run(*TRAINING, "identity", fitted, "--work", given.work)
@@ -61,9 +103,7 @@ def main() -> None:
         *("--model", model, "--hardware", given.hardware),
     )
     if given.evaluate:
-        described = model.with_suffix(".toml") if model.with_suffix(".toml").exists() else model
-        scores = given.out / "evaluation"
-        run(sys.executable, "-m", "stemsplit", "evaluate", given.evaluate, "--model", described, "-o", scores)
+        judge(model.with_suffix(".toml") if model.with_suffix(".toml").exists() else model, given)
 
 
 if __name__ == "__main__":

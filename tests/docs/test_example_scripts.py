@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,41 @@ def test_the_network_of_a_work(tmp_path: Path, name: str, files: set[str]) -> No
     made = {path.name for path in (tmp_path / "out").iterdir()}
     assert {"run", f"{name}.onnx", f"{name}.md", "evaluation", *files} <= made
     assert json.loads((tmp_path / "out" / "evaluation" / "scores.json").read_text())["medians"]["drums"]
+
+
+def test_the_networks_of_boulter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    from typer.core import TyperGroup
+    from typer.main import get_command
+
+    from stemsplit.training.__main__ import app
+
+    spec = spec_from_file_location("reproduce_work", FOLDER / "reproduce_work.py")
+    assert spec is not None and spec.loader is not None
+    script, lines = module_from_spec(spec), []
+    spec.loader.exec_module(script)
+    monkeypatch.setattr(script, "run", lambda *words: lines.append([str(word) for word in words]))
+    given = (
+        "boulter",
+        tmp_path / "work",
+        tmp_path / "out",
+        "--minutes",
+        40,
+        "--library",
+        tmp_path,
+        "--mu",
+        0.5,
+    )
+    monkeypatch.setattr("sys.argv", ["reproduce_work.py", *map(str, given), "--threads", "1"])
+    script.main()
+    group = get_command(app)
+    assert isinstance(group, TyperGroup)
+    for _, _, _, name, *words in lines:
+        group.commands[name].make_context(name, words)
+    minutes = [float(line[line.index("--minutes") + 1]) for line in lines if "fit" in line]
+    assert len(minutes) == 7 and sum(minutes) == pytest.approx(40)
+    exported = [line[-1] for line in lines if "export" in line]
+    assert exported == [str(tmp_path / "out" / f"{name}.onnx") for name in ("boulter-drums", "drum-presence")]
 
 
 def test_every_script_is_run() -> None:

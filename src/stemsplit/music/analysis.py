@@ -13,6 +13,7 @@ import numpy as np
 from stemsplit.models.activity import ActivityRun, Timeline
 from stemsplit.music.bars import describe_bars
 from stemsplit.music.chords import Chord, estimate_chords
+from stemsplit.music.drum_presence import DrumPresence
 from stemsplit.music.features import ChromaFeatures, OnsetFeatures
 from stemsplit.music.key import Key, estimate_key, estimate_tuning, fold_to_semitones
 from stemsplit.music.loudness import LoudnessMeter
@@ -55,6 +56,8 @@ class SongAnalysis:
         How far the song lies above A = 440 Hz.
     chords : sequence of Chord
     stems : mapping of str to StemAnalysis
+    drums_s : sequence of (float, float)
+        From when to when drums play, see `stemsplit.music.drum_presence`; empty if they do not.
     bars : FloatArray
         What each bar sounds like, see `stemsplit.music.bars.describe_bars`; not part of the JSON.
     """
@@ -66,6 +69,7 @@ class SongAnalysis:
     tuning_cents: float | None
     chords: Sequence[Chord] = ()
     stems: Mapping[str, StemAnalysis] = field(default_factory=dict)
+    drums_s: Sequence[tuple[float, float]] = ()
     bars: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,6 +86,7 @@ class SongAnalysis:
             "camelot": None if key is None else key.camelot,
             "tuning_cents": self.tuning_cents,
             "chords": [asdict(chord) for chord in self.chords],
+            "drums_s": [list(interval) for interval in self.drums_s],
             "stems": {name: stem.to_dict() for name, stem in self.stems.items()},
         }
 
@@ -109,6 +114,7 @@ class Analyser:
         self._song_onsets, self._drum_onsets = OnsetFeatures(sample_rate), OnsetFeatures(sample_rate)
         self._song_chroma, self._harmony_chroma = ChromaFeatures(sample_rate), ChromaFeatures(sample_rate)
         self._has_harmony = False
+        self._presence = DrumPresence(sample_rate)
 
     def process(self, mixture: FloatArray, stems: Mapping[str, FloatArray]) -> None:
         """Take a block ``(channels, samples)`` of the mixture and of every stem."""
@@ -121,6 +127,7 @@ class Analyser:
         self._song.process(mixture)
         self._song_onsets.process(mixture)
         self._song_chroma.process(mixture)
+        self._presence.process(mixture)
         for timeline in self._timelines:
             timeline.process(mixture)
 
@@ -165,9 +172,14 @@ class Analyser:
         )
         chords = estimate_chords(chroma, None if beats is None else beats.times_s, duration_s)
         bars = describe_bars(onsets.strength, onsets.low, chroma, beats)
-        return SongAnalysis(
-            duration_s, loudness, beats, estimate_key(chroma), tuning_cents, chords, stems, bars
-        )
+        key, drums_s = estimate_key(chroma), self._find_drums()
+        return SongAnalysis(duration_s, loudness, beats, key, tuning_cents, chords, stems, drums_s, bars)
+
+    def _find_drums(self) -> list[tuple[float, float]]:
+        """Return where the network finds drums in the mixture; the drums stem must be loud there, if any."""
+        self._presence.flush()
+        drums = [self._stems[name].powers for name in RHYTHM if name in self._stems]
+        return self._presence.intervals_s(self._song.powers, np.sum(drums, axis=0) if drums else None)
 
     def _meter(self) -> LoudnessMeter:
         return LoudnessMeter(self._sample_rate, self._n_channels)

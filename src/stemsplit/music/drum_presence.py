@@ -2,7 +2,9 @@
 
 The network is one of the works (``docs/works.md``): windows of 200 ms are normalised by their peak; their
 spectrum, in groups of ten bins, goes through a one-dimensional convolutional network, which gives the
-probability of drums. A single window is often unclear, so what counts is the mean over windows around it.
+probability of drums. A single window is often unclear, so what counts is the mean over windows around it; and
+where there is a drums stem, it must not be much softer than the song. Either alone is often wrong: the
+network misses soft drums, and a separation takes other things for drums where there are none.
 """
 
 from functools import cache
@@ -24,7 +26,9 @@ PEAK_FLOOR: Final = 1e-3  # softer windows are silence
 _GROUP: Final = 10  # bins
 _HOP_S: Final = HOP_SAMPLES / SAMPLE_RATE
 _MEAN_WINDOWS: Final = 21  # 2 s
-_LEAST_PROBABILITY: Final = 0.5
+_LEAST_PROBABILITY: Final = 0.4
+_LEAST_BESIDE_STEM: Final = 0.2
+_LEAST_STEM_DB: Final = -18.0  # beside the song
 _LONGEST_GAP_S: Final = 2.0
 _SHORTEST_S: Final = 2.0
 
@@ -49,11 +53,27 @@ class DrumPresence:
 
     def flush(self) -> None:
         """Take what is left in the resampler; nothing can follow."""
-        self._take(self._resampler.flush()[0])
+        self._take(self._resampler.flush().reshape(-1))
 
-    def intervals_s(self) -> list[tuple[float, float]]:
-        """Return from when to when drums play, in seconds, to a tenth of a second."""
-        return find_intervals(np.concatenate([np.zeros(0, np.float32), *self._probabilities]))
+    def intervals_s(
+        self, song: NDArray[np.float64], drums: NDArray[np.float64] | None = None
+    ) -> list[tuple[float, float]]:
+        """Return from when to when drums play, in seconds, to a tenth of a second.
+
+        Parameters
+        ----------
+        song, drums
+            Mean power of every tenth of a second of the song and of its drums stem; None if it has none.
+        """
+        probabilities = np.concatenate([np.zeros(0, dtype=np.float32), *self._probabilities])
+        if len(probabilities) < _MEAN_WINDOWS:
+            return []
+        if drums is None:
+            return join_intervals(_smooth(probabilities) > _LEAST_PROBABILITY)
+        is_likely = _smooth(probabilities) > _LEAST_BESIDE_STEM
+        is_loud = _smooth(drums) > 10 ** (_LEAST_STEM_DB / 10) * _smooth(song)
+        n_windows = min(len(is_likely), len(is_loud))
+        return join_intervals(is_likely[:n_windows] & is_loud[:n_windows])
 
     def _take(self, samples: FloatArray) -> None:
         self._rest = np.concatenate([self._rest, samples])
@@ -80,26 +100,23 @@ def compute_values(windows: FloatArray) -> FloatArray:
     return values
 
 
-def find_intervals(probabilities: FloatArray) -> list[tuple[float, float]]:
-    """Return the intervals in which drums play, in seconds, from the probability of each window.
+def join_intervals(flags: NDArray[np.bool_]) -> list[tuple[float, float]]:
+    """Return the intervals of windows in which drums play, in seconds, from a flag for each window.
 
-    It counts where the mean over 2 s is above a half; gaps of less than 2 s do not count, nor do drums that
-    play for less.
+    Gaps of less than 2 s do not count, nor do drums that play for less.
     """
-    if len(probabilities) < _MEAN_WINDOWS:
-        return []
     found: list[tuple[float, float]] = []
-    for start, stop in _find_runs(_smooth(probabilities) > _LEAST_PROBABILITY) * _HOP_S:
+    for start, stop in _find_runs(flags) * _HOP_S:
         goes_on = bool(found) and start - found[-1][1] < _LONGEST_GAP_S
         found.append((found.pop()[0] if goes_on else float(start), float(stop) + _HOP_S))
     return [(round(start, 1), round(stop, 1)) for start, stop in found if stop - start >= _SHORTEST_S]
 
 
-def _smooth(probabilities: FloatArray) -> FloatArray:
+def _smooth(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return the mean over `_MEAN_WINDOWS`, of the windows that are there at both ends."""
-    kernel = np.ones(_MEAN_WINDOWS, dtype=np.float32)
-    counts = np.convolve(np.ones_like(probabilities), kernel, mode="same")
-    return np.asarray(np.convolve(probabilities, kernel, mode="same") / counts)
+    kernel = np.ones(_MEAN_WINDOWS)
+    counts = np.convolve(np.ones(len(values)), kernel, mode="same")
+    return np.convolve(values, kernel, mode="same") / counts
 
 
 def _find_runs(flags: NDArray[np.bool_]) -> NDArray[np.intp]:

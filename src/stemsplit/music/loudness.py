@@ -69,13 +69,19 @@ class LoudnessMeter:
         kept = kept[_lufs(kept) >= _lufs(kept.mean()) + _RELATIVE_GATE_LU]
         return round(float(_lufs(kept.mean())), 2)
 
+    @property
+    def powers(self) -> NDArray[np.float64]:
+        """Mean power of every tenth of a second, of all channels together."""
+        powers: NDArray[np.float64] = self._joined()[1]
+        return powers
+
     def intervals_s(self) -> list[tuple[float, float]]:
         """Return from when to when the waveform sounds, in seconds, to a tenth of a second.
 
         It sounds where a tenth of a second is louder than -60 dB of full scale, and than -40 dB of the
         loudest one. Gaps of less than half a second do not count.
         """
-        level_db = 10 * np.log10(np.maximum(self._joined()[1], 1e-20))
+        level_db = 10 * np.log10(np.maximum(self.powers, 1e-20))
         if not len(level_db):
             return []
         sounds = level_db >= max(_FLOOR_DB, float(level_db.max()) + _BELOW_LOUDEST_DB)
