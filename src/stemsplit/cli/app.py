@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from stemsplit.cli import analyse, evaluate, plan, replace, serve, unpack
+from stemsplit.cli import analyse, evaluate, plan, replace, report, serve, unpack
 from stemsplit.cli.config import config
 from stemsplit.cli.configured import ConfiguredCommand, find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, warn, writing
@@ -91,6 +91,7 @@ app.add_typer(config, name="config")
 _COMMANDS = (
     (serve, serve.serve),
     (analyse, analyse.analyse),
+    (report, report.report),
     (replace, replace.replace),
     (unpack, unpack.unpack),
     (evaluate, evaluate.evaluate),

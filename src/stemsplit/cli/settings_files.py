@@ -108,7 +108,7 @@ def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mappin
 
 
 # commands with a table of their own
-SECTIONS: Final = ("serve", "analyse", "replace", "unpack", "evaluate", "plan", "models")
+SECTIONS: Final = ("serve", "analyse", "report", "replace", "unpack", "evaluate", "plan", "models")
 # settings outside the tables that hold for every command that has the option
 SHARED: Final = ("models-dir",)
 # tables whose name is also an option of the separation: a file has one or the other

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stemsplit.cli.completion import complete_bits, complete_format
-from stemsplit.cli.console import Results, describe, warn
+from stemsplit.cli.console import warn
 from stemsplit.cli.exit import run_command
+from stemsplit.cli.in_turn import run_in_turn
 from stemsplit.cli.options.output import OutputOptions
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
-from stemsplit.jobs.result import ExitStatus, Status, exit_status
+from stemsplit.jobs.result import ExitStatus
 
 if TYPE_CHECKING:
     from stemsplit.jobs.inputs import SongInput
     from stemsplit.jobs.output_settings import OutputSettings
-    from stemsplit.jobs.unpacking import Unpacker
 
 SUMMARY = "Write the parts of stem files (.stem.mp4) as files."
 EPILOG = (
@@ -75,6 +75,7 @@ def unpack(  # noqa: PLR0917 - as they are typed
 
     def command() -> ExitStatus:
         from stemsplit.audio.read_settings import ReadSettings
+        from stemsplit.jobs.cancellation import Cancellation
         from stemsplit.jobs.output_folder import check_output_dir
         from stemsplit.jobs.request import SeparationRequest, make_output_settings
         from stemsplit.jobs.unpacking import Unpacker
@@ -93,8 +94,11 @@ def unpack(  # noqa: PLR0917 - as they are typed
         )
         check_output_dir(settings.output_dir)
         sources = _list_sources(files, settings, recursive=recursive)
-        unpacker = Unpacker(settings, ReadSettings(salvage=salvage))
-        return _run(sources, unpacker, as_json=as_json, quiet=quiet)
+        cancellation = Cancellation()
+        unpacker = Unpacker(settings, ReadSettings(salvage=salvage), cancellation)
+        if not sources:
+            warn("no stem file was found; they end in .stem.mp4 or .stem.m4a")
+        return run_in_turn(sources, unpacker.run, cancellation, as_json=as_json, quiet=quiet)
 
     run_command(command)
 
@@ -114,30 +118,3 @@ def _list_sources(files: list[str], settings: "OutputSettings", *, recursive: bo
         for source in found
         if source.path in named or source.file_name.lower().endswith(STEM_ENDINGS) or source.problem
     ]
-
-
-def _run(sources: "list[SongInput]", unpacker: "Unpacker", *, as_json: bool, quiet: bool) -> ExitStatus:
-    """Unpack one file after the other; one that fails stops no other."""
-    from dataclasses import replace
-
-    from stemsplit.jobs.cancellation import Cancellation, Cancelled, catch_signals
-
-    cancellation = Cancellation()
-    results, statuses = Results(as_json=as_json), []
-    with catch_signals(cancellation):
-        unpacker = replace(unpacker, cancellation=cancellation)
-        for source in sources:
-            try:
-                result = unpacker.run(source)
-            except Cancelled:
-                return cancellation.status
-            statuses.append(result.status)
-            results.write(result)
-            if not quiet or result.status is Status.FAILED:
-                warn(describe(result))
-    if not sources:
-        warn("no stem file was found; they end in .stem.mp4 or .stem.m4a")
-    if results.problem is not None:
-        warn(f"stemsplit: {results.problem}")
-        return ExitStatus.FAILED
-    return exit_status(statuses)

@@ -33,16 +33,22 @@ class SongNames(NamedTuple):
 
 
 def name_files(
-    source: SongInput, stems: Iterable[str], output: OutputSettings, found: "SongAnalysis | None" = None
+    source: SongInput,
+    stems: Iterable[str],
+    output: OutputSettings,
+    found: "SongAnalysis | None" = None,
+    *,
+    extension: str | None = None,
 ) -> SongNames:
     """Name the files of a song; fields of the analysis stay as they are until it is `found`.
 
-    In the name of one file of all stems the name of the song has the place of that of the stem.
+    In the name of one file of all stems the name of the song has the place of that of the stem. `extension`
+    is that of files of another kind than the stems are.
     """
     values = _describe(source, output) | _describe_analysis(found)
     folder = "".join(f"{clean_name(part)}/" for part in source.mirror.parts)
 
-    def name(what: str, ending: str = extension_of(output.format)) -> str:
+    def name(what: str, ending: str = extension or extension_of(output.format)) -> str:
         return folder + output.template.render_text({**values, "stem": what, "ext": ending})
 
     names = tuple(stems)
