@@ -65,7 +65,7 @@ EXIT_CODES = {
 JSON_FIELDS = {
     "input": "the song, as it was named",
     "status": "`done`, `skipped`, `planned` (dry run) or `failed`",
-    "outputs": "path of each stem",
+    "outputs": "path of each stem, or of one file of all `stems`",
     "levels_db": "energy of each stem relative to the song, in dB; null for digital silence",
     "expected_sdr_db": "SDR in dB to expect of each stem, from the masks; null for silence or without masks",
     "sample_rate": "in Hz",

@@ -92,9 +92,9 @@ def test_lossless_tracks_sum_to_the_mixture_to_the_last_bit(
 
 
 def test_what_rounding_leaves_over_never_wraps_around(tmp_path: Path) -> None:
-    # every stem is rounded down by almost half a step, and the rest is at full scale
+    # three stems are rounded down by almost half a step, which the fourth, at full scale, has to make up for
     step = 2.0**-15
-    ramp = np.full((2, 5000), 0.49 * step, np.float32)
+    ramp = np.full((2, 5000), -0.51 * step, np.float32)
     stems = {"vocals": ramp, "drums": ramp, "bass": ramp, "other": np.full((2, 5000), 1 - step, np.float32)}
     report = save(tmp_path / "song.stem.mp4", stems, ALAC16)
     tracks = read_tracks(tmp_path / "song.stem.mp4")
@@ -258,6 +258,8 @@ def test_the_mixture_is_read_even_where_a_player_would_choose_another_track(tmp_
     silence = np.zeros_like(stems["drums"])
     path = encode_tracks(tmp_path / "song.mp4", [silence, *stems.values()], sample_rate=RATE)
     assert np.abs(read_track(path)).max() > 0.1  # as FFmpeg chooses
+    assert not read_track(path.rename(tmp_path / "Song.STEM.mp4")).any()
+    (tmp_path / "Song.STEM.mp4").rename(path)
     with path.open("r+b") as file:
         append_stem_box(file, make_stem_box(NAMES))
     assert not read_track(path).any()

@@ -11,6 +11,7 @@ import av
 import av.error
 
 from stemsplit.audio.condition import Condition
+from stemsplit.audio.extensions import STEM_ENDINGS
 from stemsplit.audio.file_part import FilePart
 from stemsplit.audio.stem_box import has_stem_box
 from stemsplit.errors import AudioError
@@ -178,7 +179,7 @@ class AvSource:
                 f"{self._path}: has no audio track {place + 1}; it has {len(streams.audio)}, counted from 1"
             )
         known = [stream for stream in streams.audio if stream.codec_context]
-        if place is None and len(known) > 1 and has_stem_box(self._path):
+        if place is None and len(known) > 1 and _is_stem_file(self._path):
             place = 0  # the mixture
         chosen = (streams.best("audio") or known[0]) if place is None else streams.audio[place]
         if chosen.codec_context is None:
@@ -209,6 +210,11 @@ class AvSource:
             f"{self._path}: cannot be read as audio ({reason}); "
             "the file is damaged or of an unknown kind, get another copy"
         )
+
+
+def _is_stem_file(path: Path) -> bool:
+    """Tell whether the first track of a file is the mixture of the others; MUSDB18 says so by names only."""
+    return path.name.lower().endswith(STEM_ENDINGS) or has_stem_box(path)
 
 
 def _open_opus(native: Any) -> Any:
