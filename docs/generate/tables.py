@@ -331,7 +331,10 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
         "before": lambda: markdown("before", _BEFORE),
     },
-    "docs/works.md": {"genres": lambda: markdown("drums_by_genre", _GENRES)},
+    "docs/works.md": {
+        "genres": lambda: markdown("drums_by_genre", _GENRES),
+        "seams": lambda: markdown("window_seams", ("overlap", "n_borders", "seam_db")),
+    },
 }
 
 
