@@ -8,11 +8,13 @@ import pytest
 pytest.importorskip("torch")
 
 from matplotlib import image
+from matplotlib.axes import Axes
 
 from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.evaluation.spectrogram_plots import (
     HEIGHT,
     LOWEST_HZ,
+    MAX_ROWS,
     ROWS_PER_OCTAVE,
     WIDTH,
     draw_case,
@@ -54,3 +56,15 @@ def test_a_picture_has_its_size_and_shows_the_estimates(tmp_path: Path) -> None:
     assert true[..., :3].std() > 0.1
     assert len(TARGETS) == 4
     assert np.abs(true - swapped)[left].max() < 0.01 < np.abs(true - swapped)[right].max()
+
+
+@pytest.mark.slow
+def test_of_many_targets_those_that_sound_are_drawn(tmp_path: Path) -> None:
+    stems = np.zeros((MAX_ROWS + 1, *tone(700).shape), np.float32)
+    stems[2] = tone(700)
+    targets = tuple(f"target {place}" for place in range(len(stems)))
+    case, drawn = ValidationCase("song", "trio", "song", stems, targets, targets), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Axes, "set_title", lambda _, title, **__: drawn.append(title))
+        draw_case(case, stems, tmp_path / "many.png")
+    assert len(drawn) == 4 and drawn[2] == "target 2, reference"

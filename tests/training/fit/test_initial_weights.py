@@ -97,6 +97,20 @@ def test_a_network_may_begin_as_a_narrower_one(tmp_path: Path, n_features: int, 
         assert (first - second).abs().max() > 0.1 * first.abs().max()
 
 
+def test_a_step_to_the_masks_of_another_width_begins_anew_behind_the_layers_that_stay(tmp_path: Path) -> None:
+    network, initial = BandSplit(n_features=8, n_layers=2), tmp_path / "initial.pt"
+    state = {"average": network.state_dict(), "network_options": network.options, "step_number": 1}
+    save_state(state, initial)
+    smaller = BandSplit(n_features=8, n_layers=1, hidden_features=4, targets=("viola", "horn", "tuba"))
+    assert smaller.hidden.bias.shape[-1] == 4 and smaller.options["hidden_features"] == 4
+    fresh = {name: value.clone() for name, value in smaller.state_dict().items()}
+    load_initial(smaller, initial)
+    for name, value in smaller.state_dict().items():
+        source = fresh if name.startswith(("hidden", "decode")) else network.state_dict()
+        assert torch.equal(value, source[name]), name
+    assert "hidden_features" not in network.options  # earlier checkpoints do not name it
+
+
 def test_masks_of_other_targets_begin_anew_and_all_else_is_kept(tmp_path: Path) -> None:
     network, initial = BandSplit(n_features=8, n_layers=1), tmp_path / "initial.pt"
     for parameter in network.decode.parameters():  # biases begin as zeros
