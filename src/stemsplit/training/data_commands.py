@@ -15,7 +15,6 @@ from stemsplit.training.data.dataset import PARTS, PATTERNS, UNSTATED, Dataset, 
 from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.examples.record_statistics import BUNDLED, RecordDistribution
 from stemsplit.training.fit.checkpoint import training_sources_of
-from stemsplit.training.synthesis.kit_songs import write_kit_songs
 
 WorkOption = Annotated[Path, typer.Option("--work", help="Folder of all files that training writes.")]
 SeedOption = Annotated[
@@ -108,6 +107,9 @@ def render_kits(  # noqa: PLR0917 - the command line names them
 
     May be interrupted and run again.
     """
+    # the dependencies of rendering need not be installed where networks are trained
+    from stemsplit.training.synthesis.kit_songs import write_kit_songs
+
     source = WorkFolder(library, work).open_library()
     for song in write_kit_songs(source, folder, n_songs=songs, length_s=seconds, split=split, seed=seed):
         say(song.name)

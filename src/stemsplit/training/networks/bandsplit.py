@@ -109,6 +109,7 @@ class BandSplit(SeparationNetwork):
 
     name = "bandsplit"
     end_modules = ("encode", "decode")
+    summary = "a band-split network"
     n_bins = SPEC.n_bins
     _widths: Tensor
 

@@ -102,7 +102,9 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         precision=state["precision"] if network.uses_autocast else "float32",
         seed=settings["seed"],
         hardware=hardware,
-        options=", ".join(f"{key} {value}" for key, value in network.options.items() if key != "targets"),
+        options=", ".join(
+            f"{key} {value}" for key, value in network.options.items() if key != "targets" and value != ""
+        ),
         adversary=_describe_adversary(settings.get("adversary", 0.0)),
         note=f"\n\n{note}" if note else "",
         use=_USE_OF_CLASSIFIER if is_classifier else _describe_use(model.stem, targets),
