@@ -74,31 +74,49 @@ def test_microphone(tmp_path: Path) -> None:
     assert soundfile.info(tmp_path / "vocals.wav").frames == 3 * 44100
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "files"), [("dann", {"dann.toml"}), ("gan-drums", {"supervised"})], ids=["dann", "gan-drums"]
-)
-def test_the_network_of_a_work(tmp_path: Path, name: str, files: set[str]) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("museval")
+def write_work(folder: Path) -> Path:
+    """Write a work folder with two songs for training and one for validation."""
     from tests.support.tiny_trainings import write_songs
 
-    folder = write_songs(tmp_path / "work" / "songs")
-    for file in list(folder.glob("b.*")):
-        (folder / f"valid{file.suffix}").write_bytes(file.read_bytes())
-    facts = json.loads((folder / "valid.json").read_text())
-    (folder / "valid.json").write_text(json.dumps(facts | {"split": "valid"}))
+    songs = write_songs(folder / "songs")
+    for file in list(songs.glob("b.*")):
+        (songs / f"valid{file.suffix}").write_bytes(file.read_bytes())
+    facts = json.loads((songs / "valid.json").read_text())
+    (songs / "valid.json").write_text(json.dumps(facts | {"split": "valid"}))
+    return folder
+
+
+def reproduce(name: str, folder: Path, *options: object) -> set[str]:
+    """Run the script of a work with a small network for a second; return what it made."""
+    limits = ("--minutes", 0.02, "--threads", 1, "--option", "n_features=2", "--remix", "matched=0")
+    run("reproduce_work.py", name, write_work(folder / "work"), folder / "out", *limits, *options)
+    return {path.name for path in (folder / "out").iterdir()}
+
+
+@pytest.mark.slow
+def test_the_network_of_a_work(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("museval")
     rng = np.random.default_rng(0)
-    for stem in ("vocals", "drums", "other"):
+    for stem in ("vocals", "other"):
         path = tmp_path / "data" / "song" / f"{stem}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(path, rng.normal(0, 0.1, 16_000), 8000)
-    folders = (tmp_path / "work", tmp_path / "out")
-    limits = ("--minutes", 0.02, "--threads", 1, "--evaluate", tmp_path / "data")
-    run("reproduce_work.py", name, *folders, *limits, "--option", "n_features=2")
-    made = {path.name for path in (tmp_path / "out").iterdir()}
-    assert {"run", f"{name}.onnx", f"{name}.md", "evaluation", *files} <= made
-    assert json.loads((tmp_path / "out" / "evaluation" / "scores.json").read_text())["medians"]["drums"]
+    made = reproduce("dann", tmp_path, "--evaluate", tmp_path / "data")
+    assert {"run", "dann.onnx", "dann.toml", "dann.md", "evaluation"} <= made
+    assert json.loads((tmp_path / "out" / "evaluation" / "scores.json").read_text())["medians"]["vocals"]
+
+
+@pytest.mark.slow
+def test_the_network_of_the_slides_goes_on_against_a_discriminator(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    assert {"supervised", "run", "gan-drums.onnx", "gan-drums.md"} <= reproduce("gan-drums", tmp_path)
+    assert "discriminator" in (tmp_path / "out" / "gan-drums.md").read_text(encoding="utf-8")
+    columns = {
+        name: (tmp_path / "out" / name / "curve.csv").read_text(encoding="utf-8").split("\n")[0]
+        for name in ("supervised", "run")
+    }
+    assert "margin" in columns["run"] and "margin" not in columns["supervised"]
 
 
 def test_the_networks_of_boulter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

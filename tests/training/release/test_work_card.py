@@ -38,9 +38,3 @@ def test_the_card_says_what_is_special_about_a_training(tmp_path: Path) -> None:
     assert "The loss of not deceiving a discriminator had a weight of 0.02." in text
     assert "\n\nIt was begun by hand.\n\n## Figures" in text
     assert "| records | 1.97 | - |" in text and text.index("| records") < text.index("| album")
-
-
-@pytest.mark.slow
-def test_the_card_of_a_plain_training_has_neither(tmp_path: Path) -> None:
-    text = write_card(tmp_path, note="", adversary=0.0)
-    assert "discriminator" not in text and "n_features 2.\n\n## Figures" in text
