@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from stemsplit.errors import ModelError
+from stemsplit.models.package import package_file
 from stemsplit.registry.installed import bundled_models, resolve, work_models
 from tests.support import ROOT
 from tests.support.cli import call
@@ -24,14 +26,15 @@ def test_work_models_are_small_and_found_by_name() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_holds_every_work_model(tmp_path: Path) -> None:
+def test_the_wheel_holds_every_model_and_what_the_analysis_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
-    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("stemsplit/weights/works/")}
-    files = {path.name for path in (ROOT / "models" / "works").iterdir()}
-    assert held == {f"stemsplit/weights/works/{name}" for name in files}
-    assert {f"{name}.onnx" for name in work_models()} <= files
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("stemsplit/weights/")}
+    models = ROOT / "models"
+    files = {path.relative_to(models).as_posix() for path in models.rglob("*") if path.is_file()}
+    assert held == {f"stemsplit/weights/{name}" for name in files}
+    assert {f"works/{name}.onnx" for name in work_models()} | {"analysis/drum-presence.onnx"} <= files
 
 
 @pytest.mark.slow
@@ -43,6 +46,12 @@ def test_every_work_model_runs_on_the_example_song(name: str, tmp_path: Path) ->
     stems = sorted(tmp_path.rglob("*.wav"))
     assert len(stems) >= 2
     assert all(soundfile.info(path).frames == 3 * soundfile.info(song).samplerate for path in stems)
+
+
+def test_a_package_without_a_file_says_what_to_do() -> None:
+    assert package_file("analysis/drum-presence.onnx").is_file()
+    with pytest.raises(ModelError, match=r"lacks analysis/flutes\.onnx; reinstall"):
+        package_file("analysis/flutes.onnx")
 
 
 def test_no_work_model_is_used_unless_it_is_named() -> None:
