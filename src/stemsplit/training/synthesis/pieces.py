@@ -50,5 +50,5 @@ def _music21() -> Any:
     try:
         import music21
     except ImportError as error:
-        raise StemsplitError("pieces are read by music21: pip install 'stemsplit-cli[train]'") from error
+        raise StemsplitError("pieces are read by music21: pip install music21") from error
     return music21
