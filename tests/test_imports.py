@@ -54,6 +54,7 @@ TRAINING_MAY_USE = {
     "dsp",
     "models",
     "registry",
+    "music",
     "separation",
     "evaluation",
 }

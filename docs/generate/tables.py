@@ -83,6 +83,7 @@ JSON_FIELDS = {
     "error": "what happened and what to do",
     "error_type": "the class of the error",
     "extras": "path of what else was written, such as `analysis`",
+    "route": "with `--route` or `[routes]` which model separated the song, and why; else null",
     "analysis": "with `--analyse` what was found: see [For producers](producers.md); else null",
 }
 
@@ -298,6 +299,7 @@ _ANALYSIS = (
 _DRUM_PARTS = ("kits", "part", "n_songs", "sdr", "share_sdr", "improvement")
 _BEFORE = ("before", "vocals", "drums", "bass", "other", "average")
 _GENRES = ("separated", "all", "electronic", "others")
+_ROUTING = ("route", "first_sdr", "other_sdr", "routed_sdr", "best_sdr", "n_other", "n_other_better")
 _TRANSCRIPTION = ("notes", "analysed", "n_true", "precision", "recall", "f")
 
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
@@ -328,6 +330,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/producers.md": {
         "analysis": lambda: markdown("music_analysis", _ANALYSIS),
         "drum parts": lambda: markdown("drum_parts", _DRUM_PARTS),
+        "routing": lambda: markdown("routing", _ROUTING),
         "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
         "before": lambda: markdown("before", _BEFORE),
     },

@@ -10,6 +10,9 @@ names of options; those of other commands stand in a table::
     [serve]
     port = 9000
 
+    [routes]
+    produced = "fast"
+
 The commands below ``models`` share a table. ``models-dir`` outside the tables holds for every command.
 """
 
@@ -96,6 +99,28 @@ def read_settings(
     return settings
 
 
+def read_routes() -> dict[str, str]:
+    """Return the models or presets for kinds of music, the table ``[routes]`` of all files.
+
+    Raises
+    ------
+    SettingsError
+        If it is no table of names.
+    ModelError
+        If a file is not a TOML file.
+    """
+    routes: dict[str, str] = {}
+    for path in find_settings_files():
+        table = read_toml(path, about="settings").get(ROUTES, {})
+        if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
+            raise SettingsError(
+                f"{path}: {ROUTES} are models or presets for kinds of music; write them below a line "
+                f'[{ROUTES}], such as produced = "fast"'
+            )
+        routes |= table
+    return routes
+
+
 def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mapping[str, Any]:
     if section is None:
         return {key: value for key, value in table.items() if not _is_section(key, value)}
@@ -109,6 +134,8 @@ def _select(table: Mapping[str, Any], section: str | None, path: Path) -> Mappin
 
 # commands with a table of their own
 SECTIONS: Final = ("serve", "analyse", "report", "replace", "unpack", "evaluate", "plan", "models")
+# the table of models for kinds of music, of no command
+ROUTES: Final = "routes"
 # settings outside the tables that hold for every command that has the option
 SHARED: Final = ("models-dir",)
 # tables whose name is also an option of the separation: a file has one or the other
@@ -116,7 +143,7 @@ AMBIGUOUS: Final = ("analyse",)
 
 
 def _is_section(key: str, value: Any) -> bool:
-    return key in SECTIONS and (key not in AMBIGUOUS or isinstance(value, dict))
+    return key == ROUTES or (key in SECTIONS and (key not in AMBIGUOUS or isinstance(value, dict)))
 
 
 def _dash(key: str) -> str:

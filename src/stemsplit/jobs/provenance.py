@@ -39,6 +39,8 @@ class Provenance:
             del settings["drums"]
         if separator.settings.before is None:  # as earlier versions recorded it
             del settings["before"]
+        if separator.routes is not None:
+            settings["route"] = separator.routes
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
         usual = asdict(_WHOLE_SONG)
         settings |= {name: value for name, value in asdict(reading).items() if value != usual[name]}

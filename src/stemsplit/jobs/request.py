@@ -18,6 +18,7 @@ from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.remote import RemoteFolder, is_url
 from stemsplit.registry.installed import resolve
 from stemsplit.registry.store import Registry
+from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.separator import Separator
 
 
@@ -37,6 +38,10 @@ class SeparationRequest:
         Chunks in one run of a network; None for the default of the device.
     models
         Names or files of models; empty for the bundled ones.
+    route
+        Models or presets, of which each song gets the one with the surest masks; empty for `models`.
+    styles
+        Models or presets for kinds of music.
     models_dir
         Folder of the installed models; None for the default.
     device, provider_options, threads
@@ -52,6 +57,8 @@ class SeparationRequest:
     karaoke: str | None = None
     wiener: int = 0
     models: tuple[str, ...] = ()
+    route: tuple[str, ...] = ()
+    styles: Mapping[str, str] = field(default_factory=dict)
     models_dir: str | None = None
     ensemble: bool = False
     weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -145,8 +152,8 @@ def open_separator(request: SeparationRequest) -> Separator:
         As `stemsplit.Separator`.
     """
     registry = Registry(request.models_dir)
-    return Separator(
-        request.stems,
+    keywords = SeparatorKeywords(
+        stems=request.stems,
         residual=request.residual,
         karaoke=request.karaoke,
         wiener=request.wiener,
@@ -164,3 +171,8 @@ def open_separator(request: SeparationRequest) -> Separator:
         drums=request.drums,
         before=request.before,
     )
+    if not (request.route or request.styles):
+        return Separator(**keywords)
+    from stemsplit.separation.routing import open_routed
+
+    return open_routed(keywords, request.route, request.styles, registry=registry)

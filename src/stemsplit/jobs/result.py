@@ -69,6 +69,9 @@ class FileResult:
         Of the song, in Hz and seconds.
     elapsed_s, speed
         Time of the separation in seconds, and seconds of music separated per second.
+    route
+        Which of several models separated the song, and why, see `stemsplit.separation.route.Route`; None
+        if there was no choice.
     device
         The device that ran the networks.
     models, settings
@@ -104,6 +107,7 @@ class FileResult:
     error_type: str | None = None
     urls: Mapping[str, str] = field(default_factory=dict)
     extras: Mapping[str, str] = field(default_factory=dict)
+    route: Mapping[str, Any] | None = None
     analysis: "SongAnalysis | None" = None
 
     @property

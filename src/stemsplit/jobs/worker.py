@@ -38,7 +38,7 @@ from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_files import SongFiles
 from stemsplit.jobs.song_locks import SongIsHeld, hold_song
 from stemsplit.jobs.song_names import name_files
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.separator import Routed, Separator
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
@@ -48,6 +48,24 @@ if TYPE_CHECKING:
 # subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
 _POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class _Streamed:
+    """What was measured of a song while it was separated, and by whom it was."""
+
+    meter: StemMeter
+    chosen: Routed
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as fields of a result."""
+        masked, expected_db = self.chosen.separator.masked_stems, self.meter.expected_sdr_db()
+        route = self.chosen.route
+        return {
+            "levels_db": self.meter.levels_db(),
+            "expected_sdr_db": {s: db if s in masked else None for s, db in expected_db.items()},
+            "route": None if route is None else route.to_dict(),
+        }
 
 
 @dataclass(frozen=True)
@@ -127,10 +145,10 @@ class SongWorker:
             video = _find_video(path, encoding, info)
             with SongFiles(job, info, encoding, self.output, tags, video=video) as files:
                 analyser = self._make_analyser(info)
-                meter = self._stream(job, reader, files.write, analyser)
+                streamed = self._stream(job, reader, files.write, analyser)
                 found = None if analyser is None else analyser.finish()
                 report, job = self._commit(job, origin, files, found)
-        return self._describe(job, reader, report, meter, time.perf_counter() - started_s, found=found)
+        return self._describe(job, reader, report, streamed, time.perf_counter() - started_s, found=found)
 
     def write_stdout(self, job: Job) -> FileResult:
         """Separate the song of `job` into a wav stream on standard output; the separator has one stem."""
@@ -146,9 +164,9 @@ class SongWorker:
                 n_samples=info.n_samples if info.subtype.startswith(_EXACT_SUBTYPES) else None,
             )
             with pipe:
-                meter = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
+                streamed = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
                 report = pipe.commit()
-        return self._describe(job, reader, report, meter, time.perf_counter() - started_s)
+        return self._describe(job, reader, report, streamed, time.perf_counter() - started_s)
 
     def inspect(self, job: Job) -> FileResult:
         """Read the header of the song only, and return what would be done."""
@@ -222,13 +240,16 @@ class SongWorker:
         reader: AudioReader,
         write: Callable[[dict[str, FloatArray]], object],
         analyser: "Analyser | None" = None,
-    ) -> StemMeter:
-        """Separate the song of `reader`, pass its stems to `write`, and return their meter."""
+    ) -> _Streamed:
+        """Separate the song of `reader`, pass its stems to `write`, and return what was measured."""
         info = reader.info
         meter = StemMeter()
         self.listener.start(job, info)
-        stream = self.separator.stream(
-            self._read(reader, analyser),
+        chosen = self.separator.route(
+            self._read(reader, analyser), sample_rate=info.sample_rate, n_channels=info.n_channels
+        )
+        stream = chosen.separator.stream(
+            chosen.blocks,
             sample_rate=info.sample_rate,
             n_channels=info.n_channels,
             meter=meter,
@@ -241,7 +262,7 @@ class SongWorker:
                     analyser.process_stems(estimates)
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
-        return meter
+        return _Streamed(meter, chosen)
 
     def _read(self, reader: AudioReader, analyser: "Analyser | None") -> Iterator[FloatArray]:
         """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
@@ -314,7 +335,7 @@ class SongWorker:
         job: Job,
         reader: AudioReader | None,
         report: WriteReport | None = None,
-        meter: StemMeter | None = None,
+        streamed: _Streamed | None = None,
         elapsed_s: float | None = None,
         *,
         found: "SongAnalysis | None" = None,
@@ -331,18 +352,17 @@ class SongWorker:
         if reader is not None and report is not None:
             known |= {"gain": report.gain, "clipped_samples": report.clipped_samples}
             known |= {"note": "; ".join((*reader.notes, *report.notes)) or None}
-        if meter is not None:
-            masked, expected_db = self.separator.masked_stems, meter.expected_sdr_db()
-            known |= {"levels_db": meter.levels_db()}
-            known |= {"expected_sdr_db": {s: db if s in masked else None for s, db in expected_db.items()}}
         made = self._provenance
+        if streamed is not None:
+            known |= streamed.describe()
+            made = Provenance.of(streamed.chosen.separator, self.output, self.reading)
         return FileResult(
             job.source.label,
             Status.PLANNED if report is None else Status.DONE,
             **locate_outputs(job, self.output),
             device=made.device,
             models=made.models,
-            settings=made.settings,
+            settings=self._provenance.settings,
             **known,
         )
 

@@ -17,6 +17,7 @@ from stemsplit.music.drum_presence import DrumPresence
 from stemsplit.music.features import ChromaFeatures, OnsetFeatures
 from stemsplit.music.key import Key, estimate_key, estimate_tuning, fold_to_semitones
 from stemsplit.music.loudness import LoudnessMeter
+from stemsplit.music.style import Style, StyleClassifier, StyleMeter, style_model
 from stemsplit.music.tempo import Beats, estimate_beats
 from stemsplit.types import FloatArray
 
@@ -60,6 +61,8 @@ class SongAnalysis:
         From when to when drums play, see `stemsplit.music.drum_presence`; empty if they do not.
     bars : FloatArray
         What each bar sounds like, see `stemsplit.music.bars.describe_bars`; not part of the JSON.
+    style : Style or None
+        The kind of music; None for silence.
     """
 
     duration_s: float
@@ -71,6 +74,7 @@ class SongAnalysis:
     stems: Mapping[str, StemAnalysis] = field(default_factory=dict)
     drums_s: Sequence[tuple[float, float]] = ()
     bars: FloatArray = field(default_factory=lambda: np.zeros((0, 0), dtype=np.float32))
+    style: Style | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as JSON has them."""
@@ -115,6 +119,7 @@ class Analyser:
         self._song_chroma, self._harmony_chroma = ChromaFeatures(sample_rate), ChromaFeatures(sample_rate)
         self._has_harmony = False
         self._presence = DrumPresence(sample_rate)
+        self._style = StyleMeter(StyleClassifier(style_model()), sample_rate)
 
     def process(self, mixture: FloatArray, stems: Mapping[str, FloatArray]) -> None:
         """Take a block ``(channels, samples)`` of the mixture and of every stem."""
@@ -128,6 +133,7 @@ class Analyser:
         self._song_onsets.process(mixture)
         self._song_chroma.process(mixture)
         self._presence.process(mixture)
+        self._style.process(mixture)
         for timeline in self._timelines:
             timeline.process(mixture)
 
@@ -173,7 +179,10 @@ class Analyser:
         chords = estimate_chords(chroma, None if beats is None else beats.times_s, duration_s)
         bars = describe_bars(onsets.strength, onsets.low, chroma, beats)
         key, drums_s = estimate_key(chroma), self._find_drums()
-        return SongAnalysis(duration_s, loudness, beats, key, tuning_cents, chords, stems, drums_s, bars)
+        style = self._style.finish()
+        return SongAnalysis(
+            duration_s, loudness, beats, key, tuning_cents, chords, stems, drums_s, bars, style
+        )
 
     def _find_drums(self) -> list[tuple[float, float]]:
         """Return where the network finds drums in the mixture; the drums stem must be loud there, if any."""

@@ -13,7 +13,7 @@ from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.licence import say
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
-from stemsplit.models.package import package_folders
+from stemsplit.models.package import package_file, package_folders
 from stemsplit.models.properties import ModelProperties
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_model import SpectralModel
@@ -72,11 +72,7 @@ def kit_model() -> Path:
     ModelError
         If the package has none.
     """
-    for folder in package_folders():
-        path = folder / "parts" / "kit.onnx"
-        if path.exists():
-            return path
-    raise ModelError("the package holds no model for the parts of drums; reinstall stemsplit")
+    return package_file("parts/kit.onnx")
 
 
 def resolve(model: Path | str, registry: Registry | None = None) -> Path:

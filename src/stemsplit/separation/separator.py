@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Never, Self, Unpack
+from typing import Any, Never, Self, Unpack
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from stemsplit.separation.model_selection import open_cheapest, open_ensemble
 from stemsplit.separation.pipelines import DRUM_TARGETS, make_pipelines
 from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.recipe import make_recipe
+from stemsplit.separation.route import Route
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
 from stemsplit.separation.song_stream import stream_song
 from stemsplit.separation.stem_names import StemVocabulary
@@ -32,6 +34,16 @@ from stemsplit.separation.stems import Stems
 from stemsplit.types import FloatArray
 
 GPU_BATCH_SIZE = 4
+
+
+@dataclass(frozen=True)
+class Routed:
+    """The separator of one song, the blocks of it, and why it was chosen; None if there was no choice."""
+
+    separator: "Separator"
+    blocks: Iterable[FloatArray]
+    route: Route | None
+
 
 # called with the samples that are finished, and with all of them, None where their number is unknown
 Progress = Callable[[int, int | None], object]
@@ -255,6 +267,11 @@ class Separator:
         return tuple(activity for activity in found if activity is not None)
 
     @property
+    def routes(self) -> Mapping[str, Any] | None:
+        """What determines the choice of a separator for each song, besides the models; None without one."""
+        return None
+
+    @property
     def device(self) -> str:
         """The device that runs the networks, for instance ``cpu`` or ``cuda:0``."""
         return str(self._device)
@@ -263,6 +280,16 @@ class Separator:
     def device_reason(self) -> str:
         """Why this device was chosen."""
         return self._device.reason
+
+    def route(
+        self,
+        blocks: Iterable[FloatArray],
+        *,
+        sample_rate: int,  # noqa: ARG002 - of `RoutedSeparator`
+        n_channels: int,  # noqa: ARG002
+    ) -> Routed:
+        """Return the separator of one song, see `stemsplit.separation.routing`; here there is no choice."""
+        return Routed(self, blocks, None)
 
     def stream(
         self,

@@ -42,7 +42,7 @@ from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import PRESETS, find_preset, read_options
 from stemsplit.training.fit.settings import ADVERSARY_WEIGHT
 from stemsplit.training.fit.trainer import Trainer
-from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export
+from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export, fit_style
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 for command in (prepare, ensembles, screen, add, render_kits, fit_records):
@@ -288,6 +288,7 @@ app.command()(sweep)
 app.command()(identity)
 app.command()(export)
 app.command()(card)
+app.command()(fit_style)
 
 
 def _check_device(device: str) -> None:

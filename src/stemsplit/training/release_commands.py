@@ -1,4 +1,4 @@
-"""Commands that release a run: export, card."""
+"""Commands that release a run: export, card; and the one that makes the network of styles."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,14 +8,17 @@ import typer
 from stemsplit.errors import StemsplitError
 from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.data.songs import are_bundled
+from stemsplit.training.data.styles import list_pieces
 from stemsplit.training.data_commands import WorkOption, say
 from stemsplit.training.evaluation.records import add_record_scores, load_records
 from stemsplit.training.fit.checkpoint import average_weights, load_average, training_sources_of
+from stemsplit.training.fit.styles import cut_windows, fit_styles, measure_makers
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
 from stemsplit.training.release.export_any import export_any
 from stemsplit.training.release.model_card import write_card
 from stemsplit.training.release.reproduction import ExportOptions
+from stemsplit.training.release.style_export import export_style, make_card
 from stemsplit.training.release.work_card import write_work_card
 
 RecordsOption = Annotated[
@@ -69,6 +72,25 @@ def export(  # noqa: PLR0917 - the command line names them
     )
     export_network(network, model, facts, targets=chosen, weights=weights)
     say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+
+
+def fit_style(  # noqa: PLR0917 - the command line names them
+    library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
+    model: Annotated[Path, typer.Argument(help="The .onnx file to write; its card is written beside it.")],
+    work: WorkOption,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of every network.")] = 200,
+    folds: Annotated[int, typer.Option(min=2, help="Networks that prove it on makers they do not know.")] = 4,
+    version: Annotated[str, typer.Option(help="Version of the model.")] = "0.1.0",
+) -> None:
+    """Train, prove and export the network that names the kind of music."""
+    source = WorkFolder(library, work).open_library()
+    data = cut_windows(list_pieces(source), source)
+    say(f"{len(data)} pieces, {sum(len(each.windows) for each in data)} windows")
+    found = measure_makers(data, n_folds=folds, n_steps=steps)
+    export_style(fit_styles(data, n_steps=steps), model, version=version)
+    card = make_card(model, found, n_steps=steps, n_folds=folds)
+    model.with_suffix(".md").write_text(card, encoding="utf-8")
+    say(f"wrote {model}, {model.stat().st_size / 1e6:.2f} MB")
 
 
 def card(  # noqa: PLR0917 - the command line names them

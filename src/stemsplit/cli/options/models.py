@@ -78,6 +78,14 @@ class ModelOptions:
             help="A step before the networks. hpss: drums come from the percussive part of the song.",
         ),
     ] = None
+    route: Annotated[
+        str | None,
+        _option(
+            "--route",
+            metavar="A,B",
+            help="Models or presets, of which each song gets the one with the surest masks.",
+        ),
+    ] = None
     commercial_only: Annotated[
         bool,
         _option(
@@ -85,6 +93,22 @@ class ModelOptions:
             help="Refuse models whose licence does not allow commercial use or does not say.",
         ),
     ] = False
+
+    def parse_route(self) -> tuple[str, ...]:
+        """Return the models or presets of which each song gets one; none for no choice."""
+        from stemsplit.jobs.request import parse_stems
+
+        if self.route is None:
+            return ()
+        if self.model or self.ensemble or self.weights:
+            raise SettingsError("--route names the models; leave --model, --ensemble and --weights out")
+        return parse_stems(self.route, "--route")
+
+    def find_styles(self) -> dict[str, str]:
+        """Return the models or presets for kinds of music in the settings files, unless models are named."""
+        from stemsplit.cli.settings_files import read_routes
+
+        return {} if self.model or self.preset else read_routes()
 
     def parse_weights(self) -> dict[str, tuple[float, ...]]:
         """Return the weights of the models by stem."""

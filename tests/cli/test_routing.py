@@ -1,0 +1,64 @@
+"""``--route`` and ``[routes]``: which model separated a song, and why, in its result."""
+
+from pathlib import Path
+
+import pytest
+
+from stemsplit.music.style import Style, StyleMeter
+from tests.support.cli import call, make_song
+from tests.support.tiny_models import make_spec, write_model
+
+
+@pytest.mark.slow
+def test_a_route_is_in_the_result(model: Path) -> None:
+    make_song(Path("song.wav"))
+    other = write_model(Path("other.onnx"), make_spec(name="other"), seed=7)
+    args = ("song.wav", "-d", "cpu", "-o", "out", "--json", "--resume", "--route", f"{model},{other}")
+    done = call(*args)
+    assert done.code == 0, done.stderr
+    (result,) = done.records
+    route = result["route"]
+    assert route["name"] in (str(model), str(other)) and "surest masks" in route["reason"]
+    best = max(route["expected_sdr_db"], key=lambda name: route["expected_sdr_db"][name])
+    assert route["name"] == best
+    assert [each["name"] for each in result["models"]] == ["other" if best == str(other) else "tiny"]
+    assert call(*args).records[0]["status"] == "skipped"
+    # another candidate is another way to make the stems
+    changed = write_model(Path("other.onnx"), make_spec(name="other"), seed=8)
+    assert call(*args[:-1], f"{model},{changed}").records[0]["status"] == "done"
+
+
+@pytest.mark.slow
+def test_a_settings_file_routes_kinds_of_music(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_song(Path("song.wav"))
+    Path(".stemsplit.toml").write_text(f'[routes]\nproduced = "{model}"\n')
+    monkeypatch.setattr(StyleMeter, "finish", lambda _: Style("produced", {"produced": 0.83}))
+    done = call("song.wav", "-d", "cpu", "-o", "out", "--json")
+    assert done.code == 0, done.stderr
+    route = done.records[0]["route"]
+    assert (route["name"], route["style"]["name"]) == (str(model), "produced")
+    assert [each["name"] for each in done.records[0]["models"]] == ["tiny"]
+    # a model that is named goes before
+    named = call("song.wav", "-d", "cpu", "-o", "named", "--json", "-m", model)
+    assert named.code == 0 and named.records[0]["route"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "problem"),
+    [
+        ("[routes]\npolka = 'fast'\n", (), "no style 'polka'"),
+        ("[routes]\nproduced = 3\n", (), "[routes]"),
+        ("routes = 3\n", (), "[routes]"),
+        ("", ("--route", "band"), "only band"),
+        ("", ("--route", "band,nothing"), "nothing"),
+        ("", ("--route", "band,lstm", "-m", "band"), "--model"),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_a_mistake(
+    model: Path, text: str, args: tuple[str, ...], problem: str
+) -> None:
+    make_song(Path("song.wav"))
+    Path(".stemsplit.toml").write_text(text)
+    done = call("song.wav", "-d", "cpu", *args)
+    assert done.code == 2 and problem in done.stderr, done.stderr
+    assert not Path("separated").exists()

@@ -1,0 +1,122 @@
+"""Routes: each song gets the candidate with the surest masks, or the one for its kind of music."""
+
+import pickle
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemsplit import Separator, SettingsError
+from stemsplit.dsp.meter import StemMeter
+from stemsplit.music.style import Style, StyleMeter
+from stemsplit.separation.keywords import SeparatorKeywords
+from stemsplit.separation.routing import RoutedSeparator, open_routed
+from stemsplit.types import FloatArray
+from tests.conftest import make_noise
+from tests.support.tiny_models import make_spec, write_model
+
+RATE = 8000
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("models") / "other.onnx", make_spec(name="other"), seed=7)
+
+
+def open_both(tiny_model: Path, other_model: Path, **kwargs: object) -> RoutedSeparator:
+    candidates = {"tiny": open_one(tiny_model), "other": open_one(other_model)}
+    return RoutedSeparator(candidates, **kwargs)  # type: ignore[arg-type]
+
+
+def open_one(path: Path) -> Separator:
+    return Separator(models=[path], device="cpu")
+
+
+def measure(separator: Separator, mixture: FloatArray) -> float:
+    meter = StemMeter()
+    list(separator.stream([mixture], sample_rate=RATE, n_channels=len(mixture), meter=meter))
+    return float(np.mean([score for score in meter.expected_sdr_db().values() if score is not None]))
+
+
+@pytest.mark.slow
+def test_the_surest_masks_are_taken(tiny_model: Path, other_model: Path) -> None:
+    mixture = make_noise(2, 3 * RATE)
+    scores = {
+        name: measure(open_one(path), mixture)
+        for name, path in (("tiny", tiny_model), ("other", other_model))
+    }
+    routed = open_both(tiny_model, other_model, compared=["tiny", "other"])
+    chosen = routed.route([mixture], sample_rate=RATE, n_channels=2)
+    assert chosen.route is not None
+    assert chosen.route.scores_db == pytest.approx(scores, abs=0.01)
+    best = max(scores, key=lambda name: scores[name])
+    assert chosen.route.name == best and f"{scores[best]:.2f} dB" in chosen.route.reason
+    expected = open_one(tiny_model if best == "tiny" else other_model)(mixture, RATE)
+    found = routed(mixture, RATE)
+    for name, samples in expected.items():
+        np.testing.assert_array_equal(found[name], samples)
+
+
+@pytest.mark.slow
+def test_the_blocks_of_a_long_song_are_all_there_and_not_kept(tiny_model: Path, other_model: Path) -> None:
+    read = []
+
+    def blocks() -> Iterator[FloatArray]:
+        for number in range(100):
+            read.append(number)
+            yield np.full((1, RATE), 0.001 * (number + 1), np.float32)
+
+    routed = open_both(tiny_model, other_model, compared=["tiny", "other"])
+    chosen = routed.route(blocks(), sample_rate=RATE, n_channels=1)
+    assert len(read) == 60
+    firsts = [float(block[0, 0]) for block in chosen.blocks]
+    assert firsts == pytest.approx([0.001 * (number + 1) for number in range(100)])
+
+
+def name_as(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setattr(StyleMeter, "finish", lambda _: Style(name, {name: 0.9}))
+
+
+@pytest.mark.slow
+def test_a_style_goes_before_a_comparison(
+    tiny_model: Path, other_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixture = make_noise(2, RATE)
+    routed = open_both(tiny_model, other_model, styles={"produced": "other"})
+    name_as(monkeypatch, "produced")
+    route = routed.route([mixture], sample_rate=RATE, n_channels=2).route
+    assert route is not None and route.name == "other" and "produced music" in route.reason
+    assert route.to_dict()["style"]["name"] == "produced" and route.scores_db == {}
+    name_as(monkeypatch, "acoustic")
+    route = routed.route([mixture], sample_rate=RATE, n_channels=2).route
+    assert route is not None and (route.name, route.reason) == ("tiny", "no route for acoustic music")
+
+
+def test_silence_goes_to_the_first(tiny_model: Path, other_model: Path) -> None:
+    routed = open_both(tiny_model, other_model, compared=["tiny", "other"])
+    route = routed.route([np.zeros((1, RATE), np.float32)], sample_rate=RATE, n_channels=1).route
+    assert route is not None and route.name == "tiny" and "silent" in route.reason
+
+
+def test_candidates_are_models_and_presets(tiny_model: Path, other_model: Path) -> None:
+    keywords = SeparatorKeywords(device="cpu")
+    routed = open_routed(keywords, [str(tiny_model), str(other_model)])
+    assert {info.name for info in routed.models} == {"tiny", "other"}
+    assert routed.stems == ("vocals", "drums", "bass", "other") and routed.routes is not None
+    again = pickle.loads(pickle.dumps(routed))
+    assert again.routes == routed.routes
+    with open_routed(keywords, styles={"produced": "fast"}) as by_style:
+        assert list(by_style.routes["candidates"]) == ["default", "fast"]  # type: ignore[index]
+
+
+def test_candidates_that_do_not_fit_are_refused(tiny_model: Path, vocals_model: Path) -> None:
+    keywords = SeparatorKeywords(device="cpu")
+    with pytest.raises(SettingsError, match="only"):
+        open_routed(keywords, [str(tiny_model)])
+    with pytest.raises(SettingsError, match="needs models with the same"):
+        open_routed(keywords, [str(tiny_model), str(vocals_model)])
+    with pytest.raises(SettingsError, match="no model 'nothing'"):
+        open_routed(keywords, [str(tiny_model), "nothing"])
+    with pytest.raises(SettingsError, match="no style 'polka'"):
+        open_routed(keywords, styles={"polka": "fast"})
