@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from stemsplit.errors import OutputError
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import FOLDER, OLD_FILE, Journal, StemRecord, hash_values, identify_file
-from stemsplit.jobs.provenance import Provenance
+from stemsplit.jobs.provenance import Provenance, record_settings
 from stemsplit.separation.settings import SeparationSettings
 
 SONG = "song/_.wav"
@@ -237,7 +236,7 @@ def test_the_key_of_a_song_is_that_of_earlier_versions(tmp_path: Path) -> None:
     song = tmp_path / "song.wav"
     song.write_bytes(b"abc")
     os.utime(song, (1, 1))
-    settings = asdict(SeparationSettings()) | {"stems": ["vocals"], "format": "wav", "bits": None}
+    settings = record_settings(SeparationSettings()) | {"stems": ["vocals"], "format": "wav", "bits": None}
     key = Provenance(("vocals",), "cpu", (), settings).key(SongInput("song.wav", song).identify(), ["vocals"])
     assert key == "d3cf692468e051e9c60b3e2ee504e149839d56f4c952a0a50307154162e463c4"
 

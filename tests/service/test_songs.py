@@ -147,7 +147,7 @@ def test_a_disk_that_fills_up_fails_the_song(service: Running, monkeypatch: pyte
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("stemsplit.audio.stem_file.write_all", fill)
+        patch.setattr("stemsplit.audio.encoders.write_all", fill)
         failed = service.separate(WAV, stems="bass")
     assert (failed["status"], failed["error_type"]) == ("failed", "OutputError")
     assert failed["error"].startswith("bass.wav: ") and "the disk is full" in failed["error"]

@@ -17,6 +17,7 @@ from stemsplit.separation.settings import SeparationSettings
 
 # names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
 _KEY_NAMES = {"ensemble": "blend"}
+_LATER = frozenset({"drums", "before"})
 _WHOLE_SONG = ReadSettings()
 
 
@@ -34,11 +35,7 @@ class Provenance:
         cls, separator: Separator, output: OutputSettings, reading: ReadSettings = _WHOLE_SONG
     ) -> "Provenance":
         """Return the provenance of stems: who makes them, how they are written, how the song is read."""
-        settings = asdict(separator.settings) | {"stems": list(separator.stems)}
-        if separator.settings.drums == SeparationSettings.drums:  # earlier versions had no such setting
-            del settings["drums"]
-        if separator.settings.before is None:  # as earlier versions recorded it
-            del settings["before"]
+        settings = record_settings(separator.settings) | {"stems": list(separator.stems)}
         if separator.routes is not None:
             settings["route"] = separator.routes
         bitrate = {"bitrate_kbps": output.bitrate_kbps} if output.bitrate_kbps else {}
@@ -75,6 +72,17 @@ class Provenance:
             _KEY_NAMES.get(name, name): value for name, value in self.settings.items() if name != "stems"
         }
         return {"models": [model.sha256 for model in self.models], "settings": settings}
+
+
+def record_settings(settings: SeparationSettings) -> dict[str, Any]:
+    """Return settings as they are recorded: those that earlier versions lacked only where they are used.
+
+    >>> sorted({"drums", "before"} & record_settings(SeparationSettings(drums="kit")).keys())
+    ['drums']
+    """
+    usual = asdict(SeparationSettings())
+    recorded = asdict(settings)
+    return {name: value for name, value in recorded.items() if name not in _LATER or value != usual[name]}
 
 
 class Origin:
