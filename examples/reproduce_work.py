@@ -45,8 +45,9 @@ def reproduce_boulter(given: argparse.Namespace, options_of_fit: list[str]) -> N
     def fit(name: str, share: float, *options: str) -> Path:
         minutes = max(0.01, share * given.minutes)
         limits = ("--minutes", f"{minutes:g}", "--validate-minutes", f"{minutes / 3:g}")
-        run(*TRAINING, "fit", out / name, *work, *limits, *options, *options_of_fit)
-        return out / name
+        fitted: Path = out / name
+        run(*TRAINING, "fit", fitted, *work, *limits, *options, *options_of_fit)
+        return fitted
 
     presence = [
         fit(f"presence-{each}", 0.1, "--preset", "boulter-presence", "--option", f"input={each}")
