@@ -11,7 +11,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, describe_models
 from benchmarks.report import Row, save, show
 from stemsplit.separation.routing import measure_confidence
 from stemsplit.separation.separator import Separator
@@ -37,7 +37,8 @@ def main(
         rows.append(_compare(f"{_title(first)} or {_title(other)}", judged[first], judged[other]))
     show("routing", rows)
     if json is not None:
-        save("routing", rows, {"machine": describe_machine(), "songs": len(chosen)}, json)
+        facts = {"machine": describe_machine(), "models": describe_models(), "songs": len(chosen)}
+        save("routing", rows, facts, json)
 
 
 def _title(model: str) -> str:

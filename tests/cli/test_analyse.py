@@ -23,6 +23,7 @@ def write_song(path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_song_is_analysed_into_files(model: Path) -> None:
     write_song(Path("song.wav"))
     done = call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu")
@@ -158,6 +159,7 @@ def test_names_of_the_analysis_need_it(model: Path) -> None:
     assert refused.code == 2 and "--resume" in refused.stderr
 
 
+@pytest.mark.slow
 def test_what_is_missing_is_made_beside_stems_that_exist(model: Path) -> None:
     write_song(Path("song.wav"))
     assert call("song.wav", "-m", model, "-d", "cpu", "-o", "out").code == 0
@@ -172,6 +174,7 @@ def join(folder: Path) -> np.ndarray:
     return np.concatenate([soundfile.read(path, dtype="int32")[0] for path in sorted(folder.glob("*.wav"))])
 
 
+@pytest.mark.slow
 def test_slices_and_loops_lie_beside_the_stems(model: Path) -> None:
     write_song(Path("song.wav"))
     options = ("song.wav", "-m", model, "-d", "cpu", "-o", "out", "--slices", "bars", "--loop", "2bars")

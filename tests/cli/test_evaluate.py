@@ -27,6 +27,7 @@ def write_song(folder: Path, seed: int, *, without: str = "") -> None:
         soundfile.write(path, samples, SAMPLE_RATE)
 
 
+@pytest.mark.slow
 def test_a_data_set_is_scored_and_plotted_and_not_scored_twice(model: Path) -> None:
     write_song(Path("data"), 1)
     write_song(Path("data"), 2)

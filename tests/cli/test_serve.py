@@ -92,6 +92,7 @@ def serving(folder: Path, *args: object) -> Iterator[Server]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_song_goes_up_and_its_stems_come_back(tmp_path: Path) -> None:
     with serving(tmp_path / "tmp") as server:
         assert server.address.startswith("http://127.0.0.1:")

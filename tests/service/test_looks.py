@@ -191,6 +191,7 @@ def test_tempo_and_key_are_shown_when_asked_for(
     assert words in page.inner_text(".facts")
 
 
+@pytest.mark.slow
 def test_an_excerpt_is_separated(open_page: Open, tmp_path: Path) -> None:
     page = open_page(390)
     (tmp_path / "song.wav").write_bytes(make_wav(8))

@@ -69,6 +69,7 @@ def message_of_the_loader(remixer: Remixer) -> str:
     return ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
