@@ -38,6 +38,7 @@ def test_a_song_is_analysed_into_files(model: Path) -> None:
     assert call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu", "--overwrite").code == 0
 
 
+@pytest.mark.slow
 def test_json_has_a_line_a_song_and_a_failure_stops_none(model: Path) -> None:
     write_song(Path("song.wav"))
     soundfile.write("silence.wav", np.zeros((SAMPLE_RATE, 2)), SAMPLE_RATE)
@@ -49,6 +50,7 @@ def test_json_has_a_line_a_song_and_a_failure_stops_none(model: Path) -> None:
     assert (silence["bpm"], silence["key"], silence["chords"]) == (None, None, [])
 
 
+@pytest.mark.slow
 def test_a_song_on_standard_input_is_analysed(model: Path) -> None:
     song = write_song(Path("song.wav")).read_bytes()
     done = call("analyse", "-", "-m", model, "--json", "-d", "cpu", stdin=song)
@@ -67,6 +69,7 @@ def test_files_that_exist_are_found_before_the_song_is_separated(
     assert Path("out/song/chords.lab").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_a_bug_in_one_song_stops_no_other(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_song(Path("first.wav"))
     write_song(Path("second.wav"))
@@ -97,6 +100,7 @@ def separate(model: Path, *options: object) -> Call:
     return call("song.wav", "-m", model, "-d", "cpu", "-o", "out", "--analyse", *options)
 
 
+@pytest.mark.slow
 def test_stems_are_written_with_their_analysis(model: Path) -> None:
     write_song(Path("song.wav"))
     done = separate(model, "--json", "-f", "flac")
@@ -139,6 +143,7 @@ def test_stems_are_named_after_the_analysis(model: Path) -> None:
     assert all(path.stat().st_mtime_ns != before[path] for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_nothing_is_named_after_a_failed_song(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_song(Path("song.wav"))
     monkeypatch.setattr(Analyser, "finish", lambda _: 1 / 0)

@@ -49,6 +49,7 @@ def test_a_song_becomes_one_file_and_its_parts_again(model: Path) -> None:
     assert call("unpack", path, "-o", "parts", "--format", "flac", "--overwrite", "--quiet").stderr == ""
 
 
+@pytest.mark.slow
 def test_json_resume_tags_excerpts_and_names(model: Path) -> None:
     make_song(Path("in/song.flac"), seconds=2.0)
     tagged: Any = mutagen.File("in/song.flac")

@@ -32,6 +32,7 @@ def call_shell(*args: object, then: str) -> Call:
     return Call(done.returncode, done.stdout, done.stderr.decode())
 
 
+@pytest.mark.slow
 def test_results_that_cannot_be_written_stop_no_song(model: Path) -> None:
     for args in ([], ["--overwrite", "--json"]):
         done = call_shell("a.wav", "b.wav", "-m", model, "-d", "cpu", "-q", *args, then=">/dev/full")

@@ -23,6 +23,7 @@ def find(mixture: FloatArray, drums: FloatArray | None, *, block: int = 65_536) 
     return presence.intervals_s(song, None if drums is None else stem)
 
 
+@pytest.mark.slow
 def test_rendered_drums_are_found_where_they_play() -> None:
     drums = 0.5 * make_drums(110, 10)
     assert analyse({"drums": drums, "other": CHORDS}).to_dict()["drums_s"] == [[0.0, 10.0]]

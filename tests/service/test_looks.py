@@ -161,6 +161,7 @@ def test_what_is_no_audio_is_refused_before_it_is_uploaded(open_page: Open, tmp_
     assert "POST" not in sent
 
 
+@pytest.mark.slow
 def test_a_file_can_be_left_out_again(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     for name in ("one.wav", "two.wav"):
@@ -269,6 +270,7 @@ def test_a_lost_connection_is_told_and_found_again(
     page.wait_for_selector(".mixer")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("language", "word"),
     [("de", "Trennen"), *map(mark_slow, [("es", "Separar"), ("zh", "分离"), ("ja", "分離する")])],
@@ -286,6 +288,7 @@ def test_the_page_speaks_the_language_of_its_reader(open_page: Open, language: s
     assert page.inner_text("#split") == "Split"
 
 
+@pytest.mark.slow
 def test_light_and_dark_can_be_chosen(open_page: Open) -> None:
     page = open_page(scheme="light")
     paper = "getComputedStyle(document.body).backgroundColor"

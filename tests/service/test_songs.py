@@ -191,6 +191,7 @@ def test_an_excerpt_that_cannot_be_is_refused(
     assert service.songs == []
 
 
+@pytest.mark.slow
 def test_tempo_and_key_are_found_when_asked_for(service: Running) -> None:
     assert service.separate(WAV)["analysis"] is None
     analysis = service.separate(make_wav(6), analyse="true")["analysis"]

@@ -198,6 +198,7 @@ def screened(parts: dict[str, FloatArray], tmp_path_factory: pytest.TempPathFact
     return Screened(screening, screening.run(lambda _: None), model, folder)
 
 
+@pytest.mark.slow
 def test_verdicts_decide_what_stays_in_training(screened: Screened) -> None:
     assert {f.item: f.verdict for f in screened.findings} == {
         "tune": "kept",

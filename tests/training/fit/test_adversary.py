@@ -66,6 +66,7 @@ def seen(monkeypatch: pytest.MonkeyPatch, known: list[float], drums: list[float]
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("known", "drums", "counts"),
     [
@@ -82,6 +83,7 @@ def test_unknown_stems_are_generated_and_known_silence_is_no_stem(
     assert seen(monkeypatch, known, drums) == counts
 
 
+@pytest.mark.slow
 def test_the_network_learns_from_mixtures_whose_stems_are_unknown() -> None:
     network, (stems, known, gains) = small_unet(), inputs([1, 0], [1, 0])
     assert network.loss(stems, torch.zeros_like(known), gains) == 0

@@ -25,6 +25,7 @@ from tests.support.marks import mark_slow
 from tests.support.tiny_trainings import make_remixer, make_trainer
 
 
+@pytest.mark.slow
 def test_processes_cut_the_same_examples_in_the_same_order(songs_folder: Path) -> None:
     remixer, before = make_remixer(songs_folder), multiprocessing.active_children()
     settings = FitSettings(budget_s=1, batch_size=2, n_workers=2)

@@ -161,6 +161,7 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path) -> None:
             parity.check(None)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_networks_without_an_export_say_so(tmp_path: Path) -> None:
     with pytest.raises(StemsplitError, match="openunmix cannot be exported"):
         export(tmp_path / "x.onnx", "openunmix", hidden_size=4, n_layers=1, max_bin=10)
