@@ -202,6 +202,11 @@ def test_slices_and_loops_lie_beside_the_stems(model: Path) -> None:
     previewed = call("song.wav", "-m", model, "-d", "cpu", "-o", "short", "--preview", "2", "-s", "drums")
     assert previewed.lines == ["short/song/drums.wav", "short/song/preview.wav"]
     assert call(*options, "--overwrite").code == 0 and list_files(Path("out")) == before
+    Path("out/song/drums bars/my own.wav").write_text("precious")
+    Path("out/song/drums bars/bar 900.wav").write_text("of an earlier run")
+    assert call(*options, "--overwrite").code == 0
+    assert Path("out/song/drums bars/my own.wav").read_text() == "precious"
+    assert not Path("out/song/drums bars/bar 900.wav").exists()
     listed = call("out", "-r", "-m", model, "--dry-run", "-o", "elsewhere", "--json")
     assert listed.code == 1 and "there is no audio file" in listed.stderr
 

@@ -12,7 +12,7 @@ import itertools
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -159,7 +159,19 @@ class PendingFile:
 
 
 class PendingFolder(PendingFile):
-    """One folder of files on its way to its name; it replaces an earlier one as a whole."""
+    """One folder of files on its way to its name; it replaces an earlier one, save for foreign files in it.
+
+    Parameters
+    ----------
+    path, overwrite
+        As of `PendingFile`.
+    is_own : callable
+        Tells from the name of a file in an earlier folder whether it is replaced with the folder.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool, is_own: Callable[[str], bool]) -> None:
+        super().__init__(path, overwrite=overwrite)
+        self._is_own = is_own
 
     def place(self) -> None:
         """Give the temporary folder its name."""
@@ -172,6 +184,9 @@ class PendingFolder(PendingFile):
             earlier = self.part.with_name(_part_name(self.path.name))
             self.path.rename(earlier)
             self.part.rename(self.path)
+            for foreign in [each for each in earlier.iterdir() if not self._is_own(each.name)]:
+                if not os.path.lexists(self.path / foreign.name):
+                    foreign.rename(self.path / foreign.name)
             shutil.rmtree(earlier, ignore_errors=True)
 
     def withdraw(self) -> None:

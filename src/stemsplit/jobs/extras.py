@@ -127,6 +127,8 @@ class Extra(NamedTuple):
         What has the place of a stem's name in that of the file; None for `name`.
     describe
         Says what is worth knowing of it once it is written; None if nothing is.
+    is_own
+        Of a folder: tells from the name of a file in it whether it was written with it. None for a file.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Extra(NamedTuple):
     write: Callable[[Path, Material], bool]
     stem: str | None = None
     describe: Callable[[Material], str] | None = None
+    is_own: Callable[[str], bool] | None = None
 
 
 def list_extras(settings: ExtraSettings, stems: Iterable[str], *, format: str) -> list[Extra]:
@@ -188,7 +191,14 @@ def _list_slices(kind: str, fade_ms: float, stems: Iterable[str]) -> Iterator[Ex
         return write
 
     for stem in stems:
-        yield Extra(f"{stem} {kind if not kind.isdecimal() else f'{kind} parts'}", "", make(stem))
+        name = f"{stem} {kind if not kind.isdecimal() else f'{kind} parts'}"
+        yield Extra(name, "", make(stem), is_own=_is_slice_name)
+
+
+def _is_slice_name(name: str) -> bool:
+    from stemsplit.music.cuts import is_slice_name
+
+    return is_slice_name(name)
 
 
 def _list_loops(n_bars: int, fade_ms: float, stems: Iterable[str]) -> Iterator[Extra]:

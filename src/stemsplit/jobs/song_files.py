@@ -71,7 +71,7 @@ class SongFiles:
             extra.name: extra for extra in list_extras(output.extras, job.outputs, format=output.format)
         }
         self._extras = {
-            name: self._kind(name)(path, overwrite=path in staged.replaceable)
+            name: self._pend(name, path, overwrite=path in staged.replaceable)
             for name, path in staged.missing_extras.items()
         }
         self._stems: StemSet | StemMp4 | None = None
@@ -159,8 +159,11 @@ class SongFiles:
                     self._extras.pop(name).discard()
         return frozenset(absent)
 
-    def _kind(self, name: str) -> type[PendingFile]:
-        return PendingFile if self._made[name].ending else PendingFolder
+    def _pend(self, name: str, path: Path, *, overwrite: bool) -> PendingFile:
+        is_own = self._made[name].is_own
+        if is_own is None:
+            return PendingFile(path, overwrite=overwrite)
+        return PendingFolder(path, overwrite=overwrite, is_own=is_own)
 
     @property
     def parts(self) -> dict[str, Path]:

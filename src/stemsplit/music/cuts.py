@@ -42,6 +42,15 @@ class Cut:
     name: str
 
 
+def is_slice_name(name: str) -> bool:
+    """Tell from the name of a file whether it is one of a folder of slices.
+
+    >>> [is_slice_name(name) for name in ("bar 003.wav", "0012 at 003.250 s.wav", "slices.sfz", "mine.wav")]
+    [True, True, True, False]
+    """
+    return bool(re.fullmatch(r"(part \d+|bar -?\d+( beat \d)?|\d{4} at [\d.]+ s)\.wav|slices\.sfz", name))
+
+
 def check_kind(kind: str) -> None:
     """Check how stems are to be sliced: one of `KINDS`, or the number of parts.
 
