@@ -252,7 +252,10 @@ def test_midi_lies_beside_the_stems(model: Path) -> None:
     assert refused.code == 2 and "--stems" in refused.stderr
 
 
-def test_a_model_that_states_where_its_targets_play_is_asked(tmp_path: Path) -> None:
+def test_a_model_that_states_where_its_targets_play_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     soundfile.write("song.wav", make_song().T, RATE)
     described = write_activity_model(tmp_path)
     found = json.loads(call("analyse", "song.wav", "-m", described, "--json", "-d", "cpu").lines[0])
