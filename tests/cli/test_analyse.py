@@ -86,6 +86,7 @@ def test_a_bug_in_one_song_stops_no_other(model: Path, monkeypatch: pytest.Monke
     assert [record["input"] for record in done.records] == ["second.wav"]
 
 
+@pytest.mark.slow
 def test_an_analysis_is_resumed(model: Path) -> None:
     write_song(Path("song.wav"))
     assert call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu").code == 0
