@@ -8,8 +8,7 @@ from stemsplit.models.description import Description, GraphEntry
 from stemsplit.training.networks.dann import DANN_RATE, DANN_SPEC, N_FRAMES, Dann
 from stemsplit.training.release.described_file import check_suffix, write_described
 from stemsplit.training.release.export import ModelFacts
-from stemsplit.training.release.graph_parity import GraphParity
-from stemsplit.training.release.torch_graph import export_graph
+from stemsplit.training.release.graph_parity import export_checked
 
 _OUTPUT = "estimates"
 OVERLAP = 0.25  # of a chunk
@@ -42,9 +41,7 @@ def export_complex(network: Dann, path: Path, facts: ModelFacts, *, weights: str
     network = network.to("cpu").eval()
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(n_batch, 2, DANN_SPEC.n_bins, N_FRAMES, generator=generator) for n_batch in (1, 2)]
-    parity = GraphParity.of(network, inputs, _OUTPUT)
-    model = export_graph(network, inputs[1], output=_OUTPUT, axes={0: "batch"})
-    parity.check(model)
+    model, parity = export_checked(network, inputs, output=_OUTPUT)
     write_described(model, path, describe(network, path, facts), parity=parity, weights=weights)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from onnx import ModelProto
-from torch import Tensor
+from torch import Tensor, nn
 
 from stemsplit.errors import ModelError
 from stemsplit.training.release.onnx_graph import run_model
 from stemsplit.training.release.parity import TOLERANCE
+from stemsplit.training.release.torch_graph import export_graph
 from stemsplit.types import FloatArray
 
 
@@ -56,3 +57,36 @@ class GraphParity:
         error = self.error(model)
         if not error <= TOLERANCE:
             raise ModelError(f"the exported graph differs from the network by {error:.2g}: not written")
+
+
+def export_checked(
+    module: nn.Module, inputs: Sequence[Tensor], *, output: str, others: Sequence[str] = ()
+) -> tuple[ModelProto, GraphParity]:
+    """Export a module whose inputs and outputs begin with a batch, and compare it with torch.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode.
+    inputs : sequence of Tensor
+        What both compute; the last one has a batch of two or more.
+    output : str
+        Name of the output that is compared: the only one, or the first.
+    others : sequence of str
+        Names of further outputs.
+
+    Raises
+    ------
+    ModelError
+        The graph's outputs differ from the module's.
+    """
+
+    def compute(given: Tensor) -> Tensor:
+        found = module(given)
+        first: Tensor = found[0] if others else found
+        return first
+
+    parity = GraphParity.of(compute, inputs, output)
+    model = export_graph(module, inputs[-1], output=(output, *others), axes={0: "batch"})
+    parity.check(model)
+    return model, parity

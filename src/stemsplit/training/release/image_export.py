@@ -11,8 +11,7 @@ from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.networks.iyer import IYER_SPEC, N_FRAMES, Iyer
 from stemsplit.training.release.described_file import check_suffix, write_described
 from stemsplit.training.release.export import ModelFacts
-from stemsplit.training.release.graph_parity import GraphParity
-from stemsplit.training.release.torch_graph import export_graph
+from stemsplit.training.release.graph_parity import export_checked
 
 _OUTPUT = "mask"
 OVERLAP = 0.25  # of a chunk
@@ -57,10 +56,7 @@ def export_images(network: Iyer, path: Path, facts: ModelFacts, *, weights: str 
     generator = torch.Generator().manual_seed(0)
     shape = (1, IYER_SPEC.n_bins, N_FRAMES)
     inputs = [10 * torch.rand((n_batch, *shape), generator=generator).square() for n_batch in (1, 2)]
-    module = _MasksAndActivity(network)
-    parity = GraphParity.of(lambda mixture: module(mixture)[0], inputs, _OUTPUT)
-    model = export_graph(module, inputs[1], output=(_OUTPUT, ACTIVITY), axes={0: "batch"})
-    parity.check(model)
+    model, parity = export_checked(_MasksAndActivity(network), inputs, output=_OUTPUT, others=(ACTIVITY,))
     write_described(
         model,
         path,

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from stemsplit.files.atomic import whole_file
 from stemsplit.training.networks.presence import PresenceNetwork
 from stemsplit.training.release.described_file import check_suffix
-from stemsplit.training.release.graph_parity import GraphParity
+from stemsplit.training.release.graph_parity import export_checked
 from stemsplit.training.release.parity import convert_to_fp16
-from stemsplit.training.release.torch_graph import export_graph
 
 _OUTPUT = "probability"
 
@@ -57,10 +56,7 @@ def export_presence(network: PresenceNetwork, path: Path, *, weights: str = "fp1
         for n_batch in (1, 16)
     ]
     inputs = [network.input_mean + each for each in noise]
-    probability = _Probability(network)
-    parity = GraphParity.of(probability, inputs, _OUTPUT)
-    model = export_graph(probability, inputs[1], output=_OUTPUT, axes={0: "batch"})
-    parity.check(model)
+    model, parity = export_checked(_Probability(network), inputs, output=_OUTPUT)
     if weights == "fp16":
         model = convert_to_fp16(model, parity)
     onnx.checker.check_model(model)

@@ -19,8 +19,7 @@ from stemsplit.training import OPEN_DATA
 from stemsplit.training.data.styles import GENRES, STYLE_OF_GENRE, STYLES, StyledPiece
 from stemsplit.training.fit.styles import name_style
 from stemsplit.training.networks.style import StyleNetwork
-from stemsplit.training.release.graph_parity import GraphParity
-from stemsplit.training.release.torch_graph import export_graph
+from stemsplit.training.release.graph_parity import export_checked
 
 _OUTPUT: Final = "probabilities"
 Found = Sequence[tuple[StyledPiece, NDArray[np.float64]]]
@@ -37,8 +36,7 @@ def export_style(network: StyleNetwork, path: Path, *, version: str) -> None:
     network = network.to("cpu").eval()
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn((n, N_MELS, WINDOW_FRAMES), generator=generator) for n in (2, 5)]
-    model = export_graph(network, inputs[0], output=_OUTPUT, axes={0: "batch"})
-    GraphParity.of(network, inputs, _OUTPUT).check(model)
+    model, _ = export_checked(network, inputs, output=_OUTPUT)
     facts = {
         METADATA_KEY: json.dumps(STYLES),
         "stemsplit.name": "style",

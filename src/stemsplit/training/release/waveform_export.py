@@ -10,8 +10,7 @@ from stemsplit.training.networks.autoencoder import AutoEncoder
 from stemsplit.training.networks.windows import HOP_SAMPLES, WINDOW_SAMPLES
 from stemsplit.training.release.described_file import check_suffix, write_described
 from stemsplit.training.release.export import ModelFacts
-from stemsplit.training.release.graph_parity import GraphParity
-from stemsplit.training.release.torch_graph import export_graph
+from stemsplit.training.release.graph_parity import export_checked
 
 _OUTPUT = "estimates"
 
@@ -43,9 +42,7 @@ def export_waveforms(network: AutoEncoder, path: Path, facts: ModelFacts, *, wei
     network = network.to("cpu").eval()
     generator = torch.Generator().manual_seed(0)
     inputs = [0.2 * torch.randn(n_batch, 1, WINDOW_SAMPLES, generator=generator) for n_batch in (1, 2)]
-    parity = GraphParity.of(network, inputs, _OUTPUT)
-    model = export_graph(network, inputs[1], output=_OUTPUT, axes={0: "batch"})
-    parity.check(model)
+    model, parity = export_checked(network, inputs, output=_OUTPUT)
     write_described(model, path, describe(network, path, facts), parity=parity, weights=weights)
 
 
