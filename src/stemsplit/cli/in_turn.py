@@ -21,12 +21,21 @@ def run_in_turn(
 ) -> ExitStatus:
     """Call `work` for one file after the other, and write the results; one that fails stops no other."""
     from stemsplit.jobs.cancellation import Cancelled, catch_signals
+    from stemsplit.jobs.failure import wrap_bug
+    from stemsplit.jobs.plan import failed_result
+
+    def work_or_fail(source: "SongInput") -> FileResult:
+        try:
+            return work(source)
+        except Exception as error:  # noqa: BLE001 - a bug that one file triggers must not stop the others
+            cancellation.check()
+            return failed_result(source, wrap_bug(error))
 
     results, statuses = Results(as_json=as_json), []
     with catch_signals(cancellation):
         for source in sources:
             try:
-                result = work(source)
+                result = work_or_fail(source)
             except Cancelled:
                 return cancellation.status
             statuses.append(result.status)

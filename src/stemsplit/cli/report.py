@@ -73,6 +73,6 @@ def report(  # noqa: PLR0917 - as they are typed
             if device == "auto" and not quiet:
                 warn(f"device: {separator.device}")
             reporter = Reporter(separator, settings, excerpt, cancellation=cancellation)
-            return run_in_turn(sources, reporter.run, cancellation, as_json=as_json, quiet=quiet)
+            return run_in_turn(sources, reporter.report, cancellation, as_json=as_json, quiet=quiet)
 
     run_command(command)

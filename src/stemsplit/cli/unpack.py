@@ -98,7 +98,7 @@ def unpack(  # noqa: PLR0917 - as they are typed
         unpacker = Unpacker(settings, ReadSettings(salvage=salvage), cancellation)
         if not sources:
             warn("no stem file was found; they end in .stem.mp4 or .stem.m4a")
-        return run_in_turn(sources, unpacker.run, cancellation, as_json=as_json, quiet=quiet)
+        return run_in_turn(sources, unpacker.unpack, cancellation, as_json=as_json, quiet=quiet)
 
     run_command(command)
 

@@ -12,10 +12,9 @@ from stemsplit.files.atomic import PendingFile, explaining
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.extras import ExtraSettings
-from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.output_settings import OutputSettings
-from stemsplit.jobs.plan import existing_file_error, failed_result, plan_jobs
+from stemsplit.jobs.plan import existing_file_error, plan_jobs
 from stemsplit.jobs.progress import NoProgress, ProgressListener
 from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import FileResult
@@ -72,20 +71,6 @@ class Reporter:
                 "choose one --model"
             )
 
-    def run(self, source: SongInput) -> FileResult:
-        """Make the page of one song; an error becomes a failed result.
-
-        Raises
-        ------
-        Cancelled
-            If the run is to stop; no page is left.
-        """
-        try:
-            return self.report(source)
-        except Exception as error:  # noqa: BLE001 - a bug that one song triggers must not stop the others
-            self.cancellation.check()
-            return failed_result(source, wrap_bug(error))
-
     def report(self, source: SongInput) -> FileResult:
         """Make the page of one song.
 
@@ -95,6 +80,8 @@ class Reporter:
             If it cannot be read.
         OutputError
             If the page exists, or cannot be written.
+        Cancelled
+            If the run is to stop; no page is left.
         """
         path = self._name(source)
         pending = PendingFile(path, overwrite=self.output.overwrite)

@@ -13,11 +13,10 @@ from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.claims import Claims
-from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_settings import OutputSettings
-from stemsplit.jobs.plan import existing_file_error, failed_result
+from stemsplit.jobs.plan import existing_file_error
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_names import name_files
 
@@ -53,20 +52,6 @@ class Unpacker:
                 "choose another --format, such as flac"
             )
 
-    def run(self, source: SongInput) -> FileResult:
-        """Unpack one file; an error becomes a failed result.
-
-        Raises
-        ------
-        Cancelled
-            If the run is to stop; no part of the file is left.
-        """
-        try:
-            return self.unpack(source)
-        except Exception as error:  # noqa: BLE001 - a bug that one file triggers must not stop the others
-            self.cancellation.check()
-            return failed_result(source, wrap_bug(error))
-
     def unpack(self, source: SongInput) -> FileResult:
         """Unpack one file.
 
@@ -76,6 +61,8 @@ class Unpacker:
             If it is missing, damaged or no stem file.
         OutputError
             If a part exists already, or cannot be written.
+        Cancelled
+            If the run is to stop; no part of the file is left.
         """
         path = _find_path(source)
         with StemTracks(path, self.reading) as tracks:
