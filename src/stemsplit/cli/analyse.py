@@ -13,7 +13,17 @@ import typer
 from stemsplit.cli.console import describe as describe_result
 from stemsplit.cli.console import show, warn
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
+from stemsplit.cli.options.shared import (
+    Device,
+    Jobs,
+    Models,
+    ModelsFolder,
+    Overwrite,
+    Recursive,
+    Resume,
+    Songs,
+    Threads,
+)
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 
@@ -32,10 +42,7 @@ EPILOG = (
 
 
 def analyse(  # noqa: PLR0917 - as they are typed
-    songs: Annotated[
-        list[str],
-        typer.Argument(metavar="SONGS", help="Songs, folders or globs.", show_default=False),
-    ],
+    songs: Songs,
     output: Annotated[
         str | None,
         typer.Option(
@@ -45,15 +52,10 @@ def analyse(  # noqa: PLR0917 - as they are typed
             help="Write SONG/analysis.json and SONG/chords.lab below this folder.",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Leave out songs that are done with the same settings and models."),
-    ] = False,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")
-    ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    recursive: Recursive = False,
+    jobs: Jobs = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each song.")] = False,
     device: Device = "auto",
     model: Models = None,

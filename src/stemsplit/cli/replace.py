@@ -8,7 +8,17 @@ import typer
 from stemsplit.cli.completion import complete_bits, complete_format
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.options.separation import SeparationOptions
-from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
+from stemsplit.cli.options.shared import (
+    Device,
+    Jobs,
+    Models,
+    ModelsFolder,
+    Overwrite,
+    Recursive,
+    Resume,
+    Songs,
+    Threads,
+)
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
@@ -40,10 +50,7 @@ class _ReplaceOptions(SeparationOptions):
 
 
 def replace(  # noqa: PLR0917 - as they are typed
-    songs: Annotated[
-        list[str],
-        typer.Argument(metavar="SONGS", help="Songs, folders or globs.", show_default=False),
-    ],
+    songs: Songs,
     kit: Annotated[
         str | None,
         typer.Option(
@@ -80,15 +87,10 @@ def replace(  # noqa: PLR0917 - as they are typed
             autocompletion=complete_bits,
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
-    resume: Annotated[
-        bool,
-        typer.Option("--resume", help="Leave out songs that are done with the same settings and models."),
-    ] = False,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")
-    ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")] = 1,
+    overwrite: Overwrite = False,
+    resume: Resume = False,
+    recursive: Recursive = False,
+    jobs: Jobs = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON for each song.")] = False,
     device: Device = "auto",
     model: Models = None,

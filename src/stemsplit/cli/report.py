@@ -8,7 +8,7 @@ import typer
 from stemsplit.cli.console import warn
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.in_turn import run_in_turn
-from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
+from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Overwrite, Recursive, Songs, Threads
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
@@ -21,9 +21,7 @@ EPILOG = (
 
 
 def report(  # noqa: PLR0917 - as they are typed
-    songs: Annotated[
-        list[str], typer.Argument(metavar="SONGS", help="Songs, folders or globs.", show_default=False)
-    ],
+    songs: Songs,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="DIR", help="Folder for the pages.")
     ] = "separated",
@@ -34,10 +32,8 @@ def report(  # noqa: PLR0917 - as they are typed
         float,
         typer.Option("--excerpt", metavar="SECONDS", help="Length of the audio of each stem; 0 for none."),
     ] = 20.0,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
     as_json: Annotated[bool, typer.Option("--json", help="Write one line of JSON for each song.")] = False,
     device: Device = "auto",
     model: Models = None,

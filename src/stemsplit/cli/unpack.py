@@ -10,6 +10,7 @@ from stemsplit.cli.console import warn
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.in_turn import run_in_turn
 from stemsplit.cli.options.output import OutputOptions
+from stemsplit.cli.options.shared import Overwrite, Recursive
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
 
@@ -58,10 +59,8 @@ def unpack(  # noqa: PLR0917 - as they are typed
         str,
         typer.Option("--name", metavar="TEMPLATE", help="Names below the folder, as those of stems."),
     ] = DEFAULT_TEMPLATE,
-    recursive: Annotated[
-        bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")] = False,
+    recursive: Recursive = False,
+    overwrite: Overwrite = False,
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out files whose parts all exist.")
     ] = False,

@@ -8,6 +8,15 @@ from stemsplit.cli.completion import complete_device, complete_models
 from stemsplit.cli.options.panels import Panel
 from stemsplit.separation.settings import MAX_THREADS
 
+Songs = Annotated[
+    list[str], typer.Argument(metavar="SONGS", help="Songs, folders or globs.", show_default=False)
+]
+Recursive = Annotated[bool, typer.Option("--recursive", "-r", help="Include the subfolders of a folder.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files that exist.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Leave out songs that are done with the same settings and models.")
+]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", metavar="N", min=1, help="Songs at a time.")]
 Models = Annotated[
     list[str] | None,
     typer.Option(
