@@ -61,7 +61,9 @@ def test_memory_of_external_models_stops_growing(kind: str, tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_the_bundled_models_stay_below_the_limit_for_any_length(tmp_path: Path) -> None:
+    """The fragmentation of the allocator moves the peak by up to a block of all stems, once, at any time."""
     song = make_song(tmp_path / "song.wav", 600)
+    second_half_of_mixture_mb = 300 * 44100 * 2 * 4 / 1e6
     early_mb, peak_mb = _peaks_mb(song, share=0.5)
-    assert peak_mb < 1.05 * early_mb
+    assert peak_mb - early_mb < 0.5 * second_half_of_mixture_mb
     assert peak_mb < LIMIT_MB
