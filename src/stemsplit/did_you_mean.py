@@ -1,6 +1,5 @@
 """What to say of a name that nothing has."""
 
-import difflib
 from collections.abc import Iterable
 
 from stemsplit.errors import SettingsError
@@ -12,6 +11,8 @@ def propose(name: str, known: Iterable[str]) -> str:
     >>> propose("drum", ["bass", "drums"]), propose("x", ["bass"])
     ("; did you mean 'drums'?", '')
     """
+    import difflib  # only mistakes need it
+
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

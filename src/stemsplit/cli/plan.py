@@ -1,15 +1,16 @@
 """The ``plan`` command: what a run of many songs needs, before it is started."""
 
-from dataclasses import asdict, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stemsplit.cli.console import show
 from stemsplit.cli.exit import run_command
 from stemsplit.errors import SettingsError
-from stemsplit.jobs.capacity import WAV_KBPS, Estimate, Machine, Workload, estimate, find_machine, read_driver
 from stemsplit.jobs.result import ExitStatus
+
+if TYPE_CHECKING:
+    from stemsplit.jobs.capacity import Estimate, Machine
 
 SUMMARY = "Calculate what a run of many songs needs."
 EPILOG = (
@@ -42,9 +43,11 @@ def plan(  # noqa: PLR0917 - as they are typed
         float, typer.Option("--song-kbps", metavar="KBPS", help="Bitrate of the songs.")
     ] = 320.0,
     stem_kbps: Annotated[
-        float,
-        typer.Option("--stem-kbps", metavar="KBPS", help="Bitrate of a stem; the default is wav of 16 bits."),
-    ] = WAV_KBPS,
+        float | None,
+        typer.Option(
+            "--stem-kbps", metavar="KBPS", help="Bitrate of a stem. Default: of wav, 16 bits, stereo."
+        ),
+    ] = None,
     network_gbps: Annotated[
         float, typer.Option("--network-gbps", metavar="GBPS", help="Network of all workers to the storage.")
     ] = 10.0,
@@ -53,26 +56,33 @@ def plan(  # noqa: PLR0917 - as they are typed
     """Calculate what a run of many songs needs: worker hours, storage, network, what saturates first."""
 
     def command() -> ExitStatus:
-        workload = Workload(songs, minutes, stems, song_kbps, stem_kbps)
+        import json
+        from dataclasses import asdict
+
+        from stemsplit.jobs.capacity import WAV_KBPS, Workload, estimate, find_machine, read_driver
+
+        workload = Workload(songs, minutes, stems, song_kbps, WAV_KBPS if stem_kbps is None else stem_kbps)
         found = find_machine(machine) if speed is None else _measured_elsewhere(speed)
         needed = estimate(
             workload, found, read_driver(), workers=workers, days=days, network_gbps=network_gbps
         )
-        import json
-
         show(json.dumps(asdict(needed)) if as_json else "\n".join(_describe(found, needed)))
         return ExitStatus.OK
 
     run_command(command)
 
 
-def _measured_elsewhere(speed: float) -> Machine:
+def _measured_elsewhere(speed: float) -> "Machine":
+    from dataclasses import replace
+
+    from stemsplit.jobs.capacity import find_machine
+
     if not speed > 0:
         raise SettingsError(f"--speed {speed:g} must be above 0")
     return replace(find_machine("cpu"), about="as given", speed=speed)
 
 
-def _describe(machine: Machine, needed: Estimate) -> list[str]:
+def _describe(machine: "Machine", needed: "Estimate") -> list[str]:
     return [
         f"one worker        {machine.speed:.1f} times real time, {machine.memory_mb:.0f} MB; {machine.about}",
         f"all songs         {needed.worker_hours:,.0f} worker hours",

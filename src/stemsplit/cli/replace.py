@@ -1,13 +1,11 @@
 """The ``replace`` command: the drums of songs, played anew with the samples of a kit."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stemsplit.cli.completion import complete_bits, complete_format
 from stemsplit.cli.exit import run_command
-from stemsplit.cli.options.separation import SeparationOptions
 from stemsplit.cli.options.shared import (
     Device,
     Jobs,
@@ -23,30 +21,11 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
 
-if TYPE_CHECKING:
-    from stemsplit.jobs.extras import ExtraSettings
-
 SUMMARY = "Replace the drums of songs by samples of a kit."
 EPILOG = (
     "Beside the drums stem are written drums_replaced, as long and with the rate and channels of the song, "
     "and its MIDI file. A song without drums has neither, and the result says so."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _ReplaceOptions(SeparationOptions):
-    """The options of a separation that makes the drums stem, and of what takes its place."""
-
-    kit: str | None
-    blend: float
-    mixture: bool
-
-    def make_extras(self) -> "ExtraSettings":
-        """Return the settings of the new drums."""
-        from stemsplit.jobs.extras import ExtraSettings
-        from stemsplit.jobs.replacement import ReplacementSettings
-
-        return ExtraSettings(replacement=ReplacementSettings(self.kit, self.blend, self.mixture))
 
 
 def replace(  # noqa: PLR0917 - as they are typed
@@ -101,11 +80,12 @@ def replace(  # noqa: PLR0917 - as they are typed
     """Play the hits of the drums stem with clean samples, at their times and as strong as they are."""
 
     def command() -> ExitStatus:
+        from stemsplit.cli.options.replacement import ReplacementOptions
         from stemsplit.cli.separate import separate
 
         if output == "-":
             raise SettingsError("the new drums are several files; name a folder with --output")
-        options = _ReplaceOptions(
+        options = ReplacementOptions(
             kit=kit,
             blend=blend,
             mixture=mixture,

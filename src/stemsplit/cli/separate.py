@@ -3,6 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,7 @@ from stemsplit.cli.progress import Display, make_display
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.batch import run_jobs
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
+from stemsplit.jobs.imports import import_ahead
 from stemsplit.jobs.inputs import SongInput, expand_inputs
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import check_manifests, is_manifest, iterate_inputs
@@ -58,7 +60,7 @@ def separate(options: SeparationOptions) -> ExitStatus:
         fetch_missing(request.models, Registry(request.models_dir), yes=options.yes)
         if options.cluster is not None:
             return _separate_on_cluster(options, request, output, sources)
-        with open_separator(request) as separator:
+        with _open_separator(request) as separator:
             check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
             print_device(separator, request, quiet=options.quiet)
             worker = SongWorker(separator, output, request.reading)
@@ -73,6 +75,14 @@ def separate(options: SeparationOptions) -> ExitStatus:
             else:
                 jobs = plan_jobs(list(sources), provenance, output, journal)
             return _run(options, jobs, _make_runner(options, replace(worker, journal=journal)))
+
+
+def _open_separator(request: SeparationRequest) -> Separator:
+    """Open the separator in a thread, and import meanwhile what the first song needs."""
+    with ThreadPoolExecutor(1) as opening:
+        separator = opening.submit(open_separator, request)
+        import_ahead()
+    return separator.result()
 
 
 # the songs in, their results out, with a display that is called and a cancellation that stops them

@@ -1,6 +1,5 @@
 """File names that every system can store: cleaning, shortening and comparison of names."""
 
-import re
 import unicodedata
 from pathlib import Path
 
@@ -20,10 +19,6 @@ _UNPRINTABLE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTION = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-# most names: printable ASCII, in which nothing is illegal and all is composed
-_PLAIN = re.compile(r'[^\x00-\x1f\x7f-\U0010ffff<>:"/\\|?*]*')
-
-
 def is_illegal(char: str) -> bool:
     """Tell whether a character may not be in a file name on some system."""
     return char in _ILLEGAL or char in _DIRECTION or unicodedata.category(char) in _UNPRINTABLE
@@ -35,7 +30,8 @@ def clean_value(text: str) -> str:
     >>> clean_value('AC/DC: "Live?"')
     'AC_DC_ _Live__'
     """
-    if _PLAIN.fullmatch(text):
+    # most names: nothing is illegal, and all is composed
+    if text.isascii() and text.isprintable() and _ILLEGAL.isdisjoint(text):
         return text
     composed = unicodedata.normalize("NFC", text)
     return "".join("_" if is_illegal(char) else char for char in composed)
