@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from stemsplit.errors import SettingsError
 from stemsplit.files.names import MAX_NAME_BYTES, clean_name, identity, shorten
-from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.name_template import FIELDS, NameTemplate, Value
 
 _WINDOWS = '<>:"/\\|?*'
@@ -166,28 +165,3 @@ def test_identity_folds_case_and_composition(text: str) -> None:
     assert identity(Path("d", composed)) == identity(Path("d", unicodedata.normalize("NFD", composed)))
     if composed.upper().casefold() == composed.casefold():
         assert identity(Path("d", composed)) == identity(Path("d", composed.upper()))
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "reason"),
-    [
-        ("o/a", "o/A", "two and one would both be written to o/A"),
-        ("o/a", "o/a", "both"),
-        ("caf\u00e9", "cafe\u0301", "both"),
-        ("o/A.wav", "o/a.wav/b", "two needs a folder where one would be written: o/a.wav"),
-        ("o/a.wav/b", "o/A.wav", "one needs a folder where two would be written: o/A.wav"),
-    ],
-)
-def test_colliding_paths_are_rejected(first: str, second: str, reason: str) -> None:
-    one, two = (Path(first), "one"), (Path(second), "two")
-    assert reason in (Claims().claim([one, two]) or "")
-    claims = Claims()
-    assert claims.claim([one]) is None
-    assert reason in (claims.claim([two]) or "")
-
-
-def test_a_rejected_owner_claims_nothing() -> None:
-    claims = Claims()
-    assert claims.claim([(Path("o/A.wav"), "one")]) is None
-    assert claims.claim([(Path("o/b/c.wav"), "two"), (Path("o/a.wav"), "two")])
-    assert claims.claim([(Path("o/b"), "three"), (Path("o/c.wav"), "three")]) is None

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -13,7 +13,7 @@ from stemsplit.files.names import identity
 
 _MAX_FOLDERS: Final = 4096
 
-# the owner of a hashed path, and whether the path is a folder that the owner needs
+# the owner of a path, by the key of the path, and whether the path is a folder that the owner needs
 _Known = dict[bytes, tuple[str, bool]]
 
 
@@ -29,97 +29,106 @@ class Claims:
         # an empty name is a temporary database that is deleted when it is closed
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("CREATE TABLE songs (number INTEGER PRIMARY KEY, label TEXT)")
         self._database.execute(
-            "CREATE TABLE claims (name BLOB PRIMARY KEY, owner TEXT, is_folder INTEGER, song INTEGER)"
+            "CREATE TABLE claims (key BLOB PRIMARY KEY, name TEXT, is_folder INTEGER, song INTEGER)"
             " WITHOUT ROWID"
         )
         self._database.execute("BEGIN")
-        self._songs = count()
+        self._numbers = count()
         self._folders: set[bytes] = set()  # claimed as folders; not all of them
 
-    def claim(self, outputs: Sequence[tuple[Path, str]]) -> str | None:
-        """Claim all `outputs`, pairs of a path and its owner; or none of them, and return the reason.
+    def claim(self, song: str, files: Mapping[str, Path]) -> str | None:
+        """Claim all `files` of a song, by their names; or none of them, and return the reason.
 
         >>> claims = Claims()
-        >>> claims.claim([(Path("x.wav"), "the vocals of one")])
-        >>> claims.claim([(Path("X.wav"), "the vocals of two")])
+        >>> claims.claim("one", {"vocals": Path("x.wav")})
+        >>> claims.claim("two", {"vocals": Path("X.wav")})
         'the vocals of two and the vocals of one would both be written to X.wav'
         """
-        wanted = [_Wanted(os.fspath(path), owner) for path, owner in outputs]
-        new = self._list_new(wanted)
-        if new is not None and self._insert(new):
+        wanted = [_Wanted(name, os.fspath(path)) for name, path in files.items()]
+        folders = {key: file.name for file in wanted for key in file.folders.values()}
+        is_clear = len({file.key for file in wanted} - folders.keys()) == len(files)
+        if is_clear and self._insert(song, wanted, folders):
             return None
         # something is claimed already, if only a folder: look closely
-        known = before = self._find(name for file in wanted for name in (file.name, *file.folders.values()))
+        known = before = self._find({file.key for file in wanted} | folders.keys())
         for file in wanted:
-            problem = file.find_problem(known)
+            owner = f"the {file.name} of {song}"
+            problem = file.find_problem(owner, known)
             if problem is not None:
                 return problem
-            known = dict.fromkeys(file.folders.values(), (file.owner, True)) | known
-            known[file.name] = (file.owner, False)
-        self._insert({name: claim for name, claim in known.items() if name not in before})
+            known = dict.fromkeys(file.folders.values(), (owner, True)) | known
+            known[file.key] = (owner, False)
+        self._folders.update(before)
+        self._insert(song, wanted, folders)
         return None
 
-    def _list_new(self, wanted: "Sequence[_Wanted]") -> _Known | None:
-        """Return what is to be claimed that is not known to be a folder; None where files meet each other."""
-        files: _Known = {file.name: (file.owner, False) for file in wanted}
-        folders: _Known = {
-            name: (file.owner, True)
-            for file in wanted
-            for name in file.folders.values()
-            if name not in self._folders
-        }
-        is_clear = len(files) == len(wanted) and files.keys().isdisjoint(folders)
-        return files | folders if is_clear else None
-
-    def _insert(self, claims: _Known) -> bool:
-        """Insert all `claims` if all of them are new, otherwise none."""
-        song = next(self._songs)
-        rows = [(name, owner, is_folder, song) for name, (owner, is_folder) in claims.items()]
+    def _insert(self, song: str, files: "Sequence[_Wanted]", folders: Mapping[bytes, str]) -> bool:
+        """Insert `files`, and those `folders` that are not known to be claimed; nothing if one is claimed."""
+        number = next(self._numbers)
+        new = [key for key in folders if key not in self._folders]
+        rows = [(file.key, file.name, False, number) for file in files]
+        rows += [(key, folders[key], True, number) for key in new]
         added = self._database.executemany("INSERT OR IGNORE INTO claims VALUES (?, ?, ?, ?)", rows)
         if added.rowcount < len(rows):
-            undo = "DELETE FROM claims WHERE name = ? AND song = ?"
-            self._database.executemany(undo, [(name, song) for name in claims])
+            undo = "DELETE FROM claims WHERE key = ? AND song = ?"
+            self._database.executemany(undo, [(key, number) for key, *_ in rows])
             return False
+        self._database.execute("INSERT INTO songs VALUES (?, ?)", (number, song))
         if len(self._folders) > _MAX_FOLDERS:
             self._folders.clear()
-        self._folders.update(name for name, (_, is_folder) in claims.items() if is_folder)
+        self._folders.update(new)
         return True
 
-    def _find(self, names: Iterable[bytes]) -> _Known:
-        given = list(set(names))
-        query = f"SELECT name, owner, is_folder FROM claims WHERE name IN ({','.join('?' * len(given))})"
-        return {name: (owner, bool(folder)) for name, owner, folder in self._database.execute(query, given)}
+    def _find(self, keys: Collection[bytes]) -> _Known:
+        query = (
+            "SELECT key, name, label, is_folder FROM claims JOIN songs ON song = number"
+            f" WHERE key IN ({','.join('?' * len(keys))})"
+        )
+        found = self._database.execute(query, list(keys))
+        return {key: (f"the {name} of {label}", bool(is_folder)) for key, name, label, is_folder in found}
 
 
 class _Wanted:
-    """A file that is to be claimed: its hashed path, and those of the folders that it needs."""
+    """A file that is to be claimed: its key, and those of the folders that it needs."""
 
-    def __init__(self, path: str, owner: str) -> None:
-        self.path, self.owner, self.name = path, owner, _hash(path)
-        self.folders = _hash_folders(os.path.dirname(path))  # noqa: PTH120 - text, for millions of paths
+    def __init__(self, name: str, path: str) -> None:
+        folder = os.path.dirname(path)  # noqa: PTH120 - text, for millions of paths
+        self.name, self.path, self.key = name, path, _make_key(path, folder)
+        self.folders = _list_folders(folder)
 
-    def find_problem(self, known: _Known) -> str | None:
-        """Return why the file cannot be claimed."""
-        if self.name in known:
-            other, is_folder = known[self.name]
+    def find_problem(self, owner: str, known: _Known) -> str | None:
+        """Return why the file cannot be claimed by `owner`."""
+        if self.key in known:
+            other, is_folder = known[self.key]
             if is_folder:
-                return f"{other} needs a folder where {self.owner} would be written: {self.path}"
-            return f"{self.owner} and {other} would both be written to {self.path}"
-        for folder, name in self.folders.items():
-            other, is_folder = known.get(name, ("", True))
+                return f"{other} needs a folder where {owner} would be written: {self.path}"
+            return f"{owner} and {other} would both be written to {self.path}"
+        for folder, key in self.folders.items():
+            other, is_folder = known.get(key, ("", True))
             if not is_folder:
-                return f"{self.owner} needs a folder where {other} would be written: {folder}"
+                return f"{owner} needs a folder where {other} would be written: {folder}"
         return None
 
 
 # the stems of a song are in the same folder, and all songs are below the output folder
 @lru_cache(maxsize=1024)
-def _hash_folders(folder: str) -> Mapping[str, bytes]:
-    """Return the hash of a folder, and those of the folders above it, the innermost first."""
+def _list_folders(folder: str) -> Mapping[str, bytes]:
+    """Return a folder and those above it, the innermost first, with their keys."""
     above = os.path.dirname(folder)  # noqa: PTH120
-    return {folder: _hash(folder), **_hash_folders(above)} if folder and folder != above else {}
+    return {folder: _make_key(folder, above), **_list_folders(above)} if folder and folder != above else {}
 
 
-def _hash(path: str) -> bytes:
-    return hashlib.blake2b(identity(path).encode("utf-8", "surrogatepass"), digest_size=16).digest()
+def _make_key(path: str, folder: str) -> bytes:
+    """Return the key of a path; those of one `folder` begin alike, so that the database has them together."""
+    return _hash_folder(folder) + _hash(path, 12)
+
+
+@lru_cache(maxsize=1024)
+def _hash_folder(folder: str) -> bytes:
+    return _hash(folder, 4)
+
+
+def _hash(path: str, n_bytes: int) -> bytes:
+    return hashlib.blake2b(identity(path).encode("utf-8", "surrogatepass"), digest_size=n_bytes).digest()

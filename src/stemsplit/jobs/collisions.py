@@ -2,8 +2,8 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from stemsplit.files.names import identity
@@ -13,6 +13,8 @@ from stemsplit.jobs.inputs import SongInput
 class Inputs:
     """The input files of a run, which are recognised under every spelling and through links.
 
+    They are looked at when one is searched for the first time.
+
     Parameters
     ----------
     sources
@@ -20,10 +22,7 @@ class Inputs:
     """
 
     def __init__(self, sources: Iterable[SongInput]) -> None:
-        self._songs: dict[tuple[int, int], list[tuple[str, Path]]] = defaultdict(list)
-        for source in sources:
-            if source.path is not None and (file := _identify(source.path)) is not None:
-                self._songs[file].append((source.label, source.path))
+        self._sources = sources
 
     def find(self, path: Path) -> str | None:
         """Return the label of the input that is the file `path`; None if it is none of them."""
@@ -31,6 +30,14 @@ class Inputs:
         songs = self._songs.get(file, []) if file is not None else []
         # a hard link is a name of its own, and replacing it leaves the input as it is
         return next((label for label, song in songs if _locate(song) == _locate(path)), None)
+
+    @cached_property
+    def _songs(self) -> Mapping[tuple[int, int], list[tuple[str, Path]]]:
+        songs = defaultdict(list)
+        for source in self._sources:
+            if source.path is not None and (file := _identify(source.path)) is not None:
+                songs[file].append((source.label, source.path))
+        return songs
 
 
 def _identify(path: Path) -> tuple[int, int] | None:

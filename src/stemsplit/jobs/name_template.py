@@ -56,6 +56,18 @@ class _Piece(NamedTuple):
     format: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Component:
+    """One name of the path; compared by identity, which is quick."""
+
+    pieces: tuple[_Piece, ...]
+
+    @cached_property
+    def fields(self) -> tuple[_Piece, ...]:
+        """The pieces that have a field."""
+        return tuple(piece for piece in self.pieces if piece.field)
+
+
 @dataclass(frozen=True)
 class NameTemplate:
     """A template of file names.
@@ -82,28 +94,28 @@ class NameTemplate:
     def __post_init__(self) -> None:
         if not self.text.endswith(".{ext}"):
             raise SettingsError(f"the name template {self.text!r} must end in '.{{ext}}'")
-        for pieces in self._components:
-            self._check_component(pieces)
+        for component in self._components:
+            self._check_component(component)
 
     @cached_property
     def fields(self) -> frozenset[str]:
         """The names of the fields in the template."""
-        return frozenset(piece.field for pieces in self._components for piece in pieces if piece.field)
+        return frozenset(piece.field for part in self._components for piece in part.fields if piece.field)
 
     @cached_property
-    def _components(self) -> tuple[tuple[_Piece, ...], ...]:
-        """The pieces of every path component."""
-        return tuple(_parse_component(piece, self.text) for piece in self.text.split("/"))
+    def _components(self) -> tuple[_Component, ...]:
+        """The components of the path."""
+        return tuple(_parse_component(part, self.text) for part in self.text.split("/"))
 
-    def _check_component(self, pieces: tuple[_Piece, ...]) -> None:
-        literal = "".join(piece.text for piece in pieces)
+    def _check_component(self, component: _Component) -> None:
+        literal = "".join(piece.text for piece in component.pieces)
         bad = sorted({char for char in literal if is_illegal(char)})
         if bad:
             raise SettingsError(
                 f"the name template {self.text!r} holds {', '.join(map(repr, bad))}, which are "
                 "illegal on some file systems; folders are separated by '/'"
             )
-        if not any(piece.field for piece in pieces) and clean_name(literal) != literal:
+        if not component.fields and clean_name(literal) != literal:
             raise SettingsError(
                 f"the name template {self.text!r} has a folder called {literal!r}; "
                 "it must be a relative path of plain names"
@@ -119,12 +131,12 @@ class NameTemplate:
     def render_text(self, values: Mapping[str, Value]) -> str:
         """Return the same as text, with ``/`` between folders."""
         return "/".join(
-            _render_component(pieces, tuple([_format(piece, values) for piece in pieces if piece.field]))
-            for pieces in self._components
+            _render_component(component, tuple([_format(piece, values) for piece in component.fields]))
+            for component in self._components
         )
 
 
-def _parse_component(text: str, template: str) -> tuple[_Piece, ...]:
+def _parse_component(text: str, template: str) -> _Component:
     try:
         parsed = list(string.Formatter().parse(text))
     except ValueError as error:
@@ -139,7 +151,7 @@ def _parse_component(text: str, template: str) -> tuple[_Piece, ...]:
     pieces = tuple(_Piece(literal, name, spec or "") for literal, name, spec, _ in parsed)
     for piece in pieces:
         _check_format(piece, template)
-    return pieces
+    return _Component(pieces)
 
 
 def _check_format(piece: _Piece, template: str) -> None:
@@ -160,20 +172,20 @@ def _format(piece: _Piece, values: Mapping[str, Value]) -> str:
     """Return the value of the field of a piece as text."""
     assert piece.field is not None
     value = values[piece.field]
-    if isinstance(value, str) and piece.field in _NUMBERS:
+    if isinstance(value, str) and (not piece.format or piece.field in _NUMBERS):
         return value
     return format(value, piece.format or _USUAL_FORMATS.get(piece.field, ""))
 
 
 # the folder of a song is the same for all its stems, and the file names are often those of all songs
 @lru_cache(maxsize=1024)
-def _render_component(pieces: tuple[_Piece, ...], values: tuple[str, ...]) -> str:
-    """Return one name of the path; `values` are those of the fields in `pieces`, in order."""
-    fields = [piece for piece in pieces if piece.field]
-    cleaned = {piece: clean_value(value).strip() or "_" for piece, value in zip(fields, values, strict=True)}
+def _render_component(component: _Component, values: tuple[str, ...]) -> str:
+    """Return one name of the path; `values` are those of its fields, in order."""
+    fields = zip(component.fields, values, strict=True)
+    cleaned = {piece: clean_value(value).strip() or "_" for piece, value in fields}
 
     def join(fill: Mapping[_Piece, str]) -> str:
-        return clean_name("".join(piece.text + (fill[piece] if piece.field else "") for piece in pieces))
+        return clean_name("".join(piece.text + fill.get(piece, "") for piece in component.pieces))
 
     while (excess := len((name := join(cleaned)).encode()) - MAX_NAME_BYTES) > 0:
         longest = max(cleaned, key=lambda piece: len(cleaned[piece].encode()), default=None)

@@ -103,9 +103,9 @@ class LocalFolder:
         present: set[Path] = set()
         folder, is_there = None, False
         for path in paths:
-            parent = os.path.dirname(path) or os.curdir  # noqa: PTH120 - for every stem of every song
+            parent, separator, _ = os.fspath(path).rpartition(os.sep)  # text, for every stem of every song
             if parent != folder:
-                folder, is_there = parent, os.path.lexists(parent)
+                folder, is_there = parent, os.path.lexists(parent + separator or os.curdir)
             if is_there and os.path.lexists(path):
                 present.add(path)
         return present

@@ -151,7 +151,7 @@ def name_analysed(job: Job, found: "SongAnalysis", output: OutputSettings) -> Jo
 
 def _check_names(jobs: Sequence[Job], output: OutputSettings) -> list[Job]:
     """Fail the jobs whose output files collide with inputs or with those of other jobs."""
-    claims, inputs = Claims(), Inputs(job.source for job in jobs)
+    claims, inputs = Claims(), Inputs([job.source for job in jobs])
     checked = [_claim_names(job, output, claims, inputs) for job in jobs]
     refused = [job.result for job in checked if job.result is not None]
     if refused and len(refused) == sum(bool(job.files) for job in jobs):
@@ -168,8 +168,7 @@ def _claim_names(job: Job, output: OutputSettings, claims: Claims, inputs: Input
             reason = f"the {name} of {job.source.label} would be written over the input {song}"
             error = OutputError(f"{reason}; choose another folder with --output")
             return replace(job, result=failed_result(job.source, error))
-    outputs = [(path, f"the {name} of {job.source.label}") for name, path in job.files.items()]
-    collision = claims.claim(outputs)
+    collision = claims.claim(job.source.label, job.files)
     if collision is None:
         return job
     error = OutputError(

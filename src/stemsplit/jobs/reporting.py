@@ -105,7 +105,7 @@ class Reporter:
         output = replace(self.output, extras=ExtraSettings())
         values = name_files(source, (REPORT,), output, extension="html")
         path = values.outputs[REPORT]
-        collision = self.claims.claim([(path, f"the report of {source.label}")])
+        collision = self.claims.claim(source.label, {"report": path})
         if collision is not None:
             raise OutputError(f"{collision}; give --name a template that keeps them apart")
         if not self.output.overwrite and self.output.storage.exists(path):

@@ -108,9 +108,7 @@ class Unpacker:
 
     def _is_there(self, source: SongInput, paths: dict[str, Path]) -> bool:
         """Return whether nothing is to be done; raise an `OutputError` for files that are in the way."""
-        collision = self.claims.claim(
-            [(path, f"the {name} of {source.label}") for name, path in paths.items()]
-        )
+        collision = self.claims.claim(source.label, paths)
         if collision is not None:
             raise OutputError(f"{collision}; give --name a template that keeps them apart")
         present = self.output.storage.find_present(paths.values())
