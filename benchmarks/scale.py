@@ -13,6 +13,7 @@ import heapq
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ from stemsplit.jobs.plan import Job, plan_stream
 from stemsplit.jobs.progress import NoProgress
 from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.result import FileResult, ModelReference, Status
-from stemsplit.jobs.schedule import Schedule
+from stemsplit.jobs.schedule import Call, Schedule
 
 STEMS = ("vocals", "drums", "bass", "other")
 MADE = Provenance(STEMS, "cpu", (ModelReference("band", "1", "0" * 64, "MIT", True),), {"format": "wav"})
@@ -47,6 +48,7 @@ START_S = 5.0  # until a worker has opened its models
 SONG_S = 7.0  # that a worker is busy with a song, on average
 DEATHS = 1e-3  # share of the songs during which their worker dies
 POISON = 1e-5  # share of the songs with which every worker dies
+PROGRESS_SONGS = 100_000
 SPEEDUP_SONGS = 32
 SPEEDUP_WARM_UP = 4  # songs that are not counted: models are opened, the cluster starts its processes
 SPEEDUP_S = 60
@@ -85,22 +87,20 @@ class _Clock:
 
 
 @dataclass(frozen=True)
-class _Method:
-    """A method of an actor."""
-
-    remote: Callable[..., int]
-
-
-@dataclass(frozen=True)
 class _SimulatedWorker:
-    """A worker, of whose methods these are called."""
+    """A worker, whose methods return for how long it is busy, and with which song."""
 
-    wait_until_ready: _Method
-    separate: _Method
+    random: random.Random
+
+    def wait_until_ready(self) -> tuple[float, None]:
+        return START_S, None
+
+    def separate(self, job: Job, root: Path) -> tuple[float, Job]:  # noqa: ARG002 - of a worker
+        return self.random.expovariate(1 / SONG_S), job
 
 
-class _SimulatedRay:
-    """Stands for Ray and its pool of workers: songs end in simulated time, and some workers die."""
+class _SimulatedPool:
+    """Stands for Ray's pool of workers: songs end in simulated time, and some workers die."""
 
     class exceptions:  # noqa: N801 - the name of Ray's module
         """What Ray raises."""
@@ -113,39 +113,31 @@ class _SimulatedRay:
         self.now_s, self.n_deaths = 0.0, 0
         self._journal, self._clock = journal, clock
         self._random = random.Random(0)
-        self._ends: list[tuple[float, int]] = []
-        self._jobs: dict[int, Job | None] = {}
-        self._references = count()
+        self._numbers = count()
+        self._calls: list[tuple[float, int, Call, Job | None]] = []  # by the time at which they end
 
-    def start_worker(self) -> "_SimulatedWorker":
-        return _SimulatedWorker(_Method(self._start), _Method(self._separate))
+    def start_worker(self) -> _SimulatedWorker:
+        return _SimulatedWorker(self._random)
 
-    def discard(self, worker: "_SimulatedWorker") -> None:  # noqa: ARG002 - of the pool of workers
+    def discard(self, worker: _SimulatedWorker) -> None:  # noqa: ARG002 - of the pool of workers
         self.n_deaths += 1
 
-    def _start(self) -> int:
-        return self._push(None, START_S)
+    def call(self, method: Callable[..., tuple[float, Job | None]], *args: Any) -> Call:
+        call = Call()
+        duration_s, job = method(*args)
+        heapq.heappush(self._calls, (self.now_s + duration_s, next(self._numbers), call, job))
+        return call
 
-    def _separate(self, job: Job, root: Path) -> int:  # noqa: ARG002 - of a worker
-        return self._push(job, self._random.expovariate(1 / SONG_S))
+    def wait(self, timeout_s: float) -> list[Call]:
+        assert timeout_s > 0
+        self.now_s, _, call, job = heapq.heappop(self._calls)
+        if job is not None and (self._random.random() < DEATHS or _is_poison(job)):
+            call.set_exception(_ActorError())
+        else:
+            call.set_result(None if job is None else self._make_result(job))
+        return [call]
 
-    def _push(self, job: Job | None, duration_s: float) -> int:
-        reference = next(self._references)
-        self._jobs[reference] = job
-        heapq.heappush(self._ends, (self.now_s + duration_s, reference))
-        return reference
-
-    def wait(self, references: list[int], *, num_returns: int, timeout: float) -> tuple[list[int], list[int]]:
-        assert references and num_returns and timeout
-        self.now_s, reference = heapq.heappop(self._ends)
-        return [reference], []
-
-    def get(self, reference: int) -> FileResult | None:
-        job = self._jobs.pop(reference)
-        if job is None:
-            return None
-        if self._random.random() < DEATHS or _is_poison(job):
-            raise _ActorError
+    def _make_result(self, job: Job) -> FileResult:
         self._clock.spend("journal", lambda: self._record(job))
         return FileResult(job.source.label, Status.DONE, outputs=job.outputs)
 
@@ -160,11 +152,14 @@ def _is_poison(job: Job) -> bool:
 
 
 def measure_simulation(folder: Path, n_songs: int) -> list[Row]:
-    """Songs on 1,000 workers with failures: the cost of planning, scheduling and recording."""
+    """Songs on 1,000 workers with failures: the cost of planning, scheduling and recording.
+
+    Ray is left out as well: what it takes to call a worker is measured by ``speedup``.
+    """
     names = _write_list(folder, n_songs)
     output = OutputSettings(_UnforcedFolder(folder / "out"))
     journal, clock = Journal(output.storage), _Clock()
-    pool: Any = _SimulatedRay(N_WORKERS, journal, clock)
+    pool = _SimulatedPool(N_WORKERS, journal, clock)
     jobs = plan_stream(read_manifest(str(names)), MADE, output, journal)
     schedule = Schedule(pool, 2, output.output_dir, Cancellation(), NoProgress())
     started_s = time.process_time()
@@ -189,7 +184,12 @@ def measure_simulation(folder: Path, n_songs: int) -> list[Row]:
 
 
 def _timed(jobs: Iterator[Job], clock: _Clock) -> Iterator[Job]:
-    while (job := clock.spend("plan", lambda: next(jobs, None))) is not None:
+    for number in count(1):
+        job = clock.spend("plan", lambda: next(jobs, None))
+        if job is None:
+            return
+        if number % PROGRESS_SONGS == 0:
+            print(f"{number} songs are planned", file=sys.stderr, flush=True)
         yield job
 
 
@@ -300,6 +300,8 @@ def main() -> None:
         _run_each(given.names or BENCHMARKS, given.songs)
         return
     (name,) = given.names
+    # the folder is removed when the benchmark is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     work, usual = BENCHMARKS[name]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         rows = work(Path(folder), given.songs or usual)

@@ -12,21 +12,11 @@ from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job
 from stemsplit.jobs.progress import NoProgress
 from stemsplit.jobs.result import FileResult, Status
-from stemsplit.jobs.schedule import Schedule
+from stemsplit.jobs.schedule import Call, Schedule
 
 
 class ActorError(Exception):
     """A worker has died."""
-
-
-class FakeMethod:
-    """A remote method; a call is its own reference."""
-
-    def __init__(self, call: Callable[..., Any]) -> None:
-        self._call = call
-
-    def remote(self, *args: Any) -> Callable[[], Any]:
-        return lambda: self._call(*args)
 
 
 class FakePool:
@@ -41,25 +31,34 @@ class FakePool:
         self.n_workers, self._separate, self._n_stuck = n_workers, separate, stuck
         self.n_started = self.n_discarded = 0
         self.start: Callable[[], None] = lambda: None
-        self._never: list[Any] = []
+        self._calls: dict[Call, Callable[[], Any]] = {}
 
     def start_worker(self) -> Any:
         self.n_started += 1
         worker: Any = type("FakeWorker", (), {})()
-        worker.separate = FakeMethod(lambda job, _: self._separate(job))
-        worker.wait_until_ready = FakeMethod(self.start)
-        if self.n_started <= self._n_stuck:
-            worker.wait_until_ready.remote = lambda: self._never.append(object()) or self._never[-1]
+        worker.separate = lambda job, _: self._separate(job)
+        worker.wait_until_ready = self.start if self.n_started > self._n_stuck else None
         return worker
 
     def discard(self, worker: Any) -> None:  # noqa: ARG002 - of a pool
         self.n_discarded += 1
 
-    def wait(self, references: list[Any], **_: Any) -> tuple[list[Any], list[Any]]:
-        return [reference for reference in references if reference not in self._never][:1], []
+    def call(self, method: Any, *args: Any) -> Call:
+        call = Call()
+        if method is not None:
+            self._calls[call] = lambda: method(*args)
+        return call
 
-    def get(self, reference: Callable[[], Any]) -> Any:
-        return reference()
+    def wait(self, timeout_s: float) -> list[Call]:
+        assert timeout_s > 0
+        if not self._calls:
+            return []
+        ended, work = self._calls.popitem()
+        try:
+            ended.set_result(work())
+        except ActorError as error:
+            ended.set_exception(error)
+        return [ended]
 
 
 def done(job: Job) -> FileResult:

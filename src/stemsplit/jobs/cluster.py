@@ -6,7 +6,9 @@ that happens too often; other songs are not affected. Songs and stems must be ac
 folder that all of them mount, or in remote storage.
 """
 
+import contextlib
 import os
+import queue
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from stemsplit.jobs.progress import ProgressListener
 from stemsplit.jobs.remote import is_url
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult
-from stemsplit.jobs.schedule import ClusterError, Schedule, move_job
+from stemsplit.jobs.schedule import Call, ClusterError, Schedule, move_job
 from stemsplit.jobs.worker import SongWorker
 
 
@@ -164,6 +166,7 @@ class _Pool:
         self._request = replace(request, threads=request.threads or settings.cpus_per_worker)
         self._settings = settings
         self._actors: list[Any] = []
+        self._ended: queue.SimpleQueue[Call] = queue.SimpleQueue()
 
     def __enter__(self) -> "_Pool":
         try:
@@ -194,6 +197,24 @@ class _Pool:
         actor = actor_class.remote(self._request)
         self._actors.append(actor)
         return actor
+
+    def call(self, method: Any, *args: Any) -> Call:
+        """Call a method of an actor.
+
+        `wait` costs the same for any number of calls, unlike ``ray.wait``, which looks at all of them.
+        """
+        call: Call = method.remote(*args).future()
+        call.add_done_callback(self._ended.put)
+        return call
+
+    def wait(self, timeout_s: float) -> list[Call]:
+        """Wait for calls that have ended since, and return them; none after `timeout_s` seconds."""
+        ended: list[Call] = []
+        with contextlib.suppress(queue.Empty):
+            ended.append(self._ended.get(timeout=timeout_s))
+            while True:
+                ended.append(self._ended.get_nowait())
+        return ended
 
     def discard(self, actor: Any) -> None:
         """End an actor that does not answer."""

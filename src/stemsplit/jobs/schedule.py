@@ -4,6 +4,7 @@ A worker is given a song when it has opened its models, and one at a time: a son
 that cannot start, because its node has gone or another program has taken its place.
 """
 
+import concurrent.futures
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -22,6 +23,9 @@ _STOP_S: Final = 10.0
 _MAX_QUEUED: Final = 1000  # results that wait for an earlier song
 
 
+Call = concurrent.futures.Future[Any]  # of a method of a worker
+
+
 class ClusterError(StemsplitError):
     """The cluster cannot be reached, or has no room for a worker."""
 
@@ -31,11 +35,17 @@ class Pool(Protocol):
 
     @property
     def ray(self) -> Any:
-        """The module, of which ``wait``, ``get`` and ``exceptions`` are used."""
+        """The module, of which ``exceptions`` are used."""
 
     @property
     def n_workers(self) -> int:
         """How many workers fit into the cluster."""
+
+    def call(self, method: Any, *args: Any) -> Call:
+        """Call a method of a worker."""
+
+    def wait(self, timeout_s: float) -> list[Call]:
+        """Wait for calls that have ended since, and return them; none after `timeout_s` seconds."""
 
     def start_worker(self) -> Any:
         """Start a worker, which is ready when its models are open."""
@@ -79,12 +89,12 @@ class Schedule:
         cancellation: Cancellation,
         listener: ProgressListener,
     ) -> None:
-        self._pool, self._ray = pool, pool.ray
+        self._pool, self._errors = pool, pool.ray.exceptions
         self._retries, self._root = retries, root
         self._cancellation, self._listener = cancellation, listener
-        self._starting: dict[Any, Any] = {}  # the worker by the reference that it is ready
+        self._starting: dict[Call, Any] = {}  # the worker by the call that waits until it is ready
         self._idle: list[Any] = []
-        self._running: dict[Any, tuple[Any, _Song]] = {}  # worker and song by the reference of the result
+        self._running: dict[Call, tuple[Any, _Song]] = {}  # worker and song by the call that separates it
         self._waiting: deque[_Song] = deque()
 
     def run(self, jobs: Iterator[Job]) -> Iterator[FileResult]:
@@ -125,29 +135,27 @@ class Schedule:
         """Give songs to the workers that are ready, and start workers for the others."""
         while self._waiting and self._idle:
             worker, song = self._idle.pop(), self._waiting.popleft()
-            job = move_job(song.job, self._root, self._root)
-            self._running[worker.separate.remote(job, self._root)] = (worker, song)
+            job = _make_absolute(song.job)
+            self._running[self._pool.call(worker.separate, job, self._root)] = (worker, song)
         n_free = self._pool.n_workers - len(self._running) - len(self._idle) - len(self._starting)
         for _ in range(min(n_free, len(self._waiting) - len(self._starting))):
             worker = self._pool.start_worker()
-            self._starting[worker.wait_until_ready.remote()] = worker
+            self._starting[self._pool.call(worker.wait_until_ready)] = worker
 
     def _collect(self) -> None:
-        """Wait for a song or for a worker that becomes ready."""
-        references = [*self._running, *self._starting]
-        if not references:
+        """Wait for songs or for workers that become ready."""
+        if not self._running and not self._starting:
             return
-        done, _ = self._ray.wait(references, num_returns=1, timeout=_POLL_S)
-        for reference in done:
-            if reference in self._starting:
-                self._collect_worker(reference, self._starting.pop(reference))
-            else:
-                self._collect_song(reference, *self._running.pop(reference))
+        for call in self._pool.wait(_POLL_S):
+            if call in self._starting:
+                self._collect_worker(call, self._starting.pop(call))
+            elif call in self._running:
+                self._collect_song(call, *self._running.pop(call))
 
-    def _collect_worker(self, reference: Any, worker: Any) -> None:
+    def _collect_worker(self, call: Call, worker: Any) -> None:
         try:
-            self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
+            call.result()
+        except self._errors.RayError as error:
             self._pool.discard(worker)
             # without a song that pays for it, workers that cannot start would be started for ever
             if self._waiting:
@@ -155,13 +163,13 @@ class Schedule:
         else:
             self._idle.append(worker)
 
-    def _collect_song(self, reference: Any, worker: Any, song: _Song) -> None:
+    def _collect_song(self, call: Call, worker: Any, song: _Song) -> None:
         try:
-            result = self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as error:
+            result = call.result()
+        except self._errors.RayActorError as error:
             self._pool.discard(worker)
             self._retry(song, error)
-        except self._ray.exceptions.RayError as error:
+        except self._errors.RayError as error:
             self._idle.append(worker)
             self._finish(song, failed_result(song.job.source, ClusterError(str(error))))
         else:
@@ -190,29 +198,34 @@ class Schedule:
         """Cancel the songs in progress and wait until their workers have removed their files."""
         for worker, _ in self._running.values():
             worker.cancel.remote()
-        if self._running:
-            self._ray.wait(list(self._running), num_returns=len(self._running), timeout=_STOP_S)
+        concurrent.futures.wait(self._running, timeout=_STOP_S)
         for song in (*(song for _, song in self._running.values()), *self._waiting):
             song.is_over = True
         self._running.clear()
         self._waiting.clear()
 
 
+def _make_absolute(job: Job) -> Job:
+    """Return the job with an absolute input: the working folder of a worker is another one."""
+    path = job.source.path
+    if path is None or path.is_absolute():
+        return job
+    return replace(job, source=replace(job.source, path=path.absolute()))
+
+
 def move_job(job: Job, root: Path, folder: Path) -> Job:
-    """Return the job with an absolute input, and its files in another folder.
+    """Return the job with its files in another folder than `root`.
 
     The scratch folder of remote storage has another path in every process.
     """
+    if folder == root:
+        return job
 
     def move(path: Path) -> Path:
         return folder / path.relative_to(root)
 
-    source = job.source
-    if source.path is not None:
-        source = replace(source, path=source.path.absolute())
     return replace(
         job,
-        source=source,
         outputs={stem: move(path) for stem, path in job.outputs.items()},
         extras={name: move(path) for name, path in job.extras.items()},
         replaceable=frozenset(map(move, job.replaceable)),
@@ -222,8 +235,12 @@ def move_job(job: Job, root: Path, folder: Path) -> Job:
 def move_back(result: FileResult, root: Path) -> FileResult:
     """Return the result of a worker, whose local paths are absolute, with paths below `root` as it is."""
 
+    if root.is_absolute():
+        return result
+    absolute = root.absolute()
+
     def move(path: Path) -> Path:
-        return root / path.relative_to(root.absolute()) if path.is_relative_to(root.absolute()) else path
+        return root / path.relative_to(absolute) if path.is_relative_to(absolute) else path
 
     return replace(
         result,
