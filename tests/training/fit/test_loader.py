@@ -88,6 +88,7 @@ def test_a_process_that_fails_ends_the_run(
     assert set(multiprocessing.active_children()) <= set(before)
 
 
+@pytest.mark.slow
 def test_examples_that_cannot_be_cut_cost_nothing_that_was_learned(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,6 +50,7 @@ def test_fit_ends_with_its_budget_and_leaves_a_checkpoint(songs_folder: Path, tm
     assert (tmp_path / "curve.png").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_curves_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
     for name in ("one", "two"):
         log = CurveLog(tmp_path / name / "curve.csv")

@@ -207,7 +207,12 @@ def test_a_gate_is_closed_where_the_envelope_jumps() -> None:
 
 
 @pytest.mark.parametrize(
-    "notes", [(), (Note(0.0, 0.02, 90, 1),), (Note(9.0, 3.0, 5, 127), Note(9.0, 1, 5, 1))]
+    "notes",
+    [
+        (),
+        (Note(0.0, 0.02, 90, 1),),
+        pytest.param((Note(9.0, 3.0, 5, 127), Note(9.0, 1, 5, 1)), marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("name", ["", "808", "walking"])
 def test_unusual_bass_parts_are_rendered(bass: Library, notes: tuple[Note, ...], name: str) -> None:

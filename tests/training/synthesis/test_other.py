@@ -344,6 +344,7 @@ def test_pitched_drums_are_not_part_of_the_accompaniment(program: int) -> None:
         assert [part.program for part in score.parts] == programs
 
 
+@pytest.mark.slow
 def test_a_bent_note_is_in_tune_afterwards_and_the_next_one_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     still = "stemsplit.training.synthesis.modulation.vibrato_curve"
     monkeypatch.setattr(still, lambda _, n_samples, *__, **___: np.zeros(n_samples))
