@@ -135,7 +135,7 @@ def test_a_service_that_ends_stops_its_song(
 ) -> None:
     gate = Gate(monkeypatch)
     with running(tiny_model, tmp_path / "songs") as service:
-        song = service.upload(make_wav(600, n_channels=1))
+        song = service.upload(make_wav(60, n_channels=1))
         service.wait(song, "separating")
         waiting = service.upload(WAV)
         threading.Timer(0.2, gate.open).start()
