@@ -11,6 +11,7 @@ from stemsplit.training.examples.augment import (
     apply_mastering,
     augment,
     change_speed,
+    double_voice,
     fade,
     reverberate,
     saturate,
@@ -48,6 +49,23 @@ def test_every_treatment_keeps_shape_and_level(stem: FloatArray, silent: bool) -
 def test_without_chances_a_stem_stays(stem: FloatArray) -> None:
     never = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
     assert np.array_equal(augment(np.random.default_rng(0), stem, never), stem)
+
+
+def test_a_doubled_voice_is_wide_and_late(stem: FloatArray) -> None:
+    silent = np.zeros_like(stem)
+    assert np.array_equal(double_voice(np.random.default_rng(0), silent), silent)
+    click = np.zeros_like(stem)
+    click[:, 20_000] = 0.5
+    narrow = np.repeat(stem[:1], 2, 0)
+    for seed in range(20):
+        doubled = double_voice(np.random.default_rng(seed), narrow)
+        assert rms(doubled) == pytest.approx(rms(narrow), rel=1e-4)
+        assert side_share(narrow) == 0 and side_share(doubled) > 0.3
+        sounding_s = (
+            np.flatnonzero(np.abs(double_voice(np.random.default_rng(seed), click)).max(0)) / SAMPLE_RATE
+        )
+        late_s = sounding_s - 20_000 / SAMPLE_RATE
+        assert late_s.min() >= 0 and 0.002 < late_s.max() < 0.037
 
 
 def test_a_room_goes_on_after_the_sound_and_dies(stem: FloatArray) -> None:

@@ -100,6 +100,21 @@ def test_a_stem_without_sides_gets_none() -> None:
     np.testing.assert_array_equal(moved[0], moved[1])
 
 
+@pytest.mark.parametrize(
+    ("is_voice", "side_db", "is_doubled"), [(True, -3, True), (True, -37, False), (False, -3, False)]
+)
+def test_a_voice_is_doubled_where_the_record_is_wide(
+    is_voice: bool, side_db: float, is_doubled: bool
+) -> None:
+    mono = np.repeat(noise()[:1], 2, 0)
+    settings = MatchSettings(**{**STAY, "width": (1.0, 1.0)}, doubled=1.0)
+    record = StemStatistics(0.0, side_db, 1.0, measure(mono).bands_db)
+    narrow = np.stack([mono[0], 0.95 * mono[1]])  # 32 dB
+    moved = match_stem(np.random.default_rng(0), narrow, record, settings, is_voice=is_voice)
+    assert (measure(moved).side_db > -20) is is_doubled
+    assert energy(moved) == pytest.approx(energy(narrow), rel=1e-4)
+
+
 @pytest.mark.parametrize("factor", [0.5, 1.4])
 def test_the_levels_of_frames_are_spread_or_drawn_together(factor: float) -> None:
     stem = noise()
@@ -133,7 +148,14 @@ def test_levels_are_those_of_the_record_and_the_mixture_keeps_its_energy() -> No
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"spectrum": (0.5, 1.2)}, {"width": (0.6, 0.5)}, {"dynamics": (-0.1, 0)}, {"width_db": -1.0}]
+    "wrong",
+    [
+        {"spectrum": (0.5, 1.2)},
+        {"width": (0.6, 0.5)},
+        {"dynamics": (-0.1, 0)},
+        {"width_db": -1.0},
+        {"doubled": 2},
+    ],
 )
 def test_settings_that_cannot_be_are_errors(wrong: dict[str, object]) -> None:
     with pytest.raises(StemsplitError, match=next(iter(wrong))):

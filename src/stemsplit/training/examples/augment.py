@@ -92,6 +92,33 @@ def scale_width(stem: FloatArray, width: float) -> FloatArray:
     return turned
 
 
+def double_voice(rng: Generator, stem: FloatArray) -> FloatArray:
+    """Double a voice left and right, as in records where it is sung twice, and keep its power.
+
+    The voice stays in the middle, more or less, and late copies whose pitch and time wander come from the
+    sides. Where it does not stay, one of the sides is the voice itself.
+    """
+    voice = stem.mean(0)
+    copies = np.stack([copy_late(rng, voice, (0.008, 0.03), (0.001, 0.006)) for _ in range(2)])
+    if rng.random() < 0.5:
+        doubled = stem + copies * np.float32(rng.uniform(0.4, 1.2))
+    else:
+        copies[int(rng.integers(2))] = voice
+        doubled = copies + np.float32(rng.uniform(0, 0.3)) * stem
+    after = _energy(doubled)
+    return np.asarray(doubled * np.sqrt(_energy(stem) / after), np.float32) if after > 0 else stem
+
+
+def copy_late(
+    rng: Generator, voice: FloatArray, delay_s: tuple[float, float], depth_s: tuple[float, float]
+) -> FloatArray:
+    """Return a sound ``(samples,)`` after a delay that swings slowly around a value in `delay_s`."""
+    time = np.arange(voice.size)
+    drawn_s, swing_s = rng.uniform(*delay_s), rng.uniform(*depth_s)
+    wander_s = swing_s * np.sin(2 * np.pi * rng.uniform(0.1, 0.6) * time / SAMPLE_RATE)
+    return np.interp(time - (drawn_s + wander_s) * SAMPLE_RATE, time, voice, left=0.0).astype(np.float32)
+
+
 def fade(rng: Generator, stem: FloatArray) -> FloatArray:
     """Fade a stem in or out within 0.05 to 1 s, centred between one and four fifths of its length."""
     n_samples = stem.shape[1]

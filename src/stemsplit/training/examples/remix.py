@@ -121,7 +121,10 @@ class Remixer:
         record = bundled_distribution().draw(rng)
         stems = example.stems.copy()
         for place in np.flatnonzero(example.known):
-            stems[place] = match_stem(rng, stems[place], record[self.targets[place]], settings)
+            target = self.targets[place]
+            stems[place] = match_stem(
+                rng, stems[place], record[target], settings, is_voice=target == "vocals"
+            )
         if settings.levels and example.known.all():
             levels_db = np.array([record[target].level_db for target in self.targets])
             stems = match_levels(rng, stems, levels_db, settings.level_spread_db)

@@ -8,7 +8,7 @@ from numpy.random import Generator
 from scipy.signal import butter, oaconvolve, sosfilt
 
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.examples.augment import scale_width
+from stemsplit.training.examples.augment import copy_late, scale_width
 from stemsplit.types import FloatArray
 
 
@@ -179,13 +179,10 @@ def apply_instrument_bus(rng: Generator, waveform: FloatArray, rooms: Sequence[F
 def double_sides(rng: Generator, waveform: FloatArray) -> FloatArray:
     """Add two delayed copies with slightly varying delay, one left and one right."""
     out = waveform.copy()
-    time = np.arange(waveform.shape[1])
     for side in range(2):
-        delay_s, depth_s = rng.uniform(0.012, 0.035), rng.uniform(0.0005, 0.003)
-        wander = depth_s * np.sin(2 * np.pi * rng.uniform(0.1, 0.6) * time / SAMPLE_RATE)
-        copy = np.interp(time - (delay_s + wander) * SAMPLE_RATE, time, waveform.mean(0), left=0.0)
-        out[side] += 0.6 * copy.astype(np.float32)
-        out[1 - side] += 0.15 * copy.astype(np.float32)
+        copy = copy_late(rng, waveform.mean(0), (0.012, 0.035), (0.0005, 0.003))
+        out[side] += 0.6 * copy
+        out[1 - side] += 0.15 * copy
     return out
 
 
