@@ -29,8 +29,12 @@ TITLES = {
     "plan_us": "planning, us a song",
     "schedule_us": "scheduling, us a song",
     "journal_us": "journal, us a song",
+    "run": "run",
     "songs_per_hour": "songs an hour",
     "speedup": "times one worker",
+    "worker_cpu_s": "CPU of the workers, s a song",
+    "driver_cpu_s": "of the driver",
+    "ray_cpu_s": "of Ray",
     "command": "command",
     "format": "format",
     "speed": "x real time",
@@ -124,8 +128,9 @@ def load(name: str, folder: Path = RESULTS) -> Row:
 
 
 def markdown(name: str, columns: Sequence[str], folder: Path = RESULTS) -> str:
-    """Return some columns of a stored result as a table in Markdown."""
+    """Return some columns of a stored result as a table in Markdown; those that no row has are left out."""
     rows = load(name, folder)["rows"]
+    columns = [column for column in columns if any(column in row for row in rows)]
     lines = [
         [TITLES[column] for column in columns],
         ["---"] * len(columns),

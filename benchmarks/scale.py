@@ -2,7 +2,7 @@
 
 ``simulation`` plans, schedules and records songs on 1,000 workers, some of which die; only the audio is left
 out. ``resume`` plans a run of which half is done. ``manifest`` measures the memory of planning. ``speedup``
-separates real songs on a Ray cluster of this machine, with one worker and with two.
+separates real songs on one core and on two, on a Ray cluster of this machine and without one.
 
 Songs and folders are made in the temporary folder (``TMPDIR``): ``simulation`` of a million songs needs 5 GB
 and half an hour there. ``--songs N`` makes them fewer.
@@ -23,13 +23,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar
 
 from benchmarks.machine import describe_machine, describe_models
-from benchmarks.process import find_stemsplit
 from benchmarks.report import RESULTS, Row, save
-from benchmarks.songs import make_song
-from stemsplit.files.atomic import whole_file
+from benchmarks.speedup import N_SONGS, measure_speedup
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import read_manifest
@@ -49,17 +47,13 @@ SONG_S = 7.0  # that a worker is busy with a song, on average
 DEATHS = 1e-3  # share of the songs during which their worker dies
 POISON = 1e-5  # share of the songs with which every worker dies
 PROGRESS_SONGS = 100_000
-SPEEDUP_SONGS = 32
-SPEEDUP_WARM_UP = 4  # songs that are not counted: models are opened, the cluster starts its processes
-SPEEDUP_S = 60
 
 
 class _UnforcedFolder(LocalFolder):
     """A folder whose files are not forced to disk, and whose stems are taken to be there."""
 
-    def write(self, name: str, content: bytes) -> None:
-        with whole_file(self.path / name) as file:
-            file.write(content)
+    def _force(self, file: BinaryIO) -> None:
+        pass
 
     def find_mark(self, path: Path) -> Mark:  # noqa: ARG002 - of LocalFolder
         return Mark(1, 1)
@@ -227,50 +221,6 @@ def measure_manifest(folder: Path, n_songs: int) -> list[Row]:
     return rows
 
 
-def measure_speedup(folder: Path, n_songs: int) -> list[Row]:  # noqa: ARG001 - the songs are real here
-    """Real songs on one worker of one core, and on two."""
-    (folder / "songs").mkdir()
-    for number in range(SPEEDUP_SONGS):
-        make_song(folder / "songs" / f"{number:02}.wav", SPEEDUP_S)
-    rows: list[Row] = []
-    for n_workers in (1, 2):
-        command = [*find_stemsplit(), str(folder / "songs"), "-o", str(folder / f"out-{n_workers}")]
-        command += ["--cluster", "auto", "--json", "--quiet"]
-        with _cluster(n_workers) as environment:
-            ends_s = list(_time_lines(command, environment))
-        rate = (SPEEDUP_SONGS - SPEEDUP_WARM_UP) / (ends_s[-1] - ends_s[SPEEDUP_WARM_UP - 1])
-        rows.append({"workers": n_workers, "songs_per_hour": round(3600 * rate)})
-    rows[1]["speedup"] = round(rows[1]["songs_per_hour"] / rows[0]["songs_per_hour"], 2)
-    return rows
-
-
-class _cluster:  # noqa: N801 - a context manager
-    """A Ray cluster of this machine, with a CPU for each worker; gives the environment that finds it."""
-
-    def __init__(self, n_workers: int) -> None:
-        self._n_workers = n_workers
-
-    def __enter__(self) -> dict[str, str]:
-        from ray.cluster_utils import Cluster
-
-        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-        self._cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        for _ in range(self._n_workers - 1):
-            self._cluster.add_node(num_cpus=1)
-        return os.environ | {"RAY_ADDRESS": self._cluster.address}
-
-    def __exit__(self, *_: object) -> None:
-        self._cluster.shutdown()  # type: ignore[no-untyped-call]
-
-
-def _time_lines(command: list[str], environment: dict[str, str]) -> Iterator[float]:
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout is not None
-        for _ in process.stdout:
-            yield time.monotonic()
-    assert process.returncode == 0
-
-
 def _write_list(folder: Path, n_songs: int) -> Path:
     path = folder / "songs.txt"
     with path.open("w", encoding="utf-8") as file:
@@ -286,7 +236,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "simulation": (measure_simulation, 1_000_000),
     "resume": (measure_resume, 100_000),
     "manifest": (measure_manifest, 1_000_000),
-    "speedup": (measure_speedup, SPEEDUP_SONGS),
+    "speedup": (measure_speedup, N_SONGS),
 }
 
 

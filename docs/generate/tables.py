@@ -250,7 +250,7 @@ def make_machines() -> str:
 
 def make_simulation() -> str:
     """Return the cost of a run of very many songs, and what it was measured on."""
-    speedup = ("workers", "songs_per_hour", "speedup")
+    speedup = ("run", "workers", "songs_per_hour", "speedup", "worker_cpu_s", "driver_cpu_s", "ray_cpu_s")
     costs = ("plan_us", "schedule_us", "journal_us", "peak_mb")
     parts = [
         _measured("scale_simulation", ("songs", "workers", "deaths", "failed", *costs)),

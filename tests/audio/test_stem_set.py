@@ -338,3 +338,17 @@ def test_a_whole_file_replaces_what_was_there_only_when_it_is_done(tmp_path: Pat
         file.write(b"third")
         raise ZeroDivisionError
     assert list(path.parent.iterdir()) == [path] and path.read_bytes() == b"second"
+
+
+def test_the_temporary_file_may_be_in_another_folder_where_those_of_killed_runs_are_removed(
+    tmp_path: Path,
+) -> None:
+    path, parts = tmp_path / "many files" / "a.json", tmp_path / "parts"
+    parts.mkdir()
+    (parts / f".a.json.{2**22 + 1}-0.part").touch()  # above the highest number of a process
+    (parts / f".a.json.{os.getpid()}-0.part").touch()
+    with atomic.whole_file(path, parts=parts) as file:
+        file.write(b"text")
+        assert list(path.parent.iterdir()) == []
+    assert path.read_bytes() == b"text"
+    assert [each.name for each in parts.iterdir()] == [f".a.json.{os.getpid()}-0.part"]

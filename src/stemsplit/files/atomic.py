@@ -93,7 +93,7 @@ class PendingFile:
             raise explain(OSError(errno.EEXIST, ""), self.path)
         with explaining(self.path):
             self._create_folders()
-        _remove_older_parts(self.path)
+        _remove_older_parts(self.path.parent, self.path.name)
 
     def _check_kind(self) -> None:
         if self._existed and self.path.is_dir():
@@ -220,14 +220,24 @@ def place_all(files: Sequence[PendingFile]) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, *, parts: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file that replaces `path` when the body ends without an error.
 
     This is for files that the program keeps for itself: an `OSError` is not converted.
+
+    Parameters
+    ----------
+    path
+        The file.
+    parts
+        A folder of the same disk for the temporary file, which is searched for those of killed runs; None for
+        that of `path`, which may have too many entries for a search with every file.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_older_parts(path)
-    part = path.with_name(_part_name(path.name))
+    folder = path.parent if parts is None else parts
+    for each in {path.parent, folder}:
+        each.mkdir(parents=True, exist_ok=True)
+    _remove_older_parts(folder, path.name)
+    part = folder / _part_name(path.name)
     try:
         with part.open("wb") as file:
             yield file
@@ -255,10 +265,10 @@ def _part_name(name: str) -> str:
     return f".{name}{tail}"
 
 
-def _remove_older_parts(path: Path) -> None:
-    """Remove the temporary files of killed runs for this destination."""
-    pattern = re.compile(re.escape("." + path.name) + r"\.(\d+)-\d+\.part")
-    remove_leftovers(path.parent, pattern, is_left=lambda _, match: not is_running(int(match[1])))
+def _remove_older_parts(folder: Path, name: str) -> None:
+    """Remove the temporary files of killed runs for a file called `name`."""
+    pattern = re.compile(re.escape("." + name) + r"\.(\d+)-\d+\.part")
+    remove_leftovers(folder, pattern, is_left=lambda _, match: not is_running(int(match[1])))
 
 
 def sync_folder(folder: Path) -> None:

@@ -25,11 +25,11 @@ def remove_leftovers(
         Function of the path and the match of its name; returns whether the entry is unused.
     """
     with contextlib.suppress(OSError):
-        for path in list(folder.iterdir()):
-            match = pattern.fullmatch(path.name)
+        for name in os.listdir(folder):  # noqa: PTH208 - a path for every entry takes ten times as long
+            match = pattern.fullmatch(name)
             with contextlib.suppress(OSError):
-                if match and is_left(path, match):
-                    _remove(path)
+                if match and is_left(folder / name, match):
+                    _remove(folder / name)
 
 
 def _remove(path: Path) -> None:

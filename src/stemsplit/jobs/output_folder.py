@@ -8,14 +8,16 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import Protocol
+from pathlib import Path, PurePath
+from typing import BinaryIO, Final, Protocol
 
 import msgspec
 
 from stemsplit.errors import OutputError
 from stemsplit.files.atomic import whole_file
 from stemsplit.files.digest import hash_content
+
+_PARTS: Final = "parts"  # the folder of temporary files, which never has many
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -148,10 +150,14 @@ class LocalFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, force it to disk, and rename it to its name."""
-        with whole_file(self.path / name) as file:
+        parts = self.path / PurePath(name).parts[0] / _PARTS
+        with whole_file(self.path / name, parts=parts) as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            self._force(file)
+
+    def _force(self, file: BinaryIO) -> None:
+        os.fsync(file.fileno())
 
     def list_files(self, folder: str) -> Iterator[str]:
         """Yield the names of the files below a folder."""
