@@ -16,6 +16,7 @@ from stemsplit.training.examples.augment import (
     reverberate,
     saturate,
     scale_width,
+    spread,
 )
 from stemsplit.types import FloatArray
 
@@ -66,6 +67,18 @@ def test_a_doubled_voice_is_wide_and_late(stem: FloatArray) -> None:
         )
         late_s = sounding_s - 20_000 / SAMPLE_RATE
         assert late_s.min() >= 0 and 0.002 < late_s.max() < 0.037
+
+
+@pytest.mark.parametrize("side_db", [-12.0, -3.0])
+def test_a_spread_stem_has_the_sides_that_were_asked_for(stem: FloatArray, side_db: float) -> None:
+    silent = np.zeros_like(stem)
+    assert np.array_equal(spread(np.random.default_rng(0), silent, side_db), silent)
+    low = np.cumsum(stem, axis=1, dtype=np.float32)
+    for seed in range(5):
+        wide = spread(np.random.default_rng(seed), low - low.mean(), side_db)
+        assert rms(wide) == pytest.approx(rms(low - low.mean()), rel=1e-3)
+        middle, side = wide[0] + wide[1], wide[0] - wide[1]
+        assert 20 * np.log10(rms(side) / rms(middle)) == pytest.approx(side_db, abs=0.1)
 
 
 def test_a_room_goes_on_after_the_sound_and_dies(stem: FloatArray) -> None:

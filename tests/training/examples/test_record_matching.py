@@ -101,17 +101,24 @@ def test_a_stem_without_sides_gets_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_voice", "side_db", "is_doubled"), [(True, -3, True), (True, -37, False), (False, -3, False)]
+    ("target", "side_db", "is_wide"),
+    [
+        ("vocals", -3, True),
+        ("vocals", -37, False),
+        ("bass", -12, True),
+        ("drums", -9, True),
+        ("other", -3, False),
+    ],
 )
-def test_a_voice_is_doubled_where_the_record_is_wide(
-    is_voice: bool, side_db: float, is_doubled: bool
+def test_a_narrow_stem_is_widened_where_the_record_is_wide(
+    target: str, side_db: float, is_wide: bool
 ) -> None:
     mono = np.repeat(noise()[:1], 2, 0)
-    settings = MatchSettings(**{**STAY, "width": (1.0, 1.0)}, doubled=1.0)
+    settings = MatchSettings(**{**STAY, "width": (1.0, 1.0)}, widened=1.0)
     record = StemStatistics(0.0, side_db, 1.0, measure(mono).bands_db)
     narrow = np.stack([mono[0], 0.95 * mono[1]])  # 32 dB
-    moved = match_stem(np.random.default_rng(0), narrow, record, settings, is_voice=is_voice)
-    assert (measure(moved).side_db > -20) is is_doubled
+    moved = match_stem(np.random.default_rng(0), narrow, record, settings, target=target)
+    assert (measure(moved).side_db > -20) is is_wide
     assert energy(moved) == pytest.approx(energy(narrow), rel=1e-4)
 
 
@@ -154,7 +161,7 @@ def test_levels_are_those_of_the_record_and_the_mixture_keeps_its_energy() -> No
         {"width": (0.6, 0.5)},
         {"dynamics": (-0.1, 0)},
         {"width_db": -1.0},
-        {"doubled": 2},
+        {"widened": 2},
     ],
 )
 def test_settings_that_cannot_be_are_errors(wrong: dict[str, object]) -> None:

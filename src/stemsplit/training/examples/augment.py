@@ -109,6 +109,20 @@ def double_voice(rng: Generator, stem: FloatArray) -> FloatArray:
     return np.asarray(doubled * np.sqrt(_energy(stem) / after), np.float32) if after > 0 else stem
 
 
+def spread(rng: Generator, stem: FloatArray, side_db: float) -> FloatArray:
+    """Give a stem other sides, at all frequencies alike: `side_db` above its middle. Its power is kept.
+
+    They are a copy of the middle, late by some milliseconds, as of a chorus or a small room.
+    """
+    middle = stem.mean(0)
+    side = copy_late(rng, middle, (0.001, 0.01), (0, 0.0005))
+    level = _energy(middle) * 10 ** (side_db / 10) / max(_energy(side), 1e-12)
+    side *= np.float32(np.sqrt(level) * (1 if rng.random() < 0.5 else -1))
+    spread = np.stack([middle + side, middle - side])
+    after = _energy(spread)
+    return np.asarray(spread * np.sqrt(_energy(stem) / after), np.float32) if after > 0 else stem
+
+
 def copy_late(
     rng: Generator, voice: FloatArray, delay_s: tuple[float, float], depth_s: tuple[float, float]
 ) -> FloatArray:

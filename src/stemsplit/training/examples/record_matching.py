@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import SAMPLE_RATE
-from stemsplit.training.examples.augment import double_voice, scale_width
+from stemsplit.training.examples.augment import double_voice, scale_width, spread
 from stemsplit.training.examples.record_statistics import BAND_EDGES_HZ, StemStatistics
 from stemsplit.types import FloatArray
 
 FRAME = round(0.05 * SAMPLE_RATE)
 FRAME_RANGE_DB = 40.0  # frames further below the loudest are ignored
 MONO_DB = -60.0  # below, the side signal counts as silent
-DOUBLED_DB = 4.0  # a voice narrower than the record by more may be doubled
+WIDENED = ("vocals", "drums", "bass")
+NARROW_DB = 4.0  # one of these that is narrower than the record by more may be widened
 FAINT_DB = -50.0  # below, relative to the whole stem, a band counts as empty
 _FLOOR = 1e-12
 # centres of the bands in log frequency; 40 Hz for the lowest band, whose lower edge is 0 Hz
@@ -40,9 +41,10 @@ class MatchSettings:
         side to middle and the spread of frame levels are moved. (0, 0) leaves them unchanged.
     spectrum_db, width_db, dynamics_db : float
         Largest gain of a band, of the side signal and of a frame, up or down.
-    doubled : float
-        Probability that a voice is doubled where the record is wider than it by more than `DOUBLED_DB`. A
-        gain of the side signal would only raise its reverb.
+    widened : float
+        Probability that a stem is widened where the record is wider than it by more than `NARROW_DB`, since a
+        gain of the side signal would only raise its reverb: voices are doubled, bass and drums get other
+        sides.
     faint_db : float
         Largest gain of a band that is nearly empty, where a larger gain would amplify noise.
     levels : bool
@@ -61,7 +63,7 @@ class MatchSettings:
     faint_db: float = 3.0
     width: tuple[float, float] = (0.4, 1.0)
     width_db: float = 8.0
-    doubled: float = 0.6
+    widened: float = 0.6
     dynamics: tuple[float, float] = (0.4, 1.0)
     dynamics_db: float = 10.0
     levels: bool = True
@@ -72,8 +74,8 @@ class MatchSettings:
             low, high = getattr(self, name)
             if not 0 <= low <= high <= 1:
                 raise StemsplitError(f"{name} is {low!r} to {high!r}; it must go up, from 0 to 1 at most")
-        if not 0 <= self.doubled <= 1:
-            raise StemsplitError(f"doubled is {self.doubled!r}; it must be from 0 to 1")
+        if not 0 <= self.widened <= 1:
+            raise StemsplitError(f"widened is {self.widened!r}; it must be from 0 to 1")
         for name in ("spectrum_db", "faint_db", "width_db", "dynamics_db", "level_spread_db"):
             if not getattr(self, name) >= 0:
                 raise StemsplitError(f"{name} is {getattr(self, name)!r}; it must not be negative")
@@ -85,7 +87,7 @@ def match_stem(
     record: StemStatistics,
     settings: MatchSettings,
     *,
-    is_voice: bool = False,
+    target: str = "other",
 ) -> FloatArray:
     """Move the spectrum, width and dynamics of a stem toward those of a record and keep its energy.
 
@@ -99,8 +101,8 @@ def match_stem(
         Statistics of the record.
     settings : MatchSettings
         How far the stem is moved.
-    is_voice : bool
-        Whether the stem is doubled, by chance, where it is much narrower than the record.
+    target : str
+        What the stem is; `other` is not widened, its stems are as wide as those of records.
 
     Returns
     -------
@@ -110,8 +112,9 @@ def match_stem(
     energy = _energy(stem)
     if not energy > 0:
         return stem
-    if is_voice and record.side_db - _side_db(stem) > DOUBLED_DB and rng.random() < settings.doubled:
-        stem = double_voice(rng, stem)
+    is_narrow = target in WIDENED and record.side_db - _side_db(stem) > NARROW_DB
+    if is_narrow and rng.random() < settings.widened:
+        stem = double_voice(rng, stem) if target == "vocals" else spread(rng, stem, record.side_db)
     moved = _match_spectrum(stem, record, shares[0], settings)
     moved = _match_width(moved, record, shares[1], settings)
     moved = _match_dynamics(moved, record, shares[2], settings)

@@ -122,9 +122,7 @@ class Remixer:
         stems = example.stems.copy()
         for place in np.flatnonzero(example.known):
             target = self.targets[place]
-            stems[place] = match_stem(
-                rng, stems[place], record[target], settings, is_voice=target == "vocals"
-            )
+            stems[place] = match_stem(rng, stems[place], record[target], settings, target=target)
         if settings.levels and example.known.all():
             levels_db = np.array([record[target].level_db for target in self.targets])
             stems = match_levels(rng, stems, levels_db, settings.level_spread_db)
