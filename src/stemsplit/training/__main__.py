@@ -56,8 +56,12 @@ def fit(  # noqa: PLR0917 - the command line names them
     run: RunArgument,
     work: WorkOption,
     minutes: Annotated[
-        float, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
-    ],
+        float | None, typer.Option(min=0.01, help="Total training time in minutes, resumptions included.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of steps, in place of --minutes."),
+    ] = None,
     preset: Annotated[str, typer.Option(help=f"One of {', '.join(PRESETS)}.")] = "cpu",
     network: Annotated[str, typer.Option(help="Name of a network. Default: the preset's.")] = "",
     option: Annotated[
@@ -115,7 +119,9 @@ def fit(  # noqa: PLR0917 - the command line names them
     torch.manual_seed(seed)
     chosen = find_preset(preset)
     net = chosen.build(network, **_join_options(option or (), target, targets))
-    settings = chosen.settings(minutes=minutes, validate_minutes=validate_minutes, seed=seed, device=device)
+    settings = chosen.settings(
+        minutes=_minutes(minutes, steps), validate_minutes=validate_minutes, seed=seed, device=device
+    )
     settings = replace(
         settings,
         n_workers=settings.n_workers if workers is None else workers,
@@ -123,6 +129,7 @@ def fit(  # noqa: PLR0917 - the command line names them
         learning_rate=learning_rate or settings.learning_rate,
         adversary=_weight(adversary, adversary_weight),
         clock=clock,
+        n_steps=steps or 0,
     )
     songs = load_songs(work / "songs")
     cases = cases_of_targets(
@@ -146,6 +153,13 @@ def fit(  # noqa: PLR0917 - the command line names them
         warn=say,
     )
     _finish(trainer)
+
+
+def _minutes(minutes: float | None, steps: int | None) -> float:
+    """Return the minutes of the budget; with steps, they are only a scale for the warm-up."""
+    if (minutes is None) == (steps is None):
+        raise StemsplitError("give --minutes or --steps, one of both")
+    return 1.0 if minutes is None else minutes
 
 
 def _weight(adversary: bool, weight: float | None) -> float:

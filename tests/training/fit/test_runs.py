@@ -58,6 +58,7 @@ def test_options_of_the_command_line_are_typed() -> None:
         (["--optimiser", "nonsense"], "nonsense"),
         (["--clock", "nonsense"], "nonsense"),
         (["--adversary-weight", "0.1"], "--adversary-weight is for trainings with --adversary"),
+        (["--steps", "5"], "give --minutes or --steps, one of both"),
         (["--option", "n_features=8"], "holds no songs"),
     ],
 )

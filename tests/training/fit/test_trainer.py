@@ -87,6 +87,19 @@ def test_a_budget_counts_on_the_clock_that_was_chosen(
         FitSettings(budget_s=1, clock="sundial")
 
 
+@pytest.mark.slow
+def test_steps_end_a_training_and_its_learning_rate_follows_them(songs_folder: Path, tmp_path: Path) -> None:
+    changes = {"budget_s": 60.0, "n_steps": 4, "learning_rate": 1.0}
+    trainer = make_trainer(songs_folder, tmp_path, **changes)
+    trainer.step()
+    trainer.step()  # whose rate is that of a quarter of the steps
+    assert trainer._optimisers[0].param_groups[0]["lr"] == trainer.settings.rate_at(15.0) < 1.0
+    trainer.save()
+    resumed = make_trainer(songs_folder, tmp_path, **changes)
+    assert resumed.fit()
+    assert resumed.step_number == 4
+
+
 def break_loss(trainer: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = trainer.network.loss
     monkeypatch.setattr(trainer.network, "loss", lambda *inputs: whole(*inputs) * math.nan)

@@ -46,6 +46,17 @@ def test_masks_depend_on_no_level() -> None:
     torch.testing.assert_close(network(10 * mixture), 10 * network(mixture), rtol=1e-3, atol=1e-3)
 
 
+def test_the_input_is_compressed_and_has_the_frequency() -> None:
+    parts = torch.tensor([3.0, 4.0]).reshape(1, 2, 1, 1).repeat(1, 1, 1024, 1)
+    real, imaginary, position = make_dann(compression=0.5)._input(parts)[0, :, :, 0]
+    torch.testing.assert_close(real**2 + imaginary**2, torch.full((1024,), 5.0))
+    torch.testing.assert_close(imaginary / real, torch.full((1024,), 4 / 3))
+    torch.testing.assert_close(position[[0, -1]], torch.tensor([-1.0, 1.0]))
+    torch.testing.assert_close(make_dann(compression=1, position=False)._input(parts), parts)
+    with pytest.raises(ModelError, match="compression is 0"):
+        build("dann", compression=0)
+
+
 def test_estimates_sum_to_the_mixture() -> None:
     mixture = 0.1 * torch.randn(2, 50_000)
     estimates = make_dann().estimates(mixture)
@@ -64,11 +75,31 @@ def test_resampling_keeps_tones_of_both_rates() -> None:
     torch.testing.assert_close(resample(low, SAMPLE_RATE, SAMPLE_RATE), tone, atol=2e-3, rtol=0)
 
 
-def test_the_loss_counts_known_stems_and_no_remainder() -> None:
-    network, stems = make_dann(), 0.1 * torch.randn(2, 4, 2, 460_000)
+@pytest.mark.parametrize("loss", ["absolute", "decibels"])
+def test_the_loss_counts_known_stems(loss: str) -> None:
+    network, stems = make_dann(loss=loss), 0.1 * torch.randn(2, 4, 2, 460_000)
+    stems[:, 3] *= 2
     known, gains = torch.ones(2, 4), torch.ones(2, 4, network.n_bins)
-    loss = network.loss(stems, known, gains)
+    all_known = network.loss(stems, known, gains)
     known[:, 3] = 0
-    assert network.loss(stems, known, gains) == loss > 0
-    known[:, 0] = 0
-    assert network.loss(stems, known, gains) != loss
+    # the report had no remainder
+    assert (network.loss(stems, known, gains) == all_known) == (loss == "absolute")
+    stems[:, :2] *= 3
+    known[:, :2] = 0
+    quiet = network.loss(stems, known, gains)
+    known[:, 2] = 0
+    assert network.loss(stems, known, gains) == 0 != quiet
+    with pytest.raises(ModelError, match="loss is 'l1'"):
+        build("dann", loss="l1")
+
+
+def test_an_untrained_network_has_the_errors_of_an_equal_share() -> None:
+    stems = 0.1 * torch.randn(1, 4, 2, 460_000)
+    known, gains = torch.ones(1, 4), torch.ones(1, 4, Dann.n_bins)
+    # a quarter of the mixture, which has the energy of four stems, in place of one: 9/16 + 3/16 of one stem
+    expected = 10 * torch.log10(torch.tensor(0.75 / 4))
+    torch.testing.assert_close(make_dann().loss(stems, known, gains), expected, atol=0.1, rtol=0)
+    # for normal noise, amplitudes are as the roots of energies
+    expected = torch.tensor(0.75 / 4).sqrt()
+    found = make_dann(loss="absolute").loss(stems, known, gains)
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)

@@ -18,7 +18,7 @@ class FitSettings:
     Parameters
     ----------
     budget_s : float
-        Total training time in seconds, resumptions included.
+        Total training time in seconds, resumptions included; with `n_steps`, a scale for `warm_up_s` only.
     batch_size : int
         Examples per step.
     learning_rate : float
@@ -46,6 +46,9 @@ class FitSettings:
     clock : str
         Clock of the budget: "wall", or "processor" for the processor time of the process, so that runs on a
         machine with other processes are comparable.
+    n_steps : int
+        Number of steps that end the training, and that the learning rate follows, in place of the clock; 0
+        for the clock.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class FitSettings:
     n_workers: int = 0
     adversary: float = 0.0
     clock: str = "wall"
+    n_steps: int = 0
 
     def __post_init__(self) -> None:
         for name, value, known in (
@@ -81,13 +85,21 @@ class FitSettings:
         """Return the time on the clock in seconds; only differences are meaningful."""
         return CLOCKS[self.clock]()
 
-    def rate_at(self, elapsed_s: float) -> float:
-        """Return the learning rate after so many seconds.
+    def spent_s(self, elapsed_s: float, step_number: int) -> float:
+        """Return how much of the budget is spent after so many seconds and steps.
+
+        >>> FitSettings(budget_s=60, n_steps=200).spent_s(1e4, 50)
+        15.0
+        """
+        return self.budget_s * step_number / self.n_steps if self.n_steps else elapsed_s
+
+    def rate_at(self, spent_s: float) -> float:
+        """Return the learning rate after so many seconds of the budget.
 
         >>> FitSettings(budget_s=100, warm_up_s=10, learning_rate=1.0).rate_at(5)
         0.5
         """
-        if elapsed_s < self.warm_up_s:
-            return self.learning_rate * elapsed_s / self.warm_up_s
-        share = min(1.0, (elapsed_s - self.warm_up_s) / max(1e-9, self.budget_s - self.warm_up_s))
+        if spent_s < self.warm_up_s:
+            return self.learning_rate * spent_s / self.warm_up_s
+        share = min(1.0, (spent_s - self.warm_up_s) / max(1e-9, self.budget_s - self.warm_up_s))
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * share))

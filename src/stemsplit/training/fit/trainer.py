@@ -1,7 +1,8 @@
 """The training loop.
 
 A checkpoint holds the complete state of a run: weights, averaged weights, optimisers, number of steps and
-elapsed seconds. The learning rate follows the clock, so that it reaches zero when the budget is spent.
+elapsed seconds. The learning rate follows the clock, or the steps, so that it reaches zero when the budget is
+spent.
 """
 
 import copy
@@ -139,7 +140,7 @@ class Trainer:
         losses: list[float] = []
         if not self.checkpoint.exists():  # so that a run that fails early has weights to return to
             self._write(self.save)
-        while self.elapsed_s < self.settings.budget_s and not self._is_stopped:
+        while not self._is_spent and not self._is_stopped:
             began = self.settings.now_s()
             losses.append(self.step())
             self.elapsed_s += self.settings.now_s() - began
@@ -151,10 +152,17 @@ class Trainer:
                 saved = self.elapsed_s
         self._loader.close()
         self.save()
-        is_spent = self.elapsed_s >= self.settings.budget_s
-        if is_spent and self._curves.last_step < self.step_number:
+        if self._is_spent and self._curves.last_step < self.step_number:
             self._curves.add(self._row(losses))
-        return is_spent
+        return self._is_spent
+
+    @property
+    def _spent_s(self) -> float:
+        return self.settings.spent_s(self.elapsed_s, self.step_number)
+
+    @property
+    def _is_spent(self) -> bool:
+        return self._spent_s >= self.settings.budget_s
 
     def stop(self) -> None:
         """Make `fit` save a checkpoint and return after the current step."""
@@ -171,7 +179,7 @@ class Trainer:
             raise
         for optimiser in (*self._optimisers, *self._objective.optimisers):
             for group in optimiser.param_groups:
-                group["lr"] = self._rate_factor * self.settings.rate_at(self.elapsed_s)
+                group["lr"] = self._rate_factor * self.settings.rate_at(self._spent_s)
         # random numbers in the network, such as those of dropout, depend on the step alone
         torch.manual_seed(self.settings.seed * 1_000_003 + self.step_number)
         before = [each.clone() for each in self.network.buffers()]

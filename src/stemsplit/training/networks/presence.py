@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from stemsplit.training.networks.precision import autocast
 from stemsplit.training.networks.windows import (
     WINDOW_SAMPLES,
     WindowNetwork,
@@ -117,9 +118,10 @@ class PresenceNetwork(WindowNetwork):
             weights = (
                 counted * known[:, :1] * torch.tensor([1.0, 1.0, 2.0], device=known.device)[:, None, None]
             )
-        error = functional.binary_cross_entropy_with_logits(
-            self.logits(windows.flatten(0, 2))[:, 0], labels.flatten(), reduction="none"
-        )
+        values = self.values(windows.flatten(0, 2))
+        with autocast(stems.device.type):
+            logits = self.logits_of(values)[:, 0].float()
+        error = functional.binary_cross_entropy_with_logits(logits, labels.flatten(), reduction="none")
         loss: Tensor = (error * weights.flatten()).sum() / weights.sum().clamp_min(1)
         return loss
 

@@ -1,7 +1,7 @@
 """Commands that reproduce a model: the last section of its card."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,8 @@ def reproduction_section(
     exported : ExportOptions
         Differences between the model and the run.
     """
-    seed, minutes = state["settings"]["seed"], state["settings"]["budget_s"] / 60
-    settings = (
-        f"--minutes {minutes:g} --seed {seed} --optimiser {optimiser_of(state)}{_changed_options(state)}"
-    )
+    seed = state["settings"]["seed"]
+    settings = f"{_budget(state)} --seed {seed} --optimiser {optimiser_of(state)}{_changed_options(state)}"
     initial = f" --init {state['initial']}" if state.get("initial") else ""
     file = f"models/{model.name}"
     library = "--library LIBRARY " if LIBRARY_SOURCE in training_sources else ""
@@ -110,6 +108,14 @@ python -m stemsplit.training export RUN {file}{exported.options}{stated}
 python -m stemsplit.training evaluate {evaluated} --work WORK --museval
 python -m stemsplit.training card RUN {library}--work WORK --model {file} {options}
 ```"""
+
+
+def _budget(state: Mapping[str, Any]) -> str:
+    """Return the option for how long it was trained."""
+    settings = state["settings"]
+    # early checkpoints knew minutes only
+    n_steps = settings.get("n_steps", 0)
+    return f"--steps {n_steps}" if n_steps else f"--minutes {settings['budget_s'] / 60:g}"
 
 
 def _song_commands(songs: Sequence[TrainingSong], seed: int) -> Iterator[str]:
