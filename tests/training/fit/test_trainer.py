@@ -74,6 +74,20 @@ def test_curves_of_several_runs_are_drawn_together(tmp_path: Path) -> None:
         draw_comparison({"three": tmp_path / "three.csv"}, tmp_path / "x.png", columns=["loss"])
 
 
+@pytest.mark.filterwarnings("error")  # a legend that is taller than its panel leaves no panel
+def test_curves_of_many_targets_are_those_over_all_sources(tmp_path: Path) -> None:
+    log = CurveLog(tmp_path / "curve.csv")
+    targets = [f"target{number}" for number in range(13)]
+    kept = {"loss": -9.0} | dict.fromkeys(targets, 1.0) | {"average": 1.0}
+    log.add({"elapsed_s": 60.0, "step": 1} | kept | {f"songs {target}": 1.0 for target in targets})
+    draw_curves(log.path, tmp_path / "all.png")
+    log.rows.clear()
+    log.add({"elapsed_s": 60.0, "step": 1} | kept)
+    draw_curves(log.path, tmp_path / "kept.png")
+    pictures = [mpimg.imread(tmp_path / f"{name}.png") for name in ("all", "kept")]
+    assert (pictures[0] == pictures[1]).all()
+
+
 @pytest.mark.slow
 def test_a_budget_counts_on_the_clock_that_was_chosen(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

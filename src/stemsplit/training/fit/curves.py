@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from stemsplit.training.networks.base import ADVERSARIAL_FIGURES
 
 Points = list[tuple[float, float]]
 AXES = {"minutes": ("elapsed_s", 60.0), "steps": ("step", 1.0)}  # column and unit
-
-
+MAX_LINES = 20  # of a panel
+LEGEND_ROWS = 8
 # words in names of figures that are not in decibels, and the labels of their panels
 OWN_FIGURES = {"accuracy": "accuracy in percent", "mse": "mean squared error"}
 
@@ -56,14 +57,18 @@ def read_curves(path: Path) -> list[dict[str, float]]:
 def draw_curves(path: Path, picture: Path) -> None:
     """Plot a curve file: the loss and the validation scores over the minutes of training.
 
-    The losses and scores of a discriminator, which are not decibels, have a panel of their own.
+    The losses and scores of a discriminator, which are not decibels, have a panel of their own. Where there are
+    too many lines, only those over all sources of songs are drawn.
     """
     rows = read_curves(path)
     columns = [key for key in rows[-1] if key not in ("elapsed_s", "step", "waiting_s")]
     adversarial = [key for key in columns if key in ADVERSARIAL_FIGURES and key != "energy_db"]
     own = {label: [key for key in columns if word in key.split()] for word, label in OWN_FIGURES.items()}
     others = {*adversarial, *(key for keys in own.values() for key in keys)}
-    panels = {"dB": [key for key in columns if key not in others], "adversary": adversarial} | own
+    decibels = [key for key in columns if key not in others]
+    if len(decibels) > MAX_LINES:
+        decibels = [key for key in decibels if " " not in key]  # the others begin with their source
+    panels = {"dB": decibels, "adversary": adversarial} | own
     drawn = {label: {key: _points(rows, key) for key in keys} for label, keys in panels.items() if keys}
     _draw(picture, drawn, over="minutes")
 
@@ -122,7 +127,7 @@ def _draw(picture: Path, panels: Mapping[str, Mapping[str, Points]], *, over: st
             axes.plot(*zip(*points, strict=True), marker=".", label=name)
         axes.set_ylabel(label)
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        axes.legend(fontsize="small", ncols=math.ceil(len(lines) / LEGEND_ROWS))
     below[-1].set_xlabel(f"{over} of training")
     figure.savefig(picture, dpi=110)
 
