@@ -13,6 +13,8 @@ from pathlib import Path
 TRAINING = (sys.executable, "-m", "stemsplit.training")
 INPUTS = ("waveform", "binned-waveform", "spectrum", "binned-spectrum")  # of Boulter's presence test
 ENSEMBLES = ("iyer", "ensemble")  # of 13 instruments, rendered from pieces
+N_SONGS = 60  # of 40 s, where songs are rendered
+N_ENSEMBLES = 104
 ADVERSARIAL = ("gan-drums",)  # the second half of their minutes goes on against a discriminator
 
 
@@ -84,14 +86,15 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--library", type=Path)
+    parser.add_argument("--songs", type=int, help=f"default: {N_SONGS}, or {N_ENSEMBLES} ensembles")
     parser.add_argument("--evaluate", type=Path, metavar="FOLDER")
     parser.add_argument("--hardware", default="two processor cores")
     parser.add_argument("--mu", type=float, nargs="+", default=[1 / 32, 1 / 8, 1 / 4, 1 / 2])
     given, options_of_fit = parser.parse_known_args()
     fitted, model = given.out / "run", given.out / f"{given.preset}.onnx"
     if given.library:
-        render, songs = ("ensembles", 104) if given.preset in ENSEMBLES else ("prepare", 60)
-        run(*TRAINING, render, given.library, "--work", given.work, "--songs", songs)
+        render, songs = ("ensembles", N_ENSEMBLES) if given.preset in ENSEMBLES else ("prepare", N_SONGS)
+        run(*TRAINING, render, given.library, "--work", given.work, "--songs", given.songs or songs)
     if given.preset == "boulter":
         reproduce_boulter(given, options_of_fit)
         return

@@ -139,6 +139,8 @@ def test_the_networks_of_boulter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         40,
         "--library",
         tmp_path,
+        "--songs",
+        6,
         "--mu",
         0.5,
     )
@@ -148,6 +150,7 @@ def test_the_networks_of_boulter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert isinstance(group, TyperGroup)
     for _, _, _, name, *words in lines:
         group.commands[name].make_context(name, words)
+    assert [line[-1] for line in lines if "prepare" in line] == ["6"]
     minutes = [float(line[line.index("--minutes") + 1]) for line in lines if "fit" in line]
     assert len(minutes) == 7 and sum(minutes) == pytest.approx(40)
     exported = [line[-1] for line in lines if "export" in line]
