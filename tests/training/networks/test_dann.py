@@ -27,11 +27,27 @@ def test_chunks_have_the_published_shape_with_every_skip_connection(skip: str) -
 
 
 def test_skip_connections_are_used() -> None:
-    widths = {skip: make_dann(skip=skip).up[0][0].in_channels for skip in ("2", "3", "2+3")}
-    assert widths["3"] == widths["2+3"] == 2 * widths["2"]
-    assert make_dann(skip="2").up[1][0].in_channels == 2 * make_dann(skip="3").up[1][0].in_channels
+    second, third, both = (
+        [block[0].in_channels for block in make_dann(skip=skip).up] for skip in ("2", "3", "2+3")
+    )
+    assert both == [8, 8, 8 + 8, 4 + 4, 2]  # from the lowest level up
+    assert second == [8, 8, 8, 4 + 4, 2] and third == [8, 8, 8 + 8, 4, 2]
     with pytest.raises(ModelError, match="skip is '1'"):
         build("dann", skip="1")
+
+
+@pytest.mark.parametrize(("n_levels", "at_least", "at_most"), [(3, 20, 60), (5, 250, 500)])
+def test_deeper_networks_depend_on_bins_further_away(n_levels: int, at_least: int, at_most: int) -> None:
+    torch.manual_seed(0)
+    network = Dann(n_features=8, n_levels=n_levels).eval()
+    torch.nn.init.normal_(network.masks_of.weight)
+    mixture = torch.rand(1, 2, 1025, 88) + 0.1
+    turned = mixture.clone()
+    turned[:, :, 512] *= -1  # of the same level
+    masks, others = (network(each)[0, 0] / each[0] for each in (mixture, turned))
+    (changed,) = torch.nonzero((masks - others).abs().amax((0, 2)) > 0, as_tuple=True)
+    assert at_least < 512 - changed.min() < at_most
+    assert at_least < changed.max() - 512 < at_most
 
 
 def test_an_untrained_network_shares_the_mixture_out() -> None:

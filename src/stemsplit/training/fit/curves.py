@@ -57,8 +57,8 @@ def read_curves(path: Path) -> list[dict[str, float]]:
 def draw_curves(path: Path, picture: Path) -> None:
     """Plot a curve file: the loss and the validation scores over the minutes of training.
 
-    The losses and scores of a discriminator, which are not decibels, have a panel of their own. Where there are
-    too many lines, only those over all sources of songs are drawn.
+    The losses and scores of a discriminator, which are not decibels, have a panel of their own. Of too many
+    lines only those over all sources of songs are drawn.
     """
     rows = read_curves(path)
     columns = [key for key in rows[-1] if key not in ("elapsed_s", "step", "waiting_s")]

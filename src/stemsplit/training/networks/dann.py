@@ -23,6 +23,8 @@ DANN_SPEC = StftSpec(2048, 1024, analysis_window="hamming", synthesis_window="ha
 N_FRAMES = 88
 POWER_FLOOR = 1e-8  # of a bin beside the mean power of its chunk
 LOSSES = ("decibels", "absolute")
+# by which each level is smaller than the one above, in bins and in frames; a row of the lowest has 1.1 kHz
+SCALES = ((2, 2), (2, 2), (2, 2), (4, 1), (4, 1))
 SKIPS = ("2", "3", "2+3")
 
 
@@ -42,7 +44,9 @@ class Dann(SeparationNetwork):
     Parameters
     ----------
     n_features : int
-        Features of the first level; each level below has twice as many.
+        Features of the first level; the second has twice, those below it four times as many.
+    n_levels : int
+        Number of levels, 3 to 5.
     skip : str
         Levels whose features are concatenated on the way up: ``2``, ``3`` or ``2+3``, counted from the top.
     compression : float
@@ -66,6 +70,7 @@ class Dann(SeparationNetwork):
         self,
         *,
         n_features: int = 16,
+        n_levels: int = 5,
         skip: str = "2+3",
         compression: float = 0.3,
         position: bool = True,
@@ -78,26 +83,27 @@ class Dann(SeparationNetwork):
             raise ValueError(f"skip is {skip!r}; it must be {', '.join(SKIPS)}")
         if not 0 < compression <= 1:
             raise ValueError(f"compression is {compression}; it must be above 0 and at most 1")
-        self.options = {"n_features": n_features, "skip": str(skip), "compression": compression}
+        if not 3 <= n_levels <= len(SCALES):
+            raise ValueError(f"n_levels is {n_levels}; it must be from 3 to {len(SCALES)}")
         if loss not in LOSSES:
             raise ValueError(f"loss is {loss!r}; it must be {' or '.join(LOSSES)}")
-        self.options |= {"position": position, "loss": loss, "targets": list(self.targets)}
+        self.options = {"n_features": n_features, "n_levels": n_levels, "skip": str(skip)}
+        self.options |= {"compression": compression, "position": position, "loss": loss}
+        self.options |= {"targets": list(self.targets)}
         self._loss = loss
         self._compression, self._has_position = compression, position
         self._skips = {int(level) for level in str(skip).split("+")}
-        widths = [n_features * 2**level for level in range(3)]
+        widths = [n_features * min(4, 2**level) for level in range(n_levels)]
         n_inputs = 3 if position else 2
         self.down = nn.ModuleList(
-            Block(n_in, n_out, 2) for n_in, n_out in zip((n_inputs, *widths[:2]), widths, strict=True)
+            Block(n_in, n_out, 2) for n_in, n_out in zip((n_inputs, *widths[:-1]), widths, strict=True)
         )
-        self.bottom = Block(widths[2], widths[2], 1)
+        self.bottom = Block(widths[-1], widths[-1], 1)
         # one convolution a level on the way up, two on the way down: the asymmetry
         self.up = nn.ModuleList(
-            Block(n_in + (width if level in self._skips else 0), n_out, 1)
-            for level, n_in, width, n_out in (
-                (3, widths[2], widths[2], widths[1]),
-                (2, widths[1], widths[1], widths[0]),
-                (1, widths[0], widths[0], widths[0]),
+            Block(below + (width if level in self._skips else 0), above, 1)
+            for level, below, width, above in reversed(
+                [*zip(range(1, n_levels + 1), widths, widths, (widths[0], *widths[:-1]), strict=True)]
             )
         )
         n_masks = 2 * (len(self.targets) - 1)
@@ -113,16 +119,16 @@ class Dann(SeparationNetwork):
         ``(batch, 2, bins, frames) -> (batch, targets - 1, 2, bins, frames)``, with `N_FRAMES` frames.
         """
         # what is loud and what is soft has the same masks
-        level = mixture.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-5
-        x, kept = self._input((mixture / level)[:, :, :-1]), []  # an even number of bins
-        for block in self.down:
+        rms = mixture.square().mean((1, 2, 3), keepdim=True).sqrt() + 1e-5
+        x, kept = self._input((mixture / rms)[:, :, :-1]), []  # an even number of bins
+        scales = SCALES[: len(self.down)]
+        for block, scale in zip(self.down, scales, strict=True):
             kept.append(block(x))
-            x = functional.max_pool2d(kept[-1], 2)
+            x = functional.max_pool2d(kept[-1], scale)
         x = self.bottom(x)
-        for number, block in enumerate(self.up):
-            below = 3 - number
-            x = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = block(torch.cat([x, kept[below - 1]], 1) if below in self._skips else x)
+        for block, (level, scale) in zip(self.up, reversed([*enumerate(scales, 1)]), strict=True):
+            x = functional.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+            x = block(torch.cat([x, kept[level - 1]], 1) if level in self._skips else x)
         masks = functional.pad(self.masks_of(x).float(), (0, 0, 0, 1), mode="replicate")
         return torch.unflatten(masks, 1, (-1, 2)) * mixture.unsqueeze(1)
 
