@@ -13,8 +13,15 @@ pytest.importorskip("moto")
 
 from stemsplit import OutputError, SettingsError  # noqa: E402
 from stemsplit.jobs.capacity import REQUESTS_PER_DONE, REQUESTS_PER_SONG  # noqa: E402
+from stemsplit.jobs.inputs import SongInput  # noqa: E402
+from stemsplit.jobs.journal import Journal  # noqa: E402
+from stemsplit.jobs.output_settings import OutputSettings  # noqa: E402
+from stemsplit.jobs.plan import Job, plan_stream  # noqa: E402
+from stemsplit.jobs.provenance import Provenance  # noqa: E402
 from stemsplit.jobs.remote import RemoteFolder, is_url, open_storage, redact  # noqa: E402
-from tests.support.cli import STEMS, call, make_song  # noqa: E402
+from stemsplit.jobs.result import FileResult  # noqa: E402
+from stemsplit.jobs.worker import SongWorker  # noqa: E402
+from tests.support.cli import STEMS, call, call_process, make_song  # noqa: E402
 from tests.support.object_storage import serve_s3  # noqa: E402
 
 
@@ -82,14 +89,11 @@ def test_a_run_to_object_storage_is_resumed(model: Path, bucket: str) -> None:
     assert storage.cat_file(f"{root}/out/0/vocals.wav") == b"mine"
 
 
-@pytest.mark.slow
-def test_requests_of_a_song_are_as_few_as_the_calculator_says(
-    model: Path, bucket: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Give the requests to S3, to which new ones are added."""
     import s3fs
 
-    songs = [make_song(Path(f"{n}.wav"), seconds=0.2, seed=n) for n in range(6)]
-    upload(bucket, *songs)
     names: list[str] = []
     call_s3 = s3fs.S3FileSystem._call_s3
 
@@ -98,15 +102,109 @@ def test_requests_of_a_song_are_as_few_as_the_calculator_says(
         return call_s3(storage, method, *args, **kwargs)
 
     monkeypatch.setattr(s3fs.S3FileSystem, "_call_s3", count)
+    return names
+
+
+@pytest.mark.slow
+def test_requests_of_a_song_are_as_few_as_the_calculator_says(
+    model: Path, bucket: str, requests: list[str]
+) -> None:
+    songs = [make_song(Path(f"{n}.wav"), seconds=0.2, seed=n) for n in range(6)]
+    upload(bucket, *songs)
     needed = []
     for part in (songs[:2], songs[2:], songs[:2], songs):
-        names.clear()
+        requests.clear()
         Path("list.txt").write_text("".join(f"{bucket}/{song}\n" for song in part))
         assert call("@list.txt", "-o", f"{bucket}/out", "-m", model, "--resume").code == 0
-        needed.append(len(names))
+        needed.append(len(requests))
     new, done = (needed[1] - needed[0]) / 2, (needed[3] - needed[2]) / 4
     assert (new, done) <= (REQUESTS_PER_SONG, REQUESTS_PER_DONE)
     assert new > REQUESTS_PER_SONG / 2
+
+
+def test_to_resume_the_stems_of_a_song_are_listed_together_and_its_record_is_read_once(
+    bucket: str, requests: list[str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Songs on a disk take no request themselves."""
+    folder = RemoteFolder(f"{bucket}/out")
+    request.addfinalizer(folder.close)
+    output, made = OutputSettings(folder, resume=True), Provenance(STEMS, "cpu", (), {})
+    songs = [make_song(tmp_path / f"{n}.wav", seconds=0.1, seed=n) for n in range(8)]
+    sources = [SongInput(str(song), song) for song in songs]
+    journal = Journal(folder)
+    for job in plan_stream(sources[:4], made, output, None):
+        for path in job.outputs.values():
+            folder.write(path.relative_to(folder.path).as_posix(), b"stem")
+        journal.finish(job.name, made.key(job.source.identify(), job.outputs), job.outputs)
+    for part, per_song in ((sources[:4], 2), (sources[4:], 3)):
+        requests.clear()
+        jobs = list(plan_stream(part, made, output, journal, n_ahead=2))
+        assert [job.result is not None for job in jobs] == [part == sources[:4]] * 4
+        assert len(requests) <= per_song * 4, requests
+
+
+@pytest.mark.parametrize("scheme", ["s3", "memory"])
+def test_a_file_that_another_run_has_written_meanwhile_is_not_replaced(
+    bucket: str, scheme: str, request: pytest.FixtureRequest
+) -> None:
+    folder = RemoteFolder(f"{bucket}/out" if scheme == "s3" else f"memory://{bucket[5:]}/out")
+    request.addfinalizer(folder.close)
+    path = folder.path / "vocals.wav"
+
+    def publish(content: bytes, *replaceable: Path) -> None:
+        path.write_bytes(content)
+        folder.publish([path], replaceable)
+
+    publish(b"one")
+    publish(b"one")  # the same song by another run
+    for content in (b"two", b"longer"):
+        with pytest.raises(OutputError, match=r"vocals.wav: another run has written it meanwhile"):
+            publish(content)
+    assert folder.read("vocals.wav") == b"one"
+    publish(b"two", path)
+    assert folder.read("vocals.wav") == b"two"
+
+
+def test_s3_itself_checks_that_there_is_no_stem_of_the_name(
+    bucket: str, requests: list[str], request: pytest.FixtureRequest
+) -> None:
+    """Between a check and an upload there would be time for another run."""
+    folder = RemoteFolder(f"{bucket}/out")
+    request.addfinalizer(folder.close)
+    path = folder.path / "vocals.wav"
+    path.write_bytes(b"one")
+    requests.clear()
+    folder.publish([path], ())
+    assert requests == ["put_object"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("status", ["failed", "done"])
+def test_the_other_of_two_runs_that_make_the_same_names_ends_last(
+    model: Path, bucket: str, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without --resume it leaves the stems of the first one; with it, it replaces what stemsplit wrote."""
+    options, left = ((), 1) if status == "failed" else (("--resume",), 0)
+    songs = [make_song(Path(f"{n}/a.wav"), seconds=0.2, seed=n) for n in range(2)]
+    write_files = SongWorker._write_files
+
+    def write_late(worker: SongWorker, job: Job) -> FileResult:
+        first = call_process(songs[1], "-o", f"{bucket}/out", "-m", model, "--threads", "1")
+        assert first.code == 0, first.stderr
+        return write_files(worker, job)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SongWorker, "_write_files", write_late)
+        (record,) = call(
+            songs[0], "-o", f"{bucket}/out", "-m", model, "--json", "--threads", "1", *options
+        ).records
+    assert record["status"] == status
+    assert status == "done" or f"{bucket}/out/a/vocals.wav exists" in record["error"]
+    assert call(songs[left], "-m", model, "-o", "plain", "--threads", "1").code == 0
+    stems = read_objects(bucket, "out/a/")
+    assert len(stems) == len(STEMS)
+    for name, content in stems.items():
+        assert content == Path("plain/a", Path(name).name).read_bytes()
 
 
 @pytest.mark.slow
@@ -138,10 +236,10 @@ def test_a_failed_upload_leaves_no_stem_under_its_name(
     make_song(Path("a.wav"), seconds=0.2)
     upload_file = RemoteFolder._upload
 
-    def break_off(folder: RemoteFolder, path: Path, target: str) -> None:
+    def break_off(folder: RemoteFolder, path: Path, target: str, *, overwrite: bool) -> None:
         if target.endswith("drums.wav"):
             raise ConnectionError("reset by peer: AKIATESTING")
-        upload_file(folder, path, target)
+        upload_file(folder, path, target, overwrite=overwrite)
 
     with monkeypatch.context() as patch:
         patch.setattr(RemoteFolder, "_upload", break_off)
@@ -227,7 +325,9 @@ def test_the_journal_of_a_storage_that_fails_is_an_error(
     folder.write("x/a.json", json.dumps({"a": 1}).encode())
     assert folder.read("x/a.json") == b'{"a": 1}'
     assert folder.read("x/b.json") is None
-    assert list(folder.list_files("x")) == ["x/a.json"]
+    folder.write("x/large", b"x" * 1_500_000)
+    assert folder.read("x/large") == b"x" * 1_500_000
+    assert list(folder.list_files("x")) == ["x/a.json", "x/large"]
 
     def fail(*_: Any, **__: Any) -> None:
         raise PermissionError("denied")

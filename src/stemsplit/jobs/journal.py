@@ -133,17 +133,23 @@ class Journal:
         return stem is not None and any(self._storage.has_mark(path, mark) for mark in stem.marks)
 
     def is_done(
-        self, song: str, outputs: Mapping[str, Path], is_current: Callable[[StemRecord], bool]
+        self,
+        song: str,
+        outputs: Mapping[str, Path],
+        is_current: Callable[[StemRecord], bool],
+        marks: Mapping[Path, Mark] | None = None,
     ) -> bool:
         """Return whether all `outputs` were completed, are current and still have their size.
 
-        `is_current`, which reads the song, is called only if they are in the journal.
+        `is_current`, which reads the song, is called only if they are in the journal. The `marks` of the
+        files as they are now are looked up if they are not given.
         """
         stems = self._find(song, outputs.values())
         if len(stems) < len(outputs) or not all(stem.is_done for stem in stems.values()):
             return False
+        present = self._storage.find_marks(outputs.values()) if marks is None else marks
         return all(
-            is_current(stem) and self._has_size(stem, path)
+            is_current(stem) and _has_size(stem, present.get(path))
             for path in outputs.values()
             if (stem := stems[self._name(path)])
         )
@@ -206,11 +212,6 @@ class Journal:
             stems[name] = StemRecord(key, True, () if kept is None else (kept,), source)
         self._write(song, stems, models)
 
-    def _has_size(self, stem: StemRecord, path: Path) -> bool:
-        mark = self._storage.find_mark(path)
-        # not the modification time, which copying the folder may change: nothing is replaced here
-        return mark is not None and bool(stem.marks) and mark.size == stem.marks[-1].size
-
     def _name(self, path: Path) -> str:
         """Return `path` relative to the folder, so that the folder can be moved."""
         name = os.fspath(path)
@@ -261,6 +262,11 @@ class Journal:
         )
         with _converting_errors(self._folder / name):
             self._storage.write(name, msgspec.json.encode(record))
+
+
+def _has_size(stem: StemRecord, mark: Mark | None) -> bool:
+    # not the modification time, which copying the folder may change: nothing is replaced here
+    return mark is not None and bool(stem.marks) and mark.size == stem.marks[-1].size
 
 
 def _name_record(song: str) -> str:

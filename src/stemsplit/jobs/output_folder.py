@@ -7,7 +7,7 @@ their place. In a local folder they are there already.
 import contextlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePath
 from typing import BinaryIO, Final, Protocol
 
@@ -56,8 +56,8 @@ class OutputFolder(Protocol):
     def exists(self, path: Path) -> bool:
         """Return whether a stem exists whose local path is `path`."""
 
-    def find_present(self, paths: Iterable[Path]) -> set[Path]:
-        """Return those of the stems that exist."""
+    def find_marks(self, paths: Iterable[Path]) -> dict[Path, Mark]:
+        """Return the marks of those of the stems of a song that exist."""
 
     def find_mark(self, path: Path) -> Mark | None:
         """Return the mark of a published stem; None if there is none."""
@@ -68,8 +68,11 @@ class OutputFolder(Protocol):
     def mark_part(self, part: Path) -> Mark:
         """Return the mark that a stem will have which is written to the local file `part`."""
 
-    def publish(self, paths: Iterable[Path]) -> None:
-        """Bring complete stems to their place, each of them as a whole."""
+    def publish(self, paths: Iterable[Path], replaceable: Collection[Path]) -> None:
+        """Bring complete stems to their place, each of them as a whole.
+
+        A file that another run has written meanwhile is replaced only if it is among the `replaceable`.
+        """
 
     def locate(self, path: Path) -> Path | str:
         """Return the path or the address of a stem, for results and messages."""
@@ -100,23 +103,23 @@ class LocalFolder:
         """Return whether the path is taken, even by a broken link."""
         return os.path.lexists(path)
 
-    def find_present(self, paths: Iterable[Path]) -> set[Path]:
-        """Return those of the paths that are taken; in a folder that is not there, none is looked for."""
-        present: set[Path] = set()
+    def find_marks(self, paths: Iterable[Path]) -> dict[Path, Mark]:
+        """Return the marks of the paths that are taken; in a folder that is not there, none is looked for."""
+        marks: dict[Path, Mark] = {}
         folder, is_there = None, False
         for path in paths:
             parent, separator, _ = os.fspath(path).rpartition(os.sep)  # text, for every stem of every song
             if parent != folder:
                 folder, is_there = parent, os.path.lexists(parent + separator or os.curdir)
-            if is_there and os.path.lexists(path):
-                present.add(path)
-        return present
+            if is_there and (mark := self.find_mark(path)) is not None:
+                marks[path] = mark
+        return marks
 
     def find_mark(self, path: Path) -> Mark | None:
-        """Return size and modification time of a file; None if it cannot be accessed."""
+        """Return size and modification time of a file, or of a broken link; None if it cannot be accessed."""
         try:
             return Mark.of(path)
-        except OSError:
+        except (OSError, ValueError):  # of a name that no disk can have
             return None
 
     def has_mark(self, path: Path, mark: Mark) -> bool:
@@ -133,7 +136,7 @@ class LocalFolder:
         """Return size, modification time and content, which renaming keeps."""
         return msgspec.structs.replace(Mark.of(part), digest=hash_content(part))
 
-    def publish(self, paths: Iterable[Path]) -> None:
+    def publish(self, paths: Iterable[Path], replaceable: Collection[Path]) -> None:
         """Do nothing: the stems are in their place."""
 
     def locate(self, path: Path) -> Path:

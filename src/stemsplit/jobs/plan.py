@@ -11,6 +11,7 @@ from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.collisions import Inputs
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.output_folder import Mark
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
@@ -161,9 +162,9 @@ def _check_names(jobs: Sequence[Job], output: OutputSettings) -> list[Job]:
 
 def _claim_names(job: Job, output: OutputSettings, claims: Claims, inputs: Inputs) -> Job:
     # an input that does not exist is not overwritten, and no stem in remote storage is an input
-    local = {} if output.storage.is_remote else _find_present(job, output)
-    for name, path in local.items():
-        song = inputs.find(path)
+    local = {} if output.storage.is_remote else _find_marks(job, output)
+    for name, path in job.files.items():
+        song = inputs.find(path) if path in local else None
         if song is not None:
             reason = f"the {name} of {job.source.label} would be written over the input {song}"
             error = OutputError(f"{reason}; choose another folder with --output")
@@ -178,9 +179,8 @@ def _claim_names(job: Job, output: OutputSettings, claims: Claims, inputs: Input
     return replace(job, result=failed_result(job.source, error))
 
 
-def _find_present(job: Job, output: OutputSettings) -> dict[str, Path]:
-    present = output.storage.find_present(job.files.values())
-    return {name: path for name, path in job.files.items() if path in present}
+def _find_marks(job: Job, output: OutputSettings) -> Mapping[Path, Mark]:
+    return output.storage.find_marks(job.files.values())
 
 
 def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Journal | None) -> Job:
@@ -190,13 +190,14 @@ def decide(job: Job, provenance: Provenance, output: OutputSettings, journal: Jo
         return replace(job, result=replace(failed_result(job.source, error), error_type="AudioError"))
     if output.extras.need_analysis and output.resume and journal is not None:
         job = _find_names(job, journal)
-    present = _find_present(job, output)
+    marks = _find_marks(job, output)
+    present = {name: path for name, path in job.files.items() if path in marks}
     if output.skip_existing:
         if len(present) == len(job.files):
             return replace(job, result=_skip(job, provenance, output, "all files exist"))
         return replace(job, kept=frozenset(present))
     is_whole = len(present) == len(job.files)
-    if output.resume and journal is not None and is_whole and _is_done(job, provenance, journal):
+    if output.resume and journal is not None and is_whole and _is_done(job, provenance, journal, marks):
         return replace(
             job, result=_skip(job, provenance, output, "done before, with the same settings and models")
         )
@@ -239,11 +240,12 @@ def existing_file_error(path: Path, output: OutputSettings) -> OutputError:
     return OutputError(f"{place} exists; use --overwrite, --skip-existing or another folder with --output")
 
 
-def _is_done(job: Job, provenance: Provenance, journal: Journal) -> bool:
+def _is_done(job: Job, provenance: Provenance, journal: Journal, marks: Mapping[Path, Mark]) -> bool:
     if job.source.is_stdin:
         return False
     try:
-        return journal.is_done(job.name, job.files, Origin(provenance, job.source, job.outputs).made)
+        made = Origin(provenance, job.source, job.outputs).made
+        return journal.is_done(job.name, job.files, made, marks)
     except (OSError, AudioError):  # opening the song reports it in detail
         return False
 

@@ -7,8 +7,10 @@ files); those in an address are never printed or recorded.
 """
 
 import contextlib
+import errno
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -18,7 +20,10 @@ from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitEr
 from stemsplit.jobs.output_folder import Mark
 
 _ATOMIC_UPLOADS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"})
+# where an upload fails if there is an object of its name, in one step
+_EXCLUSIVE_UPLOADS: Final = frozenset({"s3", "s3a"})
 _CHUNK_BYTES: Final = 1 << 20
+_RECORD_BYTES: Final = 1 << 20
 
 
 def is_url(text: str) -> bool:
@@ -148,19 +153,38 @@ class RemoteFolder:
         protocols = self._storage.protocol
         names = {protocols} if isinstance(protocols, str) else set(protocols)
         self._is_atomic = not names.isdisjoint(_ATOMIC_UPLOADS)
+        self._is_exclusive = not names.isdisjoint(_EXCLUSIVE_UPLOADS)
 
     def exists(self, path: Path) -> bool:
         """Return whether the storage has the stem."""
         return self.find_mark(path) is not None
 
-    def find_present(self, paths: Iterable[Path]) -> set[Path]:
-        """Return those of the stems that the storage has."""
-        return {path for path in paths if self.exists(path)}
+    def find_marks(self, paths: Iterable[Path]) -> dict[Path, Mark]:
+        """Return the sizes of the stems that the storage has; those of a folder are listed together."""
+        marks: dict[Path, Mark] = {}
+        for folder, group in groupby(paths, key=lambda path: path.parent):
+            wanted = list(group)
+            # a folder that is not the song's own may have very many files
+            is_shared = len(wanted) == 1 or folder == self.path
+            find = self.find_mark if is_shared else self._list_marks(folder).get
+            marks |= {path: mark for path in wanted if (mark := find(path)) is not None}
+        return marks
+
+    def _list_marks(self, folder: Path) -> Mapping[Path, Mark]:
+        name = self._name(folder)
+        self._storage.invalidate_cache(self._target(name))
+        with _converting_errors(self._address(name), OutputError, "cannot be listed"):
+            try:
+                found = self._storage.find(self._target(name), detail=True)
+            except FileNotFoundError:
+                return {}
+            files = {info["name"]: Mark(info["size"], 0) for info in found.values()}
+            return {self.path / each.removeprefix(self._root + "/"): mark for each, mark in files.items()}
 
     def find_mark(self, path: Path) -> Mark | None:
         """Return the size of the stem in the storage."""
         name = self._name(path)
-        self._storage.invalidate_cache()
+        self._storage.invalidate_cache(self._target(name))
         with _converting_errors(self._address(name), OutputError, "cannot be accessed"):
             try:
                 return Mark(self._storage.info(self._target(name))["size"], 0)
@@ -175,18 +199,27 @@ class RemoteFolder:
         """Return the size, which is all that an upload keeps."""
         return Mark(part.stat().st_size, 0)
 
-    def publish(self, paths: Iterable[Path]) -> None:
+    def publish(self, paths: Iterable[Path], replaceable: Collection[Path]) -> None:
         """Upload the stems; each appears when its upload is complete. The local files are deleted.
+
+        A stem of the same content that is there already stays.
 
         Raises
         ------
         OutputError
-            If an upload fails.
+            If an upload fails, or another file has the name and is not among the `replaceable`.
         """
         for path in paths:
             name = self._name(path)
             with _converting_errors(self._address(name), OutputError, "cannot be written"):
-                self._upload(path, self._target(name))
+                try:
+                    self._upload(path, self._target(name), overwrite=path in replaceable)
+                except FileExistsError as error:
+                    if not self._has_content(self._target(name), path):
+                        raise OutputError(
+                            f"{self.locate(path)}: another run has written it meanwhile, and it is another "
+                            "file; use --overwrite or another folder with --output"
+                        ) from error
             path.unlink()
 
     def locate(self, path: Path) -> str:
@@ -197,7 +230,10 @@ class RemoteFolder:
         """Read an object."""
         with _converting_errors(self._address(name), OutputError, "the journal cannot be read"):
             try:
-                content: bytes = self._storage.cat_file(self._target(name))
+                # with an end, most storages need not be asked for the size
+                content: bytes = self._storage.cat_file(self._target(name), start=0, end=_RECORD_BYTES)
+                if len(content) == _RECORD_BYTES:
+                    content = self._storage.cat_file(self._target(name))
             except FileNotFoundError:
                 return None
             return content
@@ -205,7 +241,8 @@ class RemoteFolder:
     def write(self, name: str, content: bytes) -> None:
         """Write an object."""
         with _converting_errors(self._address(name), OutputError, "the journal cannot be written"):
-            self._storage.makedirs(self._target(name).rpartition("/")[0], exist_ok=True)
+            if not self._is_atomic:  # object stores have no folders
+                self._storage.makedirs(self._target(name).rpartition("/")[0], exist_ok=True)
             self._storage.pipe_file(self._target(name), content)
 
     def list_files(self, folder: str) -> Iterator[str]:
@@ -218,15 +255,46 @@ class RemoteFolder:
         """Delete the scratch folder."""
         self._scratch.cleanup()
 
-    def _upload(self, path: Path, target: str) -> None:
-        folder, _, name = target.rpartition("/")
-        if not self._is_atomic:
-            self._storage.makedirs(folder, exist_ok=True)
-            part = f"{folder}/.{name}.{self.path.name}.part"
-            self._storage.put_file(str(path), part)
-            self._storage.mv(part, target)
-        else:
+    def _upload(self, path: Path, target: str, *, overwrite: bool) -> None:
+        """Upload a stem as a whole; raise a `FileExistsError` if it is there and may not be replaced."""
+        if not overwrite and self._is_exclusive:
+            self._create(path, target)
+            return
+        if not overwrite:
+            self._storage.invalidate_cache(target)
+            if self._storage.exists(target):
+                raise FileExistsError(target)
+        if self._is_atomic:
             self._storage.put_file(str(path), target)
+            return
+        folder, _, name = target.rpartition("/")
+        self._storage.makedirs(folder, exist_ok=True)
+        part = f"{folder}/.{name}.{self.path.name}.part"
+        self._storage.put_file(str(path), part)
+        self._storage.mv(part, target)
+
+    def _create(self, path: Path, target: str) -> None:
+        """Upload a stem if there is no object of its name, which the storage checks as it completes it."""
+        try:
+            self._storage.put_file(str(path), target, mode="create")
+        except OSError as error:
+            # servers differ in what they say, and some do not know the condition
+            self._storage.invalidate_cache(target)
+            if self._storage.exists(target):
+                raise FileExistsError(target) from error
+            if error.errno != errno.ENOSYS:
+                raise
+            self._storage.put_file(str(path), target)
+
+    def _has_content(self, target: str, path: Path) -> bool:
+        """Return whether an object has the content of a file."""
+        if self._storage.info(target)["size"] != path.stat().st_size:
+            return False
+        with self._storage.open(target, "rb", block_size=_CHUNK_BYTES) as theirs, path.open("rb") as ours:
+            while block := ours.read(_CHUNK_BYTES):
+                if theirs.read(_CHUNK_BYTES) != block:
+                    return False
+        return True
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self.path).as_posix()

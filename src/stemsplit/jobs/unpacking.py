@@ -111,7 +111,7 @@ class Unpacker:
         collision = self.claims.claim(source.label, paths)
         if collision is not None:
             raise OutputError(f"{collision}; give --name a template that keeps them apart")
-        present = self.output.storage.find_present(paths.values())
+        present = self.output.storage.find_marks(paths.values())
         if self.output.skip_existing and len(present) == len(paths):
             return True
         if present and not self.output.overwrite:

@@ -283,11 +283,11 @@ class SongWorker:
         names = {} if found is None else self._map_names(named, absent)
         extras = {name: path for name, path in named.extras.items() if name not in absent}
         named = replace(named, extras=extras)
-        self._check_owned(named)
+        replaced = self._find_replaced(named)
         written = {**named.missing, **named.missing_extras}
         if self.journal is None or origin is None:
             files.place()
-            self.output.storage.publish(written.values())
+            self.output.storage.publish(written.values(), replaced)
             return report, named
         models = [asdict(model) for model in self._provenance.models]
         source = origin.record
@@ -295,7 +295,7 @@ class SongWorker:
             job.name, origin.key, written, files.parts, models=models, source=source, names=names
         )
         files.place()
-        self.output.storage.publish(written.values())
+        self.output.storage.publish(written.values(), replaced)
         self.journal.finish(job.name, origin.key, written, models=models, source=source)
         return report, named
 
@@ -309,15 +309,25 @@ class SongWorker:
         }
         return names | {path: None for name, path in planned.extras.items() if name in absent}
 
-    def _check_owned(self, job: Job) -> None:
-        """Raise an `OutputError` if a file has taken the path of a stem since the run was planned."""
+    def _find_replaced(self, job: Job) -> frozenset[Path]:
+        """Return the files that the stems replace.
+
+        Raises
+        ------
+        OutputError
+            If a file has taken the path of a stem since the run was planned.
+        """
+        paths = (*job.missing.values(), *job.missing_extras.values())
         if self.output.overwrite or self.journal is None:
-            return
-        for path in (*job.missing.values(), *job.missing_extras.values()):
-            if not self.output.storage.exists(path):
-                continue
-            if path in job.replaceable and not self.journal.owns(job.name, path):
+            return frozenset(paths)
+        present = self.output.storage.find_marks(paths)
+        # by resumed runs, also those of a run that has finished the song meanwhile
+        owned = self.journal.find_owned(job.name, present) if self.output.resume and present else frozenset()
+        for path in present:
+            # on a disk, all others are noticed when the stems get their names
+            if path not in owned and (path in job.replaceable or self.output.storage.is_remote):
                 raise existing_file_error(path, self.output)
+        return owned
 
     def _find_origin(self, job: Job) -> Origin | None:
         """Return what the stems are made from, before it is decoded, so that later changes are detected."""
