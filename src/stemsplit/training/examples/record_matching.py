@@ -26,6 +26,8 @@ WIDENED = ("vocals", "drums", "bass")
 NARROW_DB = 4.0  # one of these that is narrower than the record by more may be widened
 FAINT_DB = -50.0  # below, relative to the whole stem, a band counts as empty
 _FLOOR = 1e-12
+# the gains of bands are interpolated, and steep spectra get those of a neighbour: they are corrected by these
+_N_PASSES = 2
 # centres of the bands in log frequency; 40 Hz for the lowest band, whose lower edge is 0 Hz
 _LOG_CENTRES = np.log2([40, *(np.sqrt(np.array(BAND_EDGES_HZ[1:-1]) * BAND_EDGES_HZ[2:]))])
 
@@ -38,9 +40,12 @@ class MatchSettings:
     ----------
     spectrum, width, dynamics : (float, float)
         Smallest and largest part of the way, in decibels, by which the energies of the bands, the ratio of
-        side to middle and the spread of frame levels are moved. (0, 0) leaves them unchanged.
-    spectrum_db, width_db, dynamics_db : float
-        Largest gain of a band, of the side signal and of a frame, up or down.
+        side to middle and the spread of frame levels are moved; above 1 is past the record, (0, 0) leaves
+        them unchanged.
+    spectrum_db, cut_db : float
+        Largest gain and attenuation of a band.
+    width_db, dynamics_db : float
+        Largest gain of the side signal and of a frame, up or down.
     widened : float
         Probability that a stem is widened where the record is wider than it by more than `NARROW_DB`, since a
         gain of the side signal would only raise its reverb: voices are doubled, bass and drums get other
@@ -58,13 +63,14 @@ class MatchSettings:
         A share is not from 0 to 1, or a gain is negative.
     """
 
-    spectrum: tuple[float, float] = (0.4, 1.0)
+    spectrum: tuple[float, float] = (0.6, 1.2)
     spectrum_db: float = 14.0
+    cut_db: float = 24.0
     faint_db: float = 3.0
     width: tuple[float, float] = (0.4, 1.0)
     width_db: float = 8.0
     widened: float = 0.6
-    dynamics: tuple[float, float] = (0.4, 1.0)
+    dynamics: tuple[float, float] = (0.6, 1.2)
     dynamics_db: float = 10.0
     levels: bool = True
     level_spread_db: float = 1.5
@@ -72,11 +78,11 @@ class MatchSettings:
     def __post_init__(self) -> None:
         for name in ("spectrum", "width", "dynamics"):
             low, high = getattr(self, name)
-            if not 0 <= low <= high <= 1:
-                raise StemsplitError(f"{name} is {low!r} to {high!r}; it must go up, from 0 to 1 at most")
+            if not 0 <= low <= high <= 2:
+                raise StemsplitError(f"{name} is {low!r} to {high!r}; it must go up, from 0 to 2 at most")
         if not 0 <= self.widened <= 1:
             raise StemsplitError(f"widened is {self.widened!r}; it must be from 0 to 1")
-        for name in ("spectrum_db", "faint_db", "width_db", "dynamics_db", "level_spread_db"):
+        for name in ("spectrum_db", "cut_db", "faint_db", "width_db", "dynamics_db", "level_spread_db"):
             if not getattr(self, name) >= 0:
                 raise StemsplitError(f"{name} is {getattr(self, name)!r}; it must not be negative")
 
@@ -166,11 +172,17 @@ def _match_spectrum(
     n_samples = stem.shape[1]
     # torch computes these transforms in a fraction of the time of scipy
     spectra = torch.fft.rfft(torch.from_numpy(np.ascontiguousarray(stem)))
-    bands_db = _bands_db(spectra.abs().square().sum(0).numpy())
+    power = spectra.abs().square().sum(0).numpy()
+    bands_db = _bands_db(power)
+    wanted_db = bands_db + share * (record.bands_db - bands_db)
     largest_db = settings.spectrum_db
     highest_db = np.where(bands_db < FAINT_DB, min(settings.faint_db, largest_db), largest_db)
-    gains_db = np.clip(share * (record.bands_db - bands_db), -largest_db, highest_db)
-    curve_db = np.interp(_log_frequencies(n_samples), _LOG_CENTRES, gains_db)
+    gains_db, reached_db = np.zeros(len(bands_db)), bands_db
+    for number in range(_N_PASSES):
+        gains_db = np.clip(gains_db + wanted_db - reached_db, -settings.cut_db, highest_db)
+        curve_db = np.interp(_log_frequencies(n_samples), _LOG_CENTRES, gains_db)
+        if number + 1 < _N_PASSES:
+            reached_db = _bands_db(power * 10 ** (curve_db / 10))
     gains = torch.from_numpy((10 ** (curve_db / 20)).astype(np.float32))
     return np.asarray(torch.fft.irfft(spectra * gains, n_samples).numpy())
 
