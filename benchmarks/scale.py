@@ -1,8 +1,9 @@
 """``python -m benchmarks.scale [NAME...]``: what a run of very many songs costs, see ``docs/scale.md``.
 
 ``simulation`` plans, schedules and records songs on 1,000 workers, some of which die; only the audio is left
-out. ``resume`` plans a run of which half is done. ``manifest`` measures the memory of planning. ``speedup``
-separates real songs on one core and on two, on a Ray cluster of this machine and without one.
+out. ``driver`` measures the driver of a real Ray cluster whose workers do nothing. ``resume`` plans a run of
+which half is done. ``manifest`` measures the memory of planning. ``speedup`` separates real songs on one core
+and on two, on a Ray cluster of this machine and without one.
 
 Songs and folders are made in the temporary folder (``TMPDIR``): ``simulation`` of a million songs needs 5 GB
 and half an hour there. ``--songs N`` makes them fewer.
@@ -29,6 +30,7 @@ from benchmarks.machine import describe_machine, describe_models
 from benchmarks.report import RESULTS, Row, save
 from benchmarks.speedup import N_SONGS, measure_speedup
 from stemsplit.jobs.cancellation import Cancellation
+from stemsplit.jobs.cluster import ClusterSettings, RayPool
 from stemsplit.jobs.journal import Journal
 from stemsplit.jobs.manifest import read_manifest
 from stemsplit.jobs.output_folder import LocalFolder, Mark
@@ -36,6 +38,7 @@ from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job, plan_stream
 from stemsplit.jobs.progress import NoProgress
 from stemsplit.jobs.provenance import Provenance
+from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import FileResult, ModelReference, Status
 from stemsplit.jobs.schedule import Call, Schedule
 
@@ -47,6 +50,7 @@ SONG_S = 7.0  # that a worker is busy with a song, on average
 DEATHS = 1e-3  # share of the songs during which their worker dies
 POISON = 1e-5  # share of the songs with which every worker dies
 PROGRESS_SONGS = 100_000
+DRIVER_WARM_UP = 500
 
 
 class _UnforcedFolder(LocalFolder):
@@ -148,7 +152,7 @@ def _is_poison(job: Job) -> bool:
 def measure_simulation(folder: Path, n_songs: int) -> list[Row]:
     """Songs on 1,000 workers with failures: the cost of planning, scheduling and recording.
 
-    Ray is left out as well: what it takes to call a worker is measured by ``speedup``.
+    Ray is left out as well: what it takes to call a worker is measured by ``driver``.
     """
     names = _write_list(folder, n_songs)
     output = OutputSettings(_UnforcedFolder(folder / "out"))
@@ -175,6 +179,46 @@ def measure_simulation(folder: Path, n_songs: int) -> list[Row]:
             "peak_mb": _peak_mb(),
         }
     ]
+
+
+class _IdleWorker:
+    """A worker of a cluster that has a result for every song, and does nothing for it."""
+
+    def __init__(self, request: SeparationRequest) -> None:
+        pass
+
+    def wait_until_ready(self) -> None:
+        pass
+
+    def separate(self, job: Job, root: Path) -> FileResult:  # noqa: ARG002 - of a worker
+        levels_db = dict.fromkeys(STEMS, -10.0)
+        return FileResult(
+            job.source.label,
+            Status.DONE,
+            outputs=job.outputs,
+            levels_db=levels_db,
+            expected_sdr_db=levels_db,
+            models=MADE.models,
+            settings=MADE.settings,
+        )
+
+
+def measure_driver(folder: Path, n_songs: int) -> list[Row]:
+    """A driver of a real Ray cluster whose workers do nothing: its CPU time for a song."""
+    output, clock = OutputSettings(folder / "out"), _Clock()
+    journal, names = Journal(output.storage), _write_list(folder, n_songs + DRIVER_WARM_UP)
+    jobs = plan_stream(read_manifest(str(names)), MADE, output, journal)
+    with RayPool(SeparationRequest(), ClusterSettings("local"), _IdleWorker) as pool:
+        schedule = Schedule(pool, 2, output.output_dir, Cancellation(), NoProgress())
+        results = schedule.run(_timed(jobs, clock))
+        assert sum(1 for _ in islice(results, DRIVER_WARM_UP)) == DRIVER_WARM_UP
+        clock.spent_s.clear()
+        started_s = time.process_time()
+        assert {result.status for result in results} == {Status.DONE}
+        total_s = time.process_time() - started_s
+    plan_s = clock.spent_s["plan"]
+    row = {"songs": n_songs, "workers": pool.n_workers, "plan_us": round(1e6 * plan_s / n_songs)}
+    return [row | {"schedule_us": round(1e6 * (total_s - plan_s) / n_songs)}]
 
 
 def _timed(jobs: Iterator[Job], clock: _Clock) -> Iterator[Job]:
@@ -234,6 +278,7 @@ def _peak_mb() -> float:
 
 BENCHMARKS: dict[str, tuple[Callable[[Path, int], list[Row]], int]] = {
     "simulation": (measure_simulation, 1_000_000),
+    "driver": (measure_driver, 10_000),
     "resume": (measure_resume, 100_000),
     "manifest": (measure_manifest, 1_000_000),
     "speedup": (measure_speedup, N_SONGS),

@@ -228,7 +228,7 @@ def make_overhead() -> str:
 
 def make_machines() -> str:
     """Return what a worker and a driver were measured to do, for ``stemsplit plan``."""
-    speed, simulation = load("speed"), load("scale_simulation")["rows"][0]
+    speed, driver = load("speed"), load("scale_driver")["rows"][0]
     (row,) = (each for each in speed["rows"] if each["program"] == "stemsplit" and each["stems"] == 4)
     models = ", ".join(f"{model['name']} {model['version']}" for model in speed["models"])
     about = f"one core of {speed['machine']['processor']}, four stems with {models}"
@@ -241,8 +241,8 @@ def make_machines() -> str:
             f"memory_mb = {row['peak_mb']:.0f}.0",
             "",
             "[driver]",
-            f"plan_s = {simulation['plan_us'] / 1e6}",
-            f"schedule_s = {simulation['schedule_us'] / 1e6}",
+            f"plan_s = {driver['plan_us'] / 1e6}",
+            f"schedule_s = {driver['schedule_us'] / 1e6}",
             "",
         ]
     )
@@ -254,6 +254,7 @@ def make_simulation() -> str:
     costs = ("plan_us", "schedule_us", "journal_us", "peak_mb")
     parts = [
         _measured("scale_simulation", ("songs", "workers", "deaths", "failed", *costs)),
+        _measured("scale_driver", ("songs", "workers", "plan_us", "schedule_us")),
         _measured("scale_resume", ("songs", "done", "cpu_s", "wall_s", "peak_mb")),
         _measured("scale_manifest", ("songs", "peak_mb")),
         *([_measured("scale_speedup", speedup)] if (RESULTS / "scale_speedup.json").exists() else ()),

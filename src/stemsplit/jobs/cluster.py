@@ -136,7 +136,7 @@ def run_on_cluster(
     ClusterError
         If the cluster cannot be reached, or is too small for one worker.
     """
-    with _Pool(_make_absolute(request), settings) as pool:
+    with RayPool(_make_absolute(request), settings) as pool:
         schedule = Schedule(pool, settings.retries, root, cancellation, listener)
         yield from schedule.run(iter(jobs))
 
@@ -150,10 +150,25 @@ def _make_absolute(request: SeparationRequest) -> SeparationRequest:
     return replace(request, models=models, output_dir=output_dir)
 
 
-class _Pool:
-    """The actors of a run; a context manager that ends them."""
+class RayPool:
+    """The actors of a run; a context manager that ends them.
 
-    def __init__(self, request: SeparationRequest, settings: ClusterSettings) -> None:
+    Parameters
+    ----------
+    request
+        What the workers do.
+    settings
+        The cluster.
+    worker_class
+        Of the actors; it is made with the request.
+    """
+
+    def __init__(
+        self,
+        request: SeparationRequest,
+        settings: ClusterSettings,
+        worker_class: type = Worker,
+    ) -> None:
         # reports of usage to the makers of Ray are off, unless they are asked for
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         try:
@@ -164,13 +179,15 @@ class _Pool:
             ) from error
         self.ray: Any = ray
         self._request = replace(request, threads=request.threads or settings.cpus_per_worker)
-        self._settings = settings
+        self._settings, self._worker_class = settings, worker_class
         self._actors: list[Any] = []
         self._ended: queue.SimpleQueue[Call] = queue.SimpleQueue()
 
-    def __enter__(self) -> "_Pool":
+    def __enter__(self) -> "RayPool":
+        # a cluster that ends with the run needs no web page
+        options = {"include_dashboard": False} if self._settings.address == "local" else {}
         try:
-            self.ray.init(self._settings.address, logging_level="ERROR", log_to_driver=False)
+            self.ray.init(self._settings.address, logging_level="ERROR", log_to_driver=False, **options)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise ClusterError(f"the cluster {self._settings.address} cannot be reached: {error}") from error
         self.n_workers = self._settings.count_workers(self.ray.cluster_resources())
@@ -189,7 +206,7 @@ class _Pool:
 
     def start_worker(self) -> Any:
         """Start an actor; two calls at a time, so that one can cancel the other."""
-        actor_class = self.ray.remote(Worker).options(
+        actor_class = self.ray.remote(self._worker_class).options(
             num_cpus=self._settings.cpus_per_worker,
             num_gpus=self._settings.gpus_per_worker,
             max_concurrency=2,
