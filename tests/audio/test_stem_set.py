@@ -340,15 +340,24 @@ def test_a_whole_file_replaces_what_was_there_only_when_it_is_done(tmp_path: Pat
     assert list(path.parent.iterdir()) == [path] and path.read_bytes() == b"second"
 
 
-def test_the_temporary_file_may_be_in_another_folder_where_those_of_killed_runs_are_removed(
-    tmp_path: Path,
+def test_a_folder_is_listed_once_and_each_file_removes_the_temporary_files_of_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, parts = tmp_path / "many files" / "a.json", tmp_path / "parts"
-    parts.mkdir()
-    (parts / f".a.json.{2**22 + 1}-0.part").touch()  # above the highest number of a process
-    (parts / f".a.json.{os.getpid()}-0.part").touch()
-    with atomic.whole_file(path, parts=parts) as file:
-        file.write(b"text")
-        assert list(path.parent.iterdir()) == []
-    assert path.read_bytes() == b"text"
-    assert [each.name for each in parts.iterdir()] == [f".a.json.{os.getpid()}-0.part"]
+    dead = 2**22 + 1  # above the highest number of a process
+    for name in ("a.json", "a.json.b", "b.json"):
+        (tmp_path / f".{name}.{dead}-0.part").touch()
+    (tmp_path / f".a.json.{os.getpid()}-0.part").touch()
+    listed: list[Path] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: (listed.append(path), listdir(path))[1])
+    for _ in range(3):
+        with atomic.whole_file(tmp_path / "a.json") as file:
+            file.write(b"text")
+    assert listed == [tmp_path]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {
+        "a.json",
+        f".a.json.{os.getpid()}-0.part",
+        f".a.json.b.{dead}-0.part",
+        f".b.json.{dead}-0.part",
+    }

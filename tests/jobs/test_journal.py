@@ -207,18 +207,20 @@ def test_many_processes_share_a_journal(tmp_path: Path) -> None:
     assert all(journal.is_done(str(n), {"vocals": tmp_path / f"{n}.wav"}, keyed("key")) for n in range(120))
 
 
-def test_a_record_is_written_without_a_look_at_the_others(
+def test_records_are_written_without_a_look_at_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise a song would cost more with every song that is done."""
+    """Otherwise a song would cost more with every song that is done; each of the folders is listed once."""
     seen: list[str] = []
     for name in ("listdir", "scandir"):
         look = getattr(os, name)
         monkeypatch.setattr(os, name, lambda path, look=look: (seen.append(os.fspath(path)), look(path))[1])
     journal = Journal(tmp_path)
     for number in range(20):
-        journal.finish(f"{number}/_.wav", "key", write(tmp_path, f"{number}/vocals.wav"))
-    assert not [path for path in seen if f"{FOLDER}/journal" in path]
+        for _ in range(2):
+            journal.finish(f"{number}/_.wav", "key", write(tmp_path, f"{number}/vocals.wav"))
+    looked_at = [path for path in seen if f"{FOLDER}/journal" in path]
+    assert len(looked_at) == len(set(looked_at))
 
 
 def test_a_journal_that_cannot_be_used_is_an_output_error(tmp_path: Path) -> None:

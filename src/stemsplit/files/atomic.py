@@ -8,6 +8,7 @@ shares) it is a check followed by a rename; only there could a file that appears
 
 import contextlib
 import errno
+import functools
 import itertools
 import os
 import re
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from stemsplit.errors import OutputError
-from stemsplit.files.leftovers import is_running, remove_leftovers
+from stemsplit.files.leftovers import is_running, remove
 
 _NO_HARD_LINKS: Final = frozenset(
     code
@@ -40,6 +41,7 @@ _FIXES: Final = {
     errno.EINVAL: "the disk cannot store this name; choose another one",
     errno.EIO: "the disk reports an error; check it",
 }
+_PART: Final = re.compile(r"\..*\.(\d+)-\d+\.part", re.DOTALL)
 _counter = itertools.count()
 
 
@@ -93,7 +95,7 @@ class PendingFile:
             raise explain(OSError(errno.EEXIST, ""), self.path)
         with explaining(self.path):
             self._create_folders()
-        _remove_older_parts(self.path.parent, self.path.name)
+        _remove_older_parts(self.path)
 
     def _check_kind(self) -> None:
         if self._existed and self.path.is_dir():
@@ -220,24 +222,14 @@ def place_all(files: Sequence[PendingFile]) -> None:
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *, parts: Path | None = None) -> Iterator[BinaryIO]:
+def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that replaces `path` when the body ends without an error.
 
     This is for files that the program keeps for itself: an `OSError` is not converted.
-
-    Parameters
-    ----------
-    path
-        The file.
-    parts
-        A folder of the same disk for the temporary file, which is searched for those of killed runs; None for
-        that of `path`, which may have too many entries for a search with every file.
     """
-    folder = path.parent if parts is None else parts
-    for each in {path.parent, folder}:
-        each.mkdir(parents=True, exist_ok=True)
-    _remove_older_parts(folder, path.name)
-    part = folder / _part_name(path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_older_parts(path)
+    part = path.with_name(_part_name(path.name))
     try:
         with part.open("wb") as file:
             yield file
@@ -265,10 +257,23 @@ def _part_name(name: str) -> str:
     return f".{name}{tail}"
 
 
-def _remove_older_parts(folder: Path, name: str) -> None:
-    """Remove the temporary files of killed runs for a file called `name`."""
-    pattern = re.compile(re.escape("." + name) + r"\.(\d+)-\d+\.part")
-    remove_leftovers(folder, pattern, is_left=lambda _, match: not is_running(int(match[1])))
+def _remove_older_parts(path: Path) -> None:
+    """Remove the temporary files of killed runs for this destination."""
+    for name, pid in _list_parts(path.parent.absolute()):
+        if name.startswith(f".{path.name}.{pid}-") and not is_running(pid):
+            with contextlib.suppress(OSError):
+                remove(path.with_name(name))
+
+
+# a folder may have the files of a million songs: it is listed once, and not for each of them
+@functools.lru_cache(maxsize=1024)
+def _list_parts(folder: Path) -> Sequence[tuple[str, int]]:
+    """Return the temporary files that a folder has when this process first uses it, and the processes."""
+    try:
+        found = map(_PART.fullmatch, os.listdir(folder))  # noqa: PTH208 - a path for each takes ten times as long
+        return [(match[0], int(match[1])) for match in found if match]
+    except OSError:
+        return []
 
 
 def sync_folder(folder: Path) -> None:

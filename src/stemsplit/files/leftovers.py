@@ -29,10 +29,11 @@ def remove_leftovers(
             match = pattern.fullmatch(name)
             with contextlib.suppress(OSError):
                 if match and is_left(folder / name, match):
-                    _remove(folder / name)
+                    remove(folder / name)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:

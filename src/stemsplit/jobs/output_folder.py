@@ -8,16 +8,14 @@ import contextlib
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
-from pathlib import Path, PurePath
-from typing import BinaryIO, Final, Protocol
+from pathlib import Path
+from typing import BinaryIO, Protocol
 
 import msgspec
 
 from stemsplit.errors import OutputError
 from stemsplit.files.atomic import whole_file
 from stemsplit.files.digest import hash_content
-
-_PARTS: Final = "parts"  # the folder of temporary files, which never has many
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -153,8 +151,7 @@ class LocalFolder:
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file, force it to disk, and rename it to its name."""
-        parts = self.path / PurePath(name).parts[0] / _PARTS
-        with whole_file(self.path / name, parts=parts) as file:
+        with whole_file(self.path / name) as file:
             file.write(content)
             file.flush()
             self._force(file)
