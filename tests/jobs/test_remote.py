@@ -136,11 +136,15 @@ def test_to_resume_the_stems_of_a_song_are_listed_together_and_its_record_is_rea
         for path in job.outputs.values():
             folder.write(path.relative_to(folder.path).as_posix(), b"stem")
         journal.finish(job.name, made.key(job.source.identify(), job.outputs), job.outputs)
-    for part, per_song in ((sources[:4], 2), (sources[4:], 3)):
+    for part, per_song in ((sources[:4], 2), (sources[4:], 1)):
         requests.clear()
         jobs = list(plan_stream(part, made, output, journal, n_ahead=2))
         assert [job.result is not None for job in jobs] == [part == sources[:4]] * 4
         assert len(requests) <= per_song * 4, requests
+    folder._is_s3 = False  # as other storages are listed
+    assert len(folder.find_marks(job.outputs.values())) == len(STEMS)
+    assert not folder.find_marks(jobs[-1].outputs.values())
+    assert not folder._storage.dircache  # no memory per song
 
 
 @pytest.mark.parametrize("scheme", ["s3", "memory"])

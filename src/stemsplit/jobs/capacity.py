@@ -15,7 +15,7 @@ from stemsplit.files.toml import read_tables
 
 MACHINES: Final = Path(__file__).with_name("machines.toml")
 # to object storage, of a new song with four stems
-REQUESTS_PER_SONG: Final = 30
+REQUESTS_PER_SONG: Final = 20
 # of a song that is done, to leave it out
 REQUESTS_PER_DONE: Final = 3
 # 16 bits, 44.1 kHz, stereo

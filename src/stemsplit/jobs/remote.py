@@ -10,6 +10,7 @@ import contextlib
 import errno
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -20,8 +21,8 @@ from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitEr
 from stemsplit.jobs.output_folder import Mark
 
 _ATOMIC_UPLOADS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"})
-# where an upload fails if there is an object of its name, in one step
-_EXCLUSIVE_UPLOADS: Final = frozenset({"s3", "s3a"})
+# where an upload can fail if there is an object of its name, and a prefix is listed in one request
+_S3: Final = frozenset({"s3", "s3a"})
 _CHUNK_BYTES: Final = 1 << 20
 _RECORD_BYTES: Final = 1 << 20
 
@@ -153,7 +154,7 @@ class RemoteFolder:
         protocols = self._storage.protocol
         names = {protocols} if isinstance(protocols, str) else set(protocols)
         self._is_atomic = not names.isdisjoint(_ATOMIC_UPLOADS)
-        self._is_exclusive = not names.isdisjoint(_EXCLUSIVE_UPLOADS)
+        self._is_s3 = not names.isdisjoint(_S3)
 
     def exists(self, path: Path) -> bool:
         """Return whether the storage has the stem."""
@@ -172,14 +173,24 @@ class RemoteFolder:
 
     def _list_marks(self, folder: Path) -> Mapping[Path, Mark]:
         name = self._name(folder)
-        self._storage.invalidate_cache(self._target(name))
         with _converting_errors(self._address(name), OutputError, "cannot be listed"):
             try:
-                found = self._storage.find(self._target(name), detail=True)
+                found = self._find_below(name)
             except FileNotFoundError:
                 return {}
             files = {info["name"]: Mark(info["size"], 0) for info in found.values()}
             return {self.path / each.removeprefix(self._root + "/"): mark for each, mark in files.items()}
+
+    def _find_below(self, name: str) -> Mapping[str, Any]:
+        """Return what the storage knows of the files in a folder now."""
+        target = self._target(name)
+        self._storage.invalidate_cache(target)
+        find = partial(self._storage.find, detail=True)
+        try:
+            found: Mapping[str, Any] = find(self._root, prefix=f"{name}/") if self._is_s3 else find(target)
+        finally:
+            self._storage.invalidate_cache(target)  # otherwise it would keep the files of every song
+        return found
 
     def find_mark(self, path: Path) -> Mark | None:
         """Return the size of the stem in the storage."""
@@ -257,7 +268,7 @@ class RemoteFolder:
 
     def _upload(self, path: Path, target: str, *, overwrite: bool) -> None:
         """Upload a stem as a whole; raise a `FileExistsError` if it is there and may not be replaced."""
-        if not overwrite and self._is_exclusive:
+        if not overwrite and self._is_s3:
             self._create(path, target)
             return
         if not overwrite:
