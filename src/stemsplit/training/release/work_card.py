@@ -31,7 +31,7 @@ _TEMPLATE = """# {name}
 
 ## Training
 
-{steps} steps of {batch_size} examples in {minutes} minutes on {hardware}, with {optimiser} at
+{steps} steps of {batch_size} examples in {minutes} on {hardware}, with {optimiser} at
 {learning_rate:g}, in {precision}, seed {seed}. Options of the network: {options}.{adversary}{note}
 
 ## Figures
@@ -96,7 +96,7 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         + "; sources and credits in [band.md](../band.md#data)",
         steps=state["step_number"],
         batch_size=settings["batch_size"],
-        minutes=f"{state['elapsed_s'] / 60:.0f}",
+        minutes=_describe_minutes(state["elapsed_s"], settings.get("clock", "wall")),
         optimiser=settings["optimiser"],
         learning_rate=settings["learning_rate"],
         precision=state["precision"] if network.uses_autocast else "float32",
@@ -120,6 +120,12 @@ def _describe_use(name: str, targets: tuple[str, ...]) -> str:
     """Return where a model is used, and what is better where the bundled model has its targets."""
     has_better = bool(set(targets) & set(TARGETS))
     return _USE_OF_MODEL.format(name=name) + _BAND_IS_BETTER * has_better + "."
+
+
+def _describe_minutes(elapsed_s: float, clock: str) -> str:
+    """Return the time of a training, which a busy machine does not lengthen on the processor's clock."""
+    unit = {"wall": "minutes", "processor": "processor minutes"}[clock]
+    return f"{elapsed_s / 60:.0f} {unit}"
 
 
 def _describe_adversary(weight: float) -> str:
