@@ -134,8 +134,10 @@ class Dann(SeparationNetwork):
 
     def _input(self, parts: Tensor) -> Tensor:
         """Compress the magnitudes of real and imaginary parts, and add where each bin lies, from -1 to 1."""
-        power = parts.square().sum(1, keepdim=True) + POWER_FLOOR
-        compressed = parts * power ** ((self._compression - 1) / 2)
+        exponent = (self._compression - 1) / 2
+        # in units of the floor: the exporter of ONNX drops the addition of a number as small as that
+        power = parts.square().sum(1, keepdim=True) / POWER_FLOOR + 1
+        compressed: Tensor = parts * power**exponent * POWER_FLOOR**exponent
         if not self._has_position:
             return compressed
         position = torch.linspace(-1, 1, parts.shape[2], device=parts.device)

@@ -41,6 +41,7 @@ def export_complex(network: Dann, path: Path, facts: ModelFacts, *, weights: str
     network = network.to("cpu").eval()
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(n_batch, 2, DANN_SPEC.n_bins, N_FRAMES, generator=generator) for n_batch in (1, 2)]
+    inputs[1][..., N_FRAMES // 2 :] = 0  # silence, in which powers are zero
     model, parity = export_checked(network, inputs, output=_OUTPUT)
     write_described(model, path, describe(network, path, facts), parity=parity, weights=weights)
 
