@@ -251,6 +251,11 @@ class Description:
         return self.output_kind in COMPLEX_KINDS
 
     @property
+    def mid_side(self) -> bool:
+        """Whether the model's channels are mid and side: external models have left and right."""
+        return False
+
+    @property
     def has_ratio_masks(self) -> bool:
         """Whether a mask is surely the share of its target in the mixture: what gives masks may give any."""
         return self.output_kind == "magnitude" and self.masking == "ratio" and self.compensate == 1

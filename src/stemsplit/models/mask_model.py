@@ -6,6 +6,8 @@ The graph takes ``mixture``, float32, and gives ``mask``, float32 in [0, 1]:
 - features ``magnitude``: ``(batch, channels, bins, frames)``;
 - output: ``(batch, targets, channels, rows, frames)``, where each row is the mask of one bin or of several
   neighbours (`ModelSpec.mask_widths`): a mask coarse in frequency need not be stored or moved in full.
+
+The channels are left and right, or mid and side (`ModelSpec.mid_side`).
 """
 
 from dataclasses import dataclass

@@ -80,6 +80,10 @@ class ModelProperties(Protocol):
         """Of the Wiener filter, see `stemsplit.dsp.wiener.filter_estimates`."""
 
     @property
+    def mid_side(self) -> bool:
+        """Whether the model's two channels are mid and side."""
+
+    @property
     def has_ratio_masks(self) -> bool:
         """Whether each mask is known to be the share of its target in the mixture."""
 

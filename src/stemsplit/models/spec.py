@@ -18,7 +18,9 @@ from stemsplit.files.schema import NonEmpty, between, convert, takes_text
 from stemsplit.models.licence import Commercial, allows_commercial
 from stemsplit.models.limits import MAX_SIZE, ChannelCount, ChunkLength, ContextLength, SampleRate, Size
 
-FORMAT_VERSION = 1
+# of files whose masks are for mid and side, which a reader of the first version would take for left and right
+_MID_SIDE_VERSION: Final = 2
+_VERSIONS: Final = ("1", str(_MID_SIDE_VERSION))
 PREFIX = "stemsplit."
 OVERLAP_S = 0.5
 NOT_DESCRIBED: Final = (
@@ -35,7 +37,9 @@ class ModelSpec:
     masks of all targets sum to one; `remainder` names the target that also receives what no mask reaches
     (content above the model's band); `context_s` is the distance beyond which no frame changes a mask;
     `mask_widths` tells how many bins each row of the mask covers, from low to high (empty: one each);
-    `cost_macs_per_s` is the number of multiply-adds for a second of audio (None in a file that does not say).
+    `mid_side` means that the graph takes and masks mid and side, ``(left + right) / sqrt(2)`` and
+    ``(left - right) / sqrt(2)``, in the places of left and right; `cost_macs_per_s` is the number of
+    multiply-adds for a second of audio (None in a file that does not say).
 
     Raises
     ------
@@ -66,12 +70,14 @@ class ModelSpec:
     attribution: str
     description: str
     cost_macs_per_s: Annotated[int, between(0, 2**62)] | None = None
+    mid_side: bool = False
 
     def __post_init__(self) -> None:
         checks = {
             "targets": len(set(self.targets)) == len(self.targets),
             "mask_widths": not self.mask_widths or sum(self.mask_widths) == self.n_fft // 2 + 1,
             "remainder": self.remainder in {"", *self.targets},
+            "mid_side": not self.mid_side or self.n_channels == 2,
             "band_limit_hz": 0 < self.band_limit_hz <= self.sample_rate / 2,
         }
         for key, holds in checks.items():
@@ -150,9 +156,9 @@ class ModelSpec:
         found = metadata.get(PREFIX + "format_version")
         if found is None:
             raise ModelError(NOT_DESCRIBED)
-        if found != str(FORMAT_VERSION):
+        if found not in _VERSIONS:
             raise ModelError(
-                f"the model's format version is {found}; this stemsplit reads version {FORMAT_VERSION}"
+                f"the model's format version is {found}; this stemsplit reads {' and '.join(_VERSIONS)}"
             )
         values = {
             field.name: text if takes_text(field.type) else _read_json(PREFIX + field.name, text)
@@ -171,9 +177,10 @@ class ModelSpec:
         metadata = {
             PREFIX + key: value if isinstance(value, str) else json.dumps(value)
             for key, value in values.items()
-            if value is not None
+            if value is not None and not (key == "mid_side" and not value)
         }
-        return {PREFIX + "format_version": str(FORMAT_VERSION), **metadata}
+        version = str(_MID_SIDE_VERSION) if self.mid_side else "1"
+        return {PREFIX + "format_version": version, **metadata}
 
 
 def _read_json(key: str, text: str) -> Any:

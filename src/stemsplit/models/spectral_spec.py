@@ -17,6 +17,7 @@ class SpectralPipelineSpec:
     sample_rate: int
     stft: StftSpec
     chunks: ChunkSpec
+    mid_side: bool = False
 
     @classmethod
     def of(
@@ -38,7 +39,7 @@ class SpectralPipelineSpec:
         ModelError
             If the context on both sides leaves no frames between.
         """
-        return cls(spec.sample_rate, spec.stft, _make_chunks(spec, chunk_s, overlap_s))
+        return cls(spec.sample_rate, spec.stft, _make_chunks(spec, chunk_s, overlap_s), spec.mid_side)
 
 
 def _make_chunks(spec: ModelProperties, chunk_s: float | None, overlap_s: float | None) -> ChunkSpec:

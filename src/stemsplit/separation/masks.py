@@ -19,7 +19,8 @@ def mask_channels(
 ) -> FloatArray:
     """Compute masks for any number of channels.
 
-    A single channel goes into a stereo network twice, and the mean of its two masks is taken.
+    A single channel goes into a stereo network twice, and the mean of its two masks is taken; into one of mid
+    and side it goes as the mid of that pair, whose side is silent.
 
     Parameters
     ----------
@@ -43,10 +44,22 @@ def mask_channels(
     shape = (n_batch, spec.n_outputs, n_channels, spec.n_rows, n_frames)
     all_masks = np.empty(shape, dtype=np.float32)
     for group in groups:
-        repeated = group + group[-1:] * (group_size - len(group))
-        masks = compute_masks(spectrograms[:, repeated])
-        all_masks[:, :, group] = masks if len(group) == group_size else masks.mean(axis=2, keepdims=True)
+        if len(group) == group_size:
+            all_masks[:, :, group] = compute_masks(spectrograms[:, group])
+        else:
+            all_masks[:, :, group] = _mask_lone_channel(compute_masks, spec, spectrograms[:, group])
     return all_masks
+
+
+def _mask_lone_channel(
+    compute_masks: MaskFunction, spec: ModelProperties, spectrograms: ComplexArray
+) -> FloatArray:
+    """Compute the masks ``(batch, targets, 1, rows, frames)`` of a channel without a partner, in stereo."""
+    if spec.mid_side:
+        mid = spectrograms * np.float32(np.sqrt(2))
+        return compute_masks(np.concatenate([mid, np.zeros_like(mid)], axis=1))[:, :, :1]
+    masks: FloatArray = compute_masks(np.repeat(spectrograms, 2, axis=1)).mean(axis=2, keepdims=True)
+    return masks
 
 
 def apply_mask(

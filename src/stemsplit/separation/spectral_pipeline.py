@@ -2,6 +2,8 @@
 
 ``resample -> STFT -> chunks -> masks -> [Wiener filter] -> cross-fade -> inverse STFT -> resample back``
 
+Between the two resamplings, pairs of channels are mid and side where the models are made for these.
+
 A `SpectralRun` is one song in a `SpectralPipeline`. `SpectralInput`, `SpectralPipeline.infer` and
 `SpectralOutput` are its three stages, each run by one thread.
 """
@@ -13,7 +15,7 @@ from itertools import groupby
 
 import numpy as np
 
-from stemsplit.dsp.channels import group_channels
+from stemsplit.dsp.channels import group_channels, turn_pairs
 from stemsplit.dsp.chunks import Chunk, Chunker
 from stemsplit.dsp.cross_fade import CrossFade
 from stemsplit.dsp.resample import Resampler
@@ -141,6 +143,7 @@ class SpectralInput:
         self._resampler = Resampler(from_hz=sample_rate, to_hz=spec.sample_rate)
         self._analysis = Analysis(spec.stft, n_channels=n_channels)
         self._chunker = Chunker(spec.chunks)
+        self._is_turned = spec.mid_side
         self._n_samples = 0
         self._zeros: FloatArray | None = np.zeros((n_channels, pipeline.delay_samples), dtype=np.float32)
 
@@ -162,6 +165,8 @@ class SpectralInput:
 
     def _analyse(self, waveform: FloatArray) -> ComplexArray:
         self._n_samples += waveform.shape[-1]
+        if self._is_turned:
+            waveform = turn_pairs(waveform)
         if self._zeros is not None and waveform.shape[-1]:
             waveform, self._zeros = np.concatenate([self._zeros, waveform], axis=-1), None
         return self._analysis.process(waveform)
@@ -189,6 +194,8 @@ class SpectralOutput:
             waveform = self._syntheses[index].process(spectrogram)
             if chunk.is_last:
                 waveform = np.concatenate([waveform, self._syntheses[index].flush()], axis=-1)
+            if self._pipeline.spec.mid_side:
+                waveform = turn_pairs(waveform)
             waveforms.append(self._resamplers[index].process(waveform))
         return waveforms
 

@@ -19,6 +19,7 @@ from stemsplit.training.fit.checkpoint import average_weights, load_initial, sav
 from stemsplit.training.fit.presets import find_preset
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release.onnx_graph import large_weights, store_fp16
+from tests.support.tiny_networks import make_bandsplit
 
 BUNDLED = ROOT / "models" / "band.onnx"
 
@@ -173,3 +174,23 @@ def test_the_mean_with_a_narrower_network_is_the_one_with_what_a_training_began_
     average_weights(wide, tmp_path / "narrow.pt")
     for found, expected in zip(wide.parameters(), began, strict=True):
         assert torch.allclose(found, expected, atol=1e-7)
+
+
+def test_masks_for_mid_and_side_begin_as_those_for_left_and_right(tmp_path: Path) -> None:
+    network, initial = make_bandsplit(n_layers=1, factor=2.0), tmp_path / "initial.pt"
+    for layer in network.decode:  # a mask for both channels, so that it is one for any other pair of theirs
+        for parameter in layer.parameters():
+            rows = parameter.data.unflatten(-1, (-1, 2))
+            rows[..., 1] = rows[..., 0]
+    state = {"average": network.state_dict(), "network_options": network.options, "step_number": 1}
+    save_state(state, initial)
+    turned = BandSplit(**network.options | {"channels": "mid-side"}).eval()
+    assert turned.options["channels"] == "mid-side" and "channels" not in network.options
+    load_initial(turned, initial)
+    mixture = 0.1 * torch.randn(2, 60_000, generator=torch.Generator().manual_seed(3))
+    expected = network.estimates(mixture)
+    assert (turned.estimates(mixture) - expected).abs().max() < 1e-4 < 0.05 * expected.abs().max()
+    stems, known = 0.1 * torch.randn(1, 4, 2, 40_000), torch.ones(1, 4)
+    gains = torch.ones(1, 4, SPEC.n_bins)
+    losses = [each.loss(stems, known, gains) for each in (network, turned)]
+    torch.testing.assert_close(*losses, rtol=0, atol=0.02)

@@ -70,6 +70,12 @@ def masks_of(path: Path, mixture: torch.Tensor) -> Any:
     return MaskModel(path, device=Device("cpu"), threads=1)(spectrogram.numpy())
 
 
+def test_the_facts_say_what_the_channels_are(network: BandSplit) -> None:
+    turned = BandSplit(**network.options | {"channels": "mid-side"})
+    assert export._spec(turned, FACTS, TARGETS).mid_side
+    assert not export._spec(network, FACTS, TARGETS).mid_side
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["fp16", "fp32"])
 def test_the_file_has_the_masks_and_the_facts(

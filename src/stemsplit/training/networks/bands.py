@@ -70,11 +70,23 @@ class BandLayout:
         return torch.cat([torch.ones(self.n_low), torch.full((self.n_groups,), float(self.group))])
 
 
-def stereo_powers(left: Tensor, right: Tensor, side: Tensor) -> Tensor:
-    """Stack the powers of left, right, mid and side along axis 1, from those of left, right and side.
+def stereo_powers(first: Tensor, second: Tensor, difference: Tensor, *, is_mid_side: bool = False) -> Tensor:
+    """Stack the powers of left, right, mid and side along axis 1.
 
     Mid and side have a floor 60 dB below the power of both channels: lower values are rounding errors.
+
+    Parameters
+    ----------
+    first, second : Tensor
+        Powers of left and right, or of mid and side.
+    difference : Tensor
+        Power of the difference of the two, divided by the root of two: of side, or of right.
+    is_mid_side : bool
+        Whether the two are mid and side.
     """
-    both = left + right
+    both = first + second
     floor = 1e-6 * both
-    return torch.stack([left, right, functional.relu(both - side) + floor, side + floor], 1)
+    rest = functional.relu(both - difference)
+    if is_mid_side:
+        return torch.stack([rest, difference, first + floor, second + floor], 1)
+    return torch.stack([first, second, rest + floor, difference + floor], 1)

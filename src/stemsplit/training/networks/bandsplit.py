@@ -21,11 +21,12 @@ from stemsplit.training.networks.bands import BandLayout, stereo_powers
 from stemsplit.training.networks.base import SeparationNetwork, check_targets
 from stemsplit.training.networks.loss import l1_loss, log_energy_loss, waveform_loss
 from stemsplit.training.networks.precision import autocast
-from stemsplit.training.networks.spectra import centred_stft, inverse_stft, make_batch, to_input
+from stemsplit.training.networks.spectra import centred_stft, inverse_stft, make_batch, to_input, turn
 from stemsplit.training.networks.widening import deepen, retarget, widen
 
 MASKS = ("softmax", "sigmoid")
 LOSSES = ("log_energy", "l1", "log_energy+waveform")
+CHANNELS = ("left-right", "mid-side")
 
 
 class BandLinear(nn.Module):
@@ -105,6 +106,8 @@ class BandSplit(SeparationNetwork):
     hidden_features : int
         Features between the layers and the masks; 0 is twice `n_features`. Networks of many targets are
         smaller with fewer.
+    channels : str
+        What the masks are for, and the STFT that `forward` takes: "left-right" or "mid-side".
     """
 
     name = "bandsplit"
@@ -125,10 +128,16 @@ class BandSplit(SeparationNetwork):
         targets: Sequence[str] = TARGETS,
         attenuation_db: float = 0.0,
         hidden_features: int = 0,
+        channels: str = "left-right",
     ) -> None:
         super().__init__()
         self.targets = check_targets(targets)
-        for value, choices in ((mask, MASKS), (loss, LOSSES), (target, ("", *self.targets))):
+        for value, choices in (
+            (mask, MASKS),
+            (loss, LOSSES),
+            (target, ("", *self.targets)),
+            (channels, CHANNELS),
+        ):
             if value not in choices:
                 raise ValueError(f"{value!r} is not one of {', '.join(filter(None, choices))}")
         if not 0 <= attenuation_db <= 60:
@@ -145,6 +154,9 @@ class BandSplit(SeparationNetwork):
         self.options |= {"attenuation_db": attenuation_db}
         if hidden_features:  # earlier checkpoints do not name it
             self.options["hidden_features"] = hidden_features
+        self.is_mid_side = channels == "mid-side"
+        if self.is_mid_side:
+            self.options["channels"] = channels
         self.encode = nn.ModuleList(BandLinear(n, 4 * w, n_features) for n, w in self.layout.bands)
         self.time = nn.ModuleList(TimeConv(n_features, d) for d in self.dilations)
         self.band = nn.ModuleList(BandMixer(n_features) for _ in range(n_layers))
@@ -167,7 +179,15 @@ class BandSplit(SeparationNetwork):
         if target:
             known = known * (torch.arange(self.n_targets, device=known.device) == self.targets.index(target))
         with torch.no_grad():
-            batch = make_batch(self.layout, stems, known, eq_gains, keep_spectra=wanted != "log_energy")
+            stems = turn(stems) if self.is_mid_side else stems
+            batch = make_batch(
+                self.layout,
+                stems,
+                known,
+                eq_gains,
+                is_mid_side=self.is_mid_side,
+                keep_spectra=wanted != "log_energy",
+            )
         with autocast(stems.device.type):
             masks = self.masks(batch.powers)
         if wanted == "l1":
@@ -195,9 +215,10 @@ class BandSplit(SeparationNetwork):
     @torch.inference_mode()
     def estimates(self, mixture: Tensor) -> Tensor:
         """Return waveforms of all targets of a song; they sum to the mixture if the masks sum to one."""
-        spectrum = centred_stft(mixture)
+        spectrum = centred_stft(turn(mixture) if self.is_mid_side else mixture)
         masks = self(to_input(spectrum[None]))[0]
-        return inverse_stft(masks * spectrum, mixture.shape[-1])
+        found = inverse_stft(masks * spectrum, mixture.shape[-1])
+        return turn(found) if self.is_mid_side else found
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Compute the masks of all targets.
@@ -205,7 +226,8 @@ class BandSplit(SeparationNetwork):
         Parameters
         ----------
         mixture : Tensor, shape (batch, 4, bins, frames)
-            STFT of the mixture: left real, left imaginary, right real, right imaginary.
+            STFT of the mixture: left real, left imaginary, right real, right imaginary; or mid and side in
+            their places.
 
         Returns
         -------
@@ -219,10 +241,11 @@ class BandSplit(SeparationNetwork):
 
         ``(batch, 4, bins, frames) -> (batch, 4, compact, frames)``.
         """
-        left_re, left_im, right_re, right_im = mixture.unbind(1)
-        left, right = left_re.square() + left_im.square(), right_re.square() + right_im.square()
-        side = ((left_re - right_re).square() + (left_im - right_im).square()) / 2
-        return stereo_powers(*(self.layout.gather(each) for each in (left, right, side)))
+        first_re, first_im, second_re, second_im = mixture.unbind(1)
+        first, second = first_re.square() + first_im.square(), second_re.square() + second_im.square()
+        difference = ((first_re - second_re).square() + (first_im - second_im).square()) / 2
+        gathered = (self.layout.gather(each) for each in (first, second, difference))
+        return stereo_powers(*gathered, is_mid_side=self.is_mid_side)
 
     def masks(self, powers: Tensor) -> Tensor:
         """Compute the masks on the compact axis.

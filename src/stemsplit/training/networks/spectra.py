@@ -86,6 +86,12 @@ def inverse_stft(spectra: Tensor, n_samples: int, spec: StftSpec = SPEC) -> Tens
     return waveform[..., spec.padding : spec.padding + n_samples]
 
 
+def turn(stereo: Tensor) -> Tensor:
+    """Turn left and right into mid and side or back, ``(..., 2, samples)``; energies are kept."""
+    first, second = stereo.unbind(-2)
+    return torch.stack([first + second, first - second], -2) / 2**0.5
+
+
 def to_input(mixture: Tensor) -> Tensor:
     """Convert complex ``(batch, 2, bins, frames)`` to ``(batch, 4, bins, frames)``.
 
@@ -95,7 +101,13 @@ def to_input(mixture: Tensor) -> Tensor:
 
 
 def make_batch(
-    layout: BandLayout, stems: Tensor, known: Tensor, eq_gains: Tensor, *, keep_spectra: bool = False
+    layout: BandLayout,
+    stems: Tensor,
+    known: Tensor,
+    eq_gains: Tensor,
+    *,
+    is_mid_side: bool = False,
+    keep_spectra: bool = False,
 ) -> Batch:
     """Mix stems and compute the sums that network and loss need.
 
@@ -109,6 +121,8 @@ def make_batch(
         One where the loss counts.
     eq_gains : Tensor, shape (batch, targets, bins)
         Gain per bin of each stem, from `draw_eq_gains`.
+    is_mid_side : bool
+        Whether the channels of the stems are mid and side.
     keep_spectra : bool
         Whether the batch contains the spectra of the stems.
     """
@@ -118,7 +132,7 @@ def make_batch(
     for waveforms, gain in zip(torch.split(stems, n_at_once), torch.split(eq_gains, n_at_once), strict=True):
         spectra = stft(waveforms).transpose(-1, -2)  # (examples, targets, 2, frames, bins)
         spectra *= gain[:, :, None, None, :]
-        sums.append(_compute_sums(layout, spectra))
+        sums.append(_compute_sums(layout, spectra, is_mid_side=is_mid_side))
         if keep_spectra:
             kept.append(spectra)
     powers, mixture, cross, energy = (torch.cat(each) for each in zip(*sums, strict=True))
@@ -127,14 +141,16 @@ def make_batch(
     )
 
 
-def _compute_sums(layout: BandLayout, spectra: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _compute_sums(
+    layout: BandLayout, spectra: Tensor, *, is_mid_side: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return powers, mixture, cross and energy of some examples; frames precede bins, as in memory."""
     mixture = spectra.sum(1)
     cross = _product(spectra, mixture.unsqueeze(1))
-    side = _product(*2 * [mixture[:, 0] - mixture[:, 1]]) / 2
-    sums = [layout.gather(each.transpose(-1, -2)) for each in (cross, side)]
+    difference = _product(*2 * [mixture[:, 0] - mixture[:, 1]]) / 2
+    sums = [layout.gather(each.transpose(-1, -2)) for each in (cross, difference)]
     power = sums[0].sum(1)  # Re(X X*) = sum over the stems of Re(X S*)
-    powers = stereo_powers(power[:, 0], power[:, 1], sums[1])
+    powers = stereo_powers(power[:, 0], power[:, 1], sums[1], is_mid_side=is_mid_side)
     return powers, power, sums[0], torch.view_as_real(spectra).square().sum((2, 3, 4, 5))
 
 

@@ -213,6 +213,7 @@ def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> Mo
         training_data_licence=facts.training_data_licence,
         attribution=facts.attribution,
         description=facts.description,
+        mid_side=network.is_mid_side,
     )
 
 
