@@ -162,7 +162,7 @@ Band-split network after Luo & Yu (2023): {layout.n_bands} bands x {options["n_f
 convolutions along time (dilations: {", ".join(map(str, network.dilations))} frames of {frame_ms:.0f} ms) and
 a bidirectional LSTM along the bands. Input features (log power of left, right, mid and side) are computed
 inside the graph. The lowest {layout.n_low} bins have a mask each, above them {layout.group} bins share one.
-The masks are the output of a {head}."""
+The masks, of {"mid and side" if network.is_mid_side else "left and right"}, are the output of a {head}."""
 
 
 def _training(
@@ -247,6 +247,9 @@ def _matching(remix: dict[str, Any]) -> str:
         for name in ("spectrum", "width", "dynamics")
     )
     levels = "; levels are those of the record" if match["levels"] else ""
+    # early checkpoints had neither
+    if widened := match.get("widened"):
+        listed += f"; {widened:.0%} of the narrow vocals, drums and basses were widened first"
     moved = f"Known stems of {remix['matched']:.0%} of the examples were moved toward a drawn record"
     return f"{moved}: {listed}{levels}. "
 
