@@ -118,10 +118,11 @@ _BOULTER = Preset(
 _BOULTER_CONV = replace(_BOULTER, network="conv-autoencoder", batch_size=8, learning_rate=2e-3)
 # attenuated input improves small networks, see models/band.md
 _ATTENUATION = {"attenuation_db": 12.0}
+_BUNDLED = {**_ATTENUATION, "channels": "mid-side"}
 PRESETS = {
-    "cpu": Preset(options=_ATTENUATION),
+    "cpu": Preset(options=_BUNDLED),
     "gpu": Preset(
-        options={"n_features": 128, **_ATTENUATION},
+        options={"n_features": 128, **_BUNDLED},
         n_frames=96,
         batch_size=16,
         learning_rate=1e-3,
