@@ -168,9 +168,13 @@ def make_quality() -> str:
     card = CARD.read_text(encoding="utf-8")
     training = re.search(r"^- (\d+) minutes, (\d+) steps", card, flags=re.MULTILINE)
     assert training is not None, "the card does not say how long the training took"
-    start = ", from the weights of the version before" if "started from the weights of" in card else ""
-    start += ", and averaged with them" if "the mean of the run's weights" in card else ""
-    about = f"Trained for {training[1]} minutes ({training[2]} steps) on two CPU cores{start}."
+    is_stage = "started from the weights of" in card
+    begin = "The last stage of its training" if is_stage else "Its training"
+    is_mean = "the mean of the run's weights" in card
+    mean = ", whose weights were averaged with those that it began with" if is_mean else ""
+    about = f"{begin} took {training[1]} minutes ({training[2]} steps) on two CPU cores{mean}."
+    if is_stage:
+        about += " The stages before are in [training](training.md)."
     return f"{about}\n\n{_quality_table(QUALITY)}"
 
 
