@@ -71,8 +71,13 @@ def songs(bucket: str) -> Path:
 
 
 def start(*args: object) -> "subprocess.Popen[bytes]":
+    # unbuffered: `communicate` would lose what a buffer holds behind the last line that was read
     return subprocess.Popen(
-        make_command([*args, "--json"]), stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ
+        make_command([*args, "--json"]),
+        bufsize=0,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ,
     )
 
 

@@ -233,13 +233,16 @@ def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
     text += f". Two songs are layered for one target with a probability of: {layers}. Random levels{whole}, "
     text += "equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, "
     text += "band limits and missing stems. "
-    text += f"{_matching(remix)}Left out: {', '.join(without) or 'nothing'}."
+    text += f"{_matching(remix, chances)}Left out: {', '.join(without) or 'nothing'}."
     return _wrap(text, first="- ", following="  ")
 
 
-def _matching(remix: dict[str, Any]) -> str:
-    """How far known stems were moved toward records; the first checkpoints do not say it, theirs were not."""
-    if not remix.get("matched"):
+def _matching(remix: dict[str, Any], targets: Collection[str]) -> str:
+    """How far known stems were moved toward records; the first checkpoints do not say it, theirs were not.
+
+    Nor are examples of other targets than those of the records.
+    """
+    if not remix.get("matched") or not set(targets) <= set(TARGETS):
         return ""
     match = remix["match"]
     listed = ", ".join(
