@@ -69,6 +69,7 @@ def _documented_nodes() -> Iterator[tuple[str, ast.FunctionDef | ast.ClassDef]]:
                 yield f"{path.relative_to(root)}: {node.name}", node
 
 
+@pytest.mark.slow
 def test_documented_parameters_exist() -> None:
     wrong = {
         place: sorted(extra)

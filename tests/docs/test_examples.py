@@ -47,6 +47,7 @@ def test_its_tags_give_the_credit_and_the_licence() -> None:
     assert "CC0 1.0" in credit
 
 
+@pytest.mark.slow
 def test_the_first_command_of_the_readme(folder: Path) -> None:
     done = call_process(*ARGUMENTS.split(), cwd=folder)
     assert done.code == 0, done.stderr

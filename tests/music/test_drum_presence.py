@@ -50,6 +50,7 @@ def test_silence_has_no_drums(duration_s: float) -> None:
     assert find(silence, silence) == find(silence, None) == []
 
 
+@pytest.mark.slow
 def test_a_second_is_too_short_to_tell() -> None:
     drums = make_drums(110, 1)
     assert find(drums, drums) == []

@@ -111,6 +111,7 @@ def test_context_too_short_would_leave_seams(tmp_path: Path) -> None:
     assert np.abs(cut["drums"] - single["drums"]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_batches_change_nothing(tiny_model: Path) -> None:
     mixture = make_noise(6, 150_000)
     one = Separator(models=[tiny_model], device="cpu")(mixture, 44100)

@@ -32,6 +32,7 @@ def test_each_matrix_of_a_stack_is_by_itself() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_step_is_as_large_as_the_rate_says_whatever_the_gradient() -> None:
     torch.manual_seed(0)
     for scale in (1e-4, 1e4):

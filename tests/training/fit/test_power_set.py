@@ -73,6 +73,7 @@ def test_an_image_is_that_of_the_sum_of_the_parts(pieces: list[PieceImages]) -> 
     assert piece.parts(5) == ["violin", "tuba"] and piece.having("oboe") == [2, 3, 6, 7]
 
 
+@pytest.mark.slow
 def test_images_are_kept_and_missing_ones_written(songs: list[TrainingSong], tmp_path: Path) -> None:
     written: list[str] = []
     pieces = collect_images(songs, TARGETS, tmp_path, written.append)

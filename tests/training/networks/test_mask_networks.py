@@ -62,6 +62,7 @@ def test_the_loss_is_in_decibels_below_the_mixture() -> None:
     assert loss == pytest.approx(10 * torch.log10(torch.tensor(0.01 + 1e-3)).item(), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss() -> None:
     network, time = make_lstm().train(), torch.arange(12_000)
     tones = [torch.sin(2 * torch.pi * hz / 44_100 * time) for hz in (100, 400, 1600, 6400)]

@@ -38,6 +38,7 @@ def test_a_limiter_evens_out_without_clipping(threshold_db: float) -> None:
     assert np.square(spectrum[500:]).sum() < 1e-5 * np.square(spectrum).sum()  # above 1 kHz
 
 
+@pytest.mark.slow
 def test_drums_are_mostly_narrow_and_not_all_bright() -> None:
     middle, side = np.random.default_rng(0).normal(0, 0.1, (2, SAMPLE_RATE))
     bright = np.stack([middle + 0.5 * side, middle - 0.5 * side]).astype(np.float32)  # sides 6 dB beneath

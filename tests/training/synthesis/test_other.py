@@ -215,6 +215,7 @@ def test_every_kind_of_string_is_finite(kind: str) -> None:
         assert np.isfinite(pluck(draw_string(rng, kind), pitch, length_s=0.2, rng=rng)).all()
 
 
+@pytest.mark.slow
 def test_the_bus_mostly_cuts_the_lows() -> None:
     mixture, shares = (tone(45) + tone(1000)).repeat(2, 0), []
     for seed in range(60):
@@ -239,6 +240,7 @@ def test_buses_are_narrow_and_wide() -> None:
     assert np.mean(np.array(sides_db) < -11) > 0.1 and np.mean(np.array(sides_db) > -4) > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wide_db", [6.0, 30.0])
 def test_a_bus_is_never_against_the_phase(wide_db: float) -> None:
     middle, side = np.random.default_rng(1).normal(0, 0.1, (2, SAMPLE_RATE))

@@ -75,6 +75,7 @@ def formant_of(frames: VoiceFrames) -> float:
     return float(np.argmax(voiced[: round(4000 * N_FFT / SAMPLE_RATE)])) * SAMPLE_RATE / N_FFT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pitches", [(57, 60, 55), (69, 67, 72)])
 def test_sung_phrases_follow_their_notes(pitches: tuple[int, ...]) -> None:
     notes = [Note(0.5 + 0.6 * i, 0.6, pitch, 90) for i, pitch in enumerate(pitches)]
@@ -101,6 +102,7 @@ def test_stretching_keeps_the_pitch() -> None:
     assert pitch_of(slow, 0.5, 1.4) == pytest.approx(57, abs=0.3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [0.8, 1.25])
 def test_formants_move_and_the_pitch_stays(ratio: float) -> None:
     moved = analyse_voice(analyse_voice(vowel(150, 0.5, 1000)).with_formants(ratio).waveform())
