@@ -105,8 +105,7 @@ def double_voice(rng: Generator, stem: FloatArray) -> FloatArray:
     else:
         copies[int(rng.integers(2))] = voice
         doubled = copies + np.float32(rng.uniform(0, 0.3)) * stem
-    after = _energy(doubled)
-    return np.asarray(doubled * np.sqrt(_energy(stem) / after), np.float32) if after > 0 else stem
+    return _keep_power(doubled, stem)
 
 
 def spread(rng: Generator, stem: FloatArray, side_db: float) -> FloatArray:
@@ -118,9 +117,7 @@ def spread(rng: Generator, stem: FloatArray, side_db: float) -> FloatArray:
     side = copy_late(rng, middle, (0.001, 0.01), (0, 0.0005))
     level = _energy(middle) * 10 ** (side_db / 10) / max(_energy(side), 1e-12)
     side *= np.float32(np.sqrt(level) * (1 if rng.random() < 0.5 else -1))
-    spread = np.stack([middle + side, middle - side])
-    after = _energy(spread)
-    return np.asarray(spread * np.sqrt(_energy(stem) / after), np.float32) if after > 0 else stem
+    return _keep_power(np.stack([middle + side, middle - side]), stem)
 
 
 def copy_late(
@@ -150,6 +147,12 @@ def saturate(stem: FloatArray, drive_db: float) -> FloatArray:
         return stem
     driven = np.tanh(stem * (10 ** (drive_db / 20) / peak))
     return np.asarray(driven * np.sqrt(_energy(stem) / _energy(driven)), np.float32)
+
+
+def _keep_power(changed: FloatArray, stem: FloatArray) -> FloatArray:
+    """Scale a changed stem to the power that it had; where nothing is left of it, return it as it was."""
+    after = _energy(changed)
+    return np.asarray(changed * np.sqrt(_energy(stem) / after), np.float32) if after > 0 else stem
 
 
 def _energy(sound: FloatArray) -> float:

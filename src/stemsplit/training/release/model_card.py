@@ -250,7 +250,7 @@ def _matching(remix: dict[str, Any], targets: Collection[str]) -> str:
         for name in ("spectrum", "width", "dynamics")
     )
     levels = "; levels are those of the record" if match["levels"] else ""
-    # early checkpoints had neither
+    # early checkpoints do not say it, their stems were not
     if widened := match.get("widened"):
         listed += f"; {widened:.0%} of the narrow vocals, drums and basses were widened first"
     moved = f"Known stems of {remix['matched']:.0%} of the examples were moved toward a drawn record"
