@@ -106,19 +106,24 @@ def check_blocks(blocks: Iterable[FloatArray], n_channels: int) -> Iterator[Floa
         yield block
 
 
-def regroup(blocks: Iterable[FloatArray], n_samples: int) -> Iterator[FloatArray]:
-    """Yield the samples of `blocks` in blocks of `n_samples`; the last block may be shorter."""
+def regroup(
+    blocks: Iterable[FloatArray], n_samples: int, *, n_first: int | None = None
+) -> Iterator[FloatArray]:
+    """Yield the samples of `blocks` in blocks of `n_samples`; the last block may be shorter.
+
+    The first block has `n_first` samples, unless that is None.
+    """
     pieces: list[FloatArray] = []
-    n_buffered = 0
+    n_buffered, n_wanted = 0, n_first or n_samples
     for block in blocks:
         position = 0
         while position < block.shape[-1]:
-            piece = block[..., position : position + n_samples - n_buffered]
+            piece = block[..., position : position + n_wanted - n_buffered]
             pieces.append(piece)
             position += piece.shape[-1]
             n_buffered += piece.shape[-1]
-            if n_buffered == n_samples:
+            if n_buffered == n_wanted:
                 yield np.concatenate(pieces, axis=-1)
-                pieces, n_buffered = [], 0
+                pieces, n_buffered, n_wanted = [], 0, n_samples
     if n_buffered:
         yield np.concatenate(pieces, axis=-1)

@@ -45,6 +45,11 @@ class ChunkSpec:
                 "use a longer chunk or a shorter overlap (at most half of the chunk)"
             )
 
+    @property
+    def reach(self) -> int:
+        """Frames from the start of a chunk to the last one that is needed to tell that it is not the last."""
+        return self.step + self.fade + max(self.context, 1)
+
     @classmethod
     def from_seconds(
         cls, *, chunk_s: float, overlap_s: float, context_s: float, frames_per_s: float
@@ -77,8 +82,7 @@ class Chunker:
         """Take ``(channels, bins, frames)``; yield the chunks that are complete and not the last."""
         spec = self._spec
         self._append(spectrogram)
-        reach = spec.step + spec.fade + max(spec.context, 1)
-        while self._n_received >= self._next * spec.step + reach:
+        while self._n_received >= self._next * spec.step + spec.reach:
             stop = self._next * spec.step + spec.step + spec.fade
             yield self._cut(stop, stop + spec.context, is_last=False)
 

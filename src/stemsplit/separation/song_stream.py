@@ -5,10 +5,11 @@
 The queues between the stages are bounded, and so is the memory of a song.
 """
 
+import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from stemsplit.separation.normalisation import scan_blocks
 from stemsplit.separation.pipeline import Pipeline, PipelineInput, PipelineRun
 from stemsplit.separation.prefetch import prefetch
 from stemsplit.types import FloatArray
+
+# by which the conversion of a song's sample rate lags behind, at most, if that is 22,050 Hz or more
+_LAG_S: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ def stream_song(
     n_channels
         Of the song.
     batch_size
-        Chunks that the pipelines run at a time: about as many are read before the first inference.
+        Chunks that the pipelines run at a time: as many are read before the first inference, and not more.
 
     Raises
     ------
@@ -66,25 +70,32 @@ def stream_song(
         If the mixture has no samples, contains NaN or infinity, or a block has another number of channels.
     """
     runs = [pipeline.begin(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines]
-    batch_s = min(pipeline.step_s for pipeline in pipelines) * batch_size
-    n_samples = max(1, int(batch_s * sample_rate))
-    read = prefetch(_read(runs, blocks, n_samples, sample_rate, n_channels))
+    lengths = choose_lengths(pipelines, batch_size, sample_rate)
+    read = prefetch(read_chunks(runs, blocks, lengths, sample_rate, n_channels))
     estimated = prefetch(_infer(pipelines, read))
     return prefetch(_mix(runs, estimated, mixer))
 
 
-def _read(
+def choose_lengths(pipelines: Sequence[Pipeline], batch_size: int, sample_rate: int) -> tuple[int, int]:
+    """Return how many samples are read before the first inference, and from each one to the next."""
+    densest = min(pipelines, key=lambda pipeline: pipeline.step_s)
+    first_s = densest.reach_s + (batch_size - 1) * densest.step_s + _LAG_S
+    return math.ceil(first_s * sample_rate), max(1, int(batch_size * densest.step_s * sample_rate))
+
+
+def read_chunks(
     runs: Sequence[PipelineRun],
     blocks: Iterable[FloatArray],
-    n_samples: int,
+    lengths: tuple[int, int],
     sample_rate: int,
     n_channels: int,
 ) -> Iterator[_Piece]:
-    """Read the song in blocks of `n_samples`, after a first pass where a pipeline needs one."""
+    """Yield the song in blocks of `lengths` with their chunks, after a first pass where one is needed."""
+    n_first, n_samples = lengths
     scans = [run.scan for run in runs if run.scan is not None]
     with scan_blocks(blocks, scans, n_channels=n_channels) as scanned:
         inputs = [run.open_input() for run in runs]
-        regrouped = regroup(check_blocks(scanned, n_channels), n_samples)
+        regrouped = regroup(check_blocks(scanned, n_channels), n_samples, n_first=n_first)
         yield from _cut_chunks(regrouped, inputs, sample_rate, n_channels)
 
 
