@@ -2,13 +2,16 @@
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
 from stemsplit.cli.console import warn
-from stemsplit.registry.index import RemoteModel
 from stemsplit.registry.installed import NotInstalledError, resolve, summarise
 from stemsplit.registry.store import Registry
+
+if TYPE_CHECKING:
+    from stemsplit.registry.index import RemoteModel
 
 
 def fetch_missing(models: Sequence[str], registry: Registry, *, yes: bool) -> None:
@@ -32,7 +35,7 @@ def fetch_missing(models: Sequence[str], registry: Registry, *, yes: bool) -> No
             _fetch(error.remote, registry)
 
 
-def _confirm(remote: RemoteModel) -> bool:
+def _confirm(remote: "RemoteModel") -> bool:
     if not _is_terminal():
         return False
     return typer.confirm(
@@ -44,7 +47,7 @@ def _is_terminal() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _fetch(remote: RemoteModel, registry: Registry) -> None:
+def _fetch(remote: "RemoteModel", registry: Registry) -> None:
     # HTTP and TLS take time that a run without downloads need not lose
     from stemsplit.cli.progress import showing_downloads
     from stemsplit.registry.download import DownloadLimits

@@ -1,6 +1,5 @@
 """Reading of TOML files written by users or fetched, with a limit on their size."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,8 @@ def read_toml(path: Path, *, about: str) -> dict[str, Any]:
     ModelError
         If the file cannot be read, is longer than `MAX_BYTES`, or is not TOML.
     """
+    import tomllib  # only where there is such a file
+
     try:
         if path.stat().st_size > MAX_BYTES:
             raise ModelError(f"{path}: too large for {about}")

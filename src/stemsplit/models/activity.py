@@ -5,15 +5,17 @@ steps divide the frames of a call evenly. It is computed from the mixture alone,
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.stft import Analysis
-from stemsplit.models.description import Description
 from stemsplit.models.session import Session
 from stemsplit.types import FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.models.description import Description
 
 ACTIVITY: Final = "activity"
 
@@ -45,7 +47,7 @@ class ActivityModel:
         The open file, with this output only.
     """
 
-    def __init__(self, description: Description, session: Session) -> None:
+    def __init__(self, description: "Description", session: Session) -> None:
         self._description = description
         self._session = session
 
@@ -57,7 +59,7 @@ class ActivityModel:
 class ActivityRun:
     """One song: blocks of the mixture in, timelines out."""
 
-    def __init__(self, description: Description, session: Session, sample_rate: int) -> None:
+    def __init__(self, description: "Description", session: Session, sample_rate: int) -> None:
         self._description, self._session = description, session
         self._resampler = Resampler(from_hz=sample_rate, to_hz=description.sample_rate)
         self._analysis = Analysis(description.stft, n_channels=1)

@@ -8,10 +8,13 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import TYPE_CHECKING
 
 from stemsplit.errors import ModelError
-from stemsplit.models.description import Description
 from stemsplit.models.onnx_scan import GraphFile
+
+if TYPE_CHECKING:
+    from stemsplit.models.description import Description
 
 _SETTLED_S = 3.0
 _hashes: dict[tuple[int, ...], str] = {}
@@ -40,7 +43,7 @@ def hash_file(path: Path) -> str:
         raise ModelError(f"{path}: the model cannot be read: {error.strerror}") from error
 
 
-def check_files(description: Description, folder: Path) -> dict[str, str]:
+def check_files(description: "Description", folder: Path) -> dict[str, str]:
     """Check every file that `description` leads to; return their hashes by name.
 
     These are its graphs and the files with weights that the graphs name.

@@ -1,9 +1,11 @@
 """Where the models of the package are."""
 
-from importlib.resources import files
 from pathlib import Path
+from typing import Final
 
 from stemsplit.errors import ModelError
+
+_PACKAGE: Final = Path(__file__).parents[1]
 
 
 def package_folders() -> tuple[Path, Path]:
@@ -11,8 +13,7 @@ def package_folders() -> tuple[Path, Path]:
 
     An installed package holds them in ``weights``; in a source checkout they lie in ``models/`` at the top.
     """
-    package = Path(str(files("stemsplit")))
-    return package / "weights", package.parent.parent / "models"
+    return _PACKAGE / "weights", _PACKAGE.parents[1] / "models"
 
 
 def package_file(name: str) -> Path:

@@ -1,21 +1,24 @@
 """An external model with masks, or with magnitudes that become masks."""
 
 from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stemsplit.models.activity import ActivityModel
-from stemsplit.models.description import Description
-from stemsplit.models.external_graph import ExternalGraph
 from stemsplit.models.features import split_parts
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.types import ComplexArray, FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.models.description import Description
+    from stemsplit.models.external_graph import ExternalGraph
 
 
 class SpectralModel:
     """Spectrograms in, masks out, like `stemsplit.models.mask_model.MaskModel`."""
 
-    def __init__(self, info: ModelInfo, spec: Description, graphs: Sequence[ExternalGraph]) -> None:
+    def __init__(self, info: ModelInfo, spec: "Description", graphs: "Sequence[ExternalGraph]") -> None:
         self.info = info
         self.spec = spec
         self._graphs = graphs

@@ -1,17 +1,20 @@
 """An external model that takes segments of the waveform; it gives waveforms, complex spectrograms or both."""
 
 from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stemsplit.dsp.stft import Analysis, StftSpec, Synthesis
 from stemsplit.errors import ModelError
-from stemsplit.models.description import Description
-from stemsplit.models.external_graph import ExternalGraph
 from stemsplit.models.features import join_parts, split_parts
 from stemsplit.models.limits import MAX_SIZE
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.types import ComplexArray, FloatArray
+
+if TYPE_CHECKING:
+    from stemsplit.models.description import Description
+    from stemsplit.models.external_graph import ExternalGraph
 
 
 class WaveformModel:
@@ -23,7 +26,7 @@ class WaveformModel:
         If the length is not stated, is absurd, or differs between the graphs.
     """
 
-    def __init__(self, info: ModelInfo, spec: Description, graphs: Sequence[ExternalGraph]) -> None:
+    def __init__(self, info: ModelInfo, spec: "Description", graphs: "Sequence[ExternalGraph]") -> None:
         self.info = info
         self.spec = spec
         self._graphs = graphs
@@ -83,7 +86,7 @@ class WaveformModel:
                 found.append(separate(graph, waveforms, self.spec.stfts[number]))
         return np.concatenate(found, axis=1)
 
-    def _run(self, graph: ExternalGraph, *features: FloatArray) -> tuple[FloatArray, ...]:
+    def _run(self, graph: "ExternalGraph", *features: FloatArray) -> tuple[FloatArray, ...]:
         """Run a graph on `features`, the last of them scaled; return its estimates in their own units."""
         spec = self.spec
         scaled = _multiply(features, 1.0, last=spec.input_scale)
@@ -96,17 +99,17 @@ class WaveformModel:
         unit = 1.0 if spec.output_kind == "complex_mask" else spec.input_scale  # a mask has none
         return _multiply(estimates, spec.compensate, last=spec.compensate / unit)
 
-    def _separate(self, graph: ExternalGraph, waveforms: FloatArray) -> FloatArray:
+    def _separate(self, graph: "ExternalGraph", waveforms: FloatArray) -> FloatArray:
         return self._run(graph, waveforms)[0]
 
-    def _separate_complex(self, graph: ExternalGraph, waveforms: FloatArray, stft: StftSpec) -> FloatArray:
+    def _separate_complex(self, graph: "ExternalGraph", waveforms: FloatArray, stft: StftSpec) -> FloatArray:
         band = self._take_band(waveforms, stft)
         estimates = join_parts(self._run(graph, split_parts(band))[0])
         if self.spec.output_kind == "complex_mask":
             estimates *= band[:, None]
         return _synthesise(stft, estimates, n_samples=waveforms.shape[-1])
 
-    def _separate_hybrid(self, graph: ExternalGraph, waveforms: FloatArray, stft: StftSpec) -> FloatArray:
+    def _separate_hybrid(self, graph: "ExternalGraph", waveforms: FloatArray, stft: StftSpec) -> FloatArray:
         band = self._take_band(waveforms, stft)
         found, parts = self._run(graph, waveforms, split_parts(band))
         # as the family's own code has it: frames beyond a segment are silent

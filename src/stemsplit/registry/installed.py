@@ -1,13 +1,11 @@
 """Installed models: those that come with the package and those in the registry, found by name and opened."""
 
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from stemsplit.did_you_mean import unknown_name
 from stemsplit.errors import ModelError, SettingsError
-from stemsplit.models.description_file import read_description
 from stemsplit.models.device import Device
-from stemsplit.models.external import open_external
 from stemsplit.models.hpss import HPSS, HPSS_FILE, HpssModel, read_hpss
 from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.licence import say
@@ -18,9 +16,10 @@ from stemsplit.models.properties import ModelProperties
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.models.waveform_model import WaveformModel
-from stemsplit.registry.index import RemoteModel, find_in_catalogue
-from stemsplit.registry.record import read_pointer
 from stemsplit.registry.store import Registry
+
+if TYPE_CHECKING:
+    from stemsplit.registry.index import RemoteModel
 
 Model: TypeAlias = MaskModel | SpectralModel | WaveformModel | HpssModel
 
@@ -28,7 +27,7 @@ Model: TypeAlias = MaskModel | SpectralModel | WaveformModel | HpssModel
 class NotInstalledError(SettingsError):
     """A model of the catalogue was named that has not been fetched."""
 
-    def __init__(self, remote: RemoteModel) -> None:
+    def __init__(self, remote: "RemoteModel") -> None:
         super().__init__(
             f"the model {remote.name!r} is not installed ({summarise(remote)}); "
             f"fetch it with `stemsplit models pull {remote.name}`, or add --yes"
@@ -36,7 +35,7 @@ class NotInstalledError(SettingsError):
         self.remote = remote
 
 
-def summarise(remote: RemoteModel) -> str:
+def summarise(remote: "RemoteModel") -> str:
     """Return the size of a model and what may be done with it, in a few words."""
     size = "size unknown" if remote.size is None else f"{remote.size / 1e6:.0f} MB"
     return f"{size}, commercial use: {say(remote.commercial)}"
@@ -91,6 +90,8 @@ def resolve(model: Path | str, registry: Registry | None = None) -> Path:
     path = Path(model)
     if path.is_file():
         return path
+    from stemsplit.registry.index import find_in_catalogue
+
     if path.suffix in {".onnx", ".toml"} and (path.name != str(model) or not find_in_catalogue(str(model))):
         return path
     if path.name != str(model):
@@ -115,6 +116,8 @@ def find_by_name(name: str, registry: Registry) -> Path:
     bundled |= {**work_models(), HPSS: HPSS_FILE}
     if name in bundled:
         return bundled[name]
+    from stemsplit.registry.index import find_in_catalogue
+
     remote = find_in_catalogue(name)
     if remote is None:
         raise unknown_name(f"there is no model {name!r}", name, [*bundled, *registry.names()])
@@ -136,6 +139,9 @@ def open_model(path: Path, *, device: Device, threads: int | None = None) -> Mod
     if path == HPSS_FILE:
         return HpssModel()
     if path.suffix == ".toml":
+        from stemsplit.models.external import open_external
+        from stemsplit.registry.record import read_pointer
+
         pointed = read_pointer(path)
         if pointed is None:
             return open_external(path, device=device, threads=threads)
@@ -171,6 +177,9 @@ def read_properties(path: Path) -> ModelProperties:
         return read_hpss()[0]
     if path.suffix != ".toml":
         return read_spec(path)
+    from stemsplit.models.description_file import read_description
+    from stemsplit.registry.record import read_pointer
+
     pointed = read_pointer(path)
     return read_description(path) if pointed is None else read_spec(pointed)
 

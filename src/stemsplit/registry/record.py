@@ -10,8 +10,6 @@ the hash of every file. A file that describes itself needs no more than a pointe
 
 from pathlib import Path
 
-import tomli_w
-
 from stemsplit.errors import ModelError
 from stemsplit.files.toml import read_toml
 from stemsplit.models.integrity import check_pinned, hold
@@ -21,6 +19,8 @@ FILE_NAME = "model.toml"
 
 def format_pointer(file: str, sha256: str) -> str:
     """Return the record of a `file` that describes itself."""
+    import tomli_w
+
     return tomli_w.dumps({"self_described": True, "graph": file, "sha256": {file: sha256}})
 
 

@@ -1,18 +1,19 @@
 """The pipelines of a separation: those that compute the signals of a set of models."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stemsplit.errors import SettingsError
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.installed import Model
-from stemsplit.separation.before import PercussivePipeline
 from stemsplit.separation.pipeline import Pipeline
 from stemsplit.separation.recipe import Signal
 from stemsplit.separation.settings import SeparationSettings
 from stemsplit.separation.spectral_pipeline import SpectralPipeline
-from stemsplit.separation.waveform_pipeline import WaveformPipeline, make_segments
+
+if TYPE_CHECKING:
+    from stemsplit.separation.waveform_pipeline import WaveformPipeline
 
 # what ``--before hpss`` separates from the percussive part of the mixture
 DRUM_TARGETS: Final = frozenset(
@@ -47,6 +48,8 @@ def _make_filtered(
     models: Sequence[Model], signals: Sequence[Signal], settings: SeparationSettings, batch_size: int
 ) -> list[Pipeline]:
     """Return the pipelines of the drums, whose input is the percussive part, and those of all others."""
+    from stemsplit.separation.before import PercussivePipeline
+
     drums = [signal for signal in signals if _is_of_drums(models[signal.model], signal)]
     if not drums:
         raise SettingsError(
@@ -94,7 +97,9 @@ def _make_plain(
 
 def _make_waveform_pipeline(
     model: WaveformModel, signals: tuple[Signal, ...], settings: SeparationSettings, batch_size: int
-) -> WaveformPipeline:
+) -> "WaveformPipeline":
+    from stemsplit.separation.waveform_pipeline import WaveformPipeline, make_segments
+
     if settings.wiener:
         raise SettingsError(
             f"{model.spec.name} has no masks, which the Wiener filter needs; leave --wiener out"

@@ -24,7 +24,6 @@ from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.model_selection import open_cheapest, open_ensemble
 from stemsplit.separation.pipelines import DRUM_TARGETS, make_pipelines
-from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.route import Route
 from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
@@ -206,6 +205,8 @@ class Separator:
             As of the class; also if there is no such preset, or a model may not be used commercially where
             the preset says ``commercial_only``.
         """
+        from stemsplit.separation.presets import merge_preset, read_preset
+
         check_keywords(settings)
         preset = read_preset(name)
         separator = cls(**merge_preset(preset, settings))
