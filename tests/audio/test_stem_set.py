@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stemsplit.audio import encoders
 from stemsplit.audio.encoding import Encoding
+from stemsplit.audio.sndfile_encoder import SndfileEncoder
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.errors import OutputError
 from stemsplit.files import atomic
@@ -135,9 +135,9 @@ def _ctrl_c() -> Iterator[None]:
 def test_ctrl_c_during_the_commit_stops_the_encoders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = threading.Event()
     n_written: list[int] = []
-    write = encoders.SndfileEncoder.write
+    write = SndfileEncoder.write
 
-    def write_slowly(self: encoders.SndfileEncoder, samples: FloatArray) -> None:
+    def write_slowly(self: SndfileEncoder, samples: FloatArray) -> None:
         started.set()
         time.sleep(0.2)
         write(self, samples)
@@ -147,7 +147,7 @@ def test_ctrl_c_during_the_commit_stops_the_encoders(tmp_path: Path, monkeypatch
         started.wait(10)
         signal.raise_signal(signal.SIGINT) if os.name == "nt" else os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(encoders.SndfileEncoder, "write", write_slowly)
+    monkeypatch.setattr(SndfileEncoder, "write", write_slowly)
     paths = {name: tmp_path / f"{name}.ogg" for name in "abcd"}
     block = tones(60_000)
     with (

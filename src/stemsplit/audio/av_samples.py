@@ -170,6 +170,8 @@ def to_samples(frame: Any) -> FloatArray:
     data = frame.to_ndarray()
     samples = data if frame.format.is_planar else data.reshape(-1, n_channels).T
     kind = frame.format.name.rstrip("p")
+    if kind == "flt":
+        return np.asarray(samples, dtype=np.float32)
     # what overflows becomes infinite, and is refused by the reader, as NaN is
     with np.errstate(over="ignore", invalid="ignore"):
         values: FloatArray = samples.astype(np.float32)

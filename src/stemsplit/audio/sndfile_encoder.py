@@ -1,0 +1,116 @@
+"""Encoding with libsndfile: FLAC, AIFF, mp3, Ogg Vorbis and Opus.
+
+It writes into a `FileSink`, which keeps the operating system's own error: libsndfile reports a full disk as a
+short write, an unnamed internal error, or not at all.
+"""
+
+import contextlib
+import errno
+from collections.abc import Iterator
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from stemsplit.audio.channel_order import VORBIS_PLACES
+from stemsplit.audio.encoding import Encoding, quantise
+from stemsplit.audio.file_sink import FileSink
+from stemsplit.audio.sndfile import PlainSoundFile
+from stemsplit.types import FloatArray
+
+# libsndfile keeps a block on its stack while it encodes Vorbis: large ones crash it.
+_LIBRARY_BLOCK: Final = 4096
+# Near-transparent variable rates: mp3 about 250, Vorbis 260, Opus 200 kbit/s for stereo music.
+_LEVELS: Final[dict[str, dict[str, float | str]]] = {
+    "mp3": {"compression_level": 0.0, "bitrate_mode": "VARIABLE"},
+    "ogg": {"compression_level": 0.2},
+    "opus": {"compression_level": 0.6},
+    "flac": {},
+    "aiff": {},
+}
+_CONTAINERS: Final = {"mp3": "MP3", "ogg": "OGG", "opus": "OGG", "flac": "FLAC", "aiff": "AIFF"}
+# Nominal rates of Vorbis in kbit/s, of stereo, by its quality from 0 to 1.
+_VORBIS_KBITS: Final = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+
+
+class SndfileEncoder:
+    """Writes FLAC, AIFF, mp3, Ogg Vorbis and Opus with libsndfile."""
+
+    def __init__(
+        self, file: BinaryIO, encoding: Encoding, *, sample_rate: int, n_channels: int, gain: float
+    ) -> None:
+        self._sink = FileSink(file)
+        self._bits = encoding.bits
+        self._gain = gain
+        places = VORBIS_PLACES.get(n_channels) if encoding.format in ("ogg", "opus") else None
+        self._order = None if places is None else np.argsort(places)
+        self._sound: PlainSoundFile | None = None
+        try:
+            with _raising_errors_of(self._sink):
+                self._sound = PlainSoundFile(
+                    self._sink,
+                    "w",
+                    sample_rate,
+                    n_channels,
+                    encoding.subtype,
+                    format=_CONTAINERS[encoding.format],
+                    **_find_level(encoding, sample_rate),
+                )
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(self, samples: FloatArray) -> None:
+        """Encode some samples."""
+        data: npt.NDArray[Any]
+        if self._order is not None:
+            samples = samples[:, self._order]
+        if self._bits is None:
+            data = samples if self._gain == 1.0 else samples * np.float32(self._gain)
+        else:
+            values, _ = quantise(samples, self._bits, gain=self._gain)
+            # libsndfile takes the upper bits of an int32.
+            data = values if self._bits == 16 else values << (32 - self._bits)
+        with _raising_errors_of(self._sink):
+            assert self._sound is not None
+            for start in range(0, len(data), _LIBRARY_BLOCK):
+                self._sound.write(data[start : start + _LIBRARY_BLOCK])
+
+    def finish(self) -> None:
+        """Flush the encoder and complete the header."""
+        with _raising_errors_of(self._sink):
+            assert self._sound is not None
+            self._sound.close()
+
+    def abort(self) -> None:
+        """Let go of the file as it is."""
+        self._sink.detach()
+        if self._sound is not None:
+            with contextlib.suppress(soundfile.SoundFileError):
+                self._sound.close()
+
+
+def _find_level(encoding: Encoding, sample_rate: int) -> dict[str, float | str]:
+    """Return libsndfile's way to say a bit rate: a level from 0, the best, to 1."""
+    kbits = encoding.bitrate_kbps
+    if kbits is None or encoding.format not in ("mp3", "ogg"):
+        return _LEVELS[encoding.format]
+    if encoding.format == "ogg":
+        qualities = np.linspace(0, 1, len(_VORBIS_KBITS))
+        return {"compression_level": 1 - float(np.interp(kbits, _VORBIS_KBITS, qualities))}
+    most, least = (320, 32) if sample_rate >= 32000 else (160, 8) if sample_rate >= 16000 else (64, 8)
+    # half a kbit/s more, as it is rounded down
+    level = (most - min(most, max(least, kbits)) - 0.5) / (most - least)
+    return {"compression_level": max(0.0, level), "bitrate_mode": "CONSTANT"}
+
+
+@contextlib.contextmanager
+def _raising_errors_of(sink: FileSink) -> Iterator[None]:
+    """Raise as `OSError` what went wrong in the sink, or else in libsndfile."""
+    try:
+        yield
+    except (soundfile.SoundFileError, RuntimeError, AssertionError) as error:
+        raise sink.error or OSError(errno.EIO, str(error)) from error
+    if sink.error is not None:
+        raise sink.error
