@@ -1,6 +1,5 @@
 """The command line. Nothing heavy is imported before a command needs it: help comes at once."""
 
-import gc
 import inspect
 import os
 import sys
@@ -26,8 +25,6 @@ from stemsplit.cli.shell_completion import SHELL, answer_shell
 from stemsplit.errors import OutputError
 from stemsplit.jobs.result import ExitStatus
 
-# new objects until garbage is looked for; at the usual 700, imports lose a tenth of their time to it
-_GC_THRESHOLD = 10_000
 _ABOUT = "Split songs into stems: vocals, drums, bass and other."
 
 
@@ -113,7 +110,6 @@ def _doctor(json: Json = False) -> None:
 
 def main() -> None:
     """Run the program."""
-    gc.set_threshold(_GC_THRESHOLD)
     open_missing_streams()
     # written by typer, not by our console, which says in one line why it could not
     is_help = not {"--help", "-h"}.isdisjoint(sys.argv)
