@@ -7,6 +7,7 @@ handed to another.
 
 import stat
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -28,6 +29,7 @@ _FRAME_EXTENSIONS: Final = {
     "aac": parse_adts,
     "adts": parse_adts,
 }
+_WAV_EXTENSIONS: Final = frozenset({"wav", "wave"})
 _FRAME_CONTAINERS: Final = {"MP3": parse_mpeg, "AAC": parse_adts}
 _MPEG_IN_WAV: Final = (0x50, 0x55)
 # fmt: off
@@ -67,6 +69,17 @@ def open_decoder(path: Path, condition: Condition, *, track: int | None = None) 
         raise AudioError(
             f"{path}: its decoder cannot be loaded ({error}); free some memory, or install PyAV anew"
         ) from error
+
+
+def import_decoder(path: Path) -> None:
+    """Import the decoder that a file of this name usually needs, which takes a while."""
+    ending = path.suffix[1:].lower()
+    if ending in _FRAME_EXTENSIONS:
+        import_module("stemsplit.audio.frame_decoder")
+    elif ending in _WAV_EXTENSIONS:
+        import_module("stemsplit.audio.wav_decoder")
+    else:
+        import_module("stemsplit.audio.pyav")
 
 
 def _open_first(choices: list[_Open], condition: Condition) -> Decoder:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 from stemsplit.cli.certificate import Certificate
 from stemsplit.cli.console import warn
 from stemsplit.cli.door import Door, Entrance
-from stemsplit.cli.separate import check_licences, print_device
+from stemsplit.cli.song_run import check_licences, print_device
 from stemsplit.jobs.cancellation import Cancellation, catch_signals
 from stemsplit.jobs.request import SeparationRequest
 from stemsplit.jobs.result import ExitStatus

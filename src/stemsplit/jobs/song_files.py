@@ -15,7 +15,7 @@ from stemsplit.audio.encoding import MULTITRACK_FORMATS, Encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.stem_mp4 import ALL_STEMS, StemMp4
 from stemsplit.audio.stem_set import StemSet
-from stemsplit.audio.tags import Tags
+from stemsplit.audio.tags import Tags, read_tags
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.files.atomic import PendingFile, PendingFolder, explaining, place_all
 from stemsplit.files.names import MAX_NAME_BYTES, shorten
@@ -42,8 +42,9 @@ class SongFiles:
         Of the stems.
     output
         Where they are written.
-    tags
-        Of the song.
+    song
+        The file of the song, if there is one, whose tags the stems get. They are read with the first block:
+        before, a network waits for the song.
     video
         Whose picture the stems get, for a format of videos.
 
@@ -59,11 +60,12 @@ class SongFiles:
         info: AudioInfo,
         encoding: Encoding,
         output: OutputSettings,
-        tags: Tags,
         *,
+        song: Path | None = None,
         video: "VideoSource | None" = None,
     ) -> None:
         self._n_samples = 0
+        self._song = song
         self._opened = ExitStack()
         staged = _stage(job, output) if output.is_named_late else job
         self._kept = {stem: path for stem, path in job.outputs.items() if stem in job.kept}
@@ -82,7 +84,6 @@ class SongFiles:
                 sample_rate=info.sample_rate,
                 n_channels=info.n_channels,
                 encoding=encoding,
-                tags=tags,
                 overwrite=path in staged.replaceable,
             )
         elif staged.missing:
@@ -92,7 +93,6 @@ class SongFiles:
                 n_channels=info.n_channels,
                 encoding=encoding,
                 channel_mask=info.channel_mask,
-                tags=tags,
                 video=video,
                 replaceable=staged.replaceable,
             )
@@ -116,7 +116,14 @@ class SongFiles:
         """Append a block to every stem."""
         self._n_samples += next(iter(estimates.values())).shape[-1]
         if self._stems is not None:
+            self._tag(self._stems)
             self._stems.write(estimates)
+
+    def _tag(self, stems: StemSet | StemMp4) -> None:
+        """Give the stems the tags of the song, once."""
+        song, self._song = self._song, None
+        if song is not None and song.is_file():
+            stems.add_tags(read_tags(song))
 
     def rename(self, job: Job) -> None:
         """Change the names of the files to those of `job`, which has the same files."""

@@ -14,7 +14,6 @@ from stemsplit.audio.encoding import VIDEO_FORMATS, Encoding, choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import AudioReader, open_audio
-from stemsplit.audio.tags import Tags, read_tags
 from stemsplit.audio.wav_pipe import WavStream
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
@@ -140,10 +139,9 @@ class SongWorker:
         origin = self._find_origin(job)
         with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
-            tags = read_tags(path) if path and path.is_file() else Tags()
             encoding = self._choose_encoding(info)
             video = _find_video(path, encoding, info)
-            with SongFiles(job, info, encoding, self.output, tags, video=video) as files:
+            with SongFiles(job, info, encoding, self.output, song=path, video=video) as files:
                 analyser = self._make_analyser(info)
                 streamed = self._stream(job, reader, files.write, analyser)
                 found = None if analyser is None else analyser.finish()
