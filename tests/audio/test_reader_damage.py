@@ -161,7 +161,7 @@ def test_an_mp3_with_two_tags_that_is_cut_short(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", slow_but(["hole"], ["noise", "zeros", "hole"]))
 @pytest.mark.parametrize("name", ["pcm16.flac", "pcm24.flac", "song.mp3", "song.ogg", "song.opus"])
 def test_damage_in_the_middle(tmp_path: Path, name: str, damage: str) -> None:
-    data = song_bytes(name, tones(400_000))
+    data = song_bytes(name, tones(200_000))
     middle, size = len(data) // 2, 8000
     noise = np.random.default_rng(1).bytes(size)
     filling = {"noise": noise, "zeros": bytes(size), "hole": b""}[damage]
@@ -189,7 +189,7 @@ def test_blocks_before_the_damage_are_handed_out(tmp_path: Path) -> None:
 
 
 @settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@pytest.mark.parametrize("name", slow_but(["pcm16.wav", "pcm16.flac", "song.mp3", "song.ogg"], KINDS))
+@pytest.mark.parametrize("name", slow_but(["pcm16.wav", "song.mp3"], KINDS))
 @given(data=st.data())
 def test_damaged_files_are_read_or_refused_and_nothing_else(
     tmp_path: Path, name: str, data: st.DataObject

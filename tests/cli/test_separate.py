@@ -5,7 +5,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -391,20 +390,6 @@ def test_a_song_called_like_a_command(model: Path) -> None:
     make_song(Path("song.wav")).rename("models")
     done = call("./models", "-m", model, "-s", "bass")
     assert done.lines == ["separated/models/bass.wav"]
-
-
-@pytest.mark.parametrize("args", [["--help"], ["--version"], ["models", "--help"], ["doctor", "--help"]])
-def test_nothing_heavy_is_imported_for_help(args: list[str]) -> None:
-    heavy = {"numpy", "scipy", "onnxruntime", "soundfile", "soxr", "librosa", "mutagen", "av", "rich"}
-    code = (
-        "import sys; from stemsplit.cli.app import app\n"
-        f"try: app({args!r}, prog_name='stemsplit')\n"
-        f"finally: print(*({heavy!r} & set(sys.modules)), file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, env=make_environment(), check=True
-    )
-    assert done.stderr.decode().split() == []
 
 
 def test_models_are_listed(tiny_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,7 +121,7 @@ def test_a_song_goes_up_and_its_stems_come_back(tmp_path: Path) -> None:
 def test_a_signal_stops_a_song_and_leaves_nothing(
     tiny_model: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    song = make_song(tmp_path / "long.flac", seconds=300, n_channels=1).read_bytes()
+    song = make_song(tmp_path / "long.flac", seconds=120, n_channels=1).read_bytes()
     with serving(tmp_path / "tmp", "-m", tiny_model) as server:
         server.wait(server.ask_json("/api/songs?name=long.flac", song), "separating")
         assert list(server.folder.iterdir())

@@ -171,7 +171,7 @@ def test_a_second_signal_ends_it_at_once(model: Path) -> None:
         wait_for(lambda: count_waiting(process.stdout) > 60_000)
         process.send_signal(signal.SIGINT)
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(timeout=1)
+            process.wait(timeout=0.3)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=5) == 130
 

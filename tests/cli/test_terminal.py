@@ -21,7 +21,7 @@ N_SONGS = 12
 )
 def test_every_line_of_a_batch_stays_on_the_terminal(model: Path, columns: int, n_jobs: int) -> None:
     for number in range(N_SONGS):
-        make_song(Path(f"in/s{number:02}.wav"), seconds=0.2 + number % 3, seed=number)
+        make_song(Path(f"in/s{number:02}.wav"), seconds=0.2 + 0.4 * (number % 3), seed=number)
     command = make_command(["in", "-m", model, "-s", "bass,drums", "-d", "cpu", "-j", n_jobs])
     shown = run_in_terminal(command, columns=columns)
     assert shown.code == 0, shown.rows

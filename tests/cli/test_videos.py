@@ -14,6 +14,7 @@ from stemsplit.audio.reader import open_audio
 from tests.support.audio_files import FloatArray, tones
 from tests.support.av_files import encode, encode_video, read_picture
 from tests.support.cli import call, list_files, make_song
+from tests.support.marks import slow_but
 
 N_SAMPLES = 96_000
 WEBM = {"video_codec": "libvpx-vp9", "audio_codec": "libopus"}
@@ -44,7 +45,9 @@ def decode_picture(path: Path) -> list[FloatArray]:
         return [frame.to_ndarray() for frame in container.decode(video=0)]
 
 
-@pytest.mark.parametrize("name", ["video.mp4", "video.mkv", "video.mov", "video.webm"])
+@pytest.mark.parametrize(
+    "name", slow_but(["video.mp4"], ["video.mp4", "video.mkv", "video.mov", "video.webm"])
+)
 def test_karaoke_of_a_video_is_a_video_with_the_same_picture(model: Path, name: str) -> None:
     options: dict[str, Any] = WEBM if name.endswith("webm") else {}
     song = encode_video(Path(name), tones(N_SAMPLES), **options)
@@ -82,7 +85,7 @@ def test_a_sound_that_begins_late_stays_with_its_picture(model: Path) -> None:
         assert abs(sound[:, :23_000]).max() < 1e-3 < abs(sound[:, 25_000:]).max()
 
 
-@pytest.mark.parametrize("shift_s", [0.0, 2.0])
+@pytest.mark.parametrize("shift_s", slow_but([2.0], [0.0, 2.0]))
 def test_a_video_keeps_its_chapters(model: Path, shift_s: float) -> None:
     plain = encode_video(Path("plain.mkv"), tones(N_SAMPLES))
     chapters: list[Any] = [

@@ -17,7 +17,7 @@ pytest.importorskip("moto")
 
 from stemsplit.jobs.remote import open_storage
 from tests.support.cli import call, make_command, make_environment, make_song
-from tests.support.object_storage import serve_s3
+from tests.support.object_storage import make_bucket, serve_s3
 
 pytestmark = [
     pytest.mark.slow,
@@ -38,8 +38,8 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="module")
 def bucket(patch: pytest.MonkeyPatch) -> Iterator[str]:
     """Give the address of a bucket, which the nodes reach as well."""
-    with serve_s3(patch) as address:
-        yield address
+    with serve_s3(patch):
+        yield make_bucket()
 
 
 @pytest.fixture(scope="module")

@@ -22,14 +22,20 @@ from stemsplit.jobs.remote import RemoteFolder, is_url, open_storage, redact  # 
 from stemsplit.jobs.result import FileResult  # noqa: E402
 from stemsplit.jobs.worker import SongWorker  # noqa: E402
 from tests.support.cli import STEMS, call, call_process, make_song  # noqa: E402
-from tests.support.object_storage import serve_s3  # noqa: E402
+from tests.support.object_storage import make_bucket, serve_s3  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def storage_server() -> Iterator[None]:
+    """A server of object storage, where the environment looks for it."""
+    with pytest.MonkeyPatch.context() as patch, serve_s3(patch):
+        yield
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def bucket(storage_server: None) -> str:
     """Give the address of an empty bucket."""
-    with serve_s3(monkeypatch) as address:
-        yield address
+    return make_bucket()
 
 
 def upload(bucket: str, *songs: Path) -> None:

@@ -32,6 +32,7 @@ from stemsplit.registry.scaffold import draft_description  # noqa: E402
 from stemsplit.registry.store import Registry  # noqa: E402
 from stemsplit.types import FloatArray  # noqa: E402
 from tests.support.http_server import Behaviour, serve  # noqa: E402
+from tests.support.marks import slow_but  # noqa: E402
 
 NAMES = list(read_tables(CATALOGUE))
 GAINS = (0.6, 0.35, 0.2, 0.5, 0.15, 0.25)  # of the rows of a graph
@@ -64,6 +65,7 @@ SHAPES: dict[str, tuple[list[Any], list[Any], int | None]] = {
     "scnet-large-int8": ([1, 4, 2049, 476], [1, 16, 2049, 476], 1),
     "mel-band-roformer-kim": ([1, 4, 1025, 801], [1, 4, 1025, 801], None),
 }
+ONE_OF_EACH_SHAPE = list({str(shapes): name for name, shapes in SHAPES.items()}.values())
 
 
 def remote_of(name: str) -> RemoteModel:
@@ -238,7 +240,7 @@ def test_a_model_that_is_not_installed_names_the_command_that_fetches_it(
         Separator(models=["demucs"], device="cpu")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", slow_but(ONE_OF_EACH_SHAPE, NAMES))
 def test_the_kind_of_every_entry_is_recognised(name: str, tmp_path: Path) -> None:
     wanted = described(name)
     paths = [tmp_path / file.name for file in remote_of(name).files]

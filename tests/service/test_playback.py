@@ -1,5 +1,7 @@
 """Mixes of the stems, and what the page plays: segments and peaks."""
 
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from tests.support.marks import slow_but
-from tests.support.service import WAV, Running, is_error, make_wav, read_audio
+from tests.support.service import WAV, Running, is_error, make_wav, read_audio, running
 
 
 def test_a_mix_is_the_sum_of_what_sounds(service: Running) -> None:
@@ -39,6 +41,14 @@ def test_a_mix_that_would_clip_is_turned_down(service: Running) -> None:
     assert np.abs(mix / np.abs(mix).max() - loud / np.abs(loud).max()).max() < 1e-3
 
 
+@pytest.fixture(scope="module")
+def lasting(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service with one song, for tests that change nothing."""
+    with running(tiny_model, tmp_path_factory.mktemp("serve") / "songs") as service:
+        service.separate(WAV)
+        yield service
+
+
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
@@ -56,10 +66,10 @@ def test_a_mix_that_would_clip_is_turned_down(service: Running) -> None:
     ],
 )
 def test_a_mix_that_cannot_be_is_refused(
-    service: Running, parameters: dict[str, str], words: list[str]
+    lasting: Running, parameters: dict[str, str], words: list[str]
 ) -> None:
-    song = service.separate(WAV)
-    assert is_error(service.client.get(song["mix"], params=parameters), 400, "SettingsError", *words)
+    (song,) = lasting.client.get("/api/songs").json()["songs"]
+    assert is_error(lasting.client.get(song["mix"], params=parameters), 400, "SettingsError", *words)
 
 
 def test_only_the_last_mixes_are_kept(service: Running) -> None:

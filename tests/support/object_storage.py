@@ -8,12 +8,11 @@ import pytest
 
 
 @contextmanager
-def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Serve an empty bucket and point the environment to the server; the address of the bucket is given."""
+def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Start a server and point the environment to it."""
     import s3fs
     from moto.server import ThreadedMotoServer
 
-    bucket = f"music-{uuid4().hex[:8]}"  # all servers of a process have the same buckets
     server = ThreadedMotoServer(port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -24,8 +23,17 @@ def serve_s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     # file systems are cached by their arguments, which do not include the environment
     s3fs.S3FileSystem.clear_instance_cache()
     try:
-        s3fs.S3FileSystem().mkdir(bucket)
-        yield f"s3://{bucket}"
+        yield
     finally:
         server.stop()
         s3fs.S3FileSystem.clear_instance_cache()
+
+
+def make_bucket() -> str:
+    """Make an empty bucket; return its address."""
+    import s3fs
+
+    s3fs.S3FileSystem.clear_instance_cache()  # with what an earlier test has listed
+    bucket = f"music-{uuid4().hex[:8]}"  # all servers of a process have the same buckets
+    s3fs.S3FileSystem().mkdir(bucket)
+    return f"s3://{bucket}"
