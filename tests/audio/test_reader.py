@@ -54,6 +54,19 @@ def test_one_sample(tmp_path: Path, name: str) -> None:
     assert read_blocks(tmp_path / name)[1].shape == (2, 1)
 
 
+@pytest.mark.parametrize("n_samples", [1000, 12_000])
+@pytest.mark.parametrize("n_channels", [1, 2])
+def test_a_vorbis_of_a_single_page_is_read_whole(tmp_path: Path, n_samples: int, n_channels: int) -> None:
+    """A tone begins with a long window, whose first packet FFmpeg counts among the samples of such a file."""
+    tone = 0.2 * np.sin(2 * np.pi * 300 * np.arange(n_samples) / RATE)
+    path = tmp_path / "song.ogg"
+    whole = write_song(path, np.tile(tone, (n_channels, 1)).astype(np.float32))
+    assert path.read_bytes().count(b"OggS") == 3
+    info, waveform = read_blocks(path)
+    assert info.n_samples == n_samples
+    np.testing.assert_allclose(waveform, whole, rtol=0, atol=5e-6)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
 def test_a_name_that_is_not_unicode(tmp_path: Path) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9 \xff.wav"))

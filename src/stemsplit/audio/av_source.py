@@ -122,6 +122,10 @@ class AvSource:
                 self._n_decoded += frame.samples
                 yield frame
 
+    def keep_end(self) -> None:
+        """Have what FFmpeg would cut off the end, from the next frame on; the caller knows the length."""
+        self._codec.flags2 |= av.codec.context.Flags2.skip_manual
+
     def close(self) -> None:
         """Release the file."""
         self.container.close()

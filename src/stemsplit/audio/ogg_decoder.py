@@ -97,6 +97,9 @@ class OggDecoder:
             if not n_kept and source.start_pts is not None and source.start_pts > 0:
                 self._starts_late, declared = True, 0
             last = declared - n_kept if declared and link.has_end else None
+            if last and not n_kept and frame.pts and self._subtype == "VORBIS":
+                # in a single page FFmpeg counts a first packet that has no sound, and would cut the end
+                source.keep_end()
             n_kept += frame.samples
             yield KeptFrame(frame, 0, None if last is None else max(0, last))
         if n_kept < declared:
