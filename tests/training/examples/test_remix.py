@@ -1,6 +1,7 @@
 """Examples: that a seed decides everything, what the loss may count, and what an ablation leaves out."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
-from stemsplit.training import TARGETS
+from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong, load_songs, save_song, targets_of
 from stemsplit.training.examples.augment import AugmentSettings
@@ -87,7 +88,33 @@ def test_a_stem_at_any_speed_is_long_enough(songs: list[TrainingSong], exponent:
 
     (song,) = (song for song in songs if song.path.stem == "render-0")
     remixer = Remixer(songs, RemixSettings(n_samples=40_000, speed=1.0), seed=3)
-    assert remixer._cut(Drawn(np.random.PCG64(1)), song, "drums").shape == (2, 40_000)
+    assert remixer._cut(Drawn(np.random.PCG64(1)), song, "drums").shape == (2, remixer._n_drawn)
+
+
+def test_all_stems_of_a_detuned_example_have_the_same_other_pitch(tmp_path: Path) -> None:
+    tones_hz = np.array([450.0, 900.0, 225.0, 1800.0])
+    time_s = np.arange(100_000) / SAMPLE_RATE
+    tones = np.sin(2 * np.pi * tones_hz[:, None, None] * time_s).astype(np.float32).repeat(2, 1)
+    stems = {target: RenderedStem(tone) for target, tone in zip(TARGETS, tones, strict=True)}
+    save_song(tmp_path, "a", stems, split="train", kind="multitrack")
+    plain = AugmentSettings(reverb=0, width=0, fade=0, saturation=0)
+    settings = RemixSettings(
+        n_samples=40_000, coherent=1, backing=0, partial=0, silence=0, master=0, matched=0, augment=plain
+    )
+    songs = load_songs(tmp_path)
+    for detuned in (0.0, 1.0):
+        remixer = Remixer(songs, replace(settings, detuned=detuned), seed=3)
+        found = np.stack([remixer.example(number).stems[:, 0] for number in range(24)])
+        assert found.shape[2] == 40_000
+        assert np.abs(found[..., -500:]).max(-1).all()  # also those that are sped up most
+        crossings = (np.diff(np.signbit(found), axis=-1) != 0).sum(-1)
+        pitches = crossings / (2 * tones_hz * 40_000 / SAMPLE_RATE)
+        assert pitches == pytest.approx(pitches[:, :1].repeat(4, 1), abs=0.008)
+        lowest, highest = pitches[:, 3].min(), pitches[:, 3].max()
+        if detuned:
+            assert 0.97 < lowest < 0.985 and 1.015 < highest < 1.03
+        else:
+            assert (lowest, highest) == pytest.approx((1, 1), abs=1e-3)
 
 
 @pytest.mark.slow
@@ -289,7 +316,9 @@ def test_stems_of_one_song_stand_as_in_a_record(
     stored = {"vocals": 0.02, "drums": 0.03, "bass": 0.3, "other": 0.1}
     takes = {t: RenderedStem(rng.normal(0, x, (2, 50000)).astype(np.float32)) for t, x in stored.items()}
     save_song(tmp_path, "a", takes, split="train", kind=kind)
-    remixer = make_remixer(load_songs(tmp_path), coherent=1.0, backing=0, partial=0, silence=0, master=0)
+    remixer = make_remixer(
+        load_songs(tmp_path), coherent=1.0, backing=0, partial=0, silence=0, master=0, loudness_db=0
+    )
     levels = np.median([levels_db(remixer.example(number).stems) for number in range(200)], 0)
     wanted = loudness or {t: -19.0 + 20 * np.log10(x / 0.3) for t, x in stored.items()}
     assert levels == pytest.approx([wanted[target] for target in TARGETS], abs=1.0)

@@ -31,6 +31,12 @@ LAYER_CHANCES = {"vocals": 0.15, "drums": 0.1, "bass": 0.0, "other": 0.3}
 # Largest change of the speed of a stem, as a natural logarithm. It is larger for vocals and drums, because
 # there are few singers and kits in the training set, and they differ more than instruments do.
 SPEED_SPREADS = {"vocals": 0.2, "drums": 0.2, "bass": 0.12, "other": 0.12}
+# Largest change of the speed of a whole example: half a semitone. If all instruments are in tune with 440 Hz,
+# the network learns which bins they are in, and takes what lies between for voices.
+DETUNED_SPREAD = math.log(2) / 24
+# Silence of a stem is so many times as likely as `RemixSettings.silence`: what a network takes for a voice
+# where none sings is the error that is noticed most.
+SILENCE_FACTORS = {"vocals": 2.0, "drums": 1.0, "bass": 1.0, "other": 1.0}
 _KINDS = {"multitrack": "multitracks", "backing": "backing", "passage": "passages", "separated": "separated"}
 
 
@@ -81,6 +87,8 @@ class Remixer:
     ) -> None:
         self.settings, self.seed, self.targets = settings, seed, tuple(targets)
         self._voiceless = frozenset(targets) - {"vocals"}
+        # drawn a little longer, for examples that are sped up; two samples more because resampling rounds
+        self._n_drawn = math.ceil(settings.n_samples * math.exp(DETUNED_SPREAD)) + 2
         songs = songs_with_targets(songs, targets)
         self.n_songs = len(songs)
         songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
@@ -106,12 +114,19 @@ class Remixer:
     def example(self, number: int) -> Example:
         """Draw example `number`."""
         rng = np.random.default_rng((self.seed, number))
-        example = self._matched(rng, self._draw(rng))
+        example = self._matched(rng, self._detuned(rng, self._draw(rng)))
         stems = example.stems
         if rng.random() < self.settings.master and "mastering" not in self.settings.without:
             stems = apply_mastering(stems, float(rng.uniform(3, 12)))
         gain_db = rng.uniform(-self.settings.loudness_db, self.settings.loudness_db)
         return replace(example, stems=stems * np.float32(10 ** (gain_db / 20)))
+
+    def _detuned(self, rng: Generator, example: Example) -> Example:
+        """Change the speed of all stems alike, by chance, and crop them to the length of an example."""
+        spread = DETUNED_SPREAD if rng.random() < self.settings.detuned else 0.0
+        speed = math.exp(rng.uniform(-spread, spread))
+        channels = change_speed(example.stems.reshape(-1, self._n_drawn), speed)[:, : self.settings.n_samples]
+        return replace(example, stems=channels.reshape(*example.stems.shape[:2], -1))
 
     def _matched(self, rng: Generator, example: Example) -> Example:
         """Move the known stems toward the statistics of one record, by chance."""
@@ -149,7 +164,7 @@ class Remixer:
         held = [target for target in self.targets if target in targets_of(composite)]
         cuts = {held[-1]: self._cut(rng, song, composite)}
         for target in self.targets:
-            if target not in held and rng.random() >= self.settings.silence:
+            if target not in held and rng.random() >= self._silence(target):
                 cuts[target] = self._layered(rng, target)
         return self._placed(rng, cuts, together=False, known=set(self.targets) - set(held))
 
@@ -159,8 +174,8 @@ class Remixer:
         song_db = rng.normal(0, 2)
         cuts = {}
         for target in self.targets:
-            if target in song.stems and rng.random() >= self.settings.silence / 2:
-                cut = song.read(target, start, self.settings.n_samples)
+            if target in song.stems and rng.random() >= self._silence(target) / 2:
+                cut = song.read(target, start, self._n_drawn)
                 cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
                 cuts[target] = augment(rng, cut, self.settings.augment)
         return self._placed(rng, cuts, together=True)
@@ -168,7 +183,7 @@ class Remixer:
     def _mixed(self, rng: Generator) -> Example:
         cuts = {}
         for target in self.targets:
-            if rng.random() >= self.settings.silence:
+            if rng.random() >= self._silence(target):
                 cuts[target] = self._layered(rng, target)
         return self._placed(rng, cuts, together=False)
 
@@ -184,7 +199,7 @@ class Remixer:
 
         All targets are known if `known` is None.
         """
-        stems = np.zeros((len(self.targets), 2, self.settings.n_samples), np.float32)
+        stems = np.zeros((len(self.targets), 2, self._n_drawn), np.float32)
         turns = rng.random((len(self.targets), 2)) < 0.5
         for target, cut in cuts.items():
             place = self.targets.index(target)
@@ -203,9 +218,13 @@ class Remixer:
             stem /= math.hypot(1, share)
         return stem
 
+    def _silence(self, target: str) -> float:
+        """Return the probability that the stem of a target is silent."""
+        return min(1.0, self.settings.silence * _of(SILENCE_FACTORS, target))
+
     def _cut(self, rng: Generator, song: TrainingSong, stem: str) -> FloatArray:
         """Cut an excerpt of a stem, at about its typical level in a record."""
-        n_samples = self.settings.n_samples
+        n_samples = self._n_drawn
         spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
         speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
         # two samples more, for speeds so close to one that nothing is resampled
@@ -216,7 +235,7 @@ class Remixer:
         return augment(rng, cut, self.settings.augment)
 
     def _start(self, rng: Generator, song: TrainingSong) -> int:
-        return int(rng.integers(0, max(1, song.n_samples - self.settings.n_samples)))
+        return int(rng.integers(0, max(1, song.n_samples - self._n_drawn)))
 
     def _allows(self, song: TrainingSong, stem: str) -> bool:
         """Return whether a stem has none of the ingredients to leave out."""

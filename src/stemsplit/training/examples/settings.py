@@ -28,6 +28,7 @@ SHARES = (
     "maker",
     "silence",
     "speed",
+    "detuned",
     "master",
     "matched",
 )
@@ -57,9 +58,13 @@ class RemixSettings:
         Largest probability of any one maker. If few makers recorded a target, fewer of its stems are real, so
         that the network does not overfit to these makers.
     silence : float
-        Probability that a stem of an example is silent; half as large in coherent examples.
+        Probability that a stem of an example is silent; twice as large for vocals, half as large in coherent
+        examples.
     speed : float
         Probability that the speed of a stem is changed, together with its pitch, by at most `SPEED_SPREADS`.
+    detuned : float
+        Probability that the speed and pitch of all stems of an example are changed alike, by at most half a
+        semitone.
     master : float
         Probability that the mixture is limited, as in mastering; all stems are attenuated by the same gain.
     matched : float
@@ -88,6 +93,7 @@ class RemixSettings:
     maker: float = 0.1
     silence: float = 0.05
     speed: float = 0.3
+    detuned: float = 0.3
     master: float = 0.4
     matched: float = 1.0
     loudness_db: float = 9.0

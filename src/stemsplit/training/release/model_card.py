@@ -233,6 +233,8 @@ def _examples(state: dict[str, Any], songs: Sequence[TrainingSong]) -> str:
     text += f". Two songs are layered for one target with a probability of: {layers}. Random levels{whole}, "
     text += "equaliser, speed, reverb, width, fades, saturation, polarity, channel swap, "
     text += "band limits and missing stems. "
+    if detuned := remix.get("detuned"):  # early checkpoints do not say it, none of theirs were
+        text += f"All stems of {detuned:.0%} of the examples were detuned alike, by up to half a semitone. "
     text += f"{_matching(remix, chances)}Left out: {', '.join(without) or 'nothing'}."
     return _wrap(text, first="- ", following="  ")
 
