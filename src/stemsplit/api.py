@@ -102,7 +102,8 @@ def separate(
         not say.
     settings
         As of `stemsplit.Separator`: stems, residual, karaoke, wiener, device, models, threads, chunk_s,
-        overlap_s, batch_size, ensemble, weights, provider_options, half, shifts, drums, before.
+        overlap_s, batch_size, ensemble, weights, provider_options, half, shifts, transpositions, drums,
+        before.
 
     Returns
     -------

@@ -59,6 +59,9 @@ def evaluate(  # noqa: PLR0917 - as they are typed
     shifts: Annotated[
         int, typer.Option("--shifts", metavar="N", min=1, max=16, help="Passes over each song.")
     ] = 1,
+    transpositions: Annotated[
+        int, typer.Option("--transpositions", metavar="N", min=1, max=5, help="Passes, each in another key.")
+    ] = 1,
     before: Annotated[
         str | None,
         typer.Option("--before", metavar="STEP", help="A step before the networks: hpss."),
@@ -85,6 +88,7 @@ def evaluate(  # noqa: PLR0917 - as they are typed
             threads=threads,
             wiener=wiener,
             shifts=shifts,
+            transpositions=transpositions,
             before=before,
         )
         with open_separator(request) as separator:

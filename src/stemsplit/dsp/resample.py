@@ -18,7 +18,7 @@ class Resampler:
     Equal rates pass through unchanged. Leading axes are free: ``(..., samples)``.
     """
 
-    def __init__(self, *, from_hz: int, to_hz: int) -> None:
+    def __init__(self, *, from_hz: float, to_hz: float) -> None:
         self._rates_hz = (from_hz, to_hz)
         self._stream: soxr.ResampleStream | None = None
         self._leading_shape: tuple[int, ...] = ()

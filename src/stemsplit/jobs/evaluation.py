@@ -94,7 +94,7 @@ class Evaluation:
     def settings(self) -> dict[str, Any]:
         """What determines the scores besides the songs and the models."""
         settings = self.separator.settings
-        chosen = {name: getattr(settings, name) for name in ("wiener", "shifts")}
+        chosen = {name: getattr(settings, name) for name in ("wiener", "shifts", "transpositions")}
         if settings.before is not None:
             chosen["before"] = settings.before
         return chosen | {"duration_s": self.duration_s, "museval": museval_version()}

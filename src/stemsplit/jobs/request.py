@@ -30,7 +30,7 @@ class SeparationRequest:
     ----------
     stems
         Names of the stems; None for all that the models offer.
-    residual, karaoke, wiener, half, shifts, drums, before, ensemble, weights
+    residual, karaoke, wiener, half, shifts, transpositions, drums, before, ensemble, weights
         As the arguments of `stemsplit.Separator`.
     chunk_s, overlap_s
         In seconds; None for the values of the model.
@@ -70,6 +70,7 @@ class SeparationRequest:
     overlap_s: float | None = None
     batch_size: int | None = None
     shifts: int = 1
+    transpositions: int = 1
     drums: str = "stem"
     before: str | None = None
     output_dir: str = "separated"
@@ -168,6 +169,7 @@ def open_separator(request: SeparationRequest) -> Separator:
         provider_options=request.provider_options,
         half=request.half,
         shifts=request.shifts,
+        transpositions=request.transpositions,
         drums=request.drums,
         before=request.before,
     )

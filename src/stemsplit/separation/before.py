@@ -99,6 +99,10 @@ class PercussivePipeline:
         """Return a pipeline in which the song begins ``shift / n_shifts`` of a step later."""
         return replace(self, pipeline=self.pipeline.delay(shift, n_shifts=n_shifts))
 
+    def transpose(self, semitones: int) -> "PercussivePipeline":
+        """Return a pipeline whose models get the song so many semitones higher, and as much faster."""
+        return replace(self, pipeline=self.pipeline.transpose(semitones))
+
 
 @dataclass(frozen=True)
 class PercussiveRun:

@@ -25,6 +25,7 @@ class SeparatorKeywords(TypedDict, total=False):
     provider_options: Mapping[str, str] | None
     half: bool
     shifts: int
+    transpositions: int
     drums: str
     before: str | None
 

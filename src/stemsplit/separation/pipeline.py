@@ -69,3 +69,6 @@ class Pipeline(Protocol):
 
     def delay(self, shift: int, *, n_shifts: int) -> "Pipeline":
         """Return a pipeline in which the song begins ``shift / n_shifts`` of a step later."""
+
+    def transpose(self, semitones: int) -> "Pipeline":
+        """Return a pipeline whose models get the song so many semitones higher, and as much faster."""

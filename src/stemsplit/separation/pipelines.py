@@ -9,7 +9,7 @@ from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.installed import Model
 from stemsplit.separation.pipeline import Pipeline
 from stemsplit.separation.recipe import Signal
-from stemsplit.separation.settings import SeparationSettings
+from stemsplit.separation.settings import TRANSPOSITIONS, SeparationSettings
 from stemsplit.separation.spectral_pipeline import SpectralPipeline
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ DRUM_TARGETS: Final = frozenset(
 def make_pipelines(
     models: Sequence[Model], signals: Sequence[Signal], settings: SeparationSettings, batch_size: int
 ) -> list[Pipeline]:
-    """Return the pipelines that compute `signals`, each in ``settings.shifts`` versions.
+    """Return the pipelines that compute `signals`, each in a version for every shift and transposition.
 
     Models with the same STFT and the same chunks share a pipeline; a waveform model has its own.
 
@@ -38,8 +38,9 @@ def make_pipelines(
     else:
         pipelines = _make_filtered(models, signals, settings, batch_size)
     return [
-        pipeline.delay(shift, n_shifts=settings.shifts)
+        pipeline.transpose(semitones).delay(shift, n_shifts=settings.shifts)
         for pipeline in pipelines
+        for semitones in TRANSPOSITIONS[: settings.transpositions]
         for shift in range(settings.shifts)
     ]
 

@@ -53,6 +53,7 @@ class Preset:
     overlap: float | None = None
     batch: _Count | None = None
     shifts: _Count | None = None
+    transpositions: _Count | None = None
     before: _Text | None = None
     half: bool | None = None
     format: _Text | None = None

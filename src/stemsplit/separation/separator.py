@@ -57,7 +57,7 @@ class Separator:
     ----------
     stems
         Targets to return, in this order; None for all of them.
-    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts, drums, before
+    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts, transpositions, drums, before
         As in `SeparationSettings`.
     device
         ``auto``, ``cpu``, or a key of `stemsplit.models.device.BACKENDS`, with an index as in ``cuda:1``.
@@ -109,6 +109,7 @@ class Separator:
         provider_options: Mapping[str, str] | None = None,
         half: bool = False,
         shifts: int = 1,
+        transpositions: int = 1,
         drums: str = "stem",
         before: str | None = None,
         **unknown: Never,
@@ -130,6 +131,7 @@ class Separator:
             provider_options=provider_options,
             half=half,
             shifts=shifts,
+            transpositions=transpositions,
             drums=drums,
             before=before,
         )
@@ -442,6 +444,7 @@ def _make_settings(keywords: SeparatorKeywords, vocabulary: StemVocabulary) -> S
         EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
         keywords["half"],
         keywords["shifts"],
+        keywords["transpositions"],
         keywords["drums"],
         keywords["before"],
     )

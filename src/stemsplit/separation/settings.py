@@ -10,6 +10,8 @@ from stemsplit.separation.ensemble import EnsembleWeights
 BEFORE: Final = ("hpss",)
 # onnxruntime allocates memory for every thread, by the gigabyte for absurd numbers
 MAX_THREADS = 1024
+# semitones by which the passes over a song are transposed, in the order of what they gain
+TRANSPOSITIONS: Final = (0, 1, -1, 2, -2)
 # the drums as one stem, or the parts of the kit
 DRUMS = ("stem", "kit")
 
@@ -38,6 +40,10 @@ class SeparationSettings:
     shifts
         Number of passes over the song, 1 to 16, whose mean is taken; each begins a fraction of a frame or
         segment step later. The run time is proportional to it.
+    transpositions
+        Number of passes over the song, 1 to 5, whose mean is taken; each has the song in another key, as
+        `TRANSPOSITIONS` says, and at another speed, as a tape would. The run time is proportional to it, and
+        to `shifts`.
     drums
         ``stem``, or ``kit`` for kick, snare and cymbals in the place of the drums, whose sum they are.
     before
@@ -59,6 +65,7 @@ class SeparationSettings:
     ensemble: EnsembleWeights = field(default_factory=EnsembleWeights)
     half: bool = False
     shifts: int = 1
+    transpositions: int = 1
     drums: str = "stem"
     before: str | None = None
 
@@ -69,6 +76,11 @@ class SeparationSettings:
             raise unknown_name(f"drums cannot be {self.drums!r}", self.drums, DRUMS)
         if not 1 <= self.shifts <= 16:
             raise SettingsError(f"shifts is {self.shifts}; it must be from 1 (a single pass) to 16")
+        if not 1 <= self.transpositions <= len(TRANSPOSITIONS):
+            raise SettingsError(
+                f"transpositions is {self.transpositions}; it must be from 1 (a single pass) to "
+                f"{len(TRANSPOSITIONS)}"
+            )
         if self.before is not None and self.before not in BEFORE:
             raise unknown_name(f"there is no step {self.before!r} before the networks", self.before, BEFORE)
         # single frames do not carry enough information for a network

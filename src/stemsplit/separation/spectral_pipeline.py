@@ -54,11 +54,17 @@ class SpectralPipeline:
     wiener: int
     batch_size: int
     delay_samples: int = 0  # zeros before the song, at the sample rate of the models
+    speed: float = 1.0  # at which the models get the song
 
     @property
     def step_s(self) -> float:
         """Seconds from one chunk to the next."""
-        return self.spec.chunks.step * self.spec.stft.hop_length / self.spec.sample_rate
+        return self.spec.chunks.step * self.spec.stft.hop_length / self.rate_hz
+
+    @property
+    def rate_hz(self) -> float:
+        """The rate to which the song is converted; the models take it for their own."""
+        return self.spec.sample_rate / self.speed
 
     @property
     def reach_s(self) -> float:
@@ -73,6 +79,10 @@ class SpectralPipeline:
     def delay(self, shift: int, *, n_shifts: int) -> "SpectralPipeline":
         """Return a pipeline in which the song begins ``shift / n_shifts`` of a hop later."""
         return replace(self, delay_samples=shift * self.spec.stft.hop_length // n_shifts)
+
+    def transpose(self, semitones: int) -> "SpectralPipeline":
+        """Return a pipeline whose models get the song so many semitones higher, and as much faster."""
+        return replace(self, speed=2 ** (semitones / 12))
 
     def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
         """Run the networks on `chunks`, in batches of equal shape."""
@@ -146,7 +156,7 @@ class SpectralInput:
 
     def __init__(self, pipeline: SpectralPipeline, *, sample_rate: int, n_channels: int) -> None:
         spec = pipeline.spec
-        self._resampler = Resampler(from_hz=sample_rate, to_hz=spec.sample_rate)
+        self._resampler = Resampler(from_hz=sample_rate, to_hz=pipeline.rate_hz)
         self._analysis = Analysis(spec.stft, n_channels=n_channels)
         self._chunker = Chunker(spec.chunks)
         self._is_turned = spec.mid_side
@@ -188,9 +198,7 @@ class SpectralOutput:
         self._syntheses = [
             Synthesis(pipeline.spec.stft, n_skipped=pipeline.delay_samples) for _ in pipeline.signals
         ]
-        self._resamplers = [
-            Resampler(from_hz=pipeline.spec.sample_rate, to_hz=sample_rate) for _ in pipeline.signals
-        ]
+        self._resamplers = [Resampler(from_hz=pipeline.rate_hz, to_hz=sample_rate) for _ in pipeline.signals]
 
     def process(self, chunk: MaskedChunk) -> list[FloatArray]:
         """Return the completed samples of each signal, ``(channels, samples)`` at the song's rate."""

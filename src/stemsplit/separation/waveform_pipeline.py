@@ -45,11 +45,17 @@ class WaveformPipeline:
     segments: SegmentSpec
     signals: tuple[Signal, ...]
     batch_size: int
+    speed: float = 1.0  # at which the model gets the song
 
     @property
     def step_s(self) -> float:
         """Seconds from one segment to the next."""
-        return self.segments.step / self.sample_rate
+        return self.segments.step / self.rate_hz
+
+    @property
+    def rate_hz(self) -> float:
+        """The rate to which the song is converted; the model takes it for its own."""
+        return self.sample_rate / self.speed
 
     @property
     def reach_s(self) -> float:
@@ -73,6 +79,10 @@ class WaveformPipeline:
     def delay(self, shift: int, *, n_shifts: int) -> "WaveformPipeline":
         """Return a pipeline in which the song begins ``shift / n_shifts`` of a segment step later."""
         return replace(self, segments=self.segments.delay(shift * self.segments.step // n_shifts))
+
+    def transpose(self, semitones: int) -> "WaveformPipeline":
+        """Return a pipeline whose model gets the song so many semitones higher, and as much faster."""
+        return replace(self, speed=2 ** (semitones / 12))
 
     def infer(self, chunks: Sequence[NormalisedSegment]) -> list[SegmentEstimates]:
         """Run the network on segments, in batches."""
@@ -177,7 +187,7 @@ class WaveformInput:
     ) -> None:
         self._normalisations = normalisations
         self._groups = pipeline.group_channels(n_channels)
-        self._resampler = Resampler(from_hz=sample_rate, to_hz=pipeline.sample_rate)
+        self._resampler = Resampler(from_hz=sample_rate, to_hz=pipeline.rate_hz)
         self._segmenter = Segmenter(pipeline.segments, n_channels=n_channels)
         self._n_samples = 0
 
@@ -214,9 +224,7 @@ class WaveformOutput:
 
     def __init__(self, pipeline: WaveformPipeline, *, sample_rate: int) -> None:
         self._overlap_adds = [WeightedOverlapAdd(pipeline.segments) for _ in pipeline.signals]
-        self._resamplers = [
-            Resampler(from_hz=pipeline.sample_rate, to_hz=sample_rate) for _ in pipeline.signals
-        ]
+        self._resamplers = [Resampler(from_hz=pipeline.rate_hz, to_hz=sample_rate) for _ in pipeline.signals]
 
     def process(self, chunk: SegmentEstimates) -> list[FloatArray]:
         """Return the completed samples of each signal, ``(channels, samples)`` at the song's rate."""

@@ -206,6 +206,9 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     shifts: Annotated[
         int, typer.Option(min=1, max=16, help="Shifted passes over a song, for .onnx models.")
     ] = 1,
+    transpositions: Annotated[
+        int, typer.Option(min=1, max=5, help="Transposed passes over a song, for .onnx models.")
+    ] = 1,
     records: RecordsOption = None,
     others: Annotated[
         list[Path] | None,
@@ -219,7 +222,14 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     baseline and oracle do not depend on the candidate and are cached in the work folder.
     """
     torch.set_num_threads(threads)
-    opened = open_candidate(candidate, threads=threads, wiener=wiener, shifts=shifts, others=others or ())
+    opened = open_candidate(
+        candidate,
+        threads=threads,
+        wiener=wiener,
+        shifts=shifts,
+        transpositions=transpositions,
+        others=others or (),
+    )
     songs = load_songs(work / "songs")
     cases = cases_of_targets(
         songs,
@@ -234,6 +244,7 @@ def evaluate(  # noqa: PLR0917 - the command line names them
     scores = reference_scores(cases, kept, framewise=slow)
     scores["model"] = score_cases(cases, opened.separate, framewise=slow)
     used = (f"-wiener{wiener}" if wiener else "") + (f"-shifts{shifts}" if shifts > 1 else "")
+    used += f"-transpositions{transpositions}" if transpositions > 1 else ""
     used += "".join(f"-with-{other.stem}" for other in others or ())
     is_run = candidate.suffix != ".onnx"
     save_scores(scores, candidate / "scores.json" if is_run else work / f"scores-{candidate.stem}{used}.json")

@@ -219,8 +219,11 @@ def test_only_models_of_all_targets_and_unfiltered_runs_are_judged(
 ) -> None:
     with pytest.raises(ModelError, match="separates vocals only"):
         open_candidate(vocals_model, threads=1)
-    for setting in ({"wiener": 1}, {"shifts": 2}, {"others": [vocals_model]}):
-        with pytest.raises(StemsplitError, match=r"--wiener, --shifts and --with are for \.onnx models only"):
+    for setting in ({"wiener": 1}, {"shifts": 2}, {"transpositions": 2}, {"others": [vocals_model]}):
+        with pytest.raises(
+            StemsplitError,
+            match=r"--wiener, --shifts, --transpositions and --with are for \.onnx models only",
+        ):
             open_candidate(tmp_path, threads=1, **setting)
 
 

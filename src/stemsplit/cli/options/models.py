@@ -69,6 +69,16 @@ class ModelOptions:
             help="Passes over the song, each a little later; the stems are their mean.",
         ),
     ] = 1
+    transpositions: Annotated[
+        int,
+        _option(
+            "--transpositions",
+            metavar="N",
+            min=1,
+            max=5,
+            help="Passes over the song, each in another key; the stems are their mean, for N times the time.",
+        ),
+    ] = 1
     before: Annotated[
         str | None,
         _option(

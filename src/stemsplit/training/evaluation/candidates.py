@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.recipe import RESIDUAL
 from stemsplit.separation.separator import Separator
 from stemsplit.training import SAMPLE_RATE, TARGETS
@@ -36,7 +37,13 @@ class Candidate:
 
 
 def open_candidate(
-    path: Path, *, threads: int, wiener: int = 0, shifts: int = 1, others: Sequence[Path] = ()
+    path: Path,
+    *,
+    threads: int,
+    wiener: int = 0,
+    shifts: int = 1,
+    transpositions: int = 1,
+    others: Sequence[Path] = (),
 ) -> Candidate:
     """Open a run's folder, or an ``.onnx`` file.
 
@@ -46,8 +53,9 @@ def open_candidate(
         The folder of a run or a model.
     threads : int
         Threads of a model file on the CPU; the network of a run uses the threads set in torch.
-    wiener, shifts : int
-        Iterations of the Wiener filter, and shifted passes over the song; for model files only.
+    wiener, shifts, transpositions : int
+        Iterations of the Wiener filter, and shifted and transposed passes over the song; for model files
+        only.
     others : sequence of Path
         Model files whose estimates are averaged with those of `path`.
 
@@ -58,25 +66,34 @@ def open_candidate(
         an option that is for model files only.
     """
     if path.suffix == ".onnx":
-        return _open_models([path, *others], threads=threads, wiener=wiener, shifts=shifts)
-    if wiener or shifts > 1 or others:
-        raise StemsplitError(f"{path} is a run; --wiener, --shifts and --with are for .onnx models only")
+        keywords = SeparatorKeywords(
+            models=[path, *others],
+            ensemble=bool(others),
+            device="cpu",
+            threads=threads,
+            wiener=wiener,
+            shifts=shifts,
+            transpositions=transpositions,
+        )
+        return _open_models(path, keywords)
+    if wiener or max(shifts, transpositions) > 1 or others:
+        raise StemsplitError(
+            f"{path} is a run; --wiener, --shifts, --transpositions and --with are for .onnx models only"
+        )
     checkpoint = path / "checkpoint.pt"
     without: Sequence[str] = load_state(checkpoint).get("without", ())
     network = load_average(checkpoint)
     return Candidate(network_estimates(network), tuple(without), network.targets)
 
 
-def _open_models(paths: Sequence[Path], *, threads: int, wiener: int, shifts: int) -> Candidate:
-    """Open model files on the CPU, with the package's own inference; several are an ensemble."""
-    separator = Separator(
-        models=paths, device="cpu", threads=threads, wiener=wiener, shifts=shifts, ensemble=len(paths) > 1
-    )
+def _open_models(path: Path, keywords: SeparatorKeywords) -> Candidate:
+    """Open model files with the package's own inference; several are an ensemble."""
+    separator = Separator(**keywords)
     given = tuple(stem for stem in separator.stems if stem != RESIDUAL)
     targets = order_targets(given)
     if RESIDUAL in separator.stems and (set(given) < set(TARGETS) or len(given) == 1):
         raise ModelError(
-            f"{paths[0]} separates {', '.join(given)} only; its stems must cover the mixture to be evaluated"
+            f"{path} separates {', '.join(given)} only; its stems must cover the mixture to be evaluated"
         )
 
     def separate(case: ValidationCase) -> FloatArray:
