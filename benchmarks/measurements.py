@@ -93,27 +93,21 @@ def measure_memory(bench: Bench, log: Log) -> list[Row]:
 
 
 def measure_startup(bench: Bench, log: Log) -> list[Row]:
-    """Measure the start-up time of the command and of an empty Python program."""
-    command = find_stemsplit()
+    """Measure the start-up time of the command, up to a network too, and of an empty Python program."""
+    command, song = find_stemsplit(), make_song(bench.folder / "short.mp3", 30)
+    first_network = [sys.executable, "-m", "benchmarks.first_network", str(song)]
     commands = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "stemsplit --version": [*command, "--version"],
         "stemsplit --help": [*command, "--help"],
+        "stemsplit SONG, up to the first run of a network": [
+            *first_network,
+            "--output",
+            str(bench.folder / "stems"),
+        ],
     }
     usages = alternate(commands, n_runs=max(bench.n_runs, 9), log=log)
     return [{"command": name, **summarise(found)} for name, found in usages.items()]
-
-
-def measure_first_network(bench: Bench, log: Log) -> list[Row]:
-    """Measure the CPU time of a command up to the first run of a network: imports, models, decoding."""
-    song, report = make_song(bench.folder / "short.mp3", 30), bench.folder / "first.json"
-    command = [sys.executable, "-m", "benchmarks.first_network", str(report), str(song), "--quiet"]
-    seconds = []
-    for _ in range(max(bench.n_runs, 9)):
-        measure([*command, "--output", str(bench.folder / "stems")])
-        seconds.append(json.loads(report.read_text(encoding="utf-8"))["cpu_s"])
-        log(f"first network after {seconds[-1]:.3f} s of CPU time")
-    return [{"command": "stemsplit SONG, up to the first network", "cpu_s": round(median(seconds), 3)}]
 
 
 def measure_decoding(bench: Bench, log: Log) -> list[Row]:
@@ -145,7 +139,6 @@ BENCHMARKS: dict[str, Callable[[Bench, Log], list[Row]]] = {
     "overhead": measure_overhead,
     "memory": measure_memory,
     "startup": measure_startup,
-    "first_network": measure_first_network,
     "decoding": measure_decoding,
     "chunks": measure_chunks,
     "families": measure_families,

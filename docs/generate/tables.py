@@ -329,7 +329,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "speed": lambda: _measured("speed", ("program", "stems", "speed", "wall_s", "cpu_s", "peak_mb")),
         "overhead": make_overhead,
         "memory": lambda: _measured("memory", ("minutes", "speed", "peak_mb")),
-        "startup": lambda: _measured("startup", ("command", "wall_s")),
+        "startup": lambda: _measured("startup", ("command", "wall_s", "cpu_s")),
         "decoding": lambda: _measured("decoding", ("format", "speed", "cpu_s", "sndfile_cpu_s")),
     },
     "docs/producers.md": {
