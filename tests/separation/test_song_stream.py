@@ -1,4 +1,4 @@
-"""How a song is read for the pipelines: not more than a network needs, and no less."""
+"""How a song is read for the pipelines: not further than a network needs."""
 
 from pathlib import Path
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from stemsplit import Separator
-from stemsplit.dsp.blocks import regroup
-from stemsplit.separation.song_stream import choose_lengths, read_chunks
+from stemsplit.dsp.chunks import Chunker, ChunkSpec
+from stemsplit.separation.song_stream import cut_chunks, gather
+from stemsplit.separation.spectral_pipeline import SpectralPipeline
 from tests.conftest import make_noise
 from tests.support.external_models import write_waveform
 
@@ -20,28 +21,42 @@ def separator(request: pytest.FixtureRequest, tiny_model: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("sample_rate", [22050, 44100, 48000])
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_each_block_completes_the_chunks_of_one_inference(
+def test_every_piece_has_the_chunks_of_one_inference(
     separator: Separator, sample_rate: int, batch_size: int
 ) -> None:
-    pipelines = separator._pipelines
-    lengths = choose_lengths(pipelines, batch_size, sample_rate)
-    mixture = make_noise(2, lengths[0] + 4 * lengths[1])
-    runs = [pipeline.begin(sample_rate=sample_rate, n_channels=2) for pipeline in pipelines]
-    pieces = list(read_chunks(runs, [mixture], lengths, sample_rate, 2))
-    assert [len(piece.chunks[0]) for piece in pieces[:5]] == [batch_size] * 5
-
-
-def test_the_first_block_is_no_longer_than_the_first_chunk_needs(tiny_model: Path) -> None:
-    separator = Separator(models=[tiny_model], device="cpu")
     (pipeline,) = separator._pipelines
-    n_first, n_samples = choose_lengths([pipeline], 1, 44100)
+    run = pipeline.begin(sample_rate=sample_rate, n_channels=2)
+    n_samples = round(pipeline.step_s * sample_rate / 5)
+    mixture = make_noise(2, 5 * 4 * batch_size * n_samples)
+    cut = cut_chunks([run], [mixture], n_samples, sample_rate=sample_rate, n_channels=2)
+    *pieces, last = gather(cut, batch_size)
+    assert [len(piece.chunks[0]) for piece in pieces] == [batch_size] * len(pieces)
+    assert len(pieces) > 1
+    joined = np.concatenate([piece.mixture for piece in [*pieces, last]], axis=1)
+    np.testing.assert_array_equal(joined, mixture)
+
+
+def test_the_first_inference_needs_no_second_chunk(tiny_model: Path) -> None:
+    (pipeline,) = Separator(models=[tiny_model], device="cpu")._pipelines
+    assert isinstance(pipeline, SpectralPipeline)
     run = pipeline.begin(sample_rate=44100, n_channels=2)
-    assert not run.open_input().process(make_noise(2, n_first - 512 - 44100 // 20))
-    assert n_first < 2 * n_samples
+    mixture, n_samples = make_noise(2, 200_000), 2205
+    first = next(gather(cut_chunks([run], [mixture], n_samples, sample_rate=44100, n_channels=2), 1))
+    spec = pipeline.spec
+    n_frames = spec.chunks.step + spec.chunks.fade + spec.chunks.context
+    assert first.mixture.shape[1] <= n_frames * spec.stft.hop_length + spec.stft.n_fft + n_samples
 
 
-def test_regroup_has_a_first_block_of_its_own_length() -> None:
-    samples = np.arange(20, dtype=np.float32)[None]
-    found = list(regroup([samples[:, :3], samples[:, 3:]], 6, n_first=9))
-    assert [block.shape[1] for block in found] == [9, 6, 5]
-    np.testing.assert_array_equal(np.concatenate(found, axis=1), samples)
+def test_chunks_do_not_depend_on_the_pieces_that_come() -> None:
+    spectrogram = np.arange(2 * 3 * 50, dtype=np.complex64).reshape(2, 3, 50)
+    spec = ChunkSpec(step=7, fade=2, context=3)
+
+    def cut(length: int) -> list[tuple[list[complex], slice, bool]]:
+        chunker = Chunker(spec)
+        chunks = []
+        for start in range(0, 50, length):
+            chunks += chunker.process(spectrogram[..., start : start + length])
+        chunks += chunker.flush()
+        return [(chunk.spectrogram.ravel().tolist(), chunk.kept, chunk.is_last) for chunk in chunks]
+
+    assert cut(1) == cut(50) == cut(11)

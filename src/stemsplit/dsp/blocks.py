@@ -106,24 +106,19 @@ def check_blocks(blocks: Iterable[FloatArray], n_channels: int) -> Iterator[Floa
         yield block
 
 
-def regroup(
-    blocks: Iterable[FloatArray], n_samples: int, *, n_first: int | None = None
-) -> Iterator[FloatArray]:
-    """Yield the samples of `blocks` in blocks of `n_samples`; the last block may be shorter.
-
-    The first block has `n_first` samples, unless that is None.
-    """
+def regroup(blocks: Iterable[FloatArray], n_samples: int) -> Iterator[FloatArray]:
+    """Yield the samples of `blocks` in blocks of `n_samples`; the last block may be shorter."""
     pieces: list[FloatArray] = []
-    n_buffered, n_wanted = 0, n_first or n_samples
+    n_buffered = 0
     for block in blocks:
         position = 0
         while position < block.shape[-1]:
-            piece = block[..., position : position + n_wanted - n_buffered]
+            piece = block[..., position : position + n_samples - n_buffered]
             pieces.append(piece)
             position += piece.shape[-1]
             n_buffered += piece.shape[-1]
-            if n_buffered == n_wanted:
+            if n_buffered == n_samples:
                 yield np.concatenate(pieces, axis=-1)
-                pieces, n_buffered, n_wanted = [], 0, n_samples
+                pieces, n_buffered = [], 0
     if n_buffered:
         yield np.concatenate(pieces, axis=-1)

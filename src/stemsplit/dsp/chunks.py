@@ -45,11 +45,6 @@ class ChunkSpec:
                 "use a longer chunk or a shorter overlap (at most half of the chunk)"
             )
 
-    @property
-    def reach(self) -> int:
-        """Frames from the start of a chunk to the last one that is needed to tell that it is not the last."""
-        return self.step + self.fade + max(self.context, 1)
-
     @classmethod
     def from_seconds(
         cls, *, chunk_s: float, overlap_s: float, context_s: float, frames_per_s: float
@@ -74,15 +69,17 @@ class Chunker:
 
     def __init__(self, spec: ChunkSpec) -> None:
         self._spec = spec
-        self._buffer: ComplexArray | None = None
-        self._buffer_start = 0
+        self._pieces: list[ComplexArray] = []  # joined when a chunk is cut
+        self._start = 0  # of the first piece
+        self._n_received = 0
         self._next = 0
 
     def process(self, spectrogram: ComplexArray) -> Iterator[Chunk]:
         """Take ``(channels, bins, frames)``; yield the chunks that are complete and not the last."""
         spec = self._spec
         self._append(spectrogram)
-        while self._n_received >= self._next * spec.step + spec.reach:
+        reach = spec.step + spec.fade + max(spec.context, 1)
+        while self._n_received >= self._next * spec.step + reach:
             stop = self._next * spec.step + spec.step + spec.fade
             yield self._cut(stop, stop + spec.context, is_last=False)
 
@@ -98,25 +95,24 @@ class Chunker:
             if is_last:
                 return
 
-    @property
-    def _n_received(self) -> int:
-        return self._buffer_start + (0 if self._buffer is None else self._buffer.shape[-1])
-
     def _append(self, spectrogram: ComplexArray) -> None:
-        if self._buffer is None:
-            self._buffer = spectrogram
-        elif spectrogram.shape[-1]:
-            # frame by frame in memory, as the STFT builds them
-            frames = [self._buffer.swapaxes(-1, -2), spectrogram.swapaxes(-1, -2)]
-            self._buffer = np.concatenate(frames, axis=-2).swapaxes(-1, -2)
+        self._pieces.append(spectrogram)
+        self._n_received += spectrogram.shape[-1]
+
+    def _join(self) -> ComplexArray:
+        """Return the frames from the first that is still needed."""
+        if len(self._pieces) == 1:
+            return self._pieces[0]
+        # frame by frame in memory, as the STFT builds them
+        return np.concatenate([piece.swapaxes(-1, -2) for piece in self._pieces], axis=-2).swapaxes(-1, -2)
 
     def _cut(self, stop: int, context_stop: int, *, is_last: bool) -> Chunk:
-        assert self._buffer is not None
+        joined = self._join()
         start = self._next * self._spec.step
         first = max(0, start - self._spec.context)
-        spectrogram = self._buffer[..., first - self._buffer_start : context_stop - self._buffer_start]
+        spectrogram = joined[..., first - self._start : context_stop - self._start]
         self._next += 1
-        drop = max(0, self._next * self._spec.step - self._spec.context) - self._buffer_start
-        self._buffer = self._buffer[..., drop:]
-        self._buffer_start += drop
+        n_dropped = max(0, self._next * self._spec.step - self._spec.context) - self._start
+        self._pieces = [joined[..., n_dropped:]]
+        self._start += n_dropped
         return Chunk(spectrogram, slice(start - first, stop - first), is_last)

@@ -81,11 +81,6 @@ class PercussivePipeline:
         """Seconds from one chunk to the next."""
         return self.pipeline.step_s
 
-    @property
-    def reach_s(self) -> float:
-        """Seconds of the song that complete the first chunk, apart from the lag of the filter."""
-        return self.pipeline.reach_s
-
     def begin(self, *, sample_rate: int, n_channels: int) -> "PercussiveRun":
         """Return the run of one song of `n_channels` channels at `sample_rate` Hz."""
         run = self.pipeline.begin(sample_rate=sample_rate, n_channels=n_channels)

@@ -57,10 +57,6 @@ class Pipeline(Protocol):
     def step_s(self) -> float:
         """Seconds from one chunk to the next."""
 
-    @property
-    def reach_s(self) -> float:
-        """Seconds of the song that complete the first chunk, apart from the lag of a resampler."""
-
     def begin(self, *, sample_rate: int, n_channels: int) -> PipelineRun:
         """Return the run of one song of `n_channels` channels at `sample_rate` Hz."""
 

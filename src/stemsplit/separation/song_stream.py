@@ -1,14 +1,14 @@
-"""One song on its way through the pipelines: read, infer and mix, each stage in a thread of its own.
+"""One song on its way through the pipelines: read, cut, infer and mix, each stage in a thread of its own.
 
-``blocks -> read -> chunks of every pipeline -> infer -> estimates -> mix -> blocks of the stems``
+``blocks -> read -> cut -> chunks of every pipeline -> infer -> estimates -> mix -> blocks of the stems``
 
 The queues between the stages are bounded, and so is the memory of a song.
 """
 
-import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -21,13 +21,12 @@ from stemsplit.separation.pipeline import Pipeline, PipelineInput, PipelineRun
 from stemsplit.separation.prefetch import prefetch
 from stemsplit.types import FloatArray
 
-# by which the conversion of a song's sample rate lags behind, at most, if that is 22,050 Hz or more
-_LAG_S: Final = 0.05
+_BLOCK_S: Final = 1.0
 
 
 @dataclass(frozen=True)
-class _Piece:
-    """A block of the mixture and the chunks that it completed, or their estimates, pipeline by pipeline."""
+class Piece:
+    """Some of the mixture and the chunks that it completed, or their estimates, pipeline by pipeline."""
 
     mixture: FloatArray
     chunks: tuple[Sequence[Any], ...]  # of a type that only the pipeline knows
@@ -35,7 +34,7 @@ class _Piece:
 
 # A stage closes the generator that it draws from, also when it fails. Otherwise the earlier stages would keep
 # running, and reading from a song that the caller has closed, as long as the exception is referenced.
-_Pieces: TypeAlias = Generator[_Piece, None, None]
+Pieces: TypeAlias = Generator[Piece, None, None]
 
 
 def stream_song(
@@ -62,7 +61,7 @@ def stream_song(
     n_channels
         Of the song.
     batch_size
-        Chunks that the pipelines run at a time: as many are read before the first inference, and not more.
+        Chunks that the pipelines run at a time: the song is read no further for the first inference.
 
     Raises
     ------
@@ -70,57 +69,73 @@ def stream_song(
         If the mixture has no samples, contains NaN or infinity, or a block has another number of channels.
     """
     runs = [pipeline.begin(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines]
-    lengths = choose_lengths(pipelines, batch_size, sample_rate)
-    read = prefetch(read_chunks(runs, blocks, lengths, sample_rate, n_channels))
-    estimated = prefetch(_infer(pipelines, read))
+    step_s = min(pipeline.step_s for pipeline in pipelines)
+    n_samples = max(1, int(min(step_s, _BLOCK_S) * sample_rate))
+    cut = cut_chunks(runs, blocks, n_samples, sample_rate=sample_rate, n_channels=n_channels)
+    estimated = prefetch(_infer(pipelines, prefetch(gather(cut, batch_size))))
     return prefetch(_mix(runs, estimated, mixer))
 
 
-def choose_lengths(pipelines: Sequence[Pipeline], batch_size: int, sample_rate: int) -> tuple[int, int]:
-    """Return how many samples are read before the first inference, and from each one to the next."""
-    densest = min(pipelines, key=lambda pipeline: pipeline.step_s)
-    first_s = densest.reach_s + (batch_size - 1) * densest.step_s + _LAG_S
-    return math.ceil(first_s * sample_rate), max(1, int(batch_size * densest.step_s * sample_rate))
-
-
-def read_chunks(
+def cut_chunks(
     runs: Sequence[PipelineRun],
     blocks: Iterable[FloatArray],
-    lengths: tuple[int, int],
+    n_samples: int,
+    *,
     sample_rate: int,
     n_channels: int,
-) -> Iterator[_Piece]:
-    """Yield the song in blocks of `lengths` with their chunks, after a first pass where one is needed."""
-    n_first, n_samples = lengths
+) -> Pieces:
+    """Read the song in blocks of `n_samples`, after a first pass where a pipeline needs one, and cut each."""
     scans = [run.scan for run in runs if run.scan is not None]
     with scan_blocks(blocks, scans, n_channels=n_channels) as scanned:
         inputs = [run.open_input() for run in runs]
-        regrouped = regroup(check_blocks(scanned, n_channels), n_samples, n_first=n_first)
-        yield from _cut_chunks(regrouped, inputs, sample_rate, n_channels)
+        with closing(prefetch(regroup(check_blocks(scanned, n_channels), n_samples))) as read:
+            yield from _cut_blocks(read, inputs, sample_rate, n_channels)
 
 
-def _cut_chunks(
+def _cut_blocks(
     blocks: Iterable[FloatArray], inputs: Sequence[PipelineInput], sample_rate: int, n_channels: int
-) -> Iterator[_Piece]:
+) -> Iterator[Piece]:
     n_samples = 0
     for mixture in blocks:
         _check_finite(mixture, start_s=n_samples / sample_rate)
         n_samples += mixture.shape[-1]
-        yield _Piece(mixture, tuple(each.process(mixture) for each in inputs))
+        yield Piece(mixture, tuple(each.process(mixture) for each in inputs))
     if n_samples == 0:
         raise AudioError("the mixture has no samples")
     empty = np.zeros((n_channels, 0), dtype=np.float32)
-    yield _Piece(empty, tuple(each.flush() for each in inputs))
+    yield Piece(empty, tuple(each.flush() for each in inputs))
 
 
-def _infer(pipelines: Sequence[Pipeline], pieces: _Pieces) -> Iterator[_Piece]:
+def gather(pieces: Pieces, n_chunks: int) -> Iterator[Piece]:
+    """Join pieces until a pipeline has `n_chunks` chunks, for one inference; the last ones may be fewer."""
+    with closing(pieces):
+        held: list[Piece] = []
+        for piece in pieces:
+            held.append(piece)
+            if (
+                max(sum(map(len, chunks)) for chunks in zip(*(each.chunks for each in held), strict=True))
+                >= n_chunks
+            ):
+                yield _join(held)
+                held = []
+        if held:
+            yield _join(held)
+
+
+def _join(pieces: Sequence[Piece]) -> Piece:
+    mixture = np.concatenate([piece.mixture for piece in pieces], axis=-1)
+    by_pipeline = zip(*(piece.chunks for piece in pieces), strict=True)
+    return Piece(mixture, tuple(list(chain.from_iterable(chunks)) for chunks in by_pipeline))
+
+
+def _infer(pipelines: Sequence[Pipeline], pieces: Pieces) -> Iterator[Piece]:
     with closing(pieces):
         for piece in pieces:
             chunks = zip(pipelines, piece.chunks, strict=True)
-            yield _Piece(piece.mixture, tuple(pipeline.infer(each) for pipeline, each in chunks))
+            yield Piece(piece.mixture, tuple(pipeline.infer(each) for pipeline, each in chunks))
 
 
-def _mix(runs: Sequence[PipelineRun], pieces: _Pieces, mixer: Mixer) -> Iterator[dict[str, FloatArray]]:
+def _mix(runs: Sequence[PipelineRun], pieces: Pieces, mixer: Mixer) -> Iterator[dict[str, FloatArray]]:
     with closing(pieces):
         outputs = [run.open_output() for run in runs]
         for piece in pieces:

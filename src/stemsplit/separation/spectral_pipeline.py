@@ -66,12 +66,6 @@ class SpectralPipeline:
         """The rate to which the song is converted; the models take it for their own."""
         return self.spec.sample_rate / self.speed
 
-    @property
-    def reach_s(self) -> float:
-        """Seconds of the song that complete the first chunk, apart from the lag of a resampler."""
-        stft = self.spec.stft
-        return (self.spec.chunks.reach * stft.hop_length + stft.overlap) / self.spec.sample_rate
-
     def begin(self, *, sample_rate: int, n_channels: int) -> "SpectralRun":
         """Return the run of one song of `n_channels` channels at `sample_rate` Hz."""
         return SpectralRun(self, sample_rate, n_channels)

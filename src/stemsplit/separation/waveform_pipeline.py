@@ -58,11 +58,6 @@ class WaveformPipeline:
         return self.sample_rate / self.speed
 
     @property
-    def reach_s(self) -> float:
-        """Seconds of the song that complete the first segment, apart from the lag of a resampler."""
-        return self.segments.length / self.sample_rate
-
-    @property
     def sample_rate(self) -> int:
         """The sample rate of the model, in Hz."""
         return self.model.spec.sample_rate
