@@ -50,8 +50,7 @@ def describe(network: Dann, path: Path, facts: ModelFacts) -> Description:
     """Return the description of the exported file."""
     *masked, remainder = network.targets
     return Description(
-        name=facts.name,
-        version=facts.version,
+        **facts.describe(),
         output_kind="complex",
         features="complex",
         graphs=(GraphEntry(path.name, tuple(masked)),),
@@ -68,9 +67,4 @@ def describe(network: Dann, path: Path, facts: ModelFacts) -> Description:
         overlap=OVERLAP,
         complement=remainder,
         remainder=remainder,
-        licence=facts.licence,
-        commercial=facts.licence == "MIT",
-        attribution=facts.attribution,
-        training_data=facts.training_data_licence,
-        description=facts.description,
     )

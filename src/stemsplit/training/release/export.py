@@ -3,8 +3,9 @@
 import copy
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -85,6 +86,18 @@ class ModelFacts:
             else f"sources and credits are in {name}.md, the card beside the model",
             description=f"{listed.capitalize()} in one pass, by a band-split network",
         )
+
+    def describe(self) -> dict[str, Any]:
+        """Return the fields of a `Description` that are the same whatever the graph computes."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "licence": self.licence,
+            "commercial": self.licence == "MIT",
+            "attribution": self.attribution,
+            "training_data": self.training_data_licence,
+            "description": self.description,
+        }
 
 
 def export_network(
@@ -191,8 +204,7 @@ def _export_graph(masks: _CompactMasks) -> ModelProto:
 def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> ModelSpec:
     is_whole = targets == network.targets and _is_softmax(network)
     return ModelSpec(
-        name=facts.name,
-        version=facts.version,
+        **asdict(facts),
         targets=targets,
         sample_rate=SAMPLE_RATE,
         n_channels=network.n_channels,
@@ -206,13 +218,8 @@ def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> Mo
         mask_widths=tuple(int(width) for width in network.layout.widths()),
         complete=is_whole,
         remainder=("other" if "other" in targets else targets[-1]) if is_whole else "",
-        chunk_s=facts.chunk_s,
         context_s=math.ceil(1000 * network.reach_frames * SPEC.hop_length / SAMPLE_RATE) / 1000,
         band_limit_hz=SAMPLE_RATE / 2,
-        licence=facts.licence,
-        training_data_licence=facts.training_data_licence,
-        attribution=facts.attribution,
-        description=facts.description,
         mid_side=network.is_mid_side,
     )
 

@@ -70,8 +70,7 @@ def export_images(network: Iyer, path: Path, facts: ModelFacts, *, weights: str 
 def describe(network: Iyer, path: Path, facts: ModelFacts) -> Description:
     """Return the description of the exported file."""
     return Description(
-        name=facts.name,
-        version=facts.version,
+        **facts.describe(),
         output_kind="mask",
         features="magnitude",
         graphs=(GraphEntry(path.name, network.targets),),
@@ -86,9 +85,4 @@ def describe(network: Iyer, path: Path, facts: ModelFacts) -> Description:
         layout="batch channels bins frames",
         output_layout="batch targets channels bins frames",
         overlap=OVERLAP,
-        licence=facts.licence,
-        commercial=facts.licence == "MIT",
-        attribution=facts.attribution,
-        training_data=facts.training_data_licence,
-        description=facts.description,
     )

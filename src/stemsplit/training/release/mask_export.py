@@ -1,5 +1,6 @@
 """Export of networks of magnitude masks: a model file of this project, for one channel."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -79,8 +80,7 @@ def _spec(network: MaskNetwork, facts: ModelFacts, model: ModelProto) -> ModelSp
     stft, n_frames = network.spec, 8  # the cost is proportional to the frames
     macs = count_macs(model, np.zeros((1, 1, network.n_bins, n_frames), np.float32))
     return ModelSpec(
-        name=facts.name,
-        version=facts.version,
+        **asdict(facts),
         targets=network.targets,
         sample_rate=SAMPLE_RATE,
         n_channels=1,
@@ -94,12 +94,7 @@ def _spec(network: MaskNetwork, facts: ModelFacts, model: ModelProto) -> ModelSp
         mask_widths=tuple(int(width) for width in network.layout.widths()),
         complete=network.is_complete,
         remainder=network.targets[-1] if network.is_complete else "",
-        chunk_s=facts.chunk_s,
         context_s=network.context_s,
         band_limit_hz=SAMPLE_RATE / 2,
-        licence=facts.licence,
-        training_data_licence=facts.training_data_licence,
-        attribution=facts.attribution,
-        description=facts.description,
         cost_macs_per_s=round(macs / n_frames * SAMPLE_RATE / stft.hop_length),
     )

@@ -50,8 +50,7 @@ def describe(network: AutoEncoder, path: Path, facts: ModelFacts) -> Description
     """Return the description of the exported file."""
     target, rest = network.targets
     return Description(
-        name=facts.name,
-        version=facts.version,
+        **facts.describe(),
         output_kind="waveform",
         features="waveform",
         graphs=(GraphEntry(path.name, (target,)),),
@@ -62,9 +61,4 @@ def describe(network: AutoEncoder, path: Path, facts: ModelFacts) -> Description
         fade="triangle",
         complement=rest,
         remainder=rest,
-        licence=facts.licence,
-        commercial=facts.licence == "MIT",
-        attribution=facts.attribution,
-        training_data=facts.training_data_licence,
-        description=facts.description,
     )
