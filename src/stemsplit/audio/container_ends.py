@@ -6,7 +6,7 @@ silence.
 
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, TypeAlias
 
@@ -25,7 +25,7 @@ _HEAD_BYTES: Final = 400
 _TS_SYNC: Final = 0x47
 _PACK: Final = b"\0\0\1\xba"
 _TAIL_BYTES: Final = 2**17
-_MAX_BOXES: Final = 100_000
+_MAX_CHUNKS: Final = 100_000
 _JOINED: Final = "several files were joined in it, and only the first can be read"
 # containers whose first bytes appear nowhere else, and how many of them do
 _UNIQUE_BYTES: Final = {
@@ -93,25 +93,45 @@ def _report_missing(end: int, size: int, condition: Condition) -> None:
         condition.damaged(f"truncated: it should have {end} bytes, and has {size}")
 
 
-def _check_boxes(file: BinaryIO, size: int, condition: Condition) -> None:
-    """Walk the boxes of an mp4 or mov (ISO 14496-12); a second beginning is that of a second file."""
-    position, n_beginnings = 0, 0
-    for _ in range(_MAX_BOXES):
-        file.seek(position)
+def _walk_chunks(
+    file: BinaryIO, measure: Callable[[bytes], int], *, start: int = 0
+) -> Iterator[tuple[bytes, int]]:
+    """Yield the header of each chunk of a container and where the chunk ends.
+
+    `measure` returns the length of a chunk in bytes by its header of 16 bytes, of which the end of the file
+    may leave fewer; 0 where there is no chunk.
+    """
+    end = start
+    for _ in range(_MAX_CHUNKS):
+        file.seek(end)
         header = file.read(16)
-        n_bytes, kind = int.from_bytes(header[:4]), header[4:8]
-        if n_bytes == 1:
-            n_bytes = int.from_bytes(header[8:16])
-        if len(header) < 8 or n_bytes < 8 or not all(31 < byte < 127 or byte == 0xA9 for byte in kind):
-            break  # the end, a box up to the end, or something else
-        n_beginnings += kind == b"ftyp"
+        n_bytes = measure(header)
+        if not n_bytes:
+            return
+        end += n_bytes
+        yield header, end
+
+
+def _check_boxes(file: BinaryIO, size: int, condition: Condition) -> None:
+    """Walk the boxes of an mp4 or mov; a second beginning is that of a second file."""
+    n_beginnings = 0
+    for header, end in _walk_chunks(file, _measure_box):
+        n_beginnings += header[4:8] == b"ftyp"
         if n_beginnings > 1:
             condition.damaged(_JOINED)
             return
-        position += n_bytes
-        if position > size + SMALL_BYTES:
-            _report_missing(position, size, condition)
+        if end > size + SMALL_BYTES:
+            _report_missing(end, size, condition)
             return
+
+
+def _measure_box(header: bytes) -> int:
+    """Return the length of a box of ISO 14496-12; 0 for one up to the end, and for what is not a box."""
+    n_bytes = int.from_bytes(header[:4])
+    if n_bytes == 1:
+        n_bytes = int.from_bytes(header[8:16])
+    is_box = len(header) >= 8 and all(31 < byte < 127 or byte == 0xA9 for byte in header[4:8])
+    return n_bytes if is_box and n_bytes >= 8 else 0
 
 
 def _check_matroska(file: BinaryIO, size: int, condition: Condition) -> None:
@@ -215,32 +235,29 @@ def _check_nut(file: BinaryIO, size: int, condition: Condition) -> None:
 
 def _check_real_media(file: BinaryIO, size: int, condition: Condition) -> None:
     """The chunks of a RealMedia say how long they are."""
-    position = 0
-    for _ in range(_MAX_BOXES):
-        file.seek(position)
-        header = file.read(8)
-        n_bytes = int.from_bytes(header[4:])
-        if len(header) < 8 or n_bytes < 8:
+    for _, end in _walk_chunks(file, _measure_real_media):
+        if end > size + _RM_SLACK_BYTES:
+            _report_missing(end, size, condition)
             return
-        position += n_bytes
-        if position > size + _RM_SLACK_BYTES:
-            _report_missing(position, size, condition)
-            return
+
+
+def _measure_real_media(header: bytes) -> int:
+    n_bytes = int.from_bytes(header[4:8])
+    return n_bytes if len(header) >= 8 and n_bytes >= 8 else 0
 
 
 def _check_voc(file: BinaryIO, size: int, condition: Condition) -> None:
     """The blocks of a VOC say how long they are; the last has no length, and is left out by some writers."""
     file.seek(20)
-    position = int.from_bytes(file.read(2), "little")
-    for _ in range(_MAX_BOXES):
-        file.seek(position)
-        header = file.read(4)
-        if len(header) < 4 or not header[0]:
+    start = int.from_bytes(file.read(2), "little")
+    for _, end in _walk_chunks(file, _measure_voc, start=start):
+        if end > size:
+            _report_missing(end, size, condition)
             return
-        position += 4 + int.from_bytes(header[1:], "little")
-        if position > size:
-            _report_missing(position, size, condition)
-            return
+
+
+def _measure_voc(header: bytes) -> int:
+    return 4 + int.from_bytes(header[1:4], "little") if len(header) >= 4 and header[0] else 0
 
 
 def _check_mmf(file: BinaryIO, size: int, condition: Condition) -> None:
