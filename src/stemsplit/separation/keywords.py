@@ -1,10 +1,16 @@
-"""The keyword arguments of a separator, for functions that hand them on."""
+"""The keyword arguments of a separator: their names, what they may be, and the settings they make."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from stemsplit.did_you_mean import unknown_name
+from stemsplit.errors import SettingsError
+from stemsplit.separation.ensemble import EnsembleWeights
+from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
+
+if TYPE_CHECKING:
+    from stemsplit.separation.stem_names import StemVocabulary
 
 
 class SeparatorKeywords(TypedDict, total=False):
@@ -39,3 +45,42 @@ def check_keywords(given: Iterable[str], known: Iterable[str] = SEPARATOR_KEYWOR
     for name in given:
         if name not in names:
             raise unknown_name(f"unknown setting {name!r}", name, names)
+
+
+def check_values(keywords: SeparatorKeywords) -> None:
+    """Raise a `SettingsError` for a single name in place of a list, or a count that is out of its range."""
+    _check_list("stems", keywords["stems"])
+    _check_list("models", keywords["models"])
+    _check_count("threads", keywords["threads"], maximum=MAX_THREADS)
+    _check_count("batch_size", keywords["batch_size"])
+
+
+def _check_list(name: str, value: object) -> None:
+    if isinstance(value, str | Path):
+        raise SettingsError(f"{name} is {str(value)!r}; give a list, as {name}=[{str(value)!r}]")
+
+
+def _check_count(name: str, count: int | None, *, maximum: int | None = None) -> None:
+    if count is not None and (count < 1 or (maximum is not None and count > maximum)):
+        raise SettingsError(
+            f"{name} is {count}; it must be 1 or more" + (f", at most {maximum}" if maximum else "")
+        )
+
+
+def make_settings(keywords: SeparatorKeywords, vocabulary: "StemVocabulary") -> SeparationSettings:
+    """Return the settings of a separator, with the names of stems as the models call them."""
+    stems, karaoke, weights = keywords["stems"], keywords["karaoke"], keywords["weights"] or {}
+    return SeparationSettings(
+        None if stems is None else vocabulary.translate(stems),
+        keywords["residual"],
+        None if karaoke is None else vocabulary.translate([karaoke])[0],
+        keywords["wiener"],
+        keywords["chunk_s"],
+        keywords["overlap_s"],
+        EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
+        keywords["half"],
+        keywords["shifts"],
+        keywords["transpositions"],
+        keywords["drums"],
+        keywords["before"],
+    )

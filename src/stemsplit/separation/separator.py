@@ -20,13 +20,12 @@ from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.registry.installed import bundled_models, resolve
 from stemsplit.separation.drum_parts import DRUMS, MIXTURE, DrumParts
 from stemsplit.separation.ensemble import EnsembleWeights
-from stemsplit.separation.keywords import SeparatorKeywords, check_keywords
+from stemsplit.separation.keywords import SeparatorKeywords, check_keywords, check_values, make_settings
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.model_selection import open_cheapest, open_ensemble
 from stemsplit.separation.pipelines import DRUM_TARGETS, make_pipelines
 from stemsplit.separation.recipe import make_recipe
 from stemsplit.separation.route import Route
-from stemsplit.separation.settings import MAX_THREADS, SeparationSettings
 from stemsplit.separation.song_stream import stream_song
 from stemsplit.separation.stem_names import StemVocabulary
 from stemsplit.separation.stems import Stems
@@ -135,12 +134,10 @@ class Separator:
             drums=drums,
             before=before,
         )
-        _check_lists(stems=stems, models=models)
-        _check_count("threads", threads, maximum=MAX_THREADS)
-        _check_count("batch_size", batch_size)
+        check_values(self._keywords)
         paths = bundled_models() if models is None else [resolve(model) for model in models]
         vocabulary = StemVocabulary.of_models(paths)
-        self.settings = _make_settings(self._keywords, vocabulary)
+        self.settings = make_settings(self._keywords, vocabulary)
         self._device = choose_device(device, provider_options, half=half)
         self._batch_size = batch_size or (GPU_BATCH_SIZE if self._device.is_gpu else 1)
         averaging = self._open_models(paths, vocabulary, threads, may_choose=models is None)
@@ -429,35 +426,3 @@ class Separator:
                             "use another"
                         )
                 yield stems
-
-
-def _make_settings(keywords: SeparatorKeywords, vocabulary: StemVocabulary) -> SeparationSettings:
-    """Return the settings of a separator, with the names of stems as the models call them."""
-    stems, karaoke, weights = keywords["stems"], keywords["karaoke"], keywords["weights"] or {}
-    return SeparationSettings(
-        None if stems is None else vocabulary.translate(stems),
-        keywords["residual"],
-        None if karaoke is None else vocabulary.translate([karaoke])[0],
-        keywords["wiener"],
-        keywords["chunk_s"],
-        keywords["overlap_s"],
-        EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
-        keywords["half"],
-        keywords["shifts"],
-        keywords["transpositions"],
-        keywords["drums"],
-        keywords["before"],
-    )
-
-
-def _check_lists(**lists: object) -> None:
-    for name, value in lists.items():
-        if isinstance(value, str | Path):
-            raise SettingsError(f"{name} is {str(value)!r}; give a list, as {name}=[{str(value)!r}]")
-
-
-def _check_count(name: str, count: int | None, *, maximum: int | None = None) -> None:
-    if count is not None and (count < 1 or (maximum is not None and count > maximum)):
-        raise SettingsError(
-            f"{name} is {count}; it must be 1 or more" + (f", at most {maximum}" if maximum else "")
-        )
