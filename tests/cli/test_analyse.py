@@ -3,12 +3,16 @@
 import json
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from stemsplit.audio.tags import read_tags
+from stemsplit.cli.analyse import _show
+from stemsplit.jobs.result import FileResult, Status
 from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.separation.separator import Separator
 from tests.models.test_activity import RATE, make_song, write_activity_model
@@ -36,6 +40,30 @@ def test_a_song_is_analysed_into_files(model: Path) -> None:
     again = call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu")
     assert again.code == 1 and "--overwrite" in again.stderr
     assert call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu", "--overwrite").code == 0
+
+
+@pytest.mark.slow
+def test_without_a_folder_the_line_is_the_result(model: Path) -> None:
+    write_song(Path("song.wav"))
+    done = call("analyse", "song.wav", "-m", model, "-d", "cpu", "--quiet")
+    assert done.code == 0 and not done.stderr
+    (line,) = done.lines
+    assert line.startswith("song.wav: ") and "C major (8B)" in line
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+@pytest.mark.parametrize("extras", [{}, {"analysis": "out/song/analysis.json"}])
+def test_standard_output_has_a_result_also_if_quiet(
+    quiet: bool, extras: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {"bpm": 120.0, "key": None, "camelot": None, "loudness_lufs": -9.2}
+    analysis: Any = SimpleNamespace(to_dict=lambda: found)
+    result = FileResult("song.wav", Status.DONE, extras=extras, analysis=analysis)
+    _show(result, as_json=False, quiet=quiet)
+    line = "song.wav: 120.0 bpm, no key, -9.2 LUFS"
+    written = capsys.readouterr()
+    assert written.out.splitlines() == (list(extras.values()) or [line])
+    assert written.err.splitlines() == ([line] if extras and not quiet else [])
 
 
 @pytest.mark.slow

@@ -144,17 +144,21 @@ def _run(
 
 
 def _show(result: FileResult, *, as_json: bool, quiet: bool) -> None:
+    """Write the result: JSON, the files that were written, or else what was found, in one line."""
     if result.analysis is None:
         return
     found = result.analysis.to_dict()
+    line = f"{result.input}: {describe(found)}"
     if as_json:
         import json
 
         show(json.dumps({"input": result.input, **found}))
+    elif not result.extras:
+        show(line, encoding=sys.getfilesystemencoding())
     else:
-        show(*result.extras.values())
-    if not quiet and not as_json:
-        warn(f"{result.input}: {describe(found)}")
+        show(*result.extras.values(), encoding=sys.getfilesystemencoding())
+        if not quiet:
+            warn(line)
 
 
 def describe(found: dict[str, Any]) -> str:
