@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stemsplit.audio.info import AudioInfo
+from stemsplit.cli import progress
 from stemsplit.cli.run_progress import BatchProgress, SongProgress
 
 RATE = 44100
@@ -137,3 +138,18 @@ def test_a_batch_counts_seconds_of_music() -> None:
     batch.finish("b")  # it failed, or was done before
     batch.know("b", 300)
     assert (batch.total_s, batch.left_s) == (500, pytest.approx(40))
+
+
+@pytest.mark.parametrize(("is_terminal", "quiet"), [(True, False), (True, True), (False, False)])
+def test_a_display_is_imported_ahead_only_where_it_is_shown(
+    is_terminal: bool, quiet: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imported: list[str] = []
+    monkeypatch.setattr(progress, "_is_terminal", lambda: is_terminal)
+    monkeypatch.setattr(progress, "import_module", imported.append)
+    progress.import_display(quiet=quiet)
+    assert imported == (["stemsplit.cli.live_progress"] if is_terminal and not quiet else [])
+    monkeypatch.undo()
+    monkeypatch.setattr(progress, "_is_terminal", lambda: is_terminal)
+    is_live = type(progress.make_display([], quiet=quiet)).__module__ == "stemsplit.cli.live_progress"
+    assert is_live is bool(imported)

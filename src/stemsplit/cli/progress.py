@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from importlib import import_module
 from typing import Protocol, Self
 
 from stemsplit.audio.info import AudioInfo
@@ -44,6 +45,12 @@ def make_display(jobs: Sequence[Job] | None, *, quiet: bool) -> Display:
     from stemsplit.cli.live_progress import LiveProgress
 
     return LiveProgress(jobs)
+
+
+def import_display(*, quiet: bool) -> None:
+    """Import what the display of a terminal needs, ahead of it, since that takes a while."""
+    if not quiet and _is_terminal():
+        import_module("stemsplit.cli.live_progress")
 
 
 def _is_terminal() -> bool:

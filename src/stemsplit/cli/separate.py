@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from importlib import import_module
 from itertools import islice
 
 from stemsplit.cli.console import has_stdout
@@ -53,21 +52,23 @@ def separate(options: SeparationOptions) -> ExitStatus:
             from stemsplit.cli.song_run import separate_on_cluster
 
             return separate_on_cluster(options, request, output, sources)
-        with _open_separator(request, sources) as separator:
+        with _open_separator(request, sources, quiet=options.quiet) as separator:
             from stemsplit.cli.song_run import separate_songs
 
             return separate_songs(options, request, output, sources, separator)
 
 
-def _open_separator(request: SeparationRequest, sources: Iterable[SongInput]) -> Separator:
+def _open_separator(request: SeparationRequest, sources: Iterable[SongInput], *, quiet: bool) -> Separator:
     """Open the separator in a thread, and import meanwhile what the first song needs."""
     import onnxruntime  # noqa: F401 - here, since imports in two threads hold each other up
 
     with ThreadPoolExecutor(1) as opening:
         separator = opening.submit(open_separator, request)
-        import_module("stemsplit.cli.song_run")
+        from stemsplit.cli import progress, song_run  # noqa: F401
+
         known = sources[:1] if isinstance(sources, list) else []  # others come one by one
         import_ahead(source.path for source in known if source.path)
+        progress.import_display(quiet=quiet)
     return separator.result()
 
 

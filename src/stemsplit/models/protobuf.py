@@ -50,6 +50,8 @@ def read_fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def _read_varint(message: memoryview, position: int) -> tuple[int, int]:
     """Return the number at `position` and the position behind it."""
+    if position < len(message) and (byte := message[position]) < 0x80:  # by far the most
+        return byte, position + 1
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(message):
