@@ -17,7 +17,7 @@ from stemsplit.separation.settings import SeparationSettings
 
 # names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
 _KEY_NAMES = {"ensemble": "blend"}
-_LATER = frozenset({"drums", "before"})
+_LATER = frozenset({"drums", "before", "transpositions"})
 _WHOLE_SONG = ReadSettings()
 
 
