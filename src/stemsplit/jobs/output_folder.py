@@ -198,3 +198,16 @@ def check_output_dir(folder: Path) -> None:
                     raise OutputError(f"{part}: is a file, not a folder; choose another folder with --output")
     except OSError as error:
         raise OutputError(f"{folder}: cannot be a folder: {error.strerror}; choose another one") from error
+
+
+def check_folder(path: Path) -> None:
+    """Check, without writing, that the folder of `path` exists or can be created.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be created.
+    """
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise OutputError(f"{path}: cannot be written below {existing}; choose another folder with --output")

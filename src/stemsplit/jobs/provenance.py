@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from stemsplit.audio.read_settings import ReadSettings
+from stemsplit.errors import AudioError
 from stemsplit.files.digest import hash_content
 from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.inputs import SongInput
@@ -104,6 +105,18 @@ class Origin:
         self._provenance = provenance
         self._source = source
         self._stems = tuple(stems)
+
+    @classmethod
+    def find(cls, provenance: Provenance, source: SongInput, stems: Iterable[str]) -> "Origin | None":
+        """Return the origin of stems, read at once; None of a pipe, and of a song that cannot be read."""
+        if source.is_stdin:
+            return None
+        origin = cls(provenance, source, stems)
+        try:
+            _ = origin.key, origin.record
+        except (OSError, AudioError):  # opening the song reports it in detail
+            return None
+        return origin
 
     @cached_property
     def key(self) -> str:

@@ -9,14 +9,17 @@ import contextlib
 import errno
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from stemsplit.files.atomic import explain
+from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.journal import FOLDER
 
 _LOCKS: Final = f"{FOLDER}/locks"
+_POLL_S: Final = 0.2
 # of file systems without locks, where songs are separated without them
 _NO_LOCKS: Final = frozenset((errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP))
 
@@ -55,6 +58,30 @@ def hold_song(folder: Path, song: str) -> Iterator[None]:
         if not (folder / FOLDER / "journal").exists():
             _remove(path, folder if is_new else None)
         lock.release()
+
+
+@contextlib.contextmanager
+def hold_when_free(folder: Path, song: str, *, waits: bool, cancellation: Cancellation) -> Iterator[None]:
+    """Hold the lock of a song as soon as no other run does.
+
+    Raises
+    ------
+    SongIsHeld
+        If another run holds it, and this one does not wait.
+    Cancelled
+        If the run is to stop while it waits.
+    """
+    with contextlib.ExitStack() as held:
+        while True:
+            try:
+                held.enter_context(hold_song(folder, song))
+                break
+            except SongIsHeld:
+                if not waits:
+                    raise
+            cancellation.check()
+            time.sleep(_POLL_S)
+        yield
 
 
 def _remove(path: Path, folder: Path | None) -> None:

@@ -1,13 +1,12 @@
 """The worker: reads one song, separates it and writes its stems, block by block."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stemsplit.audio.choice import is_pipe
 from stemsplit.audio.encoding import VIDEO_FORMATS, Encoding, choose_encoding
@@ -17,11 +16,12 @@ from stemsplit.audio.reader import AudioReader, open_audio
 from stemsplit.audio.wav_pipe import WavStream
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
-from stemsplit.errors import AudioError, OutputError
+from stemsplit.errors import AudioError
 from stemsplit.jobs.cancellation import Cancellation, open_fifo, read_stdin
 from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import Journal
+from stemsplit.jobs.output_folder import check_folder
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import (
     Job,
@@ -35,9 +35,10 @@ from stemsplit.jobs.progress import NoProgress, ProgressListener
 from stemsplit.jobs.provenance import Origin, Provenance
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_files import SongFiles
-from stemsplit.jobs.song_locks import SongIsHeld, hold_song
+from stemsplit.jobs.song_locks import SongIsHeld, hold_when_free
 from stemsplit.jobs.song_names import name_files
-from stemsplit.separation.separator import Routed, Separator
+from stemsplit.jobs.song_report import Streamed, describe_song
+from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
@@ -46,25 +47,6 @@ if TYPE_CHECKING:
 
 # subtypes whose headers state the exact length
 _EXACT_SUBTYPES = ("PCM_", "FLOAT", "DOUBLE")
-_POLL_S = 0.2
-
-
-@dataclass(frozen=True)
-class _Streamed:
-    """What was measured of a song while it was separated, and by whom it was."""
-
-    meter: StemMeter
-    chosen: Routed
-
-    def describe(self) -> dict[str, Any]:
-        """Return it as fields of a result."""
-        masked, expected_db = self.chosen.separator.masked_stems, self.meter.expected_sdr_db()
-        route = self.chosen.route
-        return {
-            "levels_db": self.meter.levels_db(),
-            "expected_sdr_db": {s: db if s in masked else None for s, db in expected_db.items()},
-            "route": None if route is None else route.to_dict(),
-        }
 
 
 @dataclass(frozen=True)
@@ -136,7 +118,8 @@ class SongWorker:
 
     def _write_files(self, job: Job) -> FileResult:
         started_s = time.perf_counter()
-        origin = self._find_origin(job)
+        # before the song is decoded, so that later changes are detected
+        origin = None if self.journal is None else Origin.find(self._provenance, job.source, job.missing)
         with job.source.fetch() as path, self._open(job.source, path) as reader:
             info = reader.info
             encoding = self._choose_encoding(info)
@@ -183,16 +166,8 @@ class SongWorker:
         if self.journal is None or self.output.storage.is_remote:
             yield
             return
-        with ExitStack() as held:
-            while True:
-                try:
-                    held.enter_context(hold_song(self.output.output_dir, job.name))
-                    break
-                except SongIsHeld:
-                    if not self.waits:
-                        raise
-                self.cancellation.check()
-                time.sleep(_POLL_S)
+        folder = self.output.output_dir
+        with hold_when_free(folder, job.name, waits=self.waits, cancellation=self.cancellation):
             yield
 
     def _decide_again(self, job: Job) -> Job:
@@ -238,7 +213,7 @@ class SongWorker:
         reader: AudioReader,
         write: Callable[[dict[str, FloatArray]], object],
         analyser: "Analyser | None" = None,
-    ) -> _Streamed:
+    ) -> Streamed:
         """Separate the song of `reader`, pass its stems to `write`, and return what was measured."""
         info = reader.info
         meter = StemMeter()
@@ -260,7 +235,7 @@ class SongWorker:
                     analyser.process_stems(estimates)
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
-        return _Streamed(meter, chosen)
+        return Streamed(meter, chosen)
 
     def _read(self, reader: AudioReader, analyser: "Analyser | None") -> Iterator[FloatArray]:
         """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
@@ -327,40 +302,18 @@ class SongWorker:
                 raise existing_file_error(path, self.output)
         return owned
 
-    def _find_origin(self, job: Job) -> Origin | None:
-        """Return what the stems are made from, before it is decoded, so that later changes are detected."""
-        if self.journal is None or job.source.is_stdin:
-            return None
-        origin = Origin(self._provenance, job.source, job.missing)
-        try:
-            _ = origin.key, origin.record
-        except (OSError, AudioError):  # opening the song reports it in detail
-            return None
-        return origin
-
     def _describe(
         self,
         job: Job,
         reader: AudioReader | None,
         report: WriteReport | None = None,
-        streamed: _Streamed | None = None,
+        streamed: Streamed | None = None,
         elapsed_s: float | None = None,
         *,
         found: "SongAnalysis | None" = None,
     ) -> FileResult:
-        known: dict[str, Any] = {"analysis": found}
-        if reader is not None:
-            info = reader.info
-            n_samples = info.n_samples if report is None else report.n_samples
-            duration_s = None if n_samples is None else n_samples / info.sample_rate
-            known |= {"sample_rate": info.sample_rate, "n_channels": info.n_channels}
-            known |= {"n_samples": n_samples, "duration_s": duration_s}
-            if elapsed_s is not None and duration_s is not None:
-                known |= {"elapsed_s": elapsed_s, "speed": duration_s / elapsed_s}
-        if reader is not None and report is not None:
-            known |= {"gain": report.gain, "clipped_samples": report.clipped_samples}
-            known |= {"note": "; ".join((*reader.notes, *report.notes)) or None}
-        made = self._provenance
+        made, known = self._provenance, {} if reader is None else describe_song(reader, report, elapsed_s)
+        settings = made.settings
         if streamed is not None:
             known |= streamed.describe()
             made = Provenance.of(streamed.chosen.separator, self.output, self.reading)
@@ -370,7 +323,8 @@ class SongWorker:
             **locate_outputs(job, self.output),
             device=made.device,
             models=made.models,
-            settings=self._provenance.settings,
+            settings=settings,
+            analysis=found,
             **known,
         )
 
@@ -394,16 +348,3 @@ def _find_video(path: Path | None, encoding: Encoding, info: AudioInfo) -> "Vide
     assert path is not None and info.sound_start_s is not None
     check_picture(path)
     return VideoSource(path, info.sound_start_s)
-
-
-def check_folder(path: Path) -> None:
-    """Check, without writing, that the folder of `path` exists or can be created.
-
-    Raises
-    ------
-    OutputError
-        If it cannot be created.
-    """
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
-    if path.is_dir() or not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise OutputError(f"{path}: cannot be written below {existing}; choose another folder with --output")
