@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("onnx")
 from stemsplit.cli import models_fetch
-from stemsplit.registry import installed
+from stemsplit.registry import index
 from stemsplit.registry.index import RemoteModel, find_in_catalogue
 from stemsplit.registry.store import Registry
 from tests.registry.test_catalogue import make_stand_in
@@ -32,7 +32,7 @@ def kara(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RemoteModel:
     )
     local = dataclasses.replace(remote, files=(file,))
     monkeypatch.setattr(
-        installed, "find_in_catalogue", lambda name: local if name in (local.name, *local.aliases) else None
+        index, "find_in_catalogue", lambda name: local if name in (local.name, *local.aliases) else None
     )
     return local
 
