@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import stemsplit
+from stemsplit.cli.app import Program
 from tests.support.cli import make_song
 from tests.support.marks import slow_but
 
@@ -96,6 +97,13 @@ RARE = (
     "stemsplit.audio.picture",
     "stemsplit.audio.pyav",
     "stemsplit.audio.wav_decoder",
+    "stemsplit.cli.analyse",
+    "stemsplit.cli.evaluate",
+    "stemsplit.cli.plan",
+    "stemsplit.cli.replace",
+    "stemsplit.cli.report",
+    "stemsplit.cli.serve",
+    "stemsplit.cli.unpack",
     "stemsplit.jobs.cluster",
     "stemsplit.models.description",
     "stemsplit.models.external",
@@ -284,6 +292,17 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 )
 def test_help_loads_nothing_heavy(line: str) -> None:
     assert not _loaded_by(_command(*line.split())) & HEAVY
+
+
+def test_help_loads_no_other_command() -> None:
+    names = {f"stemsplit.cli.{name}" for name in Program.summaries}
+    assert names <= {f"stemsplit.{module}" for module in DOTTED}
+    code = f"import atexit; atexit.register(lambda: print(*sys.modules)); {_command('--help')}"
+    run = subprocess.run(
+        [sys.executable, "-c", f"import runpy, sys; {code}"], capture_output=True, text=True, check=True
+    )
+    loaded = set(run.stdout.split())
+    assert "stemsplit.cli.app" in loaded and not loaded & names
 
 
 def test_a_plain_song_loads_nothing_that_few_songs_need(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_command
 
 from stemsplit import __version__
-from stemsplit.cli.app import app
+from stemsplit.cli.app import Program, app
 from stemsplit.cli.options.panels import MAIN_COMMANDS, MAIN_OPTIONS, Panel
 from stemsplit.cli.options.separation import SeparationOptions
 from tests.support.cli import (
@@ -145,3 +145,10 @@ def test_a_model_that_is_not_there_is_the_same_mistake_everywhere(model: Path) -
 def test_it_runs_as_a_module() -> None:
     assert call_process("--version").lines == [f"stemsplit {__version__}"]
     assert call_process("-x").code == 2
+
+
+def test_the_summary_of_a_command_is_that_of_its_own_help() -> None:
+    group: Any = get_command(app)
+    assert {name: group.commands[name].get_short_help_str(100) for name in Program.summaries} == dict(
+        Program.summaries
+    )

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from stemsplit.jobs.worker import SongWorker
     from stemsplit.separation.separator import Separator
 
-SUMMARY = "Find tempo, beats, key and chords of songs."
 EPILOG = (
     "The songs are separated for the analysis, but no stems are written. Anything that a song does not have, "
     "such as a beat, is reported as none."

@@ -5,19 +5,17 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import typer
 from typer.main import get_command
 
-from stemsplit.cli import analyse, evaluate, plan, replace, report, serve, unpack
-from stemsplit.cli.config import config
-from stemsplit.cli.configured import ConfiguredCommand, find_source
+from stemsplit.cli.configured import find_source
 from stemsplit.cli.console import open_missing_streams, settle_stdout, warn, writing
 from stemsplit.cli.default_group import DefaultCommand, DefaultGroup
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.help import MAX_COLUMNS
-from stemsplit.cli.models import Json, models
 from stemsplit.cli.options.separation import SeparationOptions
 from stemsplit.cli.program_options import program_options
 from stemsplit.cli.settings_files import find_settings_files
@@ -28,8 +26,27 @@ from stemsplit.jobs.result import ExitStatus
 _ABOUT = "Split songs into stems: vocals, drums, bass and other."
 
 
+class Program(DefaultGroup):
+    """All commands; in the modules of their names are those that are named."""
+
+    summaries = MappingProxyType(
+        {
+            "serve": "Serve a web page and a REST interface.",
+            "analyse": "Find tempo, beats, key and chords of songs.",
+            "report": "Make one page about a song: pictures, analysis, excerpts.",
+            "replace": "Replace the drums of songs by samples of a kit.",
+            "unpack": "Write the parts of stem files (.stem.mp4) as files.",
+            "evaluate": "Score models on a data set with true stems.",
+            "plan": "Calculate what a run of many songs needs.",
+            "doctor": "Check the installation, and show how to repair it.",
+            "models": "List, show, fetch and check models.",
+            "config": "Show, edit and explain your settings.",
+        }
+    )
+
+
 app = typer.Typer(
-    cls=DefaultGroup,
+    cls=Program,
     help=_ABOUT,
     rich_markup_mode=None,
     add_completion=False,
@@ -81,31 +98,6 @@ _parameters = inspect.signature(SeparationOptions).parameters.values()
 _separate.__signature__ = inspect.Signature([_context, *_parameters])  # type: ignore[attr-defined]
 _separate.__annotations__ = {"ctx": typer.Context, **{each.name: each.annotation for each in _parameters}}
 app.command(DefaultGroup.default, cls=DefaultCommand, hidden=True, help=_ABOUT)(_separate)
-
-
-app.add_typer(models, name="models")
-app.add_typer(config, name="config")
-_COMMANDS = (
-    (serve, serve.serve),
-    (analyse, analyse.analyse),
-    (report, report.report),
-    (replace, replace.replace),
-    (unpack, unpack.unpack),
-    (evaluate, evaluate.evaluate),
-    (plan, plan.plan),
-)
-for module, command in _COMMANDS:
-    app.command(cls=ConfiguredCommand, short_help=module.SUMMARY, epilog=module.EPILOG)(command)
-
-
-@app.command("doctor", help="Check the installation, and show how to repair it.")
-def _doctor(json: Json = False) -> None:
-    def command() -> ExitStatus:
-        from stemsplit.cli.doctor import run_doctor
-
-        return run_doctor(as_json=json)
-
-    run_command(command)
 
 
 def main() -> None:

@@ -28,7 +28,9 @@ from stemsplit.files import user_dirs
 from stemsplit.files.atomic import explaining
 from stemsplit.jobs.result import ExitStatus
 
-config = typer.Typer(help="Show, edit and explain your settings.", rich_markup_mode=None)
+config = typer.Typer(
+    help="Show, edit and explain your settings.", rich_markup_mode=None, add_completion=False
+)
 
 
 def _own_file() -> Path:

@@ -1,6 +1,8 @@
 """A group of commands with a default: ``stemsplit song.mp3`` means ``stemsplit separate song.mp3``."""
 
+from collections.abc import Mapping
 from itertools import takewhile
+from types import MappingProxyType
 from typing import Any
 
 import typer
@@ -8,6 +10,7 @@ from typer.core import TyperGroup
 
 from stemsplit.cli.configured import ConfiguredCommand
 from stemsplit.cli.help import write_all_options, write_main_options
+from stemsplit.cli.late_commands import LateCommands
 from stemsplit.cli.mistyped import explain_mistyped
 
 
@@ -52,6 +55,15 @@ class DefaultGroup(TyperGroup):
     """
 
     default = "separate"
+    summaries: Mapping[str, str] = MappingProxyType({})  # of the commands that are made when they are wanted
+
+    def __init__(self, *, commands: Mapping[str, Any], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = LateCommands(commands, self.summaries)
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the names of the commands, in order."""
+        return list(self.commands)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put the default command in front where none is named, but behind the options of the group."""

@@ -9,10 +9,13 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from stemsplit import __version__
 from stemsplit.cli.console import show
+from stemsplit.cli.exit import run_command
 from stemsplit.errors import DeviceError, ModelError, StemsplitError
 from stemsplit.jobs.result import ExitStatus
 
@@ -44,6 +47,15 @@ class Finding:
     def __str__(self) -> str:
         line = f"{self.health:<7}  {self.subject}: {self.detail}"
         return line + (f"\n         fix: {self.fix}" if self.fix else "")
+
+
+doctor = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@doctor.command()
+def _doctor(json: Annotated[bool, typer.Option("--json", help="Write JSON.")] = False) -> None:
+    """Check the installation, and show how to repair it."""
+    run_command(lambda: run_doctor(as_json=json))
 
 
 def run_doctor(*, as_json: bool) -> ExitStatus:

@@ -10,7 +10,6 @@ from stemsplit.cli.exit import run_command
 from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
 from stemsplit.jobs.result import ExitStatus
 
-SUMMARY = "Score models on a data set with true stems."
 EPILOG = (
     "FOLDER is a data set as it is on disk: MUSDB18 (.stem.mp4), MUSDB18-HQ (a folder a song) or DSD100 "
     "(Mixtures, Sources), or a folder of songs. Figures are those of BSS Eval version 4, by museval."

@@ -25,7 +25,7 @@ def write_main_options(group: Any, ctx: Any, formatter: Any) -> None:
     params = {param.name: param for param in iter_options(group, ctx)}
     with formatter.section("Options (--help-all shows all)"):
         formatter.write_dl([_shorten(params[name]) for name in MAIN_OPTIONS])
-    described = dict(_describe_commands(group, formatter))
+    described = dict(_describe_commands(group))
     others = ", ".join(name for name in described if name not in MAIN_COMMANDS)
     with formatter.section("Commands"):
         formatter.write_dl([(name, described[name]) for name in MAIN_COMMANDS])
@@ -51,7 +51,7 @@ def write_all_options(group: Any, ctx: Any, formatter: Any) -> None:
         with formatter.section(panel):
             formatter.write_dl(_list_records(ctx, (each for each in params if get_panel(each) is panel)))
     with formatter.section("Commands"):
-        formatter.write_dl(_describe_commands(group, formatter))
+        formatter.write_dl(_describe_commands(group))
     for note in _NOTES:
         formatter.write_paragraph()
         formatter.write_text(note)
@@ -73,6 +73,5 @@ def _list_records(ctx: Any, params: Iterable[Any]) -> list[tuple[str, str]]:
     return [record for param in params if (record := param.get_help_record(ctx))]
 
 
-def _describe_commands(group: Any, formatter: Any) -> list[tuple[str, str]]:
-    visible = [(name, command) for name, command in group.commands.items() if not command.hidden]
-    return [(name, command.get_short_help_str(formatter.width)) for name, command in visible]
+def _describe_commands(group: Any) -> list[tuple[str, str]]:
+    return list(group.summaries.items())

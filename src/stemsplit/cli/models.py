@@ -16,7 +16,7 @@ from stemsplit.jobs.result import ExitStatus
 if TYPE_CHECKING:
     from stemsplit.registry.store import Registry
 
-models = typer.Typer(help="List, show, fetch and check models.", rich_markup_mode=None)
+models = typer.Typer(help="List, show, fetch and check models.", rich_markup_mode=None, add_completion=False)
 _command = partial(models.command, cls=RegistryCommand)
 Json = Annotated[bool, typer.Option("--json", help="Write JSON.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a model of the same name.")]

@@ -12,7 +12,6 @@ from stemsplit.jobs.result import ExitStatus
 if TYPE_CHECKING:
     from stemsplit.jobs.capacity import Estimate, Machine
 
-SUMMARY = "Calculate what a run of many songs needs."
 EPILOG = (
     "The speed is that of one core of the machine that was measured; of another machine it is the `speed` of "
     "`--json` with `--threads 1`, or of a GPU. Nothing is separated."

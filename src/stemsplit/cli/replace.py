@@ -21,7 +21,6 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
 
-SUMMARY = "Replace the drums of songs by samples of a kit."
 EPILOG = (
     "Beside the drums stem are written drums_replaced, as long and with the rate and channels of the song, "
     "and its MIDI file. A song without drums has neither, and the result says so."

@@ -13,7 +13,6 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
 
-SUMMARY = "Make one page about a song: pictures, analysis, excerpts."
 EPILOG = (
     "The page is one HTML file, with its pictures and excerpts inside: it opens without a network, and can "
     "be sent as it is. Stems are separated into a temporary folder, in 32-bit float, and removed."

@@ -10,7 +10,6 @@ from stemsplit.cli.options.shared import Device, Models, ModelsFolder, Threads
 from stemsplit.errors import StemsplitError
 from stemsplit.jobs.result import ExitStatus
 
-SUMMARY = "Serve a web page and a REST interface."
 EPILOG = (
     "If other devices can reach it, as with --host 0.0.0.0, the service asks for a password, which is part "
     "of the printed address; --insecure switches this off. Songs and stems are kept in a temporary folder, "

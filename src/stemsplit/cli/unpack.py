@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from stemsplit.jobs.inputs import SongInput
     from stemsplit.jobs.output_settings import OutputSettings
 
-SUMMARY = "Write the parts of stem files (.stem.mp4) as files."
 EPILOG = (
     "A stem file holds a mixture and the stems of a song, as `--format stem.mp4` and programs of Native "
     "Instruments write them. Of a folder its .stem.mp4 and .stem.m4a files are unpacked."
