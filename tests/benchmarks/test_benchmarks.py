@@ -51,6 +51,7 @@ def test_songs_are_never_silent(tmp_path: Path) -> None:
     assert 10 * np.log10((seconds**2).mean(axis=1)).min() > -30
 
 
+@pytest.mark.slow
 def test_every_format_is_decoded_whole(tmp_path: Path) -> None:
     rows = measure_decoding(tmp_path, 1, duration_s=2)
     assert [row["format"] for row in rows] == list(FORMATS)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Call, expect, list_files, make_command, make_environment, make_song
+from tests.support.marks import slow_but
 from tests.support.tiny_models import make_spec, write_model
 
 FULL = "stemsplit: stdout: cannot be written (No space left on device)"
@@ -105,7 +106,7 @@ def test_lists(args: list[str]) -> None:
     assert (closed.code, closed.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("args", [["--help"], ["models", "pull", "-h"]])
+@pytest.mark.parametrize("args", slow_but([["--help"]], [["--help"], ["models", "pull", "-h"]]))
 def test_help(args: list[str]) -> None:
     full = call_shell(*args, then=">/dev/full")
     assert (full.code, full.stderr) == (1, f"{FULL}; send it elsewhere\n")

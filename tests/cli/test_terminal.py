@@ -43,6 +43,7 @@ def test_the_live_rows_name_songs_and_count_music(model: Path) -> None:
     assert any(re.match(r". \d/2 songs, \d:\d\d of 2:00 ", row) for row in shown.seen), sorted(shown.seen)
 
 
+@pytest.mark.slow
 def test_a_stem_that_is_called_like_markup_is_shown_as_it_is(model: Path) -> None:
     make_song(Path("[red]a :smile:.wav"), seconds=0.2)
     shown = run_in_terminal(

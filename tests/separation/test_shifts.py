@@ -12,11 +12,12 @@ from stemsplit.errors import SettingsError
 from tests.conftest import make_noise
 from tests.separation.test_separator import stream
 from tests.support.external_models import GAINS, write_complex, write_magnitude, write_waveform
+from tests.support.marks import slow_but
 
 HOP = 256  # of the tiny model
 
 
-@pytest.mark.parametrize("n_shifts", [2, 3])
+@pytest.mark.parametrize("n_shifts", slow_but([3], [2, 3]))
 @pytest.mark.parametrize("wiener", [0, 1])
 def test_shifts_are_the_mean_of_passes_that_begin_later(tiny_model: Path, n_shifts: int, wiener: int) -> None:
     mixture = make_noise(2, 60_000)

@@ -13,7 +13,7 @@ import soundfile
 
 pytest.importorskip("starlette")
 
-from tests.support.browser import launching, listening, require_browser
+from tests.support.browser import listening
 from tests.support.service import Running, make_wav, read_audio, running
 
 if TYPE_CHECKING:
@@ -82,13 +82,6 @@ def make_clicks(duration_s: float) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, RATE, format="WAV", subtype="PCM_16")
     return file.getvalue()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """A browser without a window."""
-    with launching(require_browser()) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

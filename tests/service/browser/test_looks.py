@@ -14,7 +14,7 @@ from stemsplit.music.analysis import SongAnalysis
 from stemsplit.music.key import Key
 from stemsplit.music.tempo import Beats
 from stemsplit.service.password import PasswordGate
-from tests.support.browser import launching, listening, require_browser
+from tests.support.browser import listening
 from tests.support.marks import mark_slow, slow_but
 from tests.support.service import Gate, Running, make_wav, running
 
@@ -26,13 +26,6 @@ Open: TypeAlias = Callable[..., "Page"]
 WAV = make_wav(3)
 LOOKS = [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (1920, "dark")]
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["Browser"]:
-    """A browser without a window."""
-    with launching(require_browser()) as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")
