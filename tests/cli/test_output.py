@@ -21,8 +21,6 @@ from tests.support.cli import (
     names_here,
 )
 
-# exit codes
-
 
 def test_json_tells_everything_of_every_song(model: Path) -> None:
     make_song(Path("a.wav"), sample_rate=22050, n_channels=1)

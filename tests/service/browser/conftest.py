@@ -1,4 +1,7 @@
-"""One browser for all tests that look at the page; it ends before tests that run an event loop themselves."""
+"""One browser for all tests that look at the page; it ends before tests that run an event loop themselves.
+
+Each module has a `service` of its own.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -8,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+    from tests.support.service import Running
+
 
 @pytest.fixture(scope="package")
 def browser() -> "Iterator[Browser]":
@@ -16,3 +21,12 @@ def browser() -> "Iterator[Browser]":
 
     with launching(require_browser()) as browser:
         yield browser
+
+
+@pytest.fixture(scope="module")
+def address(service: "Running") -> Iterator[str]:
+    """Where the browser finds the service."""
+    from tests.support.browser import listening
+
+    with listening(service.app) as address:
+        yield address

@@ -36,13 +36,6 @@ def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield service
 
 
-@pytest.fixture(scope="module")
-def address(service: Running) -> Iterator[str]:
-    """Where the browser finds the service."""
-    with listening(service.app) as address:
-        yield address
-
-
 @pytest.fixture
 def open_page(browser: "Browser", address: str, service: Running) -> Iterator[Open]:
     """Open the page; with `has_song` as the client that has a song. Any error in it fails the test."""

@@ -13,7 +13,6 @@ import soundfile
 
 pytest.importorskip("starlette")
 
-from tests.support.browser import listening
 from tests.support.service import Running, make_wav, read_audio, running
 
 if TYPE_CHECKING:
@@ -89,13 +88,6 @@ def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A service with a song in it."""
     with running(tiny_model, tmp_path_factory.mktemp("serve") / "songs") as service:
         yield service
-
-
-@pytest.fixture(scope="module")
-def address(service: Running) -> Iterator[str]:
-    """Where the browser finds the service."""
-    with listening(service.app) as address:
-        yield address
 
 
 @pytest.fixture
