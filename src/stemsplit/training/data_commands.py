@@ -33,7 +33,7 @@ def prepare(
     prepare_songs(WorkFolder(library, work), n_songs=songs, seed=seed, n_jobs=jobs, progress=say)
 
 
-def screen(
+def screen(  # noqa: PLR0917 - the command line names them
     library: Annotated[Path, typer.Argument(help="Folder of the training library.")],
     work: WorkOption,
     model: Annotated[Path, typer.Option(help="The .onnx file that separates the recordings.")],
@@ -41,6 +41,9 @@ def screen(
         float,
         typer.Option(min=0, max=1, help="Largest share of the time with vocals in backing for training."),
     ] = 0.2,
+    transpositions: Annotated[
+        int, typer.Option(min=1, max=5, help="Passes, each in another key, whose mean separates.")
+    ] = 1,
     threads: Annotated[int, typer.Option(min=1, help="Threads of the CPU.")] = 2,
 ) -> None:
     """Screen the real recordings: exclude backing with vocals, find passages without drums or bass.
@@ -49,7 +52,8 @@ def screen(
 
     Writes ``screen.csv`` into the work folder. May be interrupted and run again, also with another model.
     """
-    separate, name = model_separator(model, threads=threads), hash_file(model)
+    separate = model_separator(model, threads=threads, transpositions=transpositions)
+    name = f"{transpositions}x{hash_file(model)}" if transpositions > 1 else hash_file(model)
     source, songs = WorkFolder(library, work).open_library(), work / "songs"
     terms = "; ".join(terms for _, terms in training_sources_of(model) - {LIBRARY_SOURCE})
     screening = Screening(

@@ -45,7 +45,7 @@ def products_of(estimates: Mapping[str, FloatArray]) -> FloatArray:
 
 
 def activity_of(estimates: Mapping[str, FloatArray]) -> Activity:
-    return measure_activity(mixed(estimates), lambda _: estimates)
+    return measure_activity(mixed(estimates), estimates)
 
 
 def with_bleed(stems: Mapping[str, FloatArray], bleed: float, until_s: float) -> dict[str, FloatArray]:

@@ -65,15 +65,16 @@ class Activity:
             return cls(**arrays) if is_current else None
 
 
-def measure_activity(waveform: FloatArray, separate: Separate) -> Activity:
+def measure_activity(waveform: FloatArray, estimates: Mapping[str, FloatArray]) -> Activity:
     """Measure a recording ``(2, samples)``; samples after the last whole half-second are ignored."""
-    estimates = separate(waveform)
     return Activity(_levels_db(waveform), _mean_products(estimates), _low_db(waveform), _onset_db(waveform))
 
 
-def model_separator(model: Path, *, threads: int) -> Separate:
-    """Return a function that separates by a model file, on the CPU."""
-    separator = Separator(TARGETS, models=[model], device="cpu", threads=threads)
+def model_separator(model: Path, *, threads: int, transpositions: int = 1) -> Separate:
+    """Return a function that separates by a model file, on the CPU, by the mean of so many keys."""
+    separator = Separator(
+        TARGETS, models=[model], device="cpu", threads=threads, transpositions=transpositions
+    )
     return lambda waveform: separator(waveform, SAMPLE_RATE)
 
 

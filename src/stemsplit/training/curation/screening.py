@@ -11,6 +11,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ from stemsplit.training.data.songs import (
     save_song,
     targets_of,
 )
+from stemsplit.types import FloatArray
 
 # A recording is doubtful if a target that it should lack is active for a larger share of the time.
 # Phrases of one instrument are always used: what a model misjudges there is what it has to learn.
@@ -72,6 +74,23 @@ class Finding:
     separated_s: float
 
 
+@dataclass(frozen=True)
+class _Recording:
+    """A song whose stem has to be verified, and its separation."""
+
+    song: TrainingSong
+    stem: str
+    separate: Separate
+
+    @property
+    def waveform(self) -> FloatArray:
+        return self.song.read(self.stem, 0, self.song.n_samples)
+
+    @cached_property
+    def estimates(self) -> Mapping[str, FloatArray]:
+        return self.separate(self.waveform)
+
+
 class Screening:
     """Screens the songs of a folder.
 
@@ -86,7 +105,7 @@ class Screening:
     separate : callable
         Separates a waveform by the model.
     model : str
-        Hash of the model file.
+        Identifies how it separates, such as by the hash of the model file.
     voice_share : float
         Backing with vocals for more than this share of the time is excluded from training.
     licence : str
@@ -124,12 +143,13 @@ class Screening:
         for song in songs:
             stem = _stem_to_check(song) if song.path.stem in self._recordings else None
             if stem is not None:
-                activity = self._load_activity(song, stem)
+                recording = _Recording(song, stem, self._separate)
+                activity = self._load_activity(recording)
                 verdict, held = self._judge(song, stem, activity)
                 passages = find_passages(activity, held)
                 wanted |= {save_passage(self._songs, song, stem, passage) for passage in passages}
                 pseudo_labels = find_pseudo_labels(activity, held) if song.split == "train" else []
-                wanted |= self._save_separated(song, stem, held, pseudo_labels, stored)
+                wanted |= self._save_separated(recording, held, pseudo_labels, stored)
                 seconds = _seconds(passages), _seconds(pseudo_labels)
                 findings.append(self._finding(song, stem, activity, verdict, seconds))
                 summary = f"{seconds[0]:.0f} s of passages, {seconds[1]:.0f} s of stems"
@@ -147,13 +167,14 @@ class Screening:
                 "run `python -m stemsplit.training prepare` again"
             )
 
-    def _load_activity(self, song: TrainingSong, stem: str) -> Activity:
+    def _load_activity(self, recording: _Recording) -> Activity:
+        song = recording.song
         path = self._activity_folder / f"{song.path.stem}.npz"
         # a song that was stored again may be another recording
         is_fresh = path.exists() and path.stat().st_mtime_ns >= song.path.stat().st_mtime_ns
         activity = Activity.load(path) if is_fresh else None
         if activity is None:
-            activity = measure_activity(song.read(stem, 0, song.n_samples), self._separate)
+            activity = measure_activity(recording.waveform, recording.estimates)
             activity.save(path)
         return activity
 
@@ -175,16 +196,16 @@ class Screening:
 
     def _save_separated(
         self,
-        song: TrainingSong,
-        stem: str,
+        recording: _Recording,
         held: tuple[str, ...],
         pseudo_labels: Iterable[Passage],
         stored: Mapping[str, str],
     ) -> set[str]:
         """Store stems as songs unless this model stored them before, and return their names."""
+        song, stem = recording.song, recording.stem
         named = {_excerpt_name("separated", song, each): each for each in pseudo_labels}
         missing = {name: each for name, each in named.items() if stored.get(name) != self._model}
-        estimates = self._separate(song.read(stem, 0, song.n_samples)) if missing else {}
+        estimates = recording.estimates if missing else {}
         for name, each in missing.items():
             summed = sum(estimates[target] for target in estimates_by_target(held)[each.stem])
             rendered = RenderedStem(
