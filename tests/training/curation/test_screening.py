@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 pytest.importorskip("torch")
 
 from stemsplit.errors import StemsplitError
+from stemsplit.models.integrity import hash_file
 from stemsplit.training import SAMPLE_RATE, TARGETS
+from stemsplit.training.__main__ import app
 from stemsplit.training.curation.activity import STEP_S, Activity, measure_activity
 from stemsplit.training.curation.passages import Passage, VoiceActivity, active_share, find_passages
 from stemsplit.training.curation.screening import Finding, Screening, minutes_of_music, write_report
@@ -327,3 +330,20 @@ def test_a_song_that_was_stored_again_is_measured_again(parts: dict[str, FloatAr
     os.utime(songs / "backing-train-000.npy", (later, later))
     screening.run(lambda _: None)
     assert model.n_calls == n_calls + 1
+
+
+@pytest.mark.slow
+def test_the_command_screens_by_the_mean_of_several_keys(
+    parts: dict[str, FloatArray], tiny_model: Path, tmp_path: Path
+) -> None:
+    make_library(tmp_path, {"tune": (mixed(parts), "drums;bass;other", "train")})
+    (tmp_path / "work").mkdir()
+    (tmp_path / "songs").rename(tmp_path / "work" / "songs")
+    command = ["screen", str(tmp_path / "library"), "--work", str(tmp_path / "work")]
+    for more in ([], ["--transpositions", "2"]):
+        result = CliRunner().invoke(app, [*command, "--model", str(tiny_model), *more])
+        assert result.exit_code == 0, result.output
+    once, twice = sorted((tmp_path / "work" / "traces").iterdir(), key=lambda path: path.name[1] == "x")
+    assert once.name == hash_file(tiny_model)[:12] and twice.name == f"2x{hash_file(tiny_model)}"[:12]
+    products = [np.load(folder / "backing-train-000.npz")["products"] for folder in (once, twice)]
+    assert np.abs(products[1] - products[0]).max() > 1e-3 * np.abs(products[0]).max()
