@@ -28,19 +28,22 @@ SONG_S = 240
 MEMORY_MINUTES = (1, 5, 60)
 CHUNKS_S = (5, 8, 12, 16, 20, 30)
 YARDSTICK = "yardstick"
+FAST = "--preset fast"
 
 
 def measure_speed(bench: Bench, log: Log) -> list[Row]:
-    """Measure the speed for 1, 2 and 4 stems of a four-minute mp3, and that of the yardstick."""
+    """Measure the speed for 1, 2 and 4 stems of a four-minute mp3, of the fast preset and the yardstick."""
     song = make_song(bench.folder / "song.mp3", SONG_S)
     commands = {str(count): bench.separation(song, stems) for count, stems in STEMS.items()}
+    commands[FAST] = bench.separation(song, None, *FAST.split())
     commands[YARDSTICK] = bench.yardstick(song)
     usages = alternate(commands, n_runs=bench.n_runs, log=log)
     rows: list[Row] = [
         {"program": "stemsplit", "stems": count, **_speed(usages[str(count)], SONG_S)} for count in STEMS
     ]
+    rows[-1]["yardsticks"] = paired_ratio(usages[YARDSTICK], usages["4"])
+    rows.append({"program": f"stemsplit {FAST}", "stems": 4, **_speed(usages[FAST], SONG_S)})
     rows.append({"program": "Open-Unmix (PyTorch)", "stems": 4, **_speed(usages[YARDSTICK], SONG_S)})
-    rows[-2]["yardsticks"] = paired_ratio(usages[YARDSTICK], usages["4"])
     return rows
 
 

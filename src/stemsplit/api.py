@@ -102,7 +102,7 @@ def separate(
         not say.
     settings
         As of `stemsplit.Separator`: stems, residual, karaoke, wiener, device, models, threads, chunk_s,
-        overlap_s, batch_size, ensemble, weights, provider_options, half, shifts, transpositions, drums,
+        overlap_s, batch_size, ensemble, weights, provider_options, half, int8, shifts, transpositions, drums,
         before.
 
     Returns

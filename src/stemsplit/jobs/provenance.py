@@ -18,7 +18,7 @@ from stemsplit.separation.settings import SeparationSettings
 
 # names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
 _KEY_NAMES = {"ensemble": "blend"}
-_LATER = frozenset({"drums", "before", "transpositions"})
+_LATER = frozenset({"drums", "before", "transpositions", "int8"})
 _WHOLE_SONG = ReadSettings()
 
 

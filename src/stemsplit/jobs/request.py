@@ -30,7 +30,7 @@ class SeparationRequest:
     ----------
     stems
         Names of the stems; None for all that the models offer.
-    residual, karaoke, wiener, half, shifts, transpositions, drums, before, ensemble, weights
+    residual, karaoke, wiener, half, int8, shifts, transpositions, drums, before, ensemble, weights
         As the arguments of `stemsplit.Separator`.
     chunk_s, overlap_s
         In seconds; None for the values of the model.
@@ -65,6 +65,7 @@ class SeparationRequest:
     device: str = "auto"
     provider_options: Mapping[str, str] = field(default_factory=dict)
     half: bool = False
+    int8: bool = False
     threads: int | None = None
     chunk_s: float | None = None
     overlap_s: float | None = None
@@ -168,6 +169,7 @@ def open_separator(request: SeparationRequest) -> Separator:
         weights=request.weights,
         provider_options=request.provider_options,
         half=request.half,
+        int8=request.int8,
         shifts=request.shifts,
         transpositions=request.transpositions,
         drums=request.drums,

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from stemsplit.errors import DeviceError, ModelError, SettingsError
 from stemsplit.models.half_precision import read_halved
+from stemsplit.models.package import find_int8_form
 
 CUDA_FIX = "install the CUDA libraries: run `pip install '.[cuda]'` in your clone of stemsplit"
 _SWAP = "pip uninstall onnxruntime onnxruntime-gpu, pip install"
@@ -103,7 +104,8 @@ class Device:
     """Where the networks run, and why there (for ``auto``); `options` are the provider's own.
 
     Without an `index` the provider chooses. With `half` matrix products, convolutions and recurrences are
-    computed in float16, see `halves`.
+    computed in float16, see `half_precision`; with `int8` the CPU runs the 8-bit forms of models, see
+    `stemsplit.models.package.find_int8_form`.
     """
 
     kind: str
@@ -111,6 +113,7 @@ class Device:
     reason: str = "asked for"
     options: tuple[tuple[str, str], ...] = ()
     half: bool = False
+    int8: bool = False
 
     def __str__(self) -> str:
         return self.kind if self.kind == "cpu" or self.index is None else f"{self.kind}:{self.index}"
@@ -139,7 +142,11 @@ class Device:
 
 
 def choose_device(
-    text: str = "auto", options: Mapping[str, str] | None = None, *, half: bool = False
+    text: str = "auto",
+    options: Mapping[str, str] | None = None,
+    *,
+    half: bool = False,
+    int8: bool = False,
 ) -> Device:
     """Return the device that `text` stands for: ``auto``, ``cpu`` or one of `BACKENDS`, as in ``cuda:1``.
 
@@ -149,6 +156,8 @@ def choose_device(
         For the provider; see its documentation at onnxruntime.ai.
     half
         Compute in half precision.
+    int8
+        Compute in 8-bit integers if the device is the CPU; others stay as they are.
 
     Raises
     ------
@@ -163,14 +172,14 @@ def choose_device(
     if half and kind not in {"auto", *_HALVING}:
         raise SettingsError(f"--half is for the devices {' and '.join(_HALVING)}, not {kind}{_HINTS[kind]}")
     if kind == "cpu":
-        return Device("cpu")
+        return Device("cpu", int8=int8)
     if kind == "auto":
         problem = find_cuda_problem(0)
         if problem is None:
             return Device("cuda", 0, "a CUDA device is there", half=half)
         if half:
             raise DeviceError(f"--half needs a GPU (without it the CPU does the work): {problem}")
-        return Device("cpu", reason=problem)
+        return Device("cpu", reason=problem, int8=int8)
     index = 0 if number is None and kind in {*_NVIDIA, "directml"} else number
     device = Device(kind, index, options=tuple((options or {}).items()), half=half)
     problem = find_problem(device)
@@ -287,7 +296,8 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
     DeviceError
         If the session came up without the provider that was asked for.
     """
-    model = read_halved(path) if device.half else str(path)
+    form = (find_int8_form(path) if device.int8 else None) or path
+    model = read_halved(path) if device.half else str(form)
     try:
         session = _start_session(model, device, threads)
     except Exception as error:  # onnxruntime's own errors share no base class

@@ -1,4 +1,4 @@
-"""Where the models of the package are."""
+"""Where the models of the package are, and their 8-bit forms."""
 
 from pathlib import Path
 from typing import Final
@@ -28,3 +28,14 @@ def package_file(name: str) -> Path:
         if (folder / name).is_file():
             return folder / name
     raise ModelError(f"the package lacks {name}; reinstall stemsplit")
+
+
+def find_int8_form(path: Path) -> Path | None:
+    """Return the 8-bit form of a model of the package; None if it has none.
+
+    It is the same graph, metadata and all, with the weights of its matrix products and recurrences in 8-bit
+    integers and their inputs rounded to such as they come.
+    """
+    form = path.parent / "int8" / path.name
+    is_bundled = any(folder in path.parents for folder in package_folders())
+    return form if is_bundled and form.is_file() else None

@@ -30,6 +30,7 @@ class SeparatorKeywords(TypedDict, total=False):
     weights: Mapping[str, Sequence[float]] | None
     provider_options: Mapping[str, str] | None
     half: bool
+    int8: bool
     shifts: int
     transpositions: int
     drums: str
@@ -79,6 +80,7 @@ def make_settings(keywords: SeparatorKeywords, vocabulary: "StemVocabulary") -> 
         keywords["overlap_s"],
         EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
         keywords["half"],
+        keywords["int8"],
         keywords["shifts"],
         keywords["transpositions"],
         keywords["drums"],

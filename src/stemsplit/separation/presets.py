@@ -56,6 +56,7 @@ class Preset:
     transpositions: _Count | None = None
     before: _Text | None = None
     half: bool | None = None
+    int8: bool | None = None
     format: _Text | None = None
     bits: _Text | None = None
     commercial_only: bool | None = None

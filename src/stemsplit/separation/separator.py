@@ -56,7 +56,7 @@ class Separator:
     ----------
     stems
         Targets to return, in this order; None for all of them.
-    residual, karaoke, wiener, chunk_s, overlap_s, half, shifts, transpositions, drums, before
+    residual, karaoke, wiener, chunk_s, overlap_s, half, int8, shifts, transpositions, drums, before
         As in `SeparationSettings`.
     device
         ``auto``, ``cpu``, or a key of `stemsplit.models.device.BACKENDS`, with an index as in ``cuda:1``.
@@ -107,6 +107,7 @@ class Separator:
         weights: Mapping[str, Sequence[float]] | None = None,
         provider_options: Mapping[str, str] | None = None,
         half: bool = False,
+        int8: bool = False,
         shifts: int = 1,
         transpositions: int = 1,
         drums: str = "stem",
@@ -129,6 +130,7 @@ class Separator:
             weights=weights,
             provider_options=provider_options,
             half=half,
+            int8=int8,
             shifts=shifts,
             transpositions=transpositions,
             drums=drums,
@@ -138,7 +140,7 @@ class Separator:
         paths = bundled_models() if models is None else [resolve(model) for model in models]
         vocabulary = StemVocabulary.of_models(paths)
         self.settings = make_settings(self._keywords, vocabulary)
-        self._device = choose_device(device, provider_options, half=half)
+        self._device = choose_device(device, provider_options, half=half, int8=int8)
         self._batch_size = batch_size or (GPU_BATCH_SIZE if self._device.is_gpu else 1)
         averaging = self._open_models(paths, vocabulary, threads, may_choose=models is None)
         self._make_pipelines(averaging)

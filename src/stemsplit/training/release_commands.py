@@ -16,6 +16,7 @@ from stemsplit.training.fit.styles import cut_windows, fit_styles, measure_maker
 from stemsplit.training.networks.bandsplit import BandSplit
 from stemsplit.training.release.export import ModelFacts, choose_targets, export_network
 from stemsplit.training.release.export_any import export_any
+from stemsplit.training.release.int8_form import write_int8_form
 from stemsplit.training.release.model_card import write_card
 from stemsplit.training.release.reproduction import ExportOptions
 from stemsplit.training.release.style_export import export_style, make_card
@@ -72,6 +73,15 @@ def export(  # noqa: PLR0917 - the command line names them
     )
     export_network(network, model, facts, targets=chosen, weights=weights)
     say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+
+
+def quantise(
+    model: Annotated[Path, typer.Argument(help="The .onnx file.")],
+    form: Annotated[Path, typer.Argument(help="The .onnx file to write: int8/NAME.onnx beside the model.")],
+) -> None:
+    """Write the 8-bit form of a model, which the CPU runs with --int8."""
+    write_int8_form(model, form)
+    say(f"wrote {form}, {form.stat().st_size / 1e6:.1f} MB")
 
 
 def fit_style(  # noqa: PLR0917 - the command line names them
