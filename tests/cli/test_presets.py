@@ -124,7 +124,7 @@ def test_what_a_model_cannot_obey_names_the_preset(
     model = write_external(tmp_path)
     refused = call("a.wav", "-m", model, "--preset", "fast")
     assert refused.code == 2
-    assert "leave --chunk out (the preset 'fast' sets --chunk)" in refused.stderr
+    assert "leave --chunk out (the preset 'fast' sets --int8, --chunk)" in refused.stderr
     typed = call("a.wav", "-m", model, "--preset", "best", "--chunk", "3", "--transpositions", "1")
     assert "leave --chunk out\n" in typed.stderr
 

@@ -34,5 +34,5 @@ def test_every_option_that_is_named_exists() -> None:
     known = {
         option for command in COMMAND.commands.values() for each in command.params for option in each.opts
     }
-    named = set(re.findall(r"--[a-z][a-z-]*", TEXT))
+    named = set(re.findall(r"--[a-z][a-z0-9-]*", TEXT))
     assert named and named <= known
