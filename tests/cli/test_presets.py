@@ -84,12 +84,12 @@ def test_presets_are_there_without_a_list(own_folders: Path) -> None:
         assert done.code == 0, done.stderr
         return done.records[0]["settings"]["transpositions"]
 
-    assert transpositions() == 3 and transpositions("--transpositions", "2") == 2
+    assert transpositions() == 4 and transpositions("--transpositions", "2") == 2
     bundled = call("a.wav", "--preset", "best", "--json", "--dry-run").records[0]
     assert [model["name"] for model in bundled["models"]] == ["band"]
-    assert transpositions("--presets", "mine.toml") == 3  # whose list has other names
-    write("[best]\ntranspositions = 4")
-    assert transpositions("--presets", "mine.toml") == 4
+    assert transpositions("--presets", "mine.toml") == 4  # whose list has other names
+    write("[best]\ntranspositions = 5")
+    assert transpositions("--presets", "mine.toml") == 5
     done = call("a.wav", "-m", "one.onnx", "--preset", "fast", "--json", "--dry-run")
     assert done.records[0]["settings"]["chunk_s"] == 20
     unknown = call("a.wav", "--preset", "slow", "-m", "one.onnx")
@@ -125,7 +125,9 @@ def test_what_a_model_cannot_obey_names_the_preset(
     refused = call("a.wav", "-m", model, "--preset", "fast")
     assert refused.code == 2
     assert "leave --chunk out (the preset 'fast' sets --int8, --chunk)" in refused.stderr
-    typed = call("a.wav", "-m", model, "--preset", "best", "--chunk", "3", "--transpositions", "1")
+    write("[mine]\ntranspositions = 2")
+    mine = ("--presets", "mine.toml", "--preset", "mine")
+    typed = call("a.wav", "-m", model, *mine, "--chunk", "3", "--transpositions", "1")
     assert "leave --chunk out\n" in typed.stderr
 
 

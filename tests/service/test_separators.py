@@ -52,9 +52,9 @@ def test_as_many_are_open_as_is_said(tiny_model: Path) -> None:
 
 def test_a_preset_sets_what_the_request_leaves_open(service: Running) -> None:
     song = service.separate(WAV, preset="best", stems="bass")
-    assert song["settings"]["transpositions"] == 3
+    assert song["settings"]["transpositions"] == 4
     wanted = read_request([("preset", "best"), ("karaoke", "drums")], SeparationRequest()).separation
-    assert (wanted.transpositions, wanted.karaoke) == (3, "drums")
+    assert (wanted.transpositions, wanted.karaoke) == (4, "drums")
     assert list(song["outputs"]) == ["bass"]
     assert service.client.get("/api").json()["presets"] == ["fast", "best"]
     refused = service.client.post("/api/songs", params={"preset": "bst"}, content=WAV)

@@ -37,5 +37,5 @@ def find_int8_form(path: Path) -> Path | None:
     integers and their inputs rounded to such as they come.
     """
     form = path.parent / "int8" / path.name
-    is_bundled = any(folder in path.parents for folder in package_folders())
+    is_bundled = any(folder in path.absolute().parents for folder in package_folders())
     return form if is_bundled and form.is_file() else None
