@@ -91,7 +91,7 @@ def test_presets_are_there_without_a_list(own_folders: Path) -> None:
     write("[best]\ntranspositions = 5")
     assert transpositions("--presets", "mine.toml") == 5
     done = call("a.wav", "-m", "one.onnx", "--preset", "fast", "--json", "--dry-run")
-    assert done.records[0]["settings"]["chunk_s"] == 20
+    assert done.records[0]["settings"]["chunk_s"] == 20 and done.records[0]["settings"]["int8"]
     unknown = call("a.wav", "--preset", "slow", "-m", "one.onnx")
     assert unknown.stderr == "stemsplit: there is no preset 'slow'; there are: fast, best, finest\n"
 

@@ -54,7 +54,7 @@ def test_a_preset_sets_what_the_request_leaves_open(service: Running) -> None:
     song = service.separate(WAV, preset="best", stems="bass")
     assert song["settings"]["transpositions"] == 4
     wanted = read_request([("preset", "best"), ("karaoke", "drums")], SeparationRequest()).separation
-    assert (wanted.transpositions, wanted.karaoke) == (4, "drums")
+    assert (wanted.transpositions, wanted.int8, wanted.karaoke) == (4, True, "drums")
     assert list(song["outputs"]) == ["bass"]
     assert service.client.get("/api").json()["presets"] == ["fast", "best"]
     refused = service.client.post("/api/songs", params={"preset": "bst"}, content=WAV)
