@@ -1,7 +1,6 @@
 """Half precision: which operators compute in it, how near the result is, and what it cannot hold."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 
 onnx = pytest.importorskip("onnx")
-from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 
 from stemsplit import Separator  # noqa: E402
@@ -18,22 +17,9 @@ from stemsplit.models import device as device_module  # noqa: E402
 from stemsplit.models.device import BACKENDS, Device, choose_device, open_session  # noqa: E402
 from stemsplit.models.half_precision import HEAVY, read_halved  # noqa: E402
 from stemsplit.registry.installed import bundled_models  # noqa: E402
+from tests.support.small_graphs import write_small_graph  # noqa: E402
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-
-
-def write(path: Path, nodes: Sequence[Any], weights: dict[str, Any], shape: Sequence[int]) -> Path:
-    """A graph from ``x`` to ``y``, both float32 of `shape`."""
-    graph = helper.make_graph(
-        list(nodes),
-        "small",
-        [helper.make_tensor_value_info("x", FLOAT, shape)],
-        [helper.make_tensor_value_info("y", FLOAT, None)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.save(model, str(path))
-    return path
 
 
 @pytest.fixture
@@ -55,7 +41,7 @@ def mixed(tmp_path: Path) -> Path:
     ]
     weights = {"w": weight(8, 8), "W": weight(1, 16, 8), "R": weight(1, 16, 4), "kernel": weight(3, 2, 3)}
     constants = {"lengths": np.array([5, 5], dtype=np.int32), "one": np.array([1], dtype=np.int64)}
-    return write(tmp_path / "mixed.onnx", nodes, weights | constants, (5, 2, 8))
+    return write_small_graph(tmp_path / "mixed.onnx", nodes, weights | constants, (5, 2, 8))
 
 
 def types_of(model: Any) -> dict[str, int]:
@@ -117,7 +103,7 @@ def test_products_of_integers_stay(tmp_path: Path) -> None:
         helper.make_node("Cast", ["nn"], ["f"], to=FLOAT),
         helper.make_node("MatMul", ["x", "f"], ["y"]),
     ]
-    path = write(tmp_path / "whole.onnx", nodes, {"n": np.eye(3, dtype=np.int32)}, (2, 3))
+    path = write_small_graph(tmp_path / "whole.onnx", nodes, {"n": np.eye(3, dtype=np.int32)}, (2, 3))
     model = onnx.load_from_string(read_halved(path))
     onnx.checker.check_model(model, full_check=True)
     assert types_of(model)["nn"] == TensorProto.INT32
@@ -125,10 +111,12 @@ def test_products_of_integers_stay(tmp_path: Path) -> None:
 
 def test_what_halves_cannot_hold_is_an_error(tmp_path: Path) -> None:
     product = helper.make_node("MatMul", ["x", "w"], ["y"])
-    large = write(tmp_path / "large.onnx", [product], {"w": np.full((3, 3), 7e4, np.float32)}, (2, 3))
+    large = write_small_graph(
+        tmp_path / "large.onnx", [product], {"w": np.full((3, 3), 7e4, np.float32)}, (2, 3)
+    )
     with pytest.raises(ModelError, match=r"large\.onnx: its weight 'w' passes 65504.*leave --half out"):
         read_halved(large)
-    light = write(tmp_path / "light.onnx", [helper.make_node("Neg", ["x"], ["y"])], {}, (2, 3))
+    light = write_small_graph(tmp_path / "light.onnx", [helper.make_node("Neg", ["x"], ["y"])], {}, (2, 3))
     with pytest.raises(ModelError, match=r"light\.onnx: the graph has no matrix product"):
         open_session(light, Device("cpu", half=True))
     (tmp_path / "text.onnx").write_text("no model")

@@ -43,7 +43,9 @@ def test_models_elsewhere_have_none(tiny_model: Path) -> None:
     form.write_bytes(b"of whom?")
     try:
         assert find_int8_form(tiny_model) is None
-        stems = [Separator(models=[tiny_model], device="cpu", int8=each)(noise(), 44100) for each in (0, 1)]
+        stems = [
+            Separator(models=[tiny_model], device="cpu", int8=each)(noise(), 44100) for each in (False, True)
+        ]
     finally:
         form.unlink()
     assert all(np.array_equal(stems[0][name], stems[1][name]) for name in stems[0])

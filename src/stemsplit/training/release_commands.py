@@ -57,7 +57,7 @@ def export(  # noqa: PLR0917 - the command line names them
             model.stem, trained.targets, training_sources=sources, licence=licence, version=version
         )
         export_any(trained, model, facts, weights=weights)
-        say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
+        _say_written(model)
         return
     network = trained
     if mean_with:
@@ -72,6 +72,10 @@ def export(  # noqa: PLR0917 - the command line names them
         model.stem, chosen, training_sources=training_sources, licence=licence, version=version
     )
     export_network(network, model, facts, targets=chosen, weights=weights)
+    _say_written(model)
+
+
+def _say_written(model: Path) -> None:
     say(f"wrote {model}, {model.stat().st_size / 1e6:.1f} MB")
 
 
@@ -81,7 +85,7 @@ def quantise(
 ) -> None:
     """Write the 8-bit form of a model, which the CPU runs with --int8."""
     write_int8_form(model, form)
-    say(f"wrote {form}, {form.stat().st_size / 1e6:.1f} MB")
+    _say_written(form)
 
 
 def fit_style(  # noqa: PLR0917 - the command line names them

@@ -16,6 +16,7 @@ from stemsplit.models.device import Device, open_session  # noqa: E402
 from stemsplit.models.integrity import hash_file  # noqa: E402
 from stemsplit.training.__main__ import app  # noqa: E402
 from stemsplit.training.release.int8_form import write_int8_form  # noqa: E402
+from tests.support.small_graphs import write_small_graph  # noqa: E402
 
 WIDTH = 32
 
@@ -37,18 +38,7 @@ def write_graph(path: Path, *, heavy: bool = True) -> Path:
     ]
     if not heavy:
         nodes, weights = [helper.make_node("Neg", ["x"], ["y"])], {}
-    shape = [5, 2, WIDTH]
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
-        [numpy_helper.from_array(values, name) for name, values in weights.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    helper.set_model_props(model, {"stemsplit.name": "graph"})
-    onnx.save(model, path)
-    return path
+    return write_small_graph(path, nodes, weights, (5, 2, WIDTH), {"stemsplit.name": "graph"})
 
 
 def test_products_and_recurrences_are_of_integers(tmp_path: Path) -> None:
