@@ -26,7 +26,7 @@ Log = Callable[[str], None]
 
 SONG_S = 240
 MEMORY_MINUTES = (1, 5, 60)
-CHUNKS_S = (5, 8, 12, 16, 20, 30)
+CHUNKS_S = (2, 4, 6, 8, 12, 20)
 YARDSTICK = "yardstick"
 FAST = "--preset fast"
 

@@ -16,7 +16,7 @@ from stemsplit.errors import DeviceError, ModelError, SettingsError  # noqa: E40
 from stemsplit.models import device as device_module  # noqa: E402
 from stemsplit.models.device import BACKENDS, Device, choose_device, open_session  # noqa: E402
 from stemsplit.models.half_precision import HEAVY, read_halved  # noqa: E402
-from stemsplit.registry.installed import bundled_models  # noqa: E402
+from stemsplit.registry.installed import bundled_models, read_spec  # noqa: E402
 from tests.support.small_graphs import write_small_graph  # noqa: E402
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -82,14 +82,19 @@ def test_the_bundled_model_keeps_its_masks() -> None:
     path = bundled_models()[0]
     rng = np.random.default_rng(0)
     full = open_session(path, Device("cpu"), threads=1)
-    _, n_features, n_bins, _ = full.get_inputs()[0].shape
-    slope = 300 / (1 + np.arange(n_bins)[:, None])
-    mixture = (rng.standard_normal((1, n_features, n_bins, 4)) * slope).astype(np.float32)
-    expected = full.run(["mask"], {"mixture": mixture})[0]
+    mixture, _, state = (each.shape for each in full.get_inputs())
+    delay, n_frames = read_spec(path).delay_frames, 60
+    slope = 300 / (1 + np.arange(mixture[2])[:, None])
+    inputs = {
+        "mixture": (rng.standard_normal((1, *mixture[1:3], n_frames)) * slope).astype(np.float32),
+        "present": np.repeat(np.array([[0, 1]], np.float32), (delay, n_frames), axis=1),
+        "state": np.zeros((1, *state[1:]), np.float32),
+    }
+    expected = full.run(["mask"], inputs)[0]
     halved = ReferenceEvaluator(onnx.load_from_string(read_halved(path)))
     with np.errstate(over="ignore"):  # the evaluator's sigmoid of a closed gate is 0 by 1 / (1 + inf)
-        (found,) = halved.run(["mask"], {"mixture": mixture})
-    assert 0 < np.abs(found - expected).max() < 4e-3
+        (found,) = halved.run(["mask"], inputs)
+    assert 0 < np.abs(found - expected)[..., delay:].max() < 4e-3
 
 
 def test_a_session_in_halves_runs(mixed: Path) -> None:

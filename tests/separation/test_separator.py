@@ -16,6 +16,7 @@ from stemsplit import Separator, separate
 from stemsplit.dsp.blocks import Fifo, regroup
 from stemsplit.dsp.channels import group_channels
 from stemsplit.errors import AudioError, ModelError, OutputError, SettingsError
+from stemsplit.models.mask_model import MaskModel
 from stemsplit.models.spec import OVERLAP_S
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
@@ -23,6 +24,8 @@ from tests.support.cli import make_song
 from tests.support.external_models import write_ratio
 from tests.support.marks import slow_but
 from tests.support.tiny_models import TARGETS, make_spec, write_model
+
+SONG = Path(__file__).parents[2] / "examples" / "caesium.mp3"
 
 
 def stream(separator: Separator, mixture: FloatArray, block: int, sample_rate: int) -> dict[str, FloatArray]:
@@ -98,6 +101,84 @@ def test_chunks_leave_no_seam(tiny_model: Path, chunk_s: float, overlap_s: float
     cut = Separator(models=[tiny_model], device="cpu", chunk_s=chunk_s, overlap_s=overlap_s)(mixture, 44100)
     for name in TARGETS:
         assert np.abs(cut[name] - single[name]).max() < 1e-4 * np.abs(single[name]).max()
+
+
+@pytest.fixture(scope="module")
+def streamed_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model with a state that is handed on from chunk to chunk."""
+    return write_model(tmp_path_factory.mktemp("streamed") / "tiny.onnx", make_spec(delay_frames=3))
+
+
+@pytest.mark.parametrize("n_samples", [1, 300, 44_100, 44_900, 200_000])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"chunk_s": 0.1, "overlap_s": 0.04},
+        {"chunk_s": 0.1, "overlap_s": 0},
+        {"chunk_s": 1, "batch_size": 4},
+        {"wiener": 1},
+    ],
+    ids=str,
+)
+def test_a_state_changes_nothing_but_the_time(
+    tiny_model: Path, streamed_model: Path, n_samples: int, settings: dict[str, Any]
+) -> None:
+    mixture = make_noise(2, n_samples)
+    apart, streamed = (
+        Separator(models=[model], device="cpu", **settings)(mixture, 44100)
+        for model in (tiny_model, streamed_model)
+    )
+    for name in TARGETS:
+        np.testing.assert_allclose(streamed[name], apart[name], atol=2e-6)
+
+
+@pytest.mark.parametrize("n_channels", [1, 3, 6])
+def test_a_state_is_kept_for_each_group_of_channels(
+    tiny_model: Path, streamed_model: Path, n_channels: int
+) -> None:
+    mixture = make_noise(n_channels, 100_000)
+    apart, streamed = (
+        Separator(models=[model], device="cpu")(mixture, 44100) for model in (tiny_model, streamed_model)
+    )
+    for name in TARGETS:
+        np.testing.assert_allclose(streamed[name], apart[name], atol=2e-6)
+
+
+def test_no_frame_goes_through_a_network_with_a_state_twice(
+    streamed_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+    run = MaskModel._run
+
+    def count(self: MaskModel, mixture: FloatArray, *state: FloatArray) -> tuple[FloatArray, ...]:
+        lengths.append(mixture.shape[-1])
+        return run(self, mixture, *state)
+
+    monkeypatch.setattr(MaskModel, "_run", count)
+    n_frames = 700
+    Separator(models=[streamed_model], device="cpu")(make_noise(2, n_frames * 256), 44100)
+    assert len(lengths) > 5
+    # one more for the last samples of the song, and the delay
+    assert sum(lengths) == n_frames + 1 + 3
+
+
+def test_the_bundled_network_does_not_depend_on_chunks() -> None:
+    mixture = soundfile.read(SONG, frames=12 * 44100, dtype="float32")[0].T
+    short, long = (Separator(device="cpu", chunk_s=chunk_s)(mixture, 44100) for chunk_s in (1, 60))
+    for name, samples in long.items():
+        np.testing.assert_allclose(short[name], samples, atol=1e-5)
+
+
+def test_songs_at_the_same_time_keep_their_states_apart(streamed_model: Path) -> None:
+    songs = [make_noise(2, 150_000), 0.1 * make_noise(2, 150_000)[:, ::-1]]
+    with Separator(models=[streamed_model], device="cpu") as separator:
+        alone = [separator(song, 44100) for song in songs]
+        streams = [separator.stream([song], sample_rate=44100, n_channels=2) for song in songs]
+        blocks = [list(each) for each in zip(*streams, strict=True)]
+    for index, stems in enumerate(alone):
+        joined = np.concatenate([block[index]["drums"] for block in blocks], axis=-1)
+        np.testing.assert_array_equal(joined, stems["drums"])
 
 
 def test_context_too_short_would_leave_seams(tmp_path: Path) -> None:
@@ -279,7 +360,7 @@ def test_exception_of_the_reader_is_propagated(tiny_model: Path) -> None:
         list(Separator(models=[tiny_model], device="cpu").stream(blocks(), sample_rate=44100, n_channels=2))
 
 
-@pytest.mark.parametrize("stage", ["SpectralPipeline.infer", "SpectralOutput.process"])
+@pytest.mark.parametrize("stage", ["SpectralNetworks.infer", "SpectralOutput.process"])
 def test_a_stage_that_fails_stops_those_before_it(
     stage: str, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,6 +227,8 @@ def count_nodes(model: Path, device: "Device") -> "Counter[str]":
     import numpy as np
     import onnxruntime
 
+    from stemsplit.registry.installed import read_spec
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.enable_profiling = True
@@ -236,8 +238,12 @@ def count_nodes(model: Path, device: "Device") -> "Counter[str]":
             session = onnxruntime.InferenceSession(
                 str(model), options, providers=device.providers, enable_fallback=0
             )
-            shape = [size if isinstance(size, int) else 1 for size in session.get_inputs()[0].shape[:3]]
-            session.run(["mask"], {"mixture": np.zeros((*shape, 16), dtype=np.float32)})
+            lengths = {"mixture": 16, "present": read_spec(model).delay_frames + 16}
+            silence = {}
+            for each in session.get_inputs():
+                *shape, last = (size if isinstance(size, int) else 1 for size in each.shape)
+                silence[each.name] = np.zeros((*shape, lengths.get(each.name, last)), np.float32)
+            session.run(["mask"], silence)
         except Exception as error:  # onnxruntime's own errors share no base class
             raise ModelError(f"{model}: the network failed: {error}") from error
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))

@@ -7,17 +7,23 @@ The graph takes ``mixture``, float32, and gives ``mask``, float32 in [0, 1]:
 - output: ``(batch, targets, channels, rows, frames)``, where each row is the mask of one bin or of several
   neighbours (`ModelSpec.mask_widths`): a mask coarse in frequency need not be stored or moved in full.
 
+A graph with `ModelSpec.delay_frames` hands on a state besides, see `stemsplit.models.mask_stream`.
+
 The channels are left and right, or mid and side (`ModelSpec.mid_side`).
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from stemsplit.errors import ModelError
 from stemsplit.models.device import Device
 from stemsplit.models.features import make_features
 from stemsplit.models.integrity import hash_file
 from stemsplit.models.licence import UNKNOWN, Commercial
+from stemsplit.models.mask_stream import INPUTS, OUTPUTS, MaskStream
 from stemsplit.models.properties import ModelProperties
 from stemsplit.models.session import Session
 from stemsplit.models.spec import ModelSpec
@@ -87,26 +93,52 @@ class MaskModel:
         The result is ``(batch, targets, channels, rows, frames)``. When the device runs out of memory the
         batch is halved, down to one item.
         """
-        (masks,) = self._session(make_features(spectrograms, self.spec.features))
+        mixture, delay = make_features(spectrograms, self.spec.features), self.spec.delay_frames
+        if delay:
+            padded = np.pad(mixture, ((0, 0), (0, 0), (0, 0), (0, delay)))
+            return self.open_stream().process(padded, n_absent=delay)[..., delay:]
+        (masks,) = self._run(mixture)
+        return masks
+
+    def open_stream(self) -> MaskStream:
+        """Return a song at its beginning, for a model with ``spec.delay_frames``."""
+        state = self._session.inputs[INPUTS.index("state")]
+        # all axes of a state but the batch are fixed, see `_check_graph`
+        shape = tuple(size for size in state.shape[1:] if size is not None)
+        return MaskStream(self._run, state_shape=shape, delay_frames=self.spec.delay_frames)
+
+    def _run(self, mixture: FloatArray, *state: FloatArray) -> tuple[FloatArray, ...]:
+        masks, *rest = self._session(mixture, *state)
         spec = self.spec
-        n_batch, n_frames = spectrograms.shape[0], spectrograms.shape[-1]
-        expected = (n_batch, len(spec.targets), spec.n_channels, spec.n_rows, n_frames)
+        expected = (len(mixture), len(spec.targets), spec.n_channels, spec.n_rows, mixture.shape[-1])
         if masks.shape != expected:
             raise ModelError(f"{self.info.path}: the masks have shape {masks.shape}, not {expected}")
-        return masks
+        return masks, *rest
 
 
 def _check_graph(session: Session, spec: ModelSpec) -> None:
     """Compare the graph's inputs and outputs with the metadata."""
     inputs = {tensor.name: tensor.shape for tensor in session.inputs}
     outputs = {tensor.name: tensor.shape for tensor in session.outputs}
-    if list(inputs) != ["mixture"] or list(outputs) != ["mask"]:
+    taken, given = (INPUTS, OUTPUTS) if spec.delay_frames else (INPUTS[:1], OUTPUTS[:1])
+    if tuple(inputs) != taken or tuple(outputs) != given:
         raise ModelError(
-            f"the graph must take 'mixture' and give 'mask'; it takes {list(inputs)}, gives {list(outputs)}"
+            f"the graph must take {_list(taken)} and give {_list(given)}; "
+            f"it takes {_list(inputs)}, gives {_list(outputs)}"
         )
     rows = spec.n_channels * (2 if spec.features == "complex" else 1)
     _check_shape("mixture", inputs["mixture"], (None, rows, spec.stft.n_bins, None))
     _check_shape("mask", outputs["mask"], (None, len(spec.targets), spec.n_channels, spec.n_rows, None))
+    if spec.delay_frames:
+        _check_shape("present", inputs["present"], (None, None))
+        state = inputs["state"]
+        if None in state[1:] or len(state) < 2:
+            raise ModelError(f"the graph's 'state' has shape {list(state)}; only the batch may vary")
+        _check_shape("next_state", outputs["next_state"], state)
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names)) or "nothing"
 
 
 def _check_shape(name: str, found: Shape, wanted: Shape) -> None:

@@ -18,9 +18,9 @@ from stemsplit.files.schema import NonEmpty, between, convert, takes_text
 from stemsplit.models.licence import Commercial, allows_commercial
 from stemsplit.models.limits import MAX_SIZE, ChannelCount, ChunkLength, ContextLength, SampleRate, Size
 
-# of files whose masks are for mid and side, which a reader of the first version would take for left and right
-_MID_SIDE_VERSION: Final = 2
-_VERSIONS: Final = ("1", str(_MID_SIDE_VERSION))
+# fields that a reader of the first version of the format would pass over, and the version that brought each
+_ADDED: Final = {"mid_side": 2, "delay_frames": 3}
+_VERSIONS: Final = ("1", *map(str, _ADDED.values()))
 PREFIX = "stemsplit."
 OVERLAP_S = 0.5
 NOT_DESCRIBED: Final = (
@@ -39,7 +39,8 @@ class ModelSpec:
     `mask_widths` tells how many bins each row of the mask covers, from low to high (empty: one each);
     `mid_side` means that the graph takes and masks mid and side, ``(left + right) / sqrt(2)`` and
     ``(left - right) / sqrt(2)``, in the places of left and right; `cost_macs_per_s` is the number of
-    multiply-adds for a second of audio (None in a file that does not say).
+    multiply-adds for a second of audio (None in a file that does not say). A graph with `delay_frames` hands
+    on a state from call to call, see `stemsplit.models.mask_stream`; its masks come so many frames late.
 
     Raises
     ------
@@ -71,6 +72,7 @@ class ModelSpec:
     description: str
     cost_macs_per_s: Annotated[int, between(0, 2**62)] | None = None
     mid_side: bool = False
+    delay_frames: Annotated[int, between(0, MAX_SIZE)] = 0
 
     def __post_init__(self) -> None:
         checks = {
@@ -78,6 +80,8 @@ class ModelSpec:
             "mask_widths": not self.mask_widths or sum(self.mask_widths) == self.n_fft // 2 + 1,
             "remainder": self.remainder in {"", *self.targets},
             "mid_side": not self.mid_side or self.n_channels == 2,
+            # to the sample, since the context is rounded to milliseconds
+            "delay_frames": self.delay_frames * self.hop_length <= self.context_s * self.sample_rate + 1,
             "band_limit_hz": 0 < self.band_limit_hz <= self.sample_rate / 2,
         }
         for key, holds in checks.items():
@@ -158,7 +162,7 @@ class ModelSpec:
             raise ModelError(NOT_DESCRIBED)
         if found not in _VERSIONS:
             raise ModelError(
-                f"the model's format version is {found}; this stemsplit reads {' and '.join(_VERSIONS)}"
+                f"the model's format version is {found}; this stemsplit reads {', '.join(_VERSIONS)}"
             )
         values = {
             field.name: text if takes_text(field.type) else _read_json(PREFIX + field.name, text)
@@ -177,10 +181,10 @@ class ModelSpec:
         metadata = {
             PREFIX + key: value if isinstance(value, str) else json.dumps(value)
             for key, value in values.items()
-            if value is not None and not (key == "mid_side" and not value)
+            if value is not None and not (key in _ADDED and not value)
         }
-        version = str(_MID_SIDE_VERSION) if self.mid_side else "1"
-        return {PREFIX + "format_version": version, **metadata}
+        version = max([1, *(number for key, number in _ADDED.items() if values[key])])
+        return {PREFIX + "format_version": str(version), **metadata}
 
 
 def _read_json(key: str, text: str) -> Any:

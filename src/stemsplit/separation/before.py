@@ -15,7 +15,13 @@ from stemsplit.models.hpss import HARMONIC, PERCUSSIVE, HpssModel
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.normalisation import TrackScan
-from stemsplit.separation.pipeline import Pipeline, PipelineInput, PipelineOutput, PipelineRun
+from stemsplit.separation.pipeline import (
+    Pipeline,
+    PipelineInput,
+    PipelineNetworks,
+    PipelineOutput,
+    PipelineRun,
+)
 from stemsplit.separation.recipe import Signal, make_recipe
 from stemsplit.separation.spectral_pipeline import SpectralPipeline
 from stemsplit.types import FloatArray
@@ -27,7 +33,7 @@ class HarmonicPercussiveFilter:
     def __init__(self, *, sample_rate: int, n_channels: int) -> None:
         model = HpssModel()
         recipe = make_recipe([model.spec], (HARMONIC, PERCUSSIVE))
-        self._pipeline = SpectralPipeline(
+        pipeline = SpectralPipeline(
             spec=SpectralPipelineSpec.of(model.spec, chunk_s=None, overlap_s=None),
             models=(model,),
             signals=recipe.signals,
@@ -35,8 +41,8 @@ class HarmonicPercussiveFilter:
             wiener=0,
             batch_size=1,
         )
-        run = self._pipeline.begin(sample_rate=sample_rate, n_channels=n_channels)
-        self._input, self._output = run.open_input(), run.open_output()
+        run = pipeline.begin(sample_rate=sample_rate, n_channels=n_channels)
+        self._input, self._networks, self._output = run.open_input(), run.open_networks(), run.open_output()
         self._mixer = Mixer(recipe.stems, [recipe.signals], n_channels=n_channels)
         self._n_channels = n_channels
 
@@ -53,7 +59,7 @@ class HarmonicPercussiveFilter:
         return self._join(self._mixer.flush())
 
     def _run(self, chunks: Sequence[Any]) -> None:
-        for chunk in self._pipeline.infer(chunks):
+        for chunk in self._networks.infer(chunks):
             self._mixer.append_signals(0, self._output.process(chunk))
 
     def _join(self, blocks: Iterable[dict[str, FloatArray]]) -> dict[str, FloatArray]:
@@ -86,10 +92,6 @@ class PercussivePipeline:
         run = self.pipeline.begin(sample_rate=sample_rate, n_channels=n_channels)
         return PercussiveRun(run, sample_rate, n_channels)
 
-    def infer(self, chunks: Sequence[Any]) -> Sequence[Any]:
-        """Run the networks on chunks, in batches, and return their estimates."""
-        return self.pipeline.infer(chunks)
-
     def delay(self, shift: int, *, n_shifts: int) -> "PercussivePipeline":
         """Return a pipeline in which the song begins ``shift / n_shifts`` of a step later."""
         return replace(self, pipeline=self.pipeline.delay(shift, n_shifts=n_shifts))
@@ -116,6 +118,10 @@ class PercussiveRun:
         """Return the front end."""
         splitter = HarmonicPercussiveFilter(sample_rate=self.sample_rate, n_channels=self.n_channels)
         return PercussiveInput(self.run.open_input(), splitter)
+
+    def open_networks(self) -> PipelineNetworks:
+        """Return the networks."""
+        return self.run.open_networks()
 
     def open_output(self) -> PipelineOutput:
         """Return the back end."""

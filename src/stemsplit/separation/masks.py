@@ -1,6 +1,6 @@
 """Masks: computing them for any number of channels, and applying them to a spectrogram."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,7 +15,7 @@ MaskFunction: TypeAlias = Callable[[ComplexArray], FloatArray]
 
 
 def mask_channels(
-    compute_masks: MaskFunction, spec: ModelProperties, spectrograms: ComplexArray
+    functions: Sequence[MaskFunction], spec: ModelProperties, spectrograms: ComplexArray
 ) -> FloatArray:
     """Compute masks for any number of channels.
 
@@ -24,8 +24,9 @@ def mask_channels(
 
     Parameters
     ----------
-    compute_masks
-        The model, for ``spec.n_channels`` channels.
+    functions
+        The model, for ``spec.n_channels`` channels: one for each group of `group_channels`, in order. All may
+        be the same.
     spec
         The properties of the model.
     spectrograms
@@ -40,10 +41,10 @@ def mask_channels(
     group_size = spec.n_channels
     groups = group_channels(n_channels, group_size=group_size)
     if len(groups) == 1 and n_channels == group_size:
-        return compute_masks(spectrograms)
+        return functions[0](spectrograms)
     shape = (n_batch, spec.n_outputs, n_channels, spec.n_rows, n_frames)
     all_masks = np.empty(shape, dtype=np.float32)
-    for group in groups:
+    for compute_masks, group in zip(functions, groups, strict=True):
         if len(group) == group_size:
             all_masks[:, :, group] = compute_masks(spectrograms[:, group])
         else:

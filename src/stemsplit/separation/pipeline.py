@@ -1,7 +1,7 @@
 """The common interface of all pipelines.
 
-The chunks of a pipeline are opaque to the rest: they go from its input to `Pipeline.infer`, and from there to
-its output.
+The chunks of a pipeline are opaque to the rest: they go from its input to its networks, and from there to its
+output.
 """
 
 from collections.abc import Sequence
@@ -22,6 +22,13 @@ class PipelineInput(Protocol):
         """Return the last chunks."""
 
 
+class PipelineNetworks(Protocol):
+    """The networks of one song: chunks in, estimates out."""
+
+    def infer(self, chunks: Sequence[Any]) -> Sequence[Any]:
+        """Run the networks on the next chunks of the song, in batches, and return their estimates."""
+
+
 class PipelineOutput(Protocol):
     """The back end of one song: estimates of chunks in, waveforms out."""
 
@@ -33,7 +40,7 @@ class PipelineOutput(Protocol):
 
 
 class PipelineRun(Protocol):
-    """One song in a pipeline: an optional first pass, a front end and a back end."""
+    """One song in a pipeline: an optional first pass, a front end, networks and a back end."""
 
     @property
     def scan(self) -> TrackScan | None:
@@ -41,6 +48,9 @@ class PipelineRun(Protocol):
 
     def open_input(self) -> PipelineInput:
         """Return the front end."""
+
+    def open_networks(self) -> PipelineNetworks:
+        """Return the networks."""
 
     def open_output(self) -> PipelineOutput:
         """Return the back end."""
@@ -59,9 +69,6 @@ class Pipeline(Protocol):
 
     def begin(self, *, sample_rate: int, n_channels: int) -> PipelineRun:
         """Return the run of one song of `n_channels` channels at `sample_rate` Hz."""
-
-    def infer(self, chunks: Sequence[Any]) -> Sequence[Any]:
-        """Run the networks on chunks, in batches, and return their estimates."""
 
     def delay(self, shift: int, *, n_shifts: int) -> "Pipeline":
         """Return a pipeline in which the song begins ``shift / n_shifts`` of a step later."""

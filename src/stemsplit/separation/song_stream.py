@@ -72,7 +72,7 @@ def stream_song(
     step_s = min(pipeline.step_s for pipeline in pipelines)
     n_samples = max(1, int(min(step_s, _BLOCK_S) * sample_rate))
     cut = cut_chunks(runs, blocks, n_samples, sample_rate=sample_rate, n_channels=n_channels)
-    estimated = prefetch(_infer(pipelines, prefetch(gather(cut, batch_size))))
+    estimated = prefetch(_infer(runs, prefetch(gather(cut, batch_size))))
     return prefetch(_mix(runs, estimated, mixer))
 
 
@@ -128,11 +128,12 @@ def _join(pieces: Sequence[Piece]) -> Piece:
     return Piece(mixture, tuple(list(chain.from_iterable(chunks)) for chunks in by_pipeline))
 
 
-def _infer(pipelines: Sequence[Pipeline], pieces: Pieces) -> Iterator[Piece]:
+def _infer(runs: Sequence[PipelineRun], pieces: Pieces) -> Iterator[Piece]:
     with closing(pieces):
+        networks = [run.open_networks() for run in runs]
         for piece in pieces:
-            chunks = zip(pipelines, piece.chunks, strict=True)
-            yield Piece(piece.mixture, tuple(pipeline.infer(each) for pipeline, each in chunks))
+            chunks = zip(networks, piece.chunks, strict=True)
+            yield Piece(piece.mixture, tuple(each.infer(found) for each, found in chunks))
 
 
 def _mix(runs: Sequence[PipelineRun], pieces: Pieces, mixer: Mixer) -> Iterator[dict[str, FloatArray]]:

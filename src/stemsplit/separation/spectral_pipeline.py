@@ -4,8 +4,8 @@
 
 Between the two resamplings, pairs of channels are mid and side where the models are made for these.
 
-A `SpectralRun` is one song in a `SpectralPipeline`. `SpectralInput`, `SpectralPipeline.infer` and
-`SpectralOutput` are its three stages, each run by one thread.
+A `SpectralRun` is one song in a `SpectralPipeline`. `SpectralInput`, `SpectralNetworks` and `SpectralOutput`
+are its three stages, each run by one thread.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,6 +27,7 @@ from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.separation.masks import MaskFunction, apply_mask, copy_frames, mask_channels
 from stemsplit.separation.recipe import Signal
+from stemsplit.separation.streamed_masks import StreamedMasks
 from stemsplit.types import ComplexArray, FloatArray
 
 
@@ -78,51 +79,6 @@ class SpectralPipeline:
         """Return a pipeline whose models get the song so many semitones higher, and as much faster."""
         return replace(self, speed=2 ** (semitones / 12))
 
-    def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
-        """Run the networks on `chunks`, in batches of equal shape."""
-        masked: list[MaskedChunk] = []
-        for _, group in groupby(chunks, key=lambda chunk: chunk.spectrogram.shape):
-            equal = list(group)
-            for start in range(0, len(equal), self.batch_size):
-                masked += self._infer_batch(equal[start : start + self.batch_size])
-        return masked
-
-    def _infer_batch(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
-        # a single chunk is not copied
-        spectrograms = (
-            np.stack([chunk.spectrogram for chunk in chunks]) if chunks[1:] else chunks[0].spectrogram[None]
-        )
-        by_model = [
-            mask_channels(self._mask_function(index), model.spec, spectrograms)
-            for index, model in enumerate(self.models)
-        ]
-        return [
-            MaskedChunk(
-                copy_frames(chunk.spectrogram[..., chunk.kept]),
-                self._select_masks([masks[index][..., chunk.kept] for masks in by_model]),
-                chunk.is_last,
-            )
-            for index, chunk in enumerate(chunks)
-        ]
-
-    def _mask_function(self, index: int) -> MaskFunction:
-        """Return the model as a function; of an external model, only the needed graphs are run."""
-        model = self.models[index]
-        if not isinstance(model, SpectralModel) or self.wiener:
-            return model
-        signals = zip(self.signal_models, self.signals, strict=True)
-        wanted = frozenset(target for owner, signal in signals if owner == index for target in signal.targets)
-        return partial(model, wanted=wanted)
-
-    def _select_masks(self, by_model: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
-        """Return the masks that the back end needs, copied so that the batch can be freed."""
-        if self.wiener:
-            return tuple(masks.copy() for masks in by_model)
-        return tuple(
-            by_model[model][list(signal.targets)].sum(axis=0, keepdims=True)
-            for model, signal in zip(self.signal_models, self.signals, strict=True)
-        )
-
 
 @dataclass(frozen=True)
 class SpectralRun:
@@ -139,6 +95,10 @@ class SpectralRun:
     def open_input(self) -> "SpectralInput":
         """Return the front end."""
         return SpectralInput(self.pipeline, sample_rate=self.sample_rate, n_channels=self.n_channels)
+
+    def open_networks(self) -> "SpectralNetworks":
+        """Return the networks."""
+        return SpectralNetworks(self.pipeline, n_channels=self.n_channels)
 
     def open_output(self) -> "SpectralOutput":
         """Return the back end."""
@@ -180,6 +140,75 @@ class SpectralInput:
         if self._zeros is not None and waveform.shape[-1]:
             waveform, self._zeros = np.concatenate([self._zeros, waveform], axis=-1), None
         return self._analysis.process(waveform)
+
+
+class SpectralNetworks:
+    """The networks of one song: chunks in, masks out."""
+
+    def __init__(self, pipeline: SpectralPipeline, *, n_channels: int) -> None:
+        self._pipeline = pipeline
+        self._n_groups = [
+            len(group_channels(n_channels, group_size=model.spec.n_channels)) for model in pipeline.models
+        ]
+        self._streams = [
+            StreamedMasks(model, n_channels=n_channels, fade=pipeline.spec.chunks.fade)
+            if isinstance(model, MaskModel) and model.spec.delay_frames
+            else None
+            for model in pipeline.models
+        ]
+
+    def infer(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
+        """Run the networks on `chunks`, in batches of equal shape."""
+        masked: list[MaskedChunk] = []
+        for _, group in groupby(chunks, key=lambda chunk: chunk.spectrogram.shape):
+            equal = list(group)
+            for start in range(0, len(equal), self._pipeline.batch_size):
+                masked += self._infer_batch(equal[start : start + self._pipeline.batch_size])
+        return masked
+
+    def _infer_batch(self, chunks: Sequence[Chunk]) -> list[MaskedChunk]:
+        by_model = [
+            stream.process(chunks) if stream else self._mask_apart(index, chunks)
+            for index, stream in enumerate(self._streams)
+        ]
+        return [
+            MaskedChunk(
+                copy_frames(chunk.spectrogram[..., chunk.kept]),
+                self._select_masks([masks[index] for masks in by_model]),
+                chunk.is_last,
+            )
+            for index, chunk in enumerate(chunks)
+        ]
+
+    def _mask_apart(self, index: int, chunks: Sequence[Chunk]) -> list[FloatArray]:
+        """Return the masks of the kept frames by a model that takes every chunk for itself."""
+        # a single chunk is not copied
+        spectrograms = (
+            np.stack([chunk.spectrogram for chunk in chunks]) if chunks[1:] else chunks[0].spectrogram[None]
+        )
+        functions = [self._mask_function(index)] * self._n_groups[index]
+        masks = mask_channels(functions, self._pipeline.models[index].spec, spectrograms)
+        return [of_chunk[..., chunk.kept] for of_chunk, chunk in zip(masks, chunks, strict=True)]
+
+    def _mask_function(self, index: int) -> MaskFunction:
+        """Return the model as a function; of an external model, only the needed graphs are run."""
+        pipeline = self._pipeline
+        model = pipeline.models[index]
+        if not isinstance(model, SpectralModel) or pipeline.wiener:
+            return model
+        signals = zip(pipeline.signal_models, pipeline.signals, strict=True)
+        wanted = frozenset(target for owner, signal in signals if owner == index for target in signal.targets)
+        return partial(model, wanted=wanted)
+
+    def _select_masks(self, by_model: Sequence[FloatArray]) -> tuple[FloatArray, ...]:
+        """Return the masks that the back end needs, copied so that the batch can be freed."""
+        pipeline = self._pipeline
+        if pipeline.wiener:
+            return tuple(masks.copy() for masks in by_model)
+        return tuple(
+            by_model[model][list(signal.targets)].sum(axis=0, keepdims=True)
+            for model, signal in zip(pipeline.signal_models, pipeline.signals, strict=True)
+        )
 
 
 class SpectralOutput:

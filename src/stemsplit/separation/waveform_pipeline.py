@@ -164,6 +164,10 @@ class WaveformRun:
             normalisations=None if self.scan is None else self.scan.finish(),
         )
 
+    def open_networks(self) -> WaveformPipeline:
+        """Return what runs the network, which keeps nothing of a song."""
+        return self.pipeline
+
     def open_output(self) -> "WaveformOutput":
         """Return the back end."""
         return WaveformOutput(self.pipeline, sample_rate=self.sample_rate)

@@ -55,11 +55,33 @@ class TimeConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(bands, batch, frames, features)`` to the same shape."""
         d = self.dilation
-        padded = functional.pad(self.norm(x), (0, 0, d, d))
+        return x + self._change(functional.pad(self.norm(x), (0, 0, d, d)))
+
+    def stream(self, x: Tensor, present: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Map the next frames to those of `dilation` frames ago.
+
+        Parameters
+        ----------
+        x : Tensor, shape (bands, batch, frames, features)
+            The next frames.
+        present : Tensor, shape (batch, frames, 1)
+            One for frames of the song, zero for those before its first and after its last.
+        state : Tensor, shape (bands, batch, 3 * dilation, features)
+            Zeros at the beginning, then what the last call gave.
+        """
+        d = self.dilation
+        normed = torch.cat([state[..., : 2 * d, :], self.norm(x) * present], -2)
+        held = torch.cat([state[..., 2 * d :, :], x], -2)
+        late = held[..., :-d, :] + self._change(normed)
+        return late, torch.cat([normed[..., -2 * d :, :], held[..., -d:, :]], -2)
+
+    def _change(self, padded: Tensor) -> Tensor:
+        """Map normalised frames to what is added to all but the first and last `dilation` of them."""
+        d = self.dilation
         taps = torch.cat([padded[..., : -2 * d, :], padded[..., d:-d, :], padded[..., 2 * d :, :]], -1)
         value, gate = self.gate(taps).chunk(2, -1)
         change: Tensor = self.out(value * torch.sigmoid(gate))
-        return x + change
+        return change
 
 
 class BandMixer(nn.Module):
@@ -259,19 +281,57 @@ class BandSplit(SeparationNetwork):
         -------
         Tensor, shape (batch, targets, 2, compact, frames)
         """
-        # decibels / 20 around the level of music; the floor is far below a 16-bit rounding error
-        x = 0.5 * torch.log10(powers / self._widths + 1e-4)
-        x = self._encode(x.permute(2, 0, 3, 1))  # (compact, batch, frames, 4)
+        x = self._encode(powers)
         for index, band in enumerate(self.band):
             x = band(self.time[2 * index + 1](self.time[2 * index](x)))
+        return self._compute_masks(x)
+
+    def stream(self, mixture: Tensor, present: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute the compact masks of a song piece by piece, see `stemsplit.models.mask_stream`.
+
+        Parameters
+        ----------
+        mixture : Tensor, shape (batch, 4, bins, frames)
+            The next frames, as of `forward`.
+        present : Tensor, shape (batch, reach_frames + frames)
+            One for frames of the song, zero for those before its first and after its last: of the frames of
+            `mixture`, and of as many before them as the reach.
+        state : Tensor, shape (batch, bands, 3 * reach_frames, features)
+            Zeros at the beginning, then what the last call gave.
+
+        Returns
+        -------
+        masks : Tensor, shape (batch, targets, 2, compact, frames)
+            Masks of the frames of `reach_frames` ago.
+        state : Tensor
+            For the next call.
+        """
+        x = self._encode(self.powers(mixture))
+        states = list(torch.split(state.transpose(0, 1), [3 * d for d in self.dilations], dim=-2))
+        n_late, n_frames = 0, mixture.shape[-1]
+        for index, layer in enumerate(self.time):
+            assert isinstance(layer, TimeConv)
+            start = self.reach_frames - n_late
+            there = present[:, start : start + n_frames].unsqueeze(-1)
+            x, states[index] = layer.stream(x, there, states[index])
+            n_late += self.dilations[index]
+            if index % 2:
+                x = self.band[index // 2](x)
+        return self._compute_masks(x), torch.cat(states, -2).transpose(0, 1)
+
+    def _compute_masks(self, x: Tensor) -> Tensor:
+        """Map ``(bands, batch, frames, features)`` to ``(batch, targets, 2, compact, frames)``."""
         logits = self._decode(self.norm(x))  # (compact, batch, frames, targets * 2)
         logits = torch.unflatten(logits, -1, (self.n_targets, self.n_channels))
         is_softmax = self.options["mask"] == "softmax"
         masks = torch.softmax(logits.float(), -2) if is_softmax else torch.sigmoid(logits.float())
         return masks.permute(1, 3, 4, 0, 2)
 
-    def _encode(self, x: Tensor) -> Tensor:
-        """Map ``(compact, batch, frames, 4)`` to ``(bands, batch, frames, features)``."""
+    def _encode(self, powers: Tensor) -> Tensor:
+        """Map ``(batch, 4, compact, frames)`` to ``(bands, batch, frames, features)``."""
+        # decibels / 20 around the level of music; the floor is far below a 16-bit rounding error
+        x = 0.5 * torch.log10(powers / self._widths + 1e-4)
+        x = x.permute(2, 0, 3, 1)  # (compact, batch, frames, 4)
         bands, start = [], 0
         for (count, width), linear in zip(self.layout.bands, self.encode, strict=True):
             part = torch.unflatten(x[start : start + count * width].flatten(1, 2), 0, (count, width))

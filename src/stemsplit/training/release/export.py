@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import torch
 from onnx import ModelProto
@@ -15,14 +14,14 @@ from torch import Tensor, nn
 
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files.atomic import whole_file
+from stemsplit.models.mask_stream import INPUTS, OUTPUTS
 from stemsplit.models.spec import ModelSpec
-from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
 from stemsplit.training.release.onnx_graph import count_macs, keep_targets
 from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
-from stemsplit.training.release.torch_graph import export_graph
+from stemsplit.training.release.torch_graph import export_inputs
 
 WEIGHTS = ("fp16", "fp32")
 
@@ -37,7 +36,7 @@ class ModelFacts:
     training_data_licence: str
     attribution: str
     description: str
-    chunk_s: float = 12.0  # longer chunks use more memory without being faster (benchmarks, `chunks`)
+    chunk_s: float = 6.0  # longer chunks use more memory without being faster (benchmarks, `chunks`)
 
     @classmethod
     def of(
@@ -108,7 +107,7 @@ def export_network(
     targets: Sequence[str] = (),
     weights: str = "fp16",
 ) -> None:
-    """Write ``mixture -> mask`` as ONNX after checking it against torch.
+    """Write the masks as ONNX, in a graph that hands on a state, after checking it against torch.
 
     Parameters
     ----------
@@ -138,35 +137,38 @@ def export_network(
     network = network.to("cpu").eval()
     chosen = choose_targets(network, targets)
     places = [network.targets.index(target) for target in chosen]
-    masks = _CompactMasks(network)
-    reference = ParityReference.of(lambda mixture: masks(mixture)[:, places], network.layout)
+    reference = ParityReference.of(
+        lambda mixture: network.masks(network.powers(mixture))[:, places],
+        network.layout,
+        delay_frames=network.reach_frames,
+    )
     if _is_softmax(network):
-        model = keep_targets(_export_graph(masks), places)
+        model = keep_targets(_export_graph(network), places)
     else:
-        model = _export_graph(_CompactMasks(prune(network, places)))
+        model = _export_graph(prune(network, places))
     if weights == "fp16":
         model = convert_to_fp16(model, reference)
     error = reference.error(model)
     if not error <= TOLERANCE:  # NaN fails too
         raise ModelError(f"the exported masks differ from the network's by {error:.2g}")
     spec = _spec(network, facts, chosen)
-    spec = replace(spec, cost_macs_per_s=_count_cost(model, spec))
+    spec = replace(spec, cost_macs_per_s=_count_cost(model, network))
     onnx.helper.set_model_props(model, spec.to_metadata())
     onnx.checker.check_model(model)
     with whole_file(path) as file:
         file.write(model.SerializeToString())
 
 
-class _CompactMasks(nn.Module):
+class _StreamedMasks(nn.Module):
     """The network without its last step: inference expands the rows of the mask to bins itself."""
 
     def __init__(self, network: BandSplit) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, mixture: Tensor) -> Tensor:
-        """Map ``(batch, 4, bins, frames)`` to ``(batch, targets, 2, rows, frames)``."""
-        return self.network.masks(self.network.powers(mixture))
+    def forward(self, mixture: Tensor, present: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Call `BandSplit.stream`."""
+        return self.network.stream(mixture, present, state)
 
 
 def choose_targets(network: BandSplit, targets: Sequence[str]) -> tuple[str, ...]:
@@ -196,9 +198,24 @@ def _is_softmax(network: BandSplit) -> bool:
     return bool(network.options.get("mask", "softmax") == "softmax")
 
 
-def _export_graph(masks: _CompactMasks) -> ModelProto:
-    example = torch.randn(2, 4, masks.network.layout.n_bins, 2 * masks.network.reach_frames + 5)
-    return export_graph(masks, example, output="mask", axes={0: "batch", 3: "frames"})
+def _export_graph(network: BandSplit) -> ModelProto:
+    batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
+    examples = _make_inputs(network, n_batch=2, n_frames=2 * network.reach_frames + 5)
+    axes = ({0: batch, 3: frames}, {0: batch, 1: frames + network.reach_frames}, {0: batch})
+    return export_inputs(
+        _StreamedMasks(network),
+        dict(zip(INPUTS, examples, strict=True)),
+        outputs=OUTPUTS,
+        axes=dict(zip(INPUTS, axes, strict=True)),
+    )
+
+
+def _make_inputs(network: BandSplit, *, n_batch: int, n_frames: int) -> tuple[Tensor, ...]:
+    """Return noise at the beginning of a song."""
+    layout, reach = network.layout, network.reach_frames
+    mixture = torch.randn(n_batch, 4, layout.n_bins, n_frames)
+    state = torch.zeros(n_batch, layout.n_bands, 3 * reach, network.options["n_features"])
+    return mixture, torch.ones(n_batch, reach + n_frames), state
 
 
 def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> ModelSpec:
@@ -221,13 +238,12 @@ def _spec(network: BandSplit, facts: ModelFacts, targets: tuple[str, ...]) -> Mo
         context_s=math.ceil(1000 * network.reach_frames * SPEC.hop_length / SAMPLE_RATE) / 1000,
         band_limit_hz=SAMPLE_RATE / 2,
         mid_side=network.is_mid_side,
+        delay_frames=network.reach_frames,
     )
 
 
-def _count_cost(model: ModelProto, spec: ModelSpec) -> int:
-    """Return the multiply-adds per second of audio in chunks of the model's length, context included."""
+def _count_cost(model: ModelProto, network: BandSplit) -> int:
+    """Return the multiply-adds per second of audio."""
     n_frames = 8  # the cost is proportional to the frames
-    mixture = np.zeros((1, 2 * spec.n_channels, spec.stft.n_bins, n_frames), np.float32)
-    chunks = SpectralPipelineSpec.of(spec, chunk_s=None, overlap_s=None).chunks
-    overhead = (chunks.step + chunks.fade + 2 * chunks.context) / chunks.step
-    return round(count_macs(model, mixture) / n_frames * overhead * spec.sample_rate / spec.hop_length)
+    inputs = (each.numpy() for each in _make_inputs(network, n_batch=1, n_frames=n_frames))
+    return round(count_macs(model, *inputs) / n_frames * SAMPLE_RATE / SPEC.hop_length)

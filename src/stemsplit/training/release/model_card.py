@@ -145,7 +145,8 @@ Stereo, 44,100 Hz.
 
 - Licence of the weights: {spec.licence}. Trained {"" if closed else "only "}on {data}.
 - STFT {spec.n_fft}/{spec.hop_length}, {spec.analysis_window} windows; {len(spec.mask_widths)} mask rows.
-- A mask depends on at most {spec.context_s} s of context on each side: chunks have no audible boundaries.
+- A mask depends on at most {spec.context_s} s of context on each side. The graph hands on a state:
+  chunks have no boundaries, and no frame is computed twice.
 - This card is written by `python -m stemsplit.training card`."""
 
 

@@ -5,6 +5,7 @@ No function changes the model that it is given.
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from stemsplit.errors import ModelError
+from stemsplit.models.mask_stream import OUTPUTS, MaskStream
 from stemsplit.types import FloatArray
 
 # For smaller tensors a Cast saves almost nothing, and scales and offsets of norms stay exact.
@@ -74,15 +76,15 @@ def store_fp16(model: ModelProto, names: Collection[str]) -> ModelProto:
     return converted
 
 
-def count_macs(model: ModelProto, mixture: FloatArray) -> int:
-    """Count the multiply-adds of all matrix products, convolutions and recurrences for one input.
+def count_macs(model: ModelProto, *arrays: FloatArray) -> int:
+    """Count the multiply-adds of all matrix products, convolutions and recurrences for one call.
 
     Parameters
     ----------
     model : ModelProto
-        A graph with the input ``mixture``.
-    mixture : ndarray, shape (batch, features, bins, frames)
-        The input; only its shape matters.
+        A graph.
+    arrays : ndarray
+        Its inputs, in order; only their shapes matter.
 
     Raises
     ------
@@ -94,14 +96,36 @@ def count_macs(model: ModelProto, mixture: FloatArray) -> int:
         raise ModelError(f"multiply-adds of {', '.join(sorted(unknown))} are not counted; extend count_macs")
     nodes = [node for node in model.graph.node if node.op_type in _MACS]
     names = (name for node in nodes for name in (*node.input, *node.output))
-    shapes = _find_shapes(model, mixture, names)
+    shapes = _find_shapes(model, arrays, names)
     return sum(_MACS[node.op_type](node, shapes) for node in nodes)
 
 
-def run_model(model: ModelProto, names: list[str], mixture: FloatArray) -> list[Any]:
-    """Run a model in memory, on the CPU."""
+def run_model(model: ModelProto, names: Sequence[str], *arrays: FloatArray) -> list[Any]:
+    """Run a model in memory, on the CPU; return the outputs called `names`."""
+    return _open(model)(names, *arrays)
+
+
+def stream_model(model: ModelProto, mixture: FloatArray, *, delay_frames: int) -> FloatArray:
+    """Return all masks of a song by a graph that hands on a state, in two calls."""
+    run = partial(_open(model), OUTPUTS)
+    (state,) = (each for each in model.graph.input if each.name == "state")
+    shape = tuple(axis.dim_value for axis in state.type.tensor_type.shape.dim[1:])
+    stream = MaskStream(run, state_shape=shape, delay_frames=delay_frames)
+    padded = np.pad(mixture, ((0, 0), (0, 0), (0, 0), (0, delay_frames)))
+    first, second = np.split(padded, [mixture.shape[-1] // 2 or 1], axis=-1)
+    masks = [stream.process(first), stream.process(second, n_absent=delay_frames)]
+    return np.concatenate(masks, axis=-1)[..., delay_frames:]
+
+
+def _open(model: ModelProto) -> Callable[..., list[Any]]:
+    """Return a model in memory as a function of the names of outputs, and its inputs in order."""
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return list(session.run(names, {"mixture": mixture}))
+    taken = [each.name for each in session.get_inputs()]
+
+    def run(names: Sequence[str], *arrays: FloatArray) -> list[Any]:
+        return list(session.run(list(names), dict(zip(taken, arrays, strict=True))))
+
+    return run
 
 
 def _matmul_macs(node: NodeProto, shapes: Shapes) -> int:
@@ -132,14 +156,14 @@ _MACS: dict[str, Callable[[NodeProto, Shapes], int]] = {
 }
 
 
-def _find_shapes(model: ModelProto, mixture: FloatArray, names: Iterable[str]) -> Shapes:
+def _find_shapes(model: ModelProto, arrays: Sequence[FloatArray], names: Iterable[str]) -> Shapes:
     """Find the shapes of tensors by running the graph with all of them as outputs."""
     probe = _copy(model)
     stored = {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
     asked = [name for name in dict.fromkeys(names) if name and name not in stored]
     known = {output.name for output in probe.graph.output}
     probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in asked if name not in known)
-    found = run_model(probe, asked, mixture)
+    found = run_model(probe, asked, *arrays)
     return stored | {name: value.shape for name, value in zip(asked, found, strict=True)}
 
 

@@ -14,7 +14,7 @@ from stemsplit.errors import ModelError
 from stemsplit.training import SAMPLE_RATE
 from stemsplit.training.networks.bands import BandLayout
 from stemsplit.training.networks.spectra import centred_stft, to_input
-from stemsplit.training.release.onnx_graph import large_weights, run_model, store_fp16
+from stemsplit.training.release.onnx_graph import large_weights, store_fp16, stream_model
 from stemsplit.types import FloatArray
 
 TOLERANCE = 1e-3  # of a mask, and of an estimate relative to its amplitude (-60 dB)
@@ -40,14 +40,19 @@ class ParityReference:
         Noise at several batch sizes and lengths.
     music : ParityCase
         Music, whose level falls with frequency.
+    delay_frames : int
+        That of the graphs to be compared, see `stemsplit.models.mask_stream`.
     """
 
     layout: BandLayout
     noise: Sequence[ParityCase]
     music: ParityCase
+    delay_frames: int
 
     @classmethod
-    def of(cls, masks: Callable[[Tensor], Tensor], layout: BandLayout) -> "ParityReference":
+    def of(
+        cls, masks: Callable[[Tensor], Tensor], layout: BandLayout, *, delay_frames: int
+    ) -> "ParityReference":
         """Compute the masks of a network, given as the function from ``mixture`` to ``mask``."""
         generator = torch.Generator().manual_seed(0)
         noise = [
@@ -57,7 +62,7 @@ class ParityReference:
         ]
         with torch.inference_mode():
             cases = [ParityCase(each.numpy(), masks(each).numpy()) for each in (*noise, _make_music())]
-        return cls(layout, cases[:-1], cases[-1])
+        return cls(layout, cases[:-1], cases[-1], delay_frames)
 
     def error(self, model: ModelProto) -> float:
         """Return the largest error of a mask, or of an estimate of the music relative to it.
@@ -71,7 +76,7 @@ class ParityReference:
         """
         pairs = []
         for case in (*self.noise, self.music):
-            (found,) = run_model(model, ["mask"], case.mixture)
+            found = stream_model(model, case.mixture, delay_frames=self.delay_frames)
             if found.shape != case.masks.shape:
                 raise ModelError(f"the exported masks have shape {found.shape}, not {case.masks.shape}")
             pairs.append((found, case.masks))
