@@ -21,7 +21,7 @@ def write_constant_models(folder: Path) -> list[Path]:
 
 
 def write_constant_model(path: Path, spec: ModelSpec) -> Path:
-    """Write a graph whose mask is ``1 / targets`` everywhere, described like `spec`."""
+    """Write a graph whose mask is ``1 / targets`` everywhere, described like `spec`; a state is kept."""
     n_targets = len(spec.targets)
     n_features = spec.n_channels * (2 if spec.features == "complex" else 1)
     constants = {
@@ -37,11 +37,17 @@ def write_constant_model(path: Path, spec: ModelSpec) -> Path:
         helper.make_node("Concat", ["batch_size", "middle", "n_frames"], ["mask_shape"], axis=0),
         helper.make_node("Expand", ["share", "mask_shape"], ["mask"]),
     ]
+    inputs = [_tensor("mixture", ["batch", n_features, spec.stft.n_bins, "frames"])]
+    outputs = [_tensor("mask", ["batch", n_targets, spec.n_channels, spec.n_rows, "frames"])]
+    if spec.delay_frames:
+        nodes.append(helper.make_node("Identity", ["state"], ["next_state"]))
+        inputs += [_tensor("present", ["batch", "all_frames"]), _tensor("state", ["batch", 1])]
+        outputs.append(_tensor("next_state", ["batch", 1]))
     graph = helper.make_graph(
         nodes,
         "constant",
-        [_tensor("mixture", ["batch", n_features, spec.stft.n_bins, "frames"])],
-        [_tensor("mask", ["batch", n_targets, spec.n_channels, spec.n_rows, "frames"])],
+        inputs,
+        outputs,
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

@@ -71,8 +71,9 @@ def test_a_command_ends_at_the_first_run_of_a_network(tmp_path: Path, tiny_model
         measure([*command, "--model", "hpss"])
 
 
-def test_a_constant_model_gives_equal_shares(tmp_path: Path) -> None:
-    path = write_constant_model(tmp_path / "constant.onnx", make_spec())
+@pytest.mark.parametrize("delay_frames", [0, 3])
+def test_a_constant_model_gives_equal_shares(tmp_path: Path, delay_frames: int) -> None:
+    path = write_constant_model(tmp_path / "constant.onnx", make_spec(delay_frames=delay_frames))
     mixture = make_noise(2, 44100)
     with Separator(models=[path], device="cpu") as separator:
         for stem in separator(mixture, 44100).values():

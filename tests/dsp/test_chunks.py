@@ -27,7 +27,12 @@ def cut(spec: ChunkSpec, spectrogram: ComplexArray, block: int) -> list[Chunk]:
 @st.composite
 def chunk_specs(draw: st.DrawFn) -> ChunkSpec:
     step = draw(st.integers(1, 40))
-    return ChunkSpec(step=step, fade=draw(st.integers(0, step)), context=draw(st.integers(0, 30)))
+    return ChunkSpec(
+        step=step,
+        fade=draw(st.integers(0, step)),
+        context=draw(st.integers(0, 30)),
+        lead=draw(st.integers(0, step - 1)),
+    )
 
 
 @given(spec=chunk_specs(), n_frames=st.integers(1, 200), block=st.integers(1, 60))
@@ -54,11 +59,11 @@ def test_positions_do_not_depend_on_blocks(spec: ChunkSpec, n_frames: int, block
 @given(spec=chunk_specs(), n_frames=st.integers(1, 200))
 def test_context_is_the_real_neighbourhood(spec: ChunkSpec, n_frames: int) -> None:
     for number, chunk in enumerate(cut(spec, make_frames(n_frames), 17)):
-        start = number * spec.step
+        start = max(0, number * spec.step - spec.lead)
         indices = chunk.spectrogram[0, 0].real
         first, last = indices[0], indices[-1]
         assert first == max(0, start - spec.context)
-        stop = min(start + spec.step + spec.fade, n_frames)
+        stop = min(number * spec.step - spec.lead + spec.step + spec.fade, n_frames)
         assert last == min(stop + spec.context, n_frames) - 1
         kept = indices[chunk.kept]
         assert (kept[0], kept[-1]) == (start, stop - 1)
@@ -74,8 +79,8 @@ def test_neighbours_are_cross_faded_linearly() -> None:
     np.testing.assert_allclose(second[0, 0], [0.75, 0.25, 0, 0, 0, 0])
 
 
-@pytest.mark.parametrize("lengths", [(0, 0, 0), (4, 5, 0), (4, -1, 0), (4, 2, -1)])
-def test_lengths_out_of_range_are_rejected(lengths: tuple[int, int, int]) -> None:
+@pytest.mark.parametrize("lengths", [(0, 0, 0), (4, 5, 0), (4, -1, 0), (4, 2, -1), (4, 2, 0, 4)])
+def test_lengths_out_of_range_are_rejected(lengths: tuple[int, ...]) -> None:
     with pytest.raises(SettingsError, match="overlap"):
         ChunkSpec(*lengths)
 

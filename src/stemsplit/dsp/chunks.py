@@ -1,9 +1,9 @@
 """Overlapping chunks of a spectrogram, each with context on both sides.
 
-Chunk ``k`` covers the frames from ``k * step`` to ``k * step + step + fade``; the model also gets `context`
-real frames on either side of them, where the song has any. Neighbours share `fade` frames, which
-`stemsplit.dsp.cross_fade.CrossFade` joins. The last chunk ends with the song. All positions follow from the
-number of frames alone, never from how they were read.
+Chunk ``k`` covers the frames from ``k * step - lead`` to ``k * step - lead + step + fade``; the model also
+gets `context` real frames on either side of them, where the song has any. Neighbours share `fade` frames,
+which `stemsplit.dsp.cross_fade.CrossFade` joins. The first chunk begins and the last one ends with the song.
+All positions follow from the number of frames alone, never from how they were read.
 """
 
 from collections.abc import Iterator
@@ -27,6 +27,8 @@ class ChunkSpec:
         Frames that two neighbours share, from 0 to `step`.
     context
         Frames on either side that are input of the model and discarded from its output.
+    lead
+        Frames by which the first chunk is shorter than the others, less than `step`.
 
     Raises
     ------
@@ -37,9 +39,11 @@ class ChunkSpec:
     step: int
     fade: int
     context: int
+    lead: int = 0
 
     def __post_init__(self) -> None:
-        if self.step < 1 or self.context < 0 or not 0 <= self.fade <= self.step:
+        lengths_fit = 0 <= self.fade <= self.step and 0 <= self.lead < max(self.step, 1)
+        if self.step < 1 or self.context < 0 or not lengths_fit:
             raise SettingsError(
                 f"chunks of {self.step + self.fade} frames cannot overlap by {self.fade} frames; "
                 "use a longer chunk or a shorter overlap (at most half of the chunk)"
@@ -78,22 +82,30 @@ class Chunker:
         """Take ``(channels, bins, frames)``; yield the chunks that are complete and not the last."""
         spec = self._spec
         self._append(spectrogram)
-        reach = spec.step + spec.fade + max(spec.context, 1)
-        while self._n_received >= self._next * spec.step + reach:
-            stop = self._next * spec.step + spec.step + spec.fade
+        while self._n_received >= self._next_stop + max(spec.context, 1):
+            stop = self._next_stop
             yield self._cut(stop, stop + spec.context, is_last=False)
 
     def flush(self) -> Iterator[Chunk]:
         """Yield the remaining chunks; the last one may be shorter than the others."""
         spec = self._spec
         while self._n_received:
-            stop = self._next * spec.step + spec.step + spec.fade
+            stop = self._next_stop
             is_last = stop >= self._n_received
             yield self._cut(
                 min(stop, self._n_received), min(stop + spec.context, self._n_received), is_last=is_last
             )
             if is_last:
                 return
+
+    @property
+    def _next_start(self) -> int:
+        return max(0, self._next * self._spec.step - self._spec.lead)
+
+    @property
+    def _next_stop(self) -> int:
+        spec = self._spec
+        return self._next * spec.step - spec.lead + spec.step + spec.fade
 
     def _append(self, spectrogram: ComplexArray) -> None:
         self._pieces.append(spectrogram)
@@ -108,11 +120,11 @@ class Chunker:
 
     def _cut(self, stop: int, context_stop: int, *, is_last: bool) -> Chunk:
         joined = self._join()
-        start = self._next * self._spec.step
+        start = self._next_start
         first = max(0, start - self._spec.context)
         spectrogram = joined[..., first - self._start : context_stop - self._start]
         self._next += 1
-        n_dropped = max(0, self._next * self._spec.step - self._spec.context) - self._start
+        n_dropped = max(0, self._next_start - self._spec.context) - self._start
         self._pieces = [joined[..., n_dropped:]]
         self._start += n_dropped
         return Chunk(spectrogram, slice(start - first, stop - first), is_last)

@@ -1,6 +1,6 @@
 """What spectral models must have in common to share a pipeline: sample rate, STFT and chunks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class SpectralPipelineSpec:
             If the context on both sides leaves no frames between.
         """
         return cls(spec.sample_rate, spec.stft, _make_chunks(spec, chunk_s, overlap_s), spec.mid_side)
+
+    def begin_early(self) -> "SpectralPipelineSpec":
+        """Return the spec with a first chunk that is as short as can be."""
+        return replace(self, chunks=replace(self.chunks, lead=self.chunks.step - 1))
 
 
 def _make_chunks(spec: ModelProperties, chunk_s: float | None, overlap_s: float | None) -> ChunkSpec:

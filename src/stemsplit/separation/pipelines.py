@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from stemsplit.errors import SettingsError
+from stemsplit.models.mask_model import MaskModel
 from stemsplit.models.spectral_spec import SpectralPipelineSpec
 from stemsplit.models.waveform_model import WaveformModel
 from stemsplit.registry.installed import Model
@@ -80,6 +81,9 @@ def _make_plain(
             pipelines.append(_make_waveform_pipeline(model, own, settings, batch_size))
             continue
         spec = SpectralPipelineSpec.of(model.spec, chunk_s=settings.chunk_s, overlap_s=settings.overlap_s)
+        # a Wiener filter needs statistics of a whole chunk
+        if isinstance(model, MaskModel) and model.spec.delay_frames and not settings.wiener:
+            spec = spec.begin_early()
         groups.setdefault(spec, []).append(index)
     for spec, indices in groups.items():
         own = tuple(signal for signal in signals if signal.model in indices)
