@@ -37,5 +37,9 @@ def find_int8_form(path: Path) -> Path | None:
     integers and their inputs rounded to such as they come.
     """
     form = path.parent / "int8" / path.name
-    is_bundled = any(folder in path.absolute().parents for folder in package_folders())
-    return form if is_bundled and form.is_file() else None
+    return form if is_packaged(path) and form.is_file() else None
+
+
+def is_packaged(path: Path) -> bool:
+    """Return whether a file is one of the package's models."""
+    return any(folder in path.absolute().parents for folder in package_folders())

@@ -11,7 +11,7 @@ from stemsplit.models.integrity import check_graph_file
 from stemsplit.models.licence import say
 from stemsplit.models.mask_model import MaskModel, ModelInfo
 from stemsplit.models.onnx_metadata import read_metadata
-from stemsplit.models.package import package_file, package_folders
+from stemsplit.models.package import is_packaged, package_file, package_folders
 from stemsplit.models.properties import ModelProperties
 from stemsplit.models.spec import ModelSpec
 from stemsplit.models.spectral_model import SpectralModel
@@ -146,8 +146,8 @@ def open_model(path: Path, *, device: Device, threads: int | None = None) -> Mod
         if pointed is None:
             return open_external(path, device=device, threads=threads)
         path = pointed
-    locations = check_graph_file(path)
-    if locations:
+    # what comes with the package is trusted: reading the graph takes a tenth of the start-up
+    if not is_packaged(path) and (locations := check_graph_file(path)):
         raise ModelError(
             f"{path}: keeps weights in other files ({', '.join(locations)}); a model must be one file"
         )

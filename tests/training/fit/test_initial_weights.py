@@ -18,6 +18,7 @@ from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.fit.checkpoint import average_weights, load_initial, save_state
 from stemsplit.training.fit.presets import find_preset
 from stemsplit.training.networks.bandsplit import BandSplit
+from stemsplit.training.networks.onnx_weights import read_weights
 from stemsplit.training.release.onnx_graph import large_weights, store_fp16, stream_model
 from tests.support.tiny_networks import make_bandsplit
 
@@ -51,6 +52,15 @@ def test_a_bundled_model_of_another_width_or_of_more_layers_is_refused(changes: 
     network = BandSplit(**find_preset("cpu").build().options | changes)
     with pytest.raises(StemsplitError, match="does not fit"):
         load_initial(network, BUNDLED)
+
+
+@pytest.mark.parametrize(("model", "preset"), [("band.onnx", "cpu"), ("works/ensemble.onnx", "ensemble")])
+def test_all_weights_are_read_of_new_and_old_files(model: str, preset: str) -> None:
+    """Before version 0.15 weights of LSTMs were as torch has them, behind nodes that put them in order."""
+    network = find_preset(preset).build()
+    read = read_weights(ROOT / "models" / model, network)
+    assert set(network.state_dict()) == set(read)
+    assert all(read[name].shape == value.shape for name, value in network.state_dict().items())
 
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:

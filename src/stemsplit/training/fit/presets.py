@@ -118,7 +118,12 @@ _BOULTER = Preset(
 _BOULTER_CONV = replace(_BOULTER, network="conv-autoencoder", batch_size=8, learning_rate=2e-3)
 # attenuated input improves small networks, see models/band.md
 _ATTENUATION = {"attenuation_db": 12.0}
-_BUNDLED = {**_ATTENUATION, "channels": "mid-side"}
+_BUNDLED = {
+    **_ATTENUATION,
+    "channels": "mid-side",
+    "n_layers": 8,
+    "dilations": [1, 2, 4, 8, 1, 4, 2, 16, 1, 2, 1, 4, 1, 4, 2, 8],
+}
 PRESETS = {
     "cpu": Preset(options=_BUNDLED),
     "gpu": Preset(

@@ -57,7 +57,9 @@ class TimeConv(nn.Module):
         d = self.dilation
         return x + self._change(functional.pad(self.norm(x), (0, 0, d, d)))
 
-    def stream(self, x: Tensor, present: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    def stream(
+        self, x: Tensor, present: Tensor, state: tuple[Tensor, Tensor]
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Map the next frames to those of `dilation` frames ago.
 
         Parameters
@@ -66,14 +68,14 @@ class TimeConv(nn.Module):
             The next frames.
         present : Tensor, shape (batch, frames, 1)
             One for frames of the song, zero for those before its first and after its last.
-        state : Tensor, shape (bands, batch, 3 * dilation, features)
+        state : tuple of two Tensors, shapes (bands, batch, 2 * dilation or dilation, features)
             Zeros at the beginning, then what the last call gave.
         """
         d = self.dilation
-        normed = torch.cat([state[..., : 2 * d, :], self.norm(x) * present], -2)
-        held = torch.cat([state[..., 2 * d :, :], x], -2)
+        normed = torch.cat([state[0], self.norm(x) * present], -2)
+        held = torch.cat([state[1], x], -2)
         late = held[..., :-d, :] + self._change(normed)
-        return late, torch.cat([normed[..., -2 * d :, :], held[..., -d:, :]], -2)
+        return late, (normed[..., -2 * d :, :], held[..., -d:, :])
 
     def _change(self, padded: Tensor) -> Tensor:
         """Map normalised frames to what is added to all but the first and last `dilation` of them."""
@@ -307,13 +309,16 @@ class BandSplit(SeparationNetwork):
             For the next call.
         """
         x = self._encode(self.powers(mixture))
-        states = list(torch.split(state.transpose(0, 1), [3 * d for d in self.dilations], dim=-2))
-        n_late, n_frames = 0, mixture.shape[-1]
+        lengths = [length for d in self.dilations for length in (2 * d, d)]
+        states = list(torch.split(state.transpose(0, 1), lengths, dim=-2))
+        n_late, present = 0, present.unsqueeze(-1)
         for index, layer in enumerate(self.time):
             assert isinstance(layer, TimeConv)
-            start = self.reach_frames - n_late
-            there = present[:, start : start + n_frames].unsqueeze(-1)
-            x, states[index] = layer.stream(x, there, states[index])
+            # from behind, so that the exported graph need not compute the end
+            there = present[:, self.reach_frames - n_late : -n_late or None]
+            own = slice(2 * index, 2 * index + 2)
+            past = (states[own.start], states[own.start + 1])
+            x, states[own] = layer.stream(x, there, past)
             n_late += self.dilations[index]
             if index % 2:
                 x = self.band[index // 2](x)

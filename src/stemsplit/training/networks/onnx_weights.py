@@ -1,8 +1,8 @@
 """Weights of a torch network, read back from the ONNX file that it was exported to.
 
 The export keeps most parameters by name, as ``network.<name>``, and rewrites two kinds: the weight of a
-linear layer is transposed and belongs to the product before the layer's bias; the biases of an LSTM are
-joined, with their gates in the order of ONNX.
+linear layer is transposed and belongs to the product before the layer's bias; the weights of an LSTM are
+joined, with their gates in the order of ONNX. In files of before version 0.15 only its biases were.
 """
 
 from collections.abc import Iterator
@@ -20,6 +20,9 @@ from torch import Tensor, nn
 from stemsplit.errors import ModelError
 
 PREFIX = "network."
+# what an LSTM takes is called after its layer: weights for the inputs, for the state, and the biases of both
+LSTM_WEIGHTS = ("input_weights", "state_weights", "biases")
+_JOINED = dict(zip(("weight_ih", "weight_hh", "bias"), LSTM_WEIGHTS, strict=True))
 GATES = (0, 2, 3, 1)  # input, forget, cell, output, as torch has them; ONNX: input, output, forget, cell
 
 
@@ -61,7 +64,7 @@ class _GraphWeights:
     def names(self) -> Iterator[str]:
         """Yield the parameters that the export kept by name."""
         for name in self._constants:
-            if name.startswith(PREFIX):
+            if name.startswith(PREFIX) and not name.endswith(LSTM_WEIGHTS):
                 yield name.removeprefix(PREFIX)
 
     def find(self, name: str) -> NDArray[np.float32]:
@@ -69,6 +72,9 @@ class _GraphWeights:
         layer, _, kind = name.rpartition(".")
         if PREFIX + name in self._constants:
             return self._constants[PREFIX + name]
+        for start, joined in _JOINED.items():
+            if kind.startswith(start) and f"{PREFIX}{layer}.{joined}" in self._constants:
+                return _take_gates(self._constants[f"{PREFIX}{layer}.{joined}"], kind)
         if kind == "weight":
             return self._linear(layer, name).T
         if kind.startswith("bias_"):
@@ -84,16 +90,10 @@ class _GraphWeights:
         raise KeyError(name)
 
     def _lstm_bias(self, layer: str, kind: str, name: str) -> NDArray[np.float32]:
-        """Extract ``bias_ih_l0`` and the like from ``(directions, 8 * size)``.
-
-        Two biases with four gates each.
-        """
+        """Extract ``bias_ih_l0`` and the like from the joined biases of a layer."""
         for node in self._nodes:
             if node.op_type == "LSTM" and f"{PREFIX}{layer}.weight_ih_l0" in self._sources(node.input[1]):
-                joined = self._constants[node.input[3]]
-                both = joined[int(kind.endswith("_reverse"))].reshape(2, 4, -1)
-                gates: NDArray[np.float32] = both[int(kind.startswith("bias_hh"))][list(GATES)]
-                return gates.ravel()
+                return _take_gates(self._constants[node.input[3]], kind)
         raise KeyError(name)
 
     def _sources(self, value: str) -> Iterator[str]:
@@ -103,3 +103,16 @@ class _GraphWeights:
         elif value in self._producers:
             for each in self._producers[value].input:
                 yield from self._sources(each)
+
+
+def _take_gates(joined: NDArray[np.float32], kind: str) -> NDArray[np.float32]:
+    """Extract ``weight_ih_l0``, ``bias_hh_l0_reverse`` and the like from what an LSTM of ONNX takes.
+
+    Weights are ``(directions, 4 * size, inputs)``, biases ``(directions, 8 * size)``: those for the inputs,
+    then those for the state.
+    """
+    own = joined[int(kind.endswith("_reverse"))]
+    if kind.startswith("bias"):
+        own = np.split(own, 2)[int(kind.startswith("bias_hh"))]
+    gates: NDArray[np.float32] = np.concatenate([np.split(own, 4)[gate] for gate in GATES])
+    return gates

@@ -19,7 +19,7 @@ from stemsplit.models.spec import ModelSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
-from stemsplit.training.release.onnx_graph import count_macs, keep_targets
+from stemsplit.training.release.onnx_graph import count_macs, fold_recurrences, keep_targets
 from stemsplit.training.release.parity import TOLERANCE, ParityReference, convert_to_fp16
 from stemsplit.training.release.torch_graph import export_inputs
 
@@ -202,12 +202,13 @@ def _export_graph(network: BandSplit) -> ModelProto:
     batch, frames = torch.export.Dim("batch"), torch.export.Dim("frames")
     examples = _make_inputs(network, n_batch=2, n_frames=2 * network.reach_frames + 5)
     axes = ({0: batch, 3: frames}, {0: batch, 1: frames + network.reach_frames}, {0: batch})
-    return export_inputs(
+    model = export_inputs(
         _StreamedMasks(network),
         dict(zip(INPUTS, examples, strict=True)),
         outputs=OUTPUTS,
         axes=dict(zip(INPUTS, axes, strict=True)),
     )
+    return fold_recurrences(model, *(each.numpy() for each in examples))
 
 
 def _make_inputs(network: BandSplit, *, n_batch: int, n_frames: int) -> tuple[Tensor, ...]:

@@ -15,6 +15,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from stemsplit.errors import ModelError
 from stemsplit.models.mask_stream import OUTPUTS, MaskStream
+from stemsplit.training.networks.onnx_weights import LSTM_WEIGHTS
 from stemsplit.types import FloatArray
 
 # For smaller tensors a Cast saves almost nothing, and scales and offsets of norms stay exact.
@@ -49,6 +50,56 @@ def keep_targets(model: ModelProto, places: Sequence[int]) -> ModelProto:
     graph.initializer.append(numpy_helper.from_array(np.array(places, dtype=np.int64), "mask.places"))
     graph.node.append(helper.make_node("Gather", ["mask.all", "mask.places"], ["mask"], axis=1))
     return kept
+
+
+def fold_recurrences(model: ModelProto, *arrays: FloatArray) -> ModelProto:
+    """Store the weights of LSTMs as the operator takes them, so that no session has to put them in order.
+
+    Parameters
+    ----------
+    model : ModelProto
+        A graph; its LSTMs have names of `LSTM_WEIGHTS` after the first of their weights.
+    arrays : ndarray
+        Inputs of the graph, in order; only their shapes matter.
+    """
+    folded = _copy(model)
+    graph = folded.graph
+    stored = {tensor.name for tensor in graph.initializer}
+    producers = {name: node for node in graph.node for name in node.output}
+    wanted: dict[str, str] = {}
+    for node in graph.node:
+        if node.op_type == "LSTM":
+            layer = _find_weight(node.input[1], stored, producers).rpartition(".")[0]
+            for place, kind in enumerate(LSTM_WEIGHTS, start=1):
+                wanted[node.input[place]] = f"{layer}.{kind}"
+                node.input[place] = f"{layer}.{kind}"
+    names = list(wanted)
+    for name, values in zip(names, _find_values(model, arrays, names), strict=True):
+        graph.initializer.append(numpy_helper.from_array(values, wanted[name]))
+    _drop_unused(graph)
+    return folded
+
+
+def _find_weight(name: str, stored: Collection[str], producers: Mapping[str, NodeProto]) -> str:
+    """Return the first stored weight that a value is made of."""
+    while name not in stored:
+        name = producers[name].input[0]
+    return name
+
+
+def _drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove nodes, from the last to the first, and weights that nothing takes."""
+    used = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if used.intersection(node.output):
+            kept.append(node)
+            used.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    weights = [tensor for tensor in graph.initializer if tensor.name in used]
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
 
 
 def large_weights(model: ModelProto) -> list[str]:
@@ -157,14 +208,18 @@ _MACS: dict[str, Callable[[NodeProto, Shapes], int]] = {
 
 
 def _find_shapes(model: ModelProto, arrays: Sequence[FloatArray], names: Iterable[str]) -> Shapes:
-    """Find the shapes of tensors by running the graph with all of them as outputs."""
-    probe = _copy(model)
-    stored = {tensor.name: tuple(tensor.dims) for tensor in probe.graph.initializer}
+    stored = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
     asked = [name for name in dict.fromkeys(names) if name and name not in stored]
-    known = {output.name for output in probe.graph.output}
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in asked if name not in known)
-    found = run_model(probe, asked, *arrays)
+    found = _find_values(model, arrays, asked)
     return stored | {name: value.shape for name, value in zip(asked, found, strict=True)}
+
+
+def _find_values(model: ModelProto, arrays: Sequence[FloatArray], names: Sequence[str]) -> list[Any]:
+    """Find the values of tensors by running the graph with all of them as outputs."""
+    probe = _copy(model)
+    known = {output.name for output in probe.graph.output}
+    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
+    return run_model(probe, names, *arrays)
 
 
 def _is_large(tensor: TensorProto) -> bool:
