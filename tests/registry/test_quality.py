@@ -34,7 +34,7 @@ def test_figures_of_the_package_are_those_of_its_card() -> None:
 def test_without_others_the_model_of_the_package_is_the_best(tmp_path: Path) -> None:
     finest = find_finest(Registry(tmp_path))
     assert finest.models == ("band",)
-    assert str(finest) == "band for vocals 6.4 dB, drums 4.8 dB, bass 5.5 dB, other 3.4 dB"
+    assert str(finest) == "band for vocals 6.5 dB, drums 4.8 dB, bass 5.5 dB, other 3.5 dB"
 
 
 def test_a_model_without_a_figure_is_not_even_read(tmp_path: Path) -> None:
