@@ -263,7 +263,7 @@ def test_the_framewise_table_counts_songs_and_frames(cases: list[ValidationCase]
 def test_presets_make_networks() -> None:
     for name in ("cpu", "gpu"):
         preset = find_preset(name)
-        assert preset.build().reach_frames <= 50  # three and a half seconds
+        assert preset.build().reach_frames <= 64  # four and a half seconds, as long as an example of cpu
         assert preset.remix().n_samples > preset.n_frames * 3072
     with pytest.raises(StemsplitError, match="nonsense"):
         find_preset("nonsense")

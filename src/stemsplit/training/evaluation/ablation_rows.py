@@ -53,7 +53,7 @@ ROWS = (
     AblationRow("bandsplit-waveform", "cpu", {"loss": "log_energy+waveform"}),
     AblationRow("bandsplit-wide", "cpu", {"n_features": 96}),
     AblationRow("bandsplit-shallow", "cpu", {"n_layers": 4}),
-    AblationRow("bandsplit-short", "cpu", {"dilations": [1, 2] * 6}),
+    AblationRow("bandsplit-short", "cpu", {"dilations": [1, 2] * 8}),
     AblationRow("bandsplit-adamw", "cpu", fit={"optimiser": "adamw"}),
     AblationRow("fine-tuned", "cpu", one_target=0.5),
     AblationRow("one-by-one", "cpu", one_target=1.0),
