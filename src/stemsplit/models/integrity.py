@@ -1,6 +1,6 @@
 """The files of an external model: in the folder of its description, looked through, with the right hashes.
 
-Nothing of a model is opened by onnxruntime before it has been here.
+Nothing of a model that did not come with the package is opened by onnxruntime before it has been here.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from stemsplit.errors import ModelError
 from stemsplit.models.onnx_scan import GraphFile
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from stemsplit.models.description import Description
 
 _SETTLED_S = 3.0
+# after every piece the thread waits for its turn among those that import the rest of the program
+_PIECE_BYTES = 2**24
 _hashes: dict[tuple[int, ...], str] = {}
+
+
+def _digest(file: BinaryIO) -> str:
+    sha256 = hashlib.sha256()
+    while piece := file.read(_PIECE_BYTES):
+        sha256.update(piece)
+    return sha256.hexdigest()
 
 
 def hash_file(path: Path) -> str:
@@ -33,7 +42,7 @@ def hash_file(path: Path) -> str:
             state = os.fstat(file.fileno())
             version = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
             if version not in _hashes:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = _digest(file)
                 # the clock of a file system is coarse: a change at once would leave the times as they are
                 if max(state.st_mtime, state.st_ctime) > time.time() - _SETTLED_S:
                     return digest
