@@ -70,6 +70,19 @@ def test_frames_that_are_absent_matter(streamed: MaskModel, whole: MaskModel) ->
     assert np.abs(silent - whole(to_complex(mixture))).max() > 1e-3
 
 
+def test_the_graph_hears_which_frames_are_the_songs() -> None:
+    heard: list[list[float]] = []
+
+    def run(mixture: FloatArray, present: FloatArray, state: FloatArray) -> tuple[FloatArray, FloatArray]:
+        heard.append(present[0].tolist())
+        return mixture, state
+
+    stream = MaskStream(run, state_shape=(1,), delay_frames=2)
+    for n_frames, n_absent in ((1, 0), (3, 0), (3, 2)):
+        stream.process(np.zeros((1, 4, 5, n_frames), np.float32), n_absent=n_absent)
+    assert heard == [[0, 0, 1], [0, 1, 1, 1, 1], [1, 1, 1, 0, 0]]
+
+
 def test_songs_do_not_share_a_state(streamed: MaskModel) -> None:
     mixture = make_mixture()
     first, second = streamed.open_stream(), streamed.open_stream()
