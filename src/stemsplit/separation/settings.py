@@ -38,7 +38,7 @@ class SeparationSettings:
     half
         Run the networks in half precision; requires a GPU.
     int8
-        Run networks that have an 8-bit form in it, where the device is the CPU: 1.5 times as fast.
+        Run networks that have an 8-bit form in it, where the device is the CPU: 1.25 times as fast.
     shifts
         Number of passes over the song, 1 to 16, whose mean is taken; each begins a fraction of a frame or
         segment step later. The run time is proportional to it.

@@ -26,7 +26,7 @@ class SpeedOptions:
         bool,
         _option(
             "--int8",
-            help="Compute band, the model of the package, in 8-bit integers on the CPU: 1.5 times as fast.",
+            help="Compute band, the model of the package, in 8-bit integers on the CPU: 1.25 times as fast.",
         ),
     ] = False
     threads: Threads = None
