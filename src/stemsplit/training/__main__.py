@@ -84,6 +84,12 @@ def fit(  # noqa: PLR0917 - the command line names them
         list[str] | None,
         typer.Option(help="Probability NAME=VALUE of the examples, such as silence=0.6; may be repeated."),
     ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Length of an example in frames. Default: the preset's.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Examples per step. Default: the preset's.")
+    ] = None,
     optimiser: Annotated[str, typer.Option(help="muon, adamw or sgd. Default: the preset's.")] = "",
     learning_rate: Annotated[
         float | None,
@@ -117,7 +123,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     torch.set_num_threads(threads)
     torch.set_float32_matmul_precision("high" if device == "cuda" else "highest")
     torch.manual_seed(seed)
-    chosen = find_preset(preset)
+    chosen = find_preset(preset).with_examples(n_frames=frames, batch_size=batch)
     net = chosen.build(network, **_join_options(option or (), target, targets))
     settings = chosen.settings(
         minutes=_minutes(minutes, steps), validate_minutes=validate_minutes, seed=seed, device=device

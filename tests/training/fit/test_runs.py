@@ -79,7 +79,9 @@ def test_a_run_that_cannot_be_is_one_line(
 
 
 @pytest.mark.slow
-def test_the_command_trains_with_the_processes_asked_for(songs_folder: Path, tmp_path: Path) -> None:
+def test_the_command_trains_with_the_processes_and_examples_asked_for(
+    songs_folder: Path, tmp_path: Path
+) -> None:
     songs = Path(shutil.copytree(songs_folder, tmp_path / "songs"))
     facts = json.loads((songs / "a.json").read_text(encoding="utf-8"))
     (songs / "held-out.json").write_text(json.dumps(facts | {"split": "valid"}), encoding="utf-8")
@@ -87,11 +89,12 @@ def test_the_command_trains_with_the_processes_asked_for(songs_folder: Path, tmp
     command = ["fit", str(tmp_path / "run"), "--work", str(tmp_path), "--minutes", "0.01", "--workers", "1"]
     for name, value in (("n_features", 8), ("n_layers", 1)):
         command += ["--option", f"{name}={value}"]
-    result = CliRunner().invoke(app, [*command, "--optimiser", "adamw"])
+    result = CliRunner().invoke(app, [*command, "--optimiser", "adamw", "--frames", "5", "--batch", "2"])
     assert result.exit_code == 0, result.output
     state = load_state(tmp_path / "run" / "checkpoint.pt")
     assert state["settings"]["n_workers"] == 1 and state["step_number"] >= 1
     assert state["settings"]["optimiser"] == "adamw" != find_preset("cpu").optimiser
+    assert state["settings"]["batch_size"] == 2 and state["remix"]["n_samples"] == 4 * 3072 + 6144
     assert "render bass" in (tmp_path / "run" / "curve.csv").read_text(encoding="utf-8")
 
 

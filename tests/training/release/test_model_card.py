@@ -192,7 +192,7 @@ def test_the_commands_are_those_of_the_run(card: str) -> None:
     for option in ("n_features=8", "n_layers=1", "dilations=[1, 2]", "mask=sigmoid", "loss=l1"):
         assert f"--option '{option}'" in command
     assert "target" not in command and "--without layers" in command
-    assert "--learning-rate 0.0004 " in command
+    assert "--learning-rate 0.0004 " in command and "--frames 4 --batch 1 " in command
 
 
 def test_how_far_stems_were_moved_toward_records_is_said(card: str) -> None:

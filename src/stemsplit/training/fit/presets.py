@@ -55,6 +55,10 @@ class Preset:
         chosen = name or self.network
         return build(chosen, **((self.options if chosen == self.network else {}) | options))
 
+    def with_examples(self, *, n_frames: int | None, batch_size: int | None) -> "Preset":
+        """Return the preset with examples of another length or number; None keeps its own."""
+        return replace(self, n_frames=n_frames or self.n_frames, batch_size=batch_size or self.batch_size)
+
     def settings(self, *, minutes: float, validate_minutes: float, seed: int, device: str) -> FitSettings:
         """Return the settings of a training of so many minutes."""
         return FitSettings(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplit.registry.installed import read_spec
-from stemsplit.training import TARGETS
+from stemsplit.training import SPEC, TARGETS
 from stemsplit.training.data.recordings import EXCERPTS
 from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong
 from stemsplit.training.examples.settings import SHARES, RemixSettings
@@ -41,23 +41,30 @@ AS_TRAINED = ExportOptions()
 
 
 def _changed_options(state: dict[str, Any]) -> str:
-    """Return the options of `fit` that differ from its defaults."""
-    size = state["settings"]["batch_size"]
-    alike = [name for name, each in PRESETS.items() if (each.network, each.batch_size) == ("bandsplit", size)]
-    name = next(iter(alike), "cpu")
-    usual = PRESETS[name].build().options
+    """Return the options of `fit` that differ from its defaults, by the preset that leaves the fewest."""
+    alike = [name for name, each in PRESETS.items() if each.network == "bandsplit"]
+    words = min((_words_with(name, state) for name in alike), key=len)
+    return "".join(f" {word}" for word in words)
+
+
+def _words_with(name: str, state: dict[str, Any]) -> list[str]:
+    """Return the options of `fit` for a run, given a preset."""
+    preset, settings, remix = PRESETS[name], state["settings"], state["remix"]
     words = [f"--preset {name}"] if name != "cpu" else []
+    usual = preset.build().options
     for key, value in network_of(state).options.items():
         if value != usual.get(key):
             words.append(f"--option '{key}={value if isinstance(value, str) else json.dumps(value)}'")
-    rate, usual_rate = state["settings"]["learning_rate"], PRESETS[name].learning_rate
-    words += [f"--learning-rate {rate:g}"] if rate != usual_rate else []
-    remix, usual = state["remix"], asdict(RemixSettings(0))
-    words += [
-        f"--remix {name}={remix[name]:g}" for name in SHARES if remix.get(name, usual[name]) != usual[name]
-    ]
+    n_frames = (remix["n_samples"] - SPEC.n_fft) // SPEC.hop_length + 1
+    words += [f"--frames {n_frames}"] if n_frames != preset.n_frames else []
+    words += [f"--batch {settings['batch_size']}"] if settings["batch_size"] != preset.batch_size else []
+    rate = settings["learning_rate"]
+    words += [f"--learning-rate {rate:g}"] if rate != preset.learning_rate else []
+    drawn = asdict(RemixSettings(0)) | remix  # early checkpoints lack some
+    usual = asdict(preset.remix())
+    words += [f"--remix {share}={drawn[share]:g}" for share in SHARES if drawn[share] != usual[share]]
     words += [f"--without {each}" for each in remix.get("without", ())]
-    return "".join(f" {word}" for word in words)
+    return words
 
 
 def reproduction_section(
