@@ -89,8 +89,9 @@ def measure_memory(bench: Bench, log: Log) -> list[Row]:
     for minutes in MEMORY_MINUTES:
         log(f"making a song of {minutes} min")
         song = make_song(bench.folder / f"{minutes}.mp3", minutes * 60)
-        usages = alternate({f"{minutes} min": bench.separation(song)}, n_runs=1, log=log, n_warm_ups=0)
-        rows.append({"minutes": minutes, **_speed(usages[f"{minutes} min"], minutes * 60)})
+        label = f"{minutes} min"
+        usages = alternate({label: bench.separation(song)}, n_runs=bench.n_runs, log=log, n_warm_ups=0)
+        rows.append({"minutes": minutes, **_speed(usages[label], minutes * 60)})
         song.unlink()
     return rows
 
