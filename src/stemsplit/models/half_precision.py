@@ -10,13 +10,13 @@ this one their masks differ by at most 0.0015.
 """
 
 import itertools
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from stemsplit.errors import DeviceError, ModelError
+from stemsplit.models.graph_pruning import drop_unused
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
@@ -83,7 +83,7 @@ class _Halving:
             raise ModelError("the graph has no matrix product, convolution or recurrence of float32")
         del self._graph.node[:]
         self._graph.node.extend(nodes)
-        self._drop_unused()
+        drop_unused(self._graph)
         # shapes between input and output name the types as they were; onnxruntime works them out
         del self._graph.value_info[:]
 
@@ -135,28 +135,6 @@ class _Halving:
 
     def _new_name(self, name: str) -> str:
         return f"{name}/half/{next(self._numbers)}"
-
-    def _drop_unused(self) -> None:
-        """Leave out weights, and casts of weights, that nothing takes any more."""
-        used = set(_names_used(self._graph))
-        kept = [node for node in self._graph.node if node.op_type != "Cast" or node.output[0] in used]
-        del self._graph.node[:]
-        self._graph.node.extend(kept)
-        used = set(_names_used(self._graph))
-        stored = [each for each in self._graph.initializer if each.name in used]
-        del self._graph.initializer[:]
-        self._graph.initializer.extend(stored)
-
-
-def _names_used(graph: Any) -> Iterable[str]:
-    """Names that nodes take, those in the bodies of loops and conditions too, and the graph's outputs."""
-    for node in graph.node:
-        yield from node.input
-        for attribute in node.attribute:
-            for body in (attribute.g, *attribute.graphs):
-                yield from _names_used(body)
-    for output in graph.output:
-        yield output.name
 
 
 _INT32: Final = 6  # of `onnx.TensorProto`

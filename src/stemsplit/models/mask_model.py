@@ -16,8 +16,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from stemsplit.errors import ModelError
 from stemsplit.models.device import Device
 from stemsplit.models.features import make_features
@@ -93,10 +91,9 @@ class MaskModel:
         The result is ``(batch, targets, channels, rows, frames)``. When the device runs out of memory the
         batch is halved, down to one item.
         """
-        mixture, delay = make_features(spectrograms, self.spec.features), self.spec.delay_frames
-        if delay:
-            padded = np.pad(mixture, ((0, 0), (0, 0), (0, 0), (0, delay)))
-            return self.open_stream().process(padded, n_absent=delay)[..., delay:]
+        mixture = make_features(spectrograms, self.spec.features)
+        if self.spec.delay_frames:
+            return self.open_stream().process_whole(mixture)
         (masks,) = self._run(mixture)
         return masks
 

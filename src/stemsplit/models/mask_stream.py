@@ -69,6 +69,16 @@ class MaskStream:
             self._state = np.zeros((len(mixture), *self._state_shape), np.float32)
         return self._advance(mixture, present)
 
+    def process_whole(self, mixture: FloatArray, *, n_calls: int = 1) -> FloatArray:
+        """Take a whole song, as `process` does, in so many calls; return the masks of its frames."""
+        n_frames, delay = mixture.shape[-1], len(self._present)
+        padded = np.pad(mixture, ((0, 0), (0, 0), (0, 0), (0, delay)))
+        masks, n_taken = [], 0
+        for piece in np.array_split(padded, n_calls, axis=-1):
+            n_taken += piece.shape[-1]
+            masks.append(self.process(piece, n_absent=min(max(0, n_taken - n_frames), piece.shape[-1])))
+        return np.concatenate(masks, axis=-1)[..., delay:]
+
     def _advance(self, mixture: FloatArray, present: FloatArray) -> FloatArray:
         known = np.concatenate([self._present, present])
         n_batch, n_frames = mixture.shape[0], mixture.shape[-1]

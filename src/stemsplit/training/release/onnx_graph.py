@@ -14,6 +14,7 @@ import onnxruntime
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from stemsplit.errors import ModelError
+from stemsplit.models.graph_pruning import drop_unused
 from stemsplit.models.mask_stream import OUTPUTS, MaskStream
 from stemsplit.training.networks.onnx_weights import LSTM_WEIGHTS
 from stemsplit.types import FloatArray
@@ -76,7 +77,7 @@ def fold_recurrences(model: ModelProto, *arrays: FloatArray) -> ModelProto:
     names = list(wanted)
     for name, values in zip(names, _find_values(model, arrays, names), strict=True):
         graph.initializer.append(numpy_helper.from_array(values, wanted[name]))
-    _drop_unused(graph)
+    drop_unused(graph)
     return folded
 
 
@@ -85,21 +86,6 @@ def _find_weight(name: str, stored: Collection[str], producers: Mapping[str, Nod
     while name not in stored:
         name = producers[name].input[0]
     return name
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove nodes, from the last to the first, and weights that nothing takes."""
-    used = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if used.intersection(node.output):
-            kept.append(node)
-            used.update(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    weights = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(weights)
 
 
 def large_weights(model: ModelProto) -> list[str]:
@@ -162,10 +148,7 @@ def stream_model(model: ModelProto, mixture: FloatArray, *, delay_frames: int) -
     (state,) = (each for each in model.graph.input if each.name == "state")
     shape = tuple(axis.dim_value for axis in state.type.tensor_type.shape.dim[1:])
     stream = MaskStream(run, state_shape=shape, delay_frames=delay_frames)
-    padded = np.pad(mixture, ((0, 0), (0, 0), (0, 0), (0, delay_frames)))
-    first, second = np.split(padded, [mixture.shape[-1] // 2 or 1], axis=-1)
-    masks = [stream.process(first), stream.process(second, n_absent=delay_frames)]
-    return np.concatenate(masks, axis=-1)[..., delay_frames:]
+    return stream.process_whole(mixture, n_calls=2)
 
 
 def _open(model: ModelProto) -> Callable[..., list[Any]]:
