@@ -36,6 +36,7 @@ def test_a_song_is_analysed_into_files(model: Path) -> None:
     found = json.loads(Path("out/song/analysis.json").read_text())
     assert found["key"] == "C major" and found["camelot"] == "8B"
     assert set(found["stems"]) >= {"vocals", "drums", "bass", "other"}
+    assert sum(found["style"]["probabilities"].values()) == pytest.approx(1, abs=0.01)
     assert Path("out/song/chords.lab").read_text().split()[0] == "0.000"
     again = call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu")
     assert again.code == 1 and "--overwrite" in again.stderr

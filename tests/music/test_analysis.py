@@ -1,12 +1,16 @@
 """Analysis of music: known answers for songs that are made here."""
 
+import re
+
 import numpy as np
 import pyloudnorm
 import pytest
 
 from stemsplit.music.analysis import Analyser, SongAnalysis
 from stemsplit.music.chords import Chord, format_lab
+from stemsplit.music.style import Style
 from stemsplit.types import FloatArray
+from tests.support import ROOT
 
 # the analysis needs librosa, whose import alone takes seconds
 pytestmark = pytest.mark.slow
@@ -151,6 +155,7 @@ def test_silence_has_nothing(duration_s: float) -> None:
     silence = np.zeros((2, round(duration_s * SAMPLE_RATE)), dtype=np.float32)
     song = analyse({"drums": silence, "other": silence}).to_dict()
     assert (song["bpm"], song["key"], song["loudness_lufs"], song["chords"]) == (None, None, None, [])
+    assert song["style"] is None
     assert song["stems"]["drums"] == {"loudness_lufs": None, "intervals_s": []}
 
 
@@ -166,3 +171,12 @@ def test_chords_without_drums_have_no_beat_by_the_half_second_grid() -> None:
     assert song.beats is None
     assert [chord.name for chord in song.chords] == ["C:maj"]
     assert song.chords == [Chord(0.0, 8.0, "C:maj")]
+
+
+def test_json_has_every_field_that_the_page_names() -> None:
+    page = (ROOT / "docs/producers.md").read_text(encoding="utf-8")
+    rows = page.split("| field | meaning |")[1].split("\n\n")[0].splitlines()[2:]
+    documented = {name for row in rows for name in re.findall("`([a-z_]+)`", row.split("|")[1])}
+    song = SongAnalysis(1.0, None, None, None, None, style=Style("acoustic", {"acoustic": 1.0})).to_dict()
+    assert documented == song.keys()
+    assert song["style"] == {"name": "acoustic", "probabilities": {"acoustic": 1.0}}

@@ -91,6 +91,7 @@ class SongAnalysis:
             "tuning_cents": self.tuning_cents,
             "chords": [asdict(chord) for chord in self.chords],
             "drums_s": [list(interval) for interval in self.drums_s],
+            "style": None if self.style is None else self.style.to_dict(),
             "stems": {name: stem.to_dict() for name, stem in self.stems.items()},
         }
 
