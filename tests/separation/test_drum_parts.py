@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemsplit import Separator, SettingsError
+from stemsplit import ModelError, Separator, SettingsError
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.registry.installed import bundled_models, kit_model, work_models
 from tests.conftest import make_noise
 from tests.music.test_midi import make_drums
 from tests.separation.test_separator import stream
+from tests.support.tiny_models import make_spec, write_model
 
 PARTS = ("kick", "snare", "cymbals")
 
@@ -53,6 +54,12 @@ def test_a_kick_a_snare_and_a_hat_are_told_apart() -> None:
     for stem, kind in (("kick", "kick"), ("snare", "snare"), ("cymbals", "hat")):
         energies = {each: float((stems[each] * apart[kind]).sum()) for each in PARTS}
         assert max(energies, key=lambda each: energies[each]) == stem, (kind, energies)
+
+
+def test_the_model_that_makes_no_numbers_is_blamed_not_the_song(tmp_path: Path) -> None:
+    broken = write_model(tmp_path / "broken.onnx", make_spec(), floor=-1.0)
+    with pytest.raises(ModelError, match="holds NaN or infinity, the model"):
+        open_kit(broken)(make_noise(2, 50_000), 44100)
 
 
 def test_levels_and_confidence_are_those_of_the_song(tiny_model: Path) -> None:

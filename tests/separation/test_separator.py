@@ -285,12 +285,23 @@ def test_several_songs_at_once(tiny_model: Path) -> None:
         np.testing.assert_array_equal(found, expected["drums"])
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_nan_and_infinity_are_rejected(tiny_model: Path, value: float) -> None:
+@pytest.mark.parametrize(("value", "said"), [(np.nan, "nan"), (np.inf, "inf"), (-1e18, r"-1e\+18")])
+def test_what_is_not_audio_is_rejected_where_it_stands(tiny_model: Path, value: float, said: str) -> None:
     mixture = make_noise(2, 100_000)
     mixture[1, 90_000] = value
-    with pytest.raises(AudioError, match="NaN or infinity"):
-        Separator(models=[tiny_model], device="cpu")(mixture, 44100)
+    for block in (100_000, 4097):
+        with pytest.raises(AudioError, match=rf"at 2\.0 s \(channel 2\) of the mixture is {said}, not audio"):
+            stream(Separator(models=[tiny_model], device="cpu"), mixture, block, 44100)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_blocks_may_be_floating_point_of_any_width(tiny_model: Path, dtype: type) -> None:
+    mixture = make_noise(2, 20_000).astype(dtype)
+    separator = Separator(models=[tiny_model], device="cpu")
+    expected = separator(mixture, 48000)
+    for name, samples in stream(separator, mixture, 4097, 48000).items():
+        assert samples.dtype == np.float32
+        np.testing.assert_array_equal(samples, expected[name])
 
 
 def test_nan_in_the_output_of_a_model_is_an_error(tmp_path: Path) -> None:

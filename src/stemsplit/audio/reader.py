@@ -18,14 +18,11 @@ from stemsplit.audio.condition import Condition
 from stemsplit.audio.info import Decoder
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import AudioError
-from stemsplit.types import FloatArray
+from stemsplit.types import LOUDEST, FloatArray
 
 BLOCK_SAMPLES: Final = 65536
 _BLOCK_VALUES: Final = 2**22
 _ALL: Final = ReadSettings()
-
-# Beyond this a float sample is damage, not sound, and its square would overflow further down.
-_LOUDEST: Final = 1e12
 
 
 class AudioReader:
@@ -128,9 +125,9 @@ class AudioReader:
 
     def _check_values(self, block: FloatArray) -> None:
         # NaN fails too: every comparison with it is false.
-        if block.min() >= -_LOUDEST and block.max() <= _LOUDEST:
+        if block.min() >= -LOUDEST and block.max() <= LOUDEST:
             return
-        channel, sample = np.argwhere(~(np.abs(block) <= _LOUDEST).T)[0][::-1]
+        channel, sample = np.argwhere(~(np.abs(block) <= LOUDEST).T)[0][::-1]
         value = block[channel, sample]
         raise AudioError(
             f"{self._name}: the sample at {self._seconds(self._position + int(sample))} s "

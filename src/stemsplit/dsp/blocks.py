@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplit.errors import AudioError
-from stemsplit.types import FloatArray
+from stemsplit.types import LOUDEST, FloatArray
 
 # what a song may come as
 AudioArray: TypeAlias = NDArray[np.floating[Any] | np.integer[Any]]
@@ -88,22 +88,53 @@ def check_waveform(waveform: FloatArray) -> None:
         )
 
 
-def check_blocks(blocks: Iterable[FloatArray], n_channels: int) -> Iterator[FloatArray]:
-    """Yield `blocks` unchanged.
+def check_blocks(
+    blocks: Iterable[NDArray[np.floating[Any]]], n_channels: int, *, sample_rate: int
+) -> Iterator[FloatArray]:
+    """Yield `blocks` as float32.
+
+    Parameters
+    ----------
+    blocks
+        Of one song from its start, floating point of any width, with full scale at 1.
+    n_channels
+        Of every block.
+    sample_rate
+        Of the song, in Hz.
 
     Raises
     ------
     AudioError
-        At the first block that is not floating point, or whose shape is not ``(n_channels, samples)``.
+        At the first block that is not floating point, whose shape is not ``(n_channels, samples)``, or that
+        holds NaN, infinity or a sample beyond `stemsplit.types.LOUDEST`.
     """
+    n_samples = 0
     for block in blocks:
-        if block.dtype.kind != "f":
-            raise AudioError(f"a block is of {block.dtype}; it must be floating point, with full scale at 1")
-        if block.ndim != 2:
-            raise AudioError(f"a block has shape {block.shape}; it must be (channels, samples)")
-        if block.shape[0] != n_channels:
-            raise AudioError(f"a block has {block.shape[0]} channels, not {n_channels}")
-        yield block
+        _check_shape(block, n_channels)
+        if block.size:
+            _check_values(block, start=n_samples, sample_rate=sample_rate)
+        n_samples += block.shape[1]
+        yield block.astype(np.float32, copy=False)
+
+
+def _check_shape(block: NDArray[Any], n_channels: int) -> None:
+    if block.dtype.kind != "f":
+        raise AudioError(f"a block is of {block.dtype}; it must be floating point, with full scale at 1")
+    if block.ndim != 2:
+        raise AudioError(f"a block has shape {block.shape}; it must be (channels, samples)")
+    if block.shape[0] != n_channels:
+        raise AudioError(f"a block has {block.shape[0]} channels, not {n_channels}")
+
+
+def _check_values(block: NDArray[np.floating[Any]], *, start: int, sample_rate: int) -> None:
+    # Python's floats: float16 has no number as large. NaN fails too, every comparison with it is false.
+    if float(block.min()) >= -LOUDEST and float(block.max()) <= LOUDEST:
+        return
+    sample, channel = np.argwhere(~(np.abs(block.astype(np.float64)) <= LOUDEST).T)[0]
+    raise AudioError(
+        f"the sample at {(start + sample) / sample_rate:.1f} s (channel {channel + 1}) of the mixture is "
+        f"{block[channel, sample]:g}, not audio; repair it first"
+    )
 
 
 def regroup(blocks: Iterable[FloatArray], n_samples: int) -> Iterator[FloatArray]:

@@ -74,7 +74,7 @@ class TrackScan:
 
 @contextlib.contextmanager
 def scan_blocks(
-    blocks: Iterable[FloatArray], scans: Sequence[TrackScan], *, n_channels: int
+    blocks: Iterable[FloatArray], scans: Sequence[TrackScan], *, sample_rate: int, n_channels: int
 ) -> Iterator[Iterable[FloatArray]]:
     """Run `scans` over all `blocks`; within the ``with`` statement, the same samples can be read again.
 
@@ -83,7 +83,7 @@ def scan_blocks(
     Raises
     ------
     AudioError
-        If a block does not have `n_channels` channels.
+        As of `check_blocks`.
     OutputError
         If the temporary file cannot be written.
     """
@@ -92,7 +92,7 @@ def scan_blocks(
         return
     with contextlib.ExitStack() as stack:
         copy = None if isinstance(blocks, Sequence) else stack.enter_context(_TemporaryBlocks(n_channels))
-        for block in check_blocks(blocks, n_channels):
+        for block in check_blocks(blocks, n_channels, sample_rate=sample_rate):
             for scan in scans:
                 scan.process(block)
             if copy is not None:

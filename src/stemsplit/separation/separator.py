@@ -308,7 +308,7 @@ class Separator:
         Parameters
         ----------
         blocks
-            The mixture, float32 ``(channels, samples)``, full scale at 1, in blocks of any length.
+            The mixture, floating point ``(channels, samples)``, full scale at 1, in blocks of any length.
         sample_rate
             Of the song, in Hz.
         n_channels
@@ -324,7 +324,7 @@ class Separator:
         Raises
         ------
         AudioError
-            If the mixture is empty or holds NaN or infinity, or a block has another shape.
+            If the mixture is empty, holds NaN, infinity or samples beyond 1e12, or a block has another shape.
         ModelError
             If a network returns NaN or infinity.
         OutputError
@@ -349,18 +349,21 @@ class Separator:
             n_channels=n_channels,
             meter=meter if parts is None else None,
         )
-        stream = stream_song(
-            blocks,
-            pipelines,
-            mixer,
-            sample_rate=sample_rate,
-            n_channels=n_channels,
-            batch_size=self._batch_size,
+        stream = self._check_stems(
+            stream_song(
+                blocks,
+                pipelines,
+                mixer,
+                sample_rate=sample_rate,
+                n_channels=n_channels,
+                batch_size=self._batch_size,
+            )
         )
         if parts is not None:
             names = [stem.name for stem in self._recipe.stems]
             stream = parts.stream(stream, names, sample_rate=sample_rate, n_channels=n_channels, meter=meter)
-        return self._check_stems(stream)
+            stream = self._check_stems(stream)
+        return stream
 
     def __call__(self, waveform: AudioArray, sample_rate: int, *, progress: Progress | None = None) -> Stems:
         """Separate a song that is already in memory.
@@ -383,8 +386,8 @@ class Separator:
         Raises
         ------
         AudioError
-            If `waveform` is empty, holds NaN or infinity, has its axes exchanged, or is of a type without a
-            full scale.
+            If `waveform` is empty, holds NaN, infinity or samples beyond 1e12, has its axes exchanged, or is
+            of a type without a full scale.
         """
         mixture = scale_to_float(waveform)
         check_waveform(mixture)

@@ -51,7 +51,7 @@ def stream_song(
     Parameters
     ----------
     blocks
-        The mixture, float32 ``(channels, samples)``.
+        The mixture, floating point ``(channels, samples)``.
     pipelines
         At least one.
     mixer
@@ -66,7 +66,7 @@ def stream_song(
     Raises
     ------
     AudioError
-        If the mixture has no samples, contains NaN or infinity, or a block has another number of channels.
+        If the mixture has no samples, or as of `check_blocks`.
     """
     runs = [pipeline.begin(sample_rate=sample_rate, n_channels=n_channels) for pipeline in pipelines]
     step_s = min(pipeline.step_s for pipeline in pipelines)
@@ -86,18 +86,18 @@ def cut_chunks(
 ) -> Pieces:
     """Read the song in blocks of `n_samples`, after a first pass where a pipeline needs one, and cut each."""
     scans = [run.scan for run in runs if run.scan is not None]
-    with scan_blocks(blocks, scans, n_channels=n_channels) as scanned:
+    with scan_blocks(blocks, scans, sample_rate=sample_rate, n_channels=n_channels) as scanned:
         inputs = [run.open_input() for run in runs]
-        with closing(prefetch(regroup(check_blocks(scanned, n_channels), n_samples))) as read:
-            yield from _cut_blocks(read, inputs, sample_rate, n_channels)
+        checked = check_blocks(scanned, n_channels, sample_rate=sample_rate)
+        with closing(prefetch(regroup(checked, n_samples))) as read:
+            yield from _cut_blocks(read, inputs, n_channels)
 
 
 def _cut_blocks(
-    blocks: Iterable[FloatArray], inputs: Sequence[PipelineInput], sample_rate: int, n_channels: int
+    blocks: Iterable[FloatArray], inputs: Sequence[PipelineInput], n_channels: int
 ) -> Iterator[Piece]:
     n_samples = 0
     for mixture in blocks:
-        _check_finite(mixture, start_s=n_samples / sample_rate)
         n_samples += mixture.shape[-1]
         yield Piece(mixture, tuple(each.process(mixture) for each in inputs))
     if n_samples == 0:
@@ -148,8 +148,3 @@ def _mix(runs: Sequence[PipelineRun], pieces: Pieces, mixer: Mixer) -> Iterator[
         for index, output in enumerate(outputs):
             mixer.append_signals(index, output.flush())
         yield from mixer.flush()
-
-
-def _check_finite(mixture: FloatArray, *, start_s: float) -> None:
-    if not np.isfinite(mixture).all():
-        raise AudioError(f"the mixture holds NaN or infinity after {start_s:.1f} s; repair it first")
