@@ -97,6 +97,26 @@ def test_every_song_comes_once(folder: Path) -> None:
     assert paths(expand_inputs(named)) == ["songs/a.wav", "songs/b.mp3", "None"]
 
 
+def test_songs_at_addresses_that_differ_in_the_query_are_several() -> None:
+    first, second = expand_inputs(["https://host/get?id=1", "https://host/get?id=2", "https://host/get?id=1"])
+    assert (first.url, second.url) == ("https://host/get?id=1", "https://host/get?id=2")
+    assert {first.label, second.label} == {"https://host/get"}
+
+
+@pytest.mark.parametrize(
+    ("address", "names"),
+    [
+        ("https://host/a/get.wav?id=1#t=5", ("get", "get.wav", "a")),
+        ("s3://bucket/a/Why?/No. #1.wav", ("No. #1", "No. #1.wav", "Why?")),
+        ("s3://bucket/a/b.wav?versionId=x.y/z", ("b", "b.wav", "a")),
+        ("file:///a/What?.wav", ("What?", "What?.wav", "a")),
+    ],
+)
+def test_a_remote_song_is_named_by_its_path(address: str, names: tuple[str, str, str]) -> None:
+    (song,) = expand_inputs([address])
+    assert (song.track, song.file_name, song.folder_name) == names
+
+
 def test_standard_input_is_a_song(folder: Path) -> None:
     (source,) = expand_inputs(["-"])
     assert source.is_stdin

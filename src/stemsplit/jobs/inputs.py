@@ -6,9 +6,8 @@ import glob
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from stemsplit.audio.extensions import is_audio, strip_ending
 from stemsplit.errors import AudioError, OutputError
@@ -56,7 +55,7 @@ class SongInput:
         if self.named is not None:
             return self.named
         if self.url is not None:
-            return strip_ending(PurePosixPath(urlsplit(self.url).path))
+            return strip_ending(remote.find_path(self.url))
         return strip_ending(self.path) if self.path else "stdin"
 
     @property
@@ -68,14 +67,14 @@ class SongInput:
     def file_name(self) -> str:
         """The name of the file, or the track for standard input."""
         if self.url is not None:
-            return PurePosixPath(urlsplit(self.url).path).name
+            return remote.find_path(self.url).name
         return self.path.name if self.path else self.track
 
     @property
     def folder_name(self) -> str:
         """The name of the folder that holds the song; empty for standard input."""
         if self.url is not None:
-            return PurePosixPath(urlsplit(self.url).path).parent.name
+            return remote.find_path(self.url).parent.name
         return self.path.absolute().parent.name if self.path else ""
 
     def identify(self) -> dict[str, Any] | None:
@@ -130,7 +129,7 @@ def expand_inputs(
     sources: list[SongInput] = []
     for text in named:
         for source in search.expand(text):
-            key = source.label if source.path is None else os.path.realpath(source.path)
+            key = os.path.realpath(source.path) if source.path else source.url or source.label
             if key not in seen:
                 seen.add(key)
                 sources.append(source)
@@ -278,10 +277,10 @@ def _expand_url(text: str, *, recursive: bool) -> list[SongInput]:
         urls = remote.list_songs(text, recursive=recursive)
     except AudioError as error:
         return [SongInput(remote.redact(text), None, problem=str(error))]
-    base = PurePosixPath(urlsplit(text).path) if text.endswith("/") else None
+    base = remote.find_path(text) if text.endswith("/") else None
     songs = []
     for url in urls:
-        folder = PurePosixPath(urlsplit(url).path).parent
+        folder = remote.find_path(url).parent
         mirror = folder.relative_to(base) if base is not None and folder.is_relative_to(base) else _HERE
         songs.append(make_remote_input(url, mirror=mirror))
     return songs or [_problem(remote.redact(text), "there is no audio file")]

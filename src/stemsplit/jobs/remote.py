@@ -14,15 +14,19 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from stemsplit.audio.extensions import is_audio
 from stemsplit.errors import AudioError, OutputError, SettingsError, StemsplitError
+from stemsplit.files.names import clean_name
 from stemsplit.jobs.output_folder import Mark
 
 _ATOMIC_UPLOADS: Final = frozenset({"s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf"})
 # where an upload can fail if there is an object of its name, and a prefix is listed in one request
 _S3: Final = frozenset({"s3", "s3a"})
+# whose addresses have a query and a fragment; elsewhere ? and # are characters of names
+_WEB: Final = frozenset({"http", "https"})
+_VERSION: Final = "?versionId="  # what S3 has behind the name of an object
 _CHUNK_BYTES: Final = 1 << 20
 _RECORD_BYTES: Final = 1 << 20
 
@@ -38,13 +42,33 @@ def is_url(text: str) -> bool:
 
 
 def redact(url: str) -> str:
-    """Return an address without user, password and query, which may hold a signature.
+    """Return an address without user, password and, on the web, the query, which may hold a signature.
 
-    >>> redact("https://me:secret@host/a.wav?signature=abc")
-    'https://host/a.wav'
+    >>> redact("https://me:secret@host/a.wav?signature=abc"), redact("s3://bucket/What?.wav")
+    ('https://host/a.wav', 's3://bucket/What?.wav')
     """
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+    scheme, host, path = _split(url)
+    return f"{scheme}://{host.rpartition('@')[2]}{path}"
+
+
+def find_path(url: str) -> PurePosixPath:
+    """Return the path of a song in its storage, behind the host or bucket.
+
+    >>> find_path("https://host/a/b.wav?signature=abc"), find_path("s3://bucket/a/No. #1.wav")
+    (PurePosixPath('/a/b.wav'), PurePosixPath('/a/No. #1.wav'))
+    """
+    scheme, _, path = _split(url)
+    return PurePosixPath(path.partition(_VERSION)[0] if scheme in _S3 else path)
+
+
+def _split(url: str) -> tuple[str, str, str]:
+    """Return the scheme, the host or bucket with user and password, and the path of an address."""
+    scheme, _, rest = url.partition("://")
+    if scheme.lower() in _WEB:
+        parts = urlsplit(url)
+        return scheme, parts.netloc, parts.path
+    host, slash, path = rest.partition("/")
+    return scheme, host, slash + path
 
 
 def open_storage(url: str) -> tuple[Any, str]:
@@ -129,7 +153,7 @@ def fetch_song(url: str) -> Iterator[Path]:
     """
     storage, path = open_storage(url)
     with tempfile.TemporaryDirectory(prefix="stemsplit-") as folder:
-        copy = Path(folder, PurePosixPath(urlsplit(url).path).name or "song")
+        copy = Path(folder, clean_name(find_path(url).name))
         with (
             _converting_errors(url, AudioError, "cannot be read"),
             storage.open(path, "rb", block_size=_CHUNK_BYTES) as source,
