@@ -4,6 +4,7 @@ import errno
 import io
 import os
 import zipfile
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ pytest.importorskip("starlette")
 
 from stemsplit.service.answers import MEDIA_TYPES
 from stemsplit.service.errors import NoSuchSongError
+from tests.support.audio_files import read_whole
 from tests.support.service import WAV, Gate, Running, is_error, make_wav, read_audio
 
 
@@ -117,6 +119,20 @@ def test_stems_come_in_any_format(service: Running, format: str) -> None:
     ) as archive:
         assert archive.namelist() == [f"song ({stem}).{format}" for stem in song["outputs"]]
         assert archive.read(f"song (bass).{format}") == response.content
+
+
+def test_alac_has_the_ending_and_the_type_of_its_container(service: Running, tmp_path: Path) -> None:
+    song = service.separate(WAV)
+    stored = read_audio(service.client.get(song["outputs"]["bass"]).content)
+    parameters = {"format": "alac"}
+    response = service.client.get(song["outputs"]["bass"], params=parameters)
+    assert response.headers["content-type"] == "audio/mp4"
+    assert response.headers["content-disposition"].endswith(quote("song (bass).m4a"))
+    (tmp_path / "bass.m4a").write_bytes(response.content)
+    assert np.array_equal(read_whole(tmp_path / "bass.m4a").T, stored)
+    packed = service.client.get(song["zip"], params=parameters)
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        assert archive.namelist() == [f"song ({stem}).m4a" for stem in song["outputs"]]
 
 
 def test_a_file_that_the_client_has_is_not_sent_again(service: Running) -> None:

@@ -1,11 +1,14 @@
 """Mixes of the stems, and what the page plays: segments and peaks."""
 
+import io
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("starlette")
 
@@ -95,6 +98,32 @@ def test_segments_are_the_track_without_a_seam(service: Running, format: str) ->
         expected = read_audio(stored)[: preview["n_samples"]]
         assert np.abs(np.concatenate(segments) - expected).max() <= 1 / 32768
     assert is_error(service.client.get(f"{url}?segment=5"), 404, "NoSuchSongError", "there are 5")
+
+
+def test_stems_in_mpeg_4_are_mixed_converted_and_played(service: Running) -> None:
+    song = service.separate(WAV, format="ALAC")
+    packed = service.client.get(song["zip"], params={"format": "wav", "bits": "24"})
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        stems = {stem: read_audio(archive.read(f"song ({stem}).wav")) for stem in song["outputs"]}
+    assert np.abs(sum(stems.values()) - read_audio(WAV)).max() < 3 / 32768
+    bass = service.client.get(song["outputs"]["bass"], params={"format": "wav"})
+    assert np.array_equal(read_audio(bass.content), stems["bass"])
+    assert soundfile.info(io.BytesIO(bass.content)).subtype == "PCM_16"
+    mix = service.client.get(song["mix"], params={"stems": "bass", "start_s": "0.1", "bits": "32f"})
+    assert np.array_equal(read_audio(mix.content), stems["bass"][4410:])
+    preview = service.client.get(song["preview"]).json()
+    segment = service.client.get(preview["stems"]["bass"], params={"segment": 0})
+    assert np.abs(read_audio(segment.content) - stems["bass"]).max() <= 1 / 32768
+
+
+def test_lossy_stems_in_mpeg_4_are_played_as_they_are_mixed(service: Running) -> None:
+    song = service.separate(WAV, format="m4a", stems="bass")
+    mix = read_audio(service.client.get(song["mix"]).content)
+    preview = service.client.get(song["preview"]).json()
+    assert preview["n_samples"] == len(mix) == len(read_audio(WAV))
+    segment = service.client.get(preview["stems"]["bass"], params={"segment": 0})
+    assert np.abs(read_audio(segment.content) - mix).max() <= 1 / 32768
+    assert np.abs(mix).max() > 0.1
 
 
 def test_peaks_are_those_of_the_tracks(service: Running) -> None:

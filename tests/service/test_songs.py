@@ -192,8 +192,9 @@ def test_an_excerpt_that_cannot_be_is_refused(
 
 
 @pytest.mark.slow
-def test_tempo_and_key_are_found_when_asked_for(service: Running) -> None:
+@pytest.mark.parametrize("format", ["wav", "alac"])
+def test_tempo_and_key_are_found_when_asked_for(service: Running, format: str) -> None:
     assert service.separate(WAV)["analysis"] is None
-    analysis = service.separate(make_wav(6), analyse="true")["analysis"]
+    analysis = service.separate(make_wav(6), analyse="true", format=format)["analysis"]
     assert {"bpm", "key", "camelot", "loudness_lufs"} <= set(analysis)
     assert analysis["duration_s"] == pytest.approx(6)

@@ -11,7 +11,10 @@ import pytest
 
 pytest.importorskip("starlette")
 
+from stemsplit.audio.info import AudioInfo
+from stemsplit.jobs.request import SeparationRequest
 from stemsplit.service.limits import ServiceLimits
+from stemsplit.service.room import estimate_bytes
 from tests.support.service import WAV, Gate, Running, is_error, make_wav, running
 
 
@@ -177,6 +180,14 @@ def test_a_song_is_taken_only_if_its_stems_will_fit_beside_those_before_it(
     for song in (first, second):
         assert service.wait(song)["status"] == "done"
     assert service.separate(WAV)["status"] == "done"
+
+
+def test_room_is_kept_for_copies_of_stems_that_cannot_be_played_as_they_are() -> None:
+    info = AudioInfo(44100, 2, 1000, "WAV", "PCM_16")
+    n_bytes = {
+        format: estimate_bytes(info, SeparationRequest(format=format), 4) for format in ("wav", "alac", "m4a")
+    }
+    assert n_bytes == {"wav": 5 * 4000, "alac": 9 * 4000, "m4a": 9 * 4000}
 
 
 @pytest.mark.parametrize("data", [b"no song", b"%PDF-1.7", b"<html></html>" * 100, WAV[: len(WAV) // 2]])

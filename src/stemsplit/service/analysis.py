@@ -20,7 +20,7 @@ def analyse_tracks(original: Path, stems: Mapping[str, Path]) -> SongAnalysis:
     original
         The mixture, as `stemsplit.service.playback.make_preview` writes it.
     stems
-        File of each stem, of the same length.
+        File of each stem, of the same length, see `stemsplit.service.tracks`.
     """
     with ExitStack() as stack:
         mixture = stack.enter_context(soundfile.SoundFile(original))

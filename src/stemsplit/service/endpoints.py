@@ -189,7 +189,7 @@ class SongEndpoints:
         song = self._find(request)
         stored = song.find_stem(stem)
         if not request.query_params:
-            return answer_file(request, stored, song.name_stem(stem))
+            return answer_file(request, stored, song.request.name_download(stem, stored.suffix[1:]))
         path = await run_in_threadpool(song.render, mix)
         return answer_file(request, path, song.request.name_download(stem, path.suffix[1:]))
 
@@ -224,7 +224,7 @@ class SongEndpoints:
         song = self._find(request)
         preview = _find_preview(song)
         stem = request.path_params.get("stem")
-        path = song.original if stem is None else song.find_stem(stem)
+        path = song.original if stem is None else song.find_track(stem)
         number = given.get("segment", "0")
         if not number.isdecimal() or int(number) >= preview.n_segments:
             raise NoSuchSongError(

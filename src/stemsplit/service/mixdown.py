@@ -90,7 +90,7 @@ def _check_range(name: str, values: Mapping[str, float], lowest: float, highest:
 
 
 def write_mix(mix: Mix, stems: Mapping[str, Path], path: Path) -> None:
-    """Mix `stems` into `path`, which appears when it is whole.
+    """Mix `stems`, files in which one can seek, into `path`, which appears when it is whole.
 
     A mix that would clip in PCM is turned down as a whole, as stems are.
 

@@ -100,7 +100,7 @@ def make_preview(
     source
         The song, as it was uploaded.
     stems
-        File of each stem.
+        File of each stem, see `stemsplit.service.tracks`.
     original
         Where the mixture is written, as a wav of 16 bits.
     gain

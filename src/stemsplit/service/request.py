@@ -81,7 +81,8 @@ def read_request(query: Sequence[tuple[str, str]], defaults: SeparationRequest) 
     start_s = _read_number("start_s", given.pop("start_s", None))
     end_s = _read_number("end_s", given.pop("end_s", None))
     reading = ReadSettings(start_s or 0.0, end_s)
-    _check_format(given.get("format"))
+    if "format" in given:
+        given["format"] = _read_format(given["format"])
     if "residual" in given:
         given["residual"] = _read_truth("residual", given["residual"])
     if "stems" in given:
@@ -112,22 +113,22 @@ def read_mix(
         If one is unknown, there twice, cannot be read, or is outside its range.
     """
     given = check_parameters(query, known)
-    _check_format(given.get("format"))
     return Mix(
         stems=parse_stems(given["stems"]) if given.get("stems") else stems,
         gains_db=_read_values("gains_db", given.get("gains_db", "")),
         pans=_read_values("pans", given.get("pans", "")),
-        format=given.get("format"),
+        format=_read_format(given["format"]) if "format" in given else None,
         bits=given.get("bits"),
         start_s=_read_number("start_s", given.get("start_s")),
         end_s=_read_number("end_s", given.get("end_s")),
     )
 
 
-def _check_format(format: str | None) -> None:
+def _read_format(text: str) -> str:
     # stems here have no picture: the formats of videos are not among these
-    if format is not None and format.lower() not in FORMATS:
-        raise SettingsError(f"format {format!r} is unknown: choose one of {', '.join(FORMATS)}")
+    if text.lower() not in FORMATS:
+        raise SettingsError(f"format {text!r} is unknown: choose one of {', '.join(FORMATS)}")
+    return text.lower()
 
 
 def _read_values(name: str, text: str) -> dict[str, float]:

@@ -9,20 +9,22 @@ from stemsplit.audio.encoding import choose_encoding
 from stemsplit.audio.info import AudioInfo
 from stemsplit.errors import OutputError
 from stemsplit.jobs.request import SeparationRequest
+from stemsplit.service.tracks import needs_copy
 
 _PREVIEW_BYTES: Final = 2  # of a sample of the mixture that the page plays
 _FLOAT_BYTES: Final = 4
 
 
 def estimate_bytes(info: AudioInfo, wanted: SeparationRequest, n_stems: int) -> int:
-    """Return the bytes of the stems of a song as uncompressed files, and of what the page plays beside them.
+    """Return the bytes of the stems of a song as uncompressed files, and of what is played beside them.
 
     A song that does not say how long it is counts as 0.
     """
     encoding = choose_encoding(wanted.format, wanted.bits, info, wanted.bitrate_kbps)
     sample_bytes = _FLOAT_BYTES if encoding.is_float else (encoding.bits or 8 * _PREVIEW_BYTES) // 8
+    n_files = 2 if needs_copy(encoding.extension) else 1
     n_samples = (info.n_samples or 0) * info.n_channels
-    return n_samples * (n_stems * sample_bytes + _PREVIEW_BYTES)
+    return n_samples * (n_stems * n_files * sample_bytes + _PREVIEW_BYTES)
 
 
 class Room:

@@ -22,6 +22,7 @@ from stemsplit.service.errors import NoSuchSongError, NotSeparatedError
 from stemsplit.service.mixdown import Mix, write_mix
 from stemsplit.service.playback import ORIGINAL, Preview
 from stemsplit.service.request import UploadRequest
+from stemsplit.service.tracks import find_track, make_tracks
 
 _MAX_RENDERED: Final = 8
 
@@ -74,6 +75,11 @@ class QueuedSong:
         return self.folder / ORIGINAL
 
     @property
+    def tracks(self) -> Path:
+        """Folder of the copies of stems that are kept to be played, see `stemsplit.service.tracks`."""
+        return self.folder / "tracks"
+
+    @property
     def separation(self) -> SeparationRequest:
         """The separation that is asked for, into the folder of the song."""
         folder = str(self.folder / "stems")
@@ -114,6 +120,10 @@ class QueuedSong:
             raise NoSuchSongError(f"the song has no stem {stem!r}; there are: {', '.join(stems)}")
         return stems[stem]
 
+    def find_track(self, stem: str) -> Path:
+        """Return the file that is played for one stem; it raises what `find_stem` does."""
+        return find_track(self.find_stem(stem), self.tracks)
+
     def render(self, mix: Mix) -> Path:
         """Return a file with `mix`; the last few that were asked for are kept.
 
@@ -128,11 +138,11 @@ class QueuedSong:
         """
         stems = self.stems
         name = hashlib.sha256(repr(mix).encode()).hexdigest()[:32]
-        path = self.folder / "mixes" / f"{name}.{mix.format or 'wav'}"
+        path = self.folder / "mixes" / f"{name}.{extension_of(mix.format or 'wav')}"
         with self.keeping_files(path):
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
-                write_mix(mix, stems, path)
+                write_mix(mix, make_tracks(stems, self.tracks), path)
             os.utime(path)
             self._forget_mixes(path.parent)
         return path
@@ -157,11 +167,11 @@ class QueuedSong:
         """
         stored = self.stems
         if format is None and bits is None:
-            names = {self.name_stem(stem): path for stem, path in stored.items()}
+            names = {self.request.name_download(stem, path.suffix[1:]): path for stem, path in stored.items()}
         else:
             ext = format or "wav"
-            mixes = {stem: Mix(stems=(stem,), format=ext, bits=bits) for stem in stored}
-            names = {self.request.name_download(stem, ext): self.render(mix) for stem, mix in mixes.items()}
+            paths = {stem: self.render(Mix(stems=(stem,), format=ext, bits=bits)) for stem in stored}
+            names = {self.request.name_download(stem, path.suffix[1:]): path for stem, path in paths.items()}
         path = self.folder / "-".join(["stems", *(word for word in (format, bits) if word)])
         return self._zip(names, path.with_name(path.name + ".zip"))
 
@@ -180,10 +190,6 @@ class QueuedSong:
             if self._is_gone:
                 raise NoSuchSongError("the song has been removed")
             yield
-
-    def name_stem(self, stem: str) -> str:
-        """Return what a client's file of `stem` is called."""
-        return self.request.name_download(stem, extension_of(self.request.separation.format))
 
     def hide_paths(self, text: str) -> str:
         """Return `text` in words that name the song as its owner does, and no folder of this computer."""

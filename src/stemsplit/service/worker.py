@@ -22,6 +22,7 @@ from stemsplit.service.analysis import analyse_tracks
 from stemsplit.service.playback import make_preview
 from stemsplit.service.queue import SongQueue
 from stemsplit.service.song import QueuedSong
+from stemsplit.service.tracks import make_tracks
 
 _MAX_OPEN = 3
 _log = logging.getLogger(__name__)
@@ -107,11 +108,12 @@ def _prepare_playback(song: QueuedSong, result: FileResult) -> None:
     """Make what the mixer of the page needs; without it the stems can still be downloaded."""
     assert result.gain is not None
     try:
+        tracks = make_tracks(result.outputs, song.tracks)
         song.preview = make_preview(
-            song.source, result.outputs, song.original, gain=result.gain, reading=song.separation.reading
+            song.source, tracks, song.original, gain=result.gain, reading=song.separation.reading
         )
         if song.request.analyse:
-            song.analysis = analyse_tracks(song.original, result.outputs).to_dict()
+            song.analysis = analyse_tracks(song.original, tracks).to_dict()
     except Exception as error:  # noqa: BLE001 - the stems are finished, and are not to be lost
         _log.error("%s cannot be played: %s", song.request.name, wrap_bug(error))
 
