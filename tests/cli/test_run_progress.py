@@ -1,11 +1,17 @@
 """Progress under a simulated clock: what is said about the time left comes true."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from stemsplit.audio.info import AudioInfo
 from stemsplit.cli import progress
+from stemsplit.cli.live_progress import LiveProgress
 from stemsplit.cli.run_progress import BatchProgress, SongProgress
+from stemsplit.jobs.inputs import SongInput
+from stemsplit.jobs.plan import Job
+from stemsplit.jobs.result import FileResult, Status
 
 RATE = 44100
 SONG_S = 240.0
@@ -153,3 +159,20 @@ def test_a_display_is_imported_ahead_only_where_it_is_shown(
     monkeypatch.setattr(progress, "_is_terminal", lambda: is_terminal)
     is_live = type(progress.make_display([], quiet=quiet)).__module__ == "stemsplit.cli.live_progress"
     assert is_live is bool(imported)
+
+
+@pytest.mark.parametrize("is_live", [False, True])
+def test_a_song_that_is_named_twice_has_two_states(is_live: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a list, with a name for each; or the second one fails, since it has the first one's files."""
+    first, second = jobs = [Job(SongInput("a.wav", Path("a.wav")), {}) for _ in range(2)]
+    display = LiveProgress(jobs) if is_live else progress.Lines(len(jobs))
+    info = AudioInfo(RATE, 2, 10 * RATE, "WAV", "PCM_16")
+    display.start(first, info)
+    display.start(second, info)
+    display.advance(first, 4 * RATE)
+    display.finish(second, FileResult("a.wav", Status.FAILED, error="it has the files of another song"))
+    display.advance(first, 6 * RATE)
+    display.finish(first, FileResult("a.wav", Status.DONE))
+    assert "done: a.wav" in capsys.readouterr().err
+    if isinstance(display, LiveProgress):
+        assert display._batch.describe(short=True) == "2/2"

@@ -23,6 +23,7 @@ from stemsplit.audio.info import AudioInfo
 from stemsplit.cli.console import clock, describe, sharing_terminal
 from stemsplit.cli.run_progress import BatchProgress, RunProgress, SongProgress
 from stemsplit.errors import StemsplitError
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job
 from stemsplit.jobs.result import FileResult, Status
 
@@ -101,7 +102,7 @@ class LiveProgress:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         self._jobs = jobs
-        self._songs: dict[str, tuple[str, SongProgress]] = {}
+        self._songs: dict[SongInput, tuple[str, SongProgress]] = {}
         self._batch = BatchProgress(len(jobs))
         self._lock = threading.Lock()
         self._spinner = Spinner("dots")
@@ -122,22 +123,22 @@ class LiveProgress:
     def start(self, job: Job, info: AudioInfo) -> None:
         """Add a row for the song."""
         with self._lock:
-            self._songs[job.source.label] = job.source.track, SongProgress(info)
-            self._batch.know(job.source.label, info.duration_s)
+            self._songs[job.source] = job.source.track, SongProgress(info)
+            self._batch.know(job.source, info.duration_s)
 
     def advance(self, job: Job, n_samples: int) -> None:
         """Move the song and the batch on."""
         with self._lock:
-            _, song = self._songs[job.source.label]
+            _, song = self._songs[job.source]
             before_s = song.done_s
             song.advance(n_samples)
-            self._batch.advance(job.source.label, song.done_s - before_s)
+            self._batch.advance(job.source, song.done_s - before_s)
 
     def finish(self, job: Job, result: FileResult) -> None:
         """Put a line in the place of the song's row; failures are left to the summary."""
         with self._lock:
-            self._songs.pop(job.source.label, None)
-            self._batch.finish(job.source.label)
+            self._songs.pop(job.source, None)
+            self._batch.finish(job.source)
         if result.status is not Status.FAILED:
             self._screen.print(describe(result))
 
@@ -151,7 +152,7 @@ class LiveProgress:
             if self._over.is_set() or job.result is not None or path is None or not path.is_file():
                 continue
             with contextlib.suppress(StemsplitError, OSError), open_audio(path) as reader, self._lock:
-                self._batch.know(job.source.label, reader.info.duration_s)
+                self._batch.know(job.source, reader.info.duration_s)
 
     def _draw(self, columns: int) -> RenderableType:
         with self._lock:

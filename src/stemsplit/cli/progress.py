@@ -15,6 +15,7 @@ from typing import Protocol, Self
 from stemsplit.audio.info import AudioInfo
 from stemsplit.cli.console import clock, describe, warn
 from stemsplit.cli.run_progress import SongProgress
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job
 from stemsplit.jobs.result import FileResult, Status
 
@@ -83,31 +84,30 @@ class Lines(Quiet):
         self._n_songs = n_songs
         self._n_finished = 0
         self._lock = threading.Lock()
-        self._songs: dict[str, SongProgress] = {}
-        self._reported_s: dict[str, float] = {}
+        self._songs: dict[SongInput, SongProgress] = {}
+        self._reported_s: dict[SongInput, float] = {}
 
     def start(self, job: Job, info: AudioInfo) -> None:
         """Announce the song."""
-        self._songs[job.source.label] = SongProgress(info)
-        self._reported_s[job.source.label] = 0.0
+        self._songs[job.source] = SongProgress(info)
+        self._reported_s[job.source] = 0.0
         length = "" if info.duration_s is None else f" ({clock(info.duration_s)})"
         warn(f"separating: {job.source.label}{length}")
 
     def advance(self, job: Job, n_samples: int) -> None:
         """Report how far the song is, if the last report is long enough ago."""
-        label = job.source.label
-        song = self._songs[label]
+        song = self._songs[job.source]
         song.advance(n_samples)
-        if song.spent_s - self._reported_s[label] >= _LINE_EVERY_S:
-            self._reported_s[label] = song.spent_s
-            warn(f"{label}: {song}")
+        if song.spent_s - self._reported_s[job.source] >= _LINE_EVERY_S:
+            self._reported_s[job.source] = song.spent_s
+            warn(f"{job.source.label}: {song}")
 
     def finish(self, job: Job, result: FileResult) -> None:
         """Report the result of the song; a single failure is left to the summary."""
         with self._lock:
             self._n_finished += 1
-            self._songs.pop(job.source.label, None)
-            self._reported_s.pop(job.source.label, None)
+            self._songs.pop(job.source, None)
+            self._reported_s.pop(job.source, None)
             if self._n_songs is None:
                 warn(f"[{self._n_finished}] {describe(result)}")
             elif self._n_songs > 1:

@@ -1,7 +1,7 @@
 """How far songs and batches are, in seconds of music, and how long they still take."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Protocol
 
 from stemsplit.audio.info import AudioInfo
@@ -101,34 +101,37 @@ class SongProgress(_TimedProgress):
 
 
 class BatchProgress(_TimedProgress):
-    """How far a batch is. Songs whose length is not known count with the mean of the others."""
+    """How far a batch is. Songs whose length is not known count with the mean of the others.
+
+    Songs are told apart by any key, such as their `stemsplit.jobs.inputs.SongInput`.
+    """
 
     def __init__(self, n_songs: int, now: Clock = time.monotonic) -> None:
         super().__init__(now)
         self.n_songs = n_songs
-        self._lengths_s: dict[str, float] = {}  # as far as they are known
-        self._done_s: dict[str, float] = {}
-        self._finished: set[str] = set()
+        self._lengths_s: dict[Hashable, float] = {}  # as far as they are known
+        self._done_s: dict[Hashable, float] = {}
+        self._finished: set[Hashable] = set()
 
-    def know(self, label: str, duration_s: float | None) -> None:
+    def know(self, song: Hashable, duration_s: float | None) -> None:
         """Note how long a song is."""
-        if duration_s is not None and label not in self._finished:
-            self._lengths_s[label] = duration_s
+        if duration_s is not None and song not in self._finished:
+            self._lengths_s[song] = duration_s
 
-    def advance(self, label: str, music_s: float) -> None:
+    def advance(self, song: Hashable, music_s: float) -> None:
         """Note that `music_s` more seconds of a song are finished."""
-        self._done_s[label] = self._done_s.get(label, 0.0) + music_s
+        self._done_s[song] = self._done_s.get(song, 0.0) + music_s
         self._time.advance(music_s)
 
-    def finish(self, label: str) -> None:
+    def finish(self, song: Hashable) -> None:
         """Note that a song is over: its length is what was finished of it, nothing if it was left out."""
-        self._finished.add(label)
-        self._lengths_s[label] = self._done_s.get(label, 0.0)
+        self._finished.add(song)
+        self._lengths_s[song] = self._done_s.get(song, 0.0)
 
     @property
     def total_s(self) -> float | None:
         """Seconds of music in the batch; None while no length is known."""
-        known = [length for label, length in self._lengths_s.items() if length or label not in self._finished]
+        known = [length for song, length in self._lengths_s.items() if length or song not in self._finished]
         if not known:
             return None
         n_unknown = self.n_songs - len(self._lengths_s)
