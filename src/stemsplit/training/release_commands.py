@@ -40,8 +40,8 @@ def export(  # noqa: PLR0917 - the command line names them
     ] = "",
     weights: Annotated[str, typer.Option(help="Storage of the weights: fp16 or fp32.")] = "fp16",
     mean_with: Annotated[
-        Path | None,
-        typer.Option(help="Checkpoint or .onnx file to average weights with."),
+        list[Path] | None,
+        typer.Option(help="Checkpoint or .onnx file to average weights with; may be repeated."),
     ] = None,
     attenuation_db: Annotated[
         float | None,
@@ -60,13 +60,12 @@ def export(  # noqa: PLR0917 - the command line names them
         _say_written(model)
         return
     network = trained
-    if mean_with:
-        average_weights(network, mean_with)
+    average_weights(network, mean_with or ())
     if attenuation_db is not None:
         network = network.with_attenuation(attenuation_db)
     chosen = choose_targets(network, tuple(filter(None, targets.split(","))))
     training_sources = training_sources_of(run / "checkpoint.pt").union(
-        training_sources_of(mean_with) if mean_with else ()
+        *map(training_sources_of, mean_with or ())
     )
     facts = ModelFacts.of(
         model.stem, chosen, training_sources=training_sources, licence=licence, version=version
@@ -120,7 +119,9 @@ def card(  # noqa: PLR0917 - the command line names them
         Path | None, typer.Option(help="Scores written by `evaluate`. Default: scores.json of the run.")
     ] = None,
     records: RecordsOption = None,
-    mean_with: Annotated[Path | None, typer.Option(help="The value given to `export`, if any.")] = None,
+    mean_with: Annotated[
+        list[Path] | None, typer.Option(help="The values given to `export`, if any; may be repeated.")
+    ] = None,
     attenuation_db: Annotated[float, typer.Option(help="The value given to `export`, if any.")] = 0.0,
 ) -> None:
     """Write the model card and the training curve from the run, its scores, its songs and the library.
@@ -138,7 +139,7 @@ def card(  # noqa: PLR0917 - the command line names them
     scored = scores or run / "scores.json"
     if records:
         add_record_scores(scored, model, load_records(records), kept=work / "reference-records.json")
-    exported = ExportOptions(mean_with, attenuation_db)
+    exported = ExportOptions(tuple(mean_with or ()), attenuation_db)
     write_card(run, opened, songs, model, scores=scored, hardware=hardware, note=note, exported=exported)
     say(f"wrote {model.with_suffix('.md')}")
 

@@ -141,7 +141,7 @@ def test_masks_of_other_targets_begin_anew_and_all_else_is_kept(tmp_path: Path) 
         expected = theirs[..., network.targets.index("bass"), :] if target == "bass" else drawn[..., place, :]
         assert torch.equal(began[..., place, :], expected), target
     with pytest.raises(StemsplitError, match="it separates vocals, drums, bass, other, not violin"):
-        average_weights(quartet, initial)
+        average_weights(quartet, [initial])
 
 
 def test_targets_of_the_bundled_model_come_in_its_order() -> None:
@@ -161,16 +161,18 @@ def test_the_preset_of_a_gpu_begins_as_the_bundled_model() -> None:
     assert (narrow - wide).abs().max() < 1e-4
 
 
-def test_the_mean_of_two_networks_is_that_of_every_weight(tmp_path: Path) -> None:
-    networks = [BandSplit(n_features=8, n_layers=1) for _ in range(2)]
-    other = {"average": networks[1].state_dict(), "network_options": networks[1].options, "step_number": 1}
-    save_state(other, tmp_path / "other.pt")
-    expected = [(a + b) / 2 for a, b in zip(*(each.parameters() for each in networks), strict=True)]
-    average_weights(networks[0], tmp_path / "other.pt")
+def test_the_mean_of_networks_is_that_of_every_weight(tmp_path: Path) -> None:
+    networks = [BandSplit(n_features=8, n_layers=1) for _ in range(3)]
+    paths = [tmp_path / "first.pt", tmp_path / "second.pt"]
+    for network, path in zip(networks[1:], paths, strict=True):
+        state = {"average": network.state_dict(), "network_options": network.options, "step_number": 1}
+        save_state(state, path)
+    expected = [sum(each) / 3 for each in zip(*(each.parameters() for each in networks), strict=True)]
+    average_weights(networks[0], paths)
     for found, wanted in zip(networks[0].parameters(), expected, strict=True):
         assert torch.allclose(found, wanted, atol=1e-7)
     with pytest.raises(StemsplitError, match="does not fit"):
-        average_weights(BandSplit(n_features=20, n_layers=1), tmp_path / "other.pt")
+        average_weights(BandSplit(n_features=20, n_layers=1), paths)
 
 
 def test_the_mean_with_a_narrower_network_is_the_one_with_what_a_training_began_as(tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ def test_the_mean_with_a_narrower_network_is_the_one_with_what_a_training_began_
     wide = BandSplit(n_features=16, n_layers=1)
     load_initial(wide, tmp_path / "narrow.pt")
     began = [parameter.detach().clone() for parameter in wide.parameters()]
-    average_weights(wide, tmp_path / "narrow.pt")
+    average_weights(wide, [tmp_path / "narrow.pt"])
     for found, expected in zip(wide.parameters(), began, strict=True):
         assert torch.allclose(found, expected, atol=1e-7)
 

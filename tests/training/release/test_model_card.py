@@ -111,7 +111,7 @@ def test_an_average_of_two_models_is_in_text_and_commands(
     folder = tmp_path_factory.getbasetemp() / "card0"
     spec = replace(make_spec(complete=False), training_data_licence="mine: CC BY-NC 4.0", name="old")
     old = write_model(folder / "old.onnx", spec, complete=False)
-    mean = written_card(folder, exported=ExportOptions(old, 12.0))
+    mean = written_card(folder, exported=ExportOptions((old,), 12.0))
     assert (
         "the model has the mean of the run's weights and those of `old.onnx`. It attenuates its input" in mean
     )

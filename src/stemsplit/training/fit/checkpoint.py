@@ -143,25 +143,26 @@ def _fill(network: SeparationNetwork, path: Path, weights: dict[str, Tensor], ta
         raise StemsplitError(f"{path} does not fit {network.name} {network.options}: {first}") from error
 
 
-def average_weights(network: SeparationNetwork, path: Path) -> None:
-    """Average the weights of a network with those of a checkpoint or an exported model.
+def average_weights(network: SeparationNetwork, paths: Sequence[Path]) -> None:
+    """Replace the weights of a network by the mean of them and those of checkpoints or exported models.
 
-    If one was fine-tuned from the other, the loss hardly rises on the line between them, and the average
-    often generalises better to out-of-distribution music (M. Wortsman et al., "Robust fine-tuning of
-    zero-shot models", CVPR 2022).
+    If all were fine-tuned from one, the loss hardly rises between them, and the average often generalises
+    better to out-of-distribution music (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR
+    2022, and "Model soups", ICML 2022).
 
     Raises
     ------
     StemsplitError
-        As `load_initial`, or the file has other targets.
+        As `load_initial`, or a file has other targets.
     """
-    weights, found = _read(path, network)
-    if found != network.targets:
-        raise StemsplitError(
-            f"{path} does not fit: it separates {', '.join(found)}, not {', '.join(network.targets)}"
-        )
-    other = copy.deepcopy(network)
-    _fill(other, path, weights, found)
-    pairs = zip(network.state_dict().values(), other.state_dict().values(), strict=True)
-    for own, value in pairs:
-        own.lerp_(value, 0.5)
+    for n_averaged, path in enumerate(paths, start=1):
+        weights, found = _read(path, network)
+        if found != network.targets:
+            raise StemsplitError(
+                f"{path} does not fit: it separates {', '.join(found)}, not {', '.join(network.targets)}"
+            )
+        other = copy.deepcopy(network)
+        _fill(other, path, weights, found)
+        pairs = zip(network.state_dict().values(), other.state_dict().values(), strict=True)
+        for own, value in pairs:
+            own.lerp_(value, 1 / (n_averaged + 1))

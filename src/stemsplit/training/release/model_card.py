@@ -106,9 +106,7 @@ def write_card(
         The library was used, so its sources have to be credited, but it is not given.
     """
     state = load_state(run / "checkpoint.pt")
-    training_sources = training_sources_in(state).union(
-        training_sources_of(exported.mean_with) if exported.mean_with else ()
-    )
+    training_sources = training_sources_in(state).union(*map(training_sources_of, exported.mean_with))
     targets = network_of(state).targets
     songs = [
         song
@@ -192,7 +190,8 @@ def _start(state: dict[str, Any], exported: ExportOptions) -> str:
     initial = state.get("initial")
     text = f"Training started from {f'the weights of `{initial}`' if initial else 'random weights'}"
     if exported.mean_with:
-        text += f"; the model has the mean of the run's weights and those of `{exported.mean_with.name}`"
+        others = ", ".join(f"`{name}`" for name in exported.mean_names)
+        text += f"; the model has the mean of the run's weights and those of {others}"
     if exported.attenuation_db:
         text += f". It attenuates its input by {exported.attenuation_db:g} dB, unlike the run"
     return text

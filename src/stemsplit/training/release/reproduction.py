@@ -21,19 +21,24 @@ class ExportOptions:
 
     Parameters
     ----------
-    mean_with : Path, optional
-        File whose weights were averaged with those of the run.
+    mean_with : tuple of Path
+        Files whose weights were averaged with those of the run.
     attenuation_db : float
         Attenuation of the model's input in dB.
     """
 
-    mean_with: Path | None = None
+    mean_with: tuple[Path, ...] = ()
     attenuation_db: float = 0.0
+
+    @property
+    def mean_names(self) -> list[str]:
+        """Names of the files of `mean_with`; a checkpoint has that of its run."""
+        return [path.name if path.suffix == ".onnx" else path.parent.name for path in self.mean_with]
 
     @property
     def options(self) -> str:
         """The corresponding options of `export` and `card`."""
-        mean = f" --mean-with {self.mean_with.name}" if self.mean_with else ""
+        mean = "".join(f" --mean-with {name}" for name in self.mean_names)
         return mean + (f" --attenuation-db {self.attenuation_db:g}" if self.attenuation_db else "")
 
 
