@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stemsplit.cli.options.separation import SeparationOptions
+from stemsplit.cli.settings_files import read_routes
 from tests.support.cli import Call, call, make_song
 from tests.support.tiny_models import make_spec, write_model
 
@@ -58,6 +59,29 @@ def test_a_folder_counts_for_those_below_it(own_file: Path, monkeypatch: pytest.
     assert shown()["output"]["value"] == str(Path.home() / "stems")
     own_file.write_text('output = "stems"\n')
     assert shown()["output"]["value"] == "stems"
+
+
+def test_an_address_is_taken_as_it_is(own_file: Path) -> None:
+    own_file.write_text('output = "s3://bucket/stems"\n')
+    assert shown()["output"]["value"] == "s3://bucket/stems"
+    Path(".stemsplit.toml").write_text('output = "memory://folder/of"\n')
+    assert shown()["output"]["value"] == "memory://folder/of"
+
+
+def test_all_files_are_beside_the_settings_that_name_them(
+    own_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"kit": "replace", "cert": "serve", "key": "serve", "index": "models", "describe": "models"}
+    tables = [f'[{table}]\n{key} = "own/{key}"\n' for key, table in settings.items()]
+    Path(".stemsplit.toml").write_text('route = "own.onnx, band"\n[routes]\nproduced = "own.toml"\n')
+    folder = Path.cwd()
+    Path("deeper").mkdir()
+    monkeypatch.chdir("deeper")
+    assert shown()["route"]["value"] == f"{folder / 'own.onnx'},band"
+    assert read_routes() == {"produced": str(folder / "own.toml")}
+    for key, text in zip(settings, tables, strict=True):
+        (folder / ".stemsplit.toml").write_text(text)
+        assert f'{key} = "{folder / "own" / key}"  # .stemsplit.toml' in call("config").lines
 
 
 def test_settings_do_what_the_options_do(own_file: Path) -> None:

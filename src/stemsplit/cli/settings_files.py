@@ -31,7 +31,7 @@ from stemsplit.files.toml import read_toml
 FILE_NAME: Final = "config.toml"
 FOLDER_FILE_NAME: Final = ".stemsplit.toml"
 _NOT_SETTINGS: Final = frozenset({"inputs", "help", "show_config"})
-_FILES: Final = frozenset({"presets", "models_dir"})
+_FILES: Final = frozenset({"presets", "models_dir", "kit", "cert", "key", "index", "describe"})
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read_routes() -> dict[str, str]:
                 f"{path}: {ROUTES} are models or presets for kinds of music; write them below a line "
                 f'[{ROUTES}], such as produced = "fast"'
             )
-        routes |= table
+        routes |= {style: _locate_model(name, path) for style, name in table.items()}
     return routes
 
 
@@ -179,15 +179,27 @@ def _arrange(param: Any, value: Any, path: Path) -> Any:
     if param.multiple and isinstance(value, str):
         value = [value]
     if param.name == "model" and isinstance(value, list):
-        return [_locate(each, path) if str(each).endswith((".onnx", ".toml")) else each for each in value]
-    if not isinstance(value, str) or param.name not in {"output", *_FILES} or value == "-":
+        return [_locate_model(each, path) for each in value]
+    if not isinstance(value, str):
         return value
-    is_of_user = param.name == "output" and path.name == FILE_NAME
-    return str(Path(value).expanduser()) if is_of_user else _locate(value, path)
+    if param.name == "route":
+        return ",".join(_locate_model(each.strip(), path) for each in value.split(","))
+    if param.name == "output":
+        # the user's own file is beside no songs
+        return value if value == "-" else _locate(value, Path() if path.name == FILE_NAME else path.parent)
+    return _locate(value, path.parent) if param.name in _FILES else value
 
 
-def _locate(text: str, path: Path) -> str:
-    return str(path.parent / Path(text).expanduser())
+def _locate_model(name: Any, path: Path) -> Any:
+    """Return the model or preset of a name, or the file if it is one."""
+    return _locate(name, path.parent) if str(name).endswith((".onnx", ".toml")) else name
+
+
+def _locate(text: str, folder: Path) -> str:
+    """Return a path in a settings file as the option takes it; addresses stay as they are."""
+    from stemsplit.jobs.remote import is_url
+
+    return text if is_url(text) else str(folder / Path(text).expanduser())
 
 
 def _check(key: str, value: Any, param: Any, ctx: typer.Context, path: Path) -> Any:
