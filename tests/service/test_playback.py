@@ -12,6 +12,8 @@ import soundfile
 
 pytest.importorskip("starlette")
 
+from stemsplit.dsp.resample import Resampler
+from stemsplit.types import FloatArray
 from tests.support.marks import slow_but
 from tests.support.service import WAV, Running, is_error, make_wav, read_audio, running
 
@@ -124,6 +126,23 @@ def test_lossy_stems_in_mpeg_4_are_played_as_they_are_mixed(service: Running) ->
     segment = service.client.get(preview["stems"]["bass"], params={"segment": 0})
     assert np.abs(read_audio(segment.content) - mix).max() <= 1 / 32768
     assert np.abs(mix).max() > 0.1
+
+
+def test_the_original_is_as_fast_as_stems_at_another_rate(service: Running) -> None:
+    song = service.separate(WAV, format="opus", stems="bass")
+    preview = service.client.get(song["preview"]).json()
+    assert (preview["sample_rate"], preview["n_samples"]) == (48000, 24000)
+    segment = service.client.get(preview["original"], params={"segment": 0})
+    original, expected = read_audio(segment.content).T, convert_rate(read_audio(WAV).T)
+    assert original.shape == expected.shape
+    assert np.abs(original - expected).max() < 1e-4
+    assert len(preview["original_peaks"]) == len(preview["peaks"]["bass"])
+
+
+def convert_rate(samples: FloatArray) -> FloatArray:
+    """Samples at 44.1 kHz, at 48 kHz; ``(channels, samples)``."""
+    resampler = Resampler(from_hz=44100, to_hz=48000)
+    return np.concatenate([resampler.process(samples), resampler.flush()], axis=1)
 
 
 def test_peaks_are_those_of_the_tracks(service: Running) -> None:

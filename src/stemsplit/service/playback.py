@@ -7,7 +7,7 @@ they have exactly the same length for every track, so that all tracks stay toget
 """
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ import soundfile
 
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import open_audio
+from stemsplit.dsp.resample import Resampler
 from stemsplit.types import FloatArray
 
 SEGMENT_S: Final = 2
@@ -93,7 +94,7 @@ class PeakMeter:
 def make_preview(
     source: Path, stems: Mapping[str, Path], original: Path, *, gain: float, reading: ReadSettings
 ) -> Preview:
-    """Write the mixture to `original`, as loud as its stems are, and measure the peaks of all.
+    """Write the mixture to `original`, as loud and as fast as its stems are, and measure the peaks of all.
 
     Parameters
     ----------
@@ -123,11 +124,10 @@ def make_preview(
     ) as file:
 
         def write_original() -> Iterable[FloatArray]:
-            with open_audio(source, settings=reading) as reader:
-                for block in reader.blocks():
-                    scaled = block * np.float32(gain)
-                    file.write(scaled.T)
-                    yield scaled
+            for block in _read_at(sample_rate, source, reading):
+                scaled = block * np.float32(gain)
+                file.write(scaled.T)
+                yield scaled
 
         original_peaks = _measure(write_original(), samples_per_peak)
     peaks = {name: _measure(_read(path), samples_per_peak) for name, path in stems.items()}
@@ -137,6 +137,15 @@ def make_preview(
 def _read(path: Path) -> Iterable[FloatArray]:
     with open_audio(path) as reader:
         yield from reader.blocks()
+
+
+def _read_at(sample_rate: int, path: Path, reading: ReadSettings) -> Iterator[FloatArray]:
+    """Yield blocks at the rate of the stems, which is another one where their format lacks the song's."""
+    with open_audio(path, settings=reading) as reader:
+        resampler = Resampler(from_hz=reader.info.sample_rate, to_hz=sample_rate)
+        for block in reader.blocks():
+            yield resampler.process(block)
+        yield resampler.flush()
 
 
 def _measure(blocks: Iterable[FloatArray], samples_per_peak: int) -> list[int]:
