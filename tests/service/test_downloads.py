@@ -135,6 +135,30 @@ def test_alac_has_the_ending_and_the_type_of_its_container(service: Running, tmp
         assert archive.namelist() == [f"song ({stem}).m4a" for stem in song["outputs"]]
 
 
+@pytest.mark.parametrize(
+    "parameters", [{"format": "/x"}, {"format": "/.."}, {"format": "mp4"}, {"bits": "/../17"}]
+)
+def test_a_zip_that_cannot_be_is_refused_and_leaves_nothing(
+    service: Running, parameters: dict[str, str]
+) -> None:
+    song = service.separate(WAV, stems="bass")
+    before = set(service.folder.rglob("*"))
+    for _ in range(2):
+        assert is_error(service.client.get(song["zip"], params=parameters), 400, "SettingsError")
+    assert {path for path in service.folder.rglob("*") if path.name != "mixes"} == before
+
+
+def test_a_zip_of_more_stems_than_mixes_are_kept_has_all(
+    service: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stemsplit.service.song._MAX_RENDERED", 1)
+    song = service.separate(WAV)
+    packed = service.client.get(song["zip"], params={"format": "flac"})
+    with zipfile.ZipFile(io.BytesIO(packed.content)) as archive:
+        assert archive.namelist() == [f"song ({stem}).flac" for stem in song["outputs"]]
+    assert service.client.get(song["mix"]).status_code == 200
+
+
 def test_a_file_that_the_client_has_is_not_sent_again(service: Running) -> None:
     url = service.separate(WAV, stems="bass")["outputs"]["bass"]
     first = service.client.get(url)

@@ -195,9 +195,9 @@ class SongEndpoints:
 
     async def send_all(self, request: Request) -> Response:
         """Send all stems in one file."""
-        given = check_parameters(request.query_params.multi_items(), ("format", "bits"))
+        conversion = read_mix(request.query_params.multi_items(), ("format", "bits"))
         song = self._find(request)
-        path = await run_in_threadpool(song.pack, given.get("format"), given.get("bits"))
+        path = await run_in_threadpool(song.pack, conversion if request.query_params else None)
         return answer_file(request, path, song.request.name_download("stems", "zip"))
 
     async def send_mix(self, request: Request) -> Response:

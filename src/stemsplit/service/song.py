@@ -137,51 +137,46 @@ class QueuedSong:
             If the disk is full.
         """
         stems = self.stems
-        name = hashlib.sha256(repr(mix).encode()).hexdigest()[:32]
-        path = self.folder / "mixes" / f"{name}.{extension_of(mix.format or 'wav')}"
-        with self.keeping_files(path):
-            if not path.exists():
-                path.parent.mkdir(exist_ok=True)
-                write_mix(mix, make_tracks(stems, self.tracks), path)
-            os.utime(path)
-            self._forget_mixes(path.parent)
+        with self.keeping_files(Path("mix")):
+            return self._render(mix, stems)
+
+    def _render(self, mix: Mix, stems: Mapping[str, Path]) -> Path:
+        path = self.folder / "mixes" / f"{_digest(mix)}.{extension_of(mix.format or 'wav')}"
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            write_mix(mix, make_tracks(stems, self.tracks), path)
+        os.utime(path)
+        kept = sorted(path.parent.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        for older in kept[:-_MAX_RENDERED]:
+            older.unlink()
         return path
 
-    def _forget_mixes(self, folder: Path) -> None:
-        kept = sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)
-        for path in kept[:-_MAX_RENDERED]:
-            path.unlink()
-
-    def pack(self, format: str | None = None, bits: str | None = None) -> Path:
+    def pack(self, conversion: Mix | None = None) -> Path:
         """Return one file with all stems; it is made when it is first asked for.
 
         Parameters
         ----------
-        format, bits
-            As `Mix` has them; None for both packs the stems as they are.
+        conversion
+            The format and the bits of each stem; None packs the stems as they are.
 
         Raises
         ------
         SettingsError, NotSeparatedError, NoSuchSongError, OutputError
             As `render`.
         """
-        stored = self.stems
-        if format is None and bits is None:
-            names = {self.request.name_download(stem, path.suffix[1:]): path for stem, path in stored.items()}
-        else:
-            ext = format or "wav"
-            paths = {stem: self.render(Mix(stems=(stem,), format=ext, bits=bits)) for stem in stored}
-            names = {self.request.name_download(stem, path.suffix[1:]): path for stem, path in paths.items()}
-        path = self.folder / "-".join(["stems", *(word for word in (format, bits) if word)])
-        return self._zip(names, path.with_name(path.name + ".zip"))
-
-    def _zip(self, names: Mapping[str, Path], path: Path) -> Path:
+        stems = self.stems
+        path = self.folder / ("stems.zip" if conversion is None else f"stems-{_digest(conversion)}.zip")
         with self.keeping_files(path):
             if not path.exists():
                 with whole_file(path) as file, zipfile.ZipFile(file, "w") as archive:
-                    for name, stored in names.items():
-                        archive.write(stored, name)
+                    for stem, stored in stems.items():
+                        # each is packed before the next is made, as only the last few are kept
+                        packed = stored if conversion is None else self._convert(stem, conversion, stems)
+                        archive.write(packed, self.request.name_download(stem, packed.suffix[1:]))
         return path
+
+    def _convert(self, stem: str, conversion: Mix, stems: Mapping[str, Path]) -> Path:
+        return self._render(replace(conversion, stems=(stem,)), stems)
 
     @contextlib.contextmanager
     def keeping_files(self, path: Path) -> Iterator[None]:
@@ -207,3 +202,7 @@ class QueuedSong:
         with self._files:
             self._is_gone = True
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _digest(mix: Mix) -> str:
+    return hashlib.sha256(repr(mix).encode()).hexdigest()[:32]
