@@ -23,7 +23,7 @@ from stemsplit.audio.sndfile_encoder import SndfileEncoder
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.errors import OutputError
 from stemsplit.files import atomic
-from stemsplit.files.atomic import PendingFile
+from stemsplit.files.pending import PendingFile
 from tests.support.audio_files import FloatArray, read_whole, tones
 from tests.support.marks import slow_but
 from tests.support.stem_sets import ENCODINGS, FLOAT, PCM16, RATE, files_under, save

@@ -12,7 +12,7 @@ import soundfile
 from stemsplit import Separator
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.audio.write_report import WriteReport
-from stemsplit.files.atomic import PendingFile
+from stemsplit.files.pending import PendingFile
 from stemsplit.jobs.batch import run_jobs
 from stemsplit.jobs.cancellation import Cancellation, Cancelled
 from stemsplit.jobs.journal import Journal

@@ -12,7 +12,8 @@ from stemsplit.audio.spill import open_spill, read_spill, write_spill
 from stemsplit.audio.tags import Tags, write_tags
 from stemsplit.audio.wav import WavFormat
 from stemsplit.errors import OutputError
-from stemsplit.files.atomic import PendingFile, explaining
+from stemsplit.files.atomic import explaining
+from stemsplit.files.pending import PendingFile
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:

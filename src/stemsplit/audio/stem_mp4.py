@@ -23,7 +23,8 @@ from stemsplit.audio.stem_box import append_stem_box, make_stem_box
 from stemsplit.audio.tags import Tags, write_tags
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import OutputError
-from stemsplit.files.atomic import PendingFile, explaining, place_all
+from stemsplit.files.atomic import explaining
+from stemsplit.files.pending import PendingFile, place_all
 from stemsplit.types import FloatArray
 
 # under which results and journals list the file

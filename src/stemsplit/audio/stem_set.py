@@ -26,7 +26,8 @@ from stemsplit.audio.tags import Tags
 from stemsplit.audio.wav import WavFormat
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import OutputError
-from stemsplit.files.atomic import PendingFile, explaining, place_all
+from stemsplit.files.atomic import explaining
+from stemsplit.files.pending import PendingFile, place_all
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.tags import read_tags
 from stemsplit.errors import OutputError, SettingsError
-from stemsplit.files.atomic import PendingFile, explaining
+from stemsplit.files.atomic import explaining
+from stemsplit.files.pending import PendingFile
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.claims import Claims
 from stemsplit.jobs.extras import ExtraSettings

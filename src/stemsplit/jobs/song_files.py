@@ -17,8 +17,9 @@ from stemsplit.audio.stem_mp4 import ALL_STEMS, StemMp4
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.audio.tags import Tags, read_tags
 from stemsplit.audio.write_report import WriteReport
-from stemsplit.files.atomic import PendingFile, PendingFolder, explaining, place_all
+from stemsplit.files.atomic import explaining
 from stemsplit.files.names import MAX_NAME_BYTES, shorten
+from stemsplit.files.pending import PendingFile, PendingFolder, place_all
 from stemsplit.jobs.extras import Material, list_extras
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import Job
