@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from stemsplit.errors import OutputError
-from stemsplit.files.parts import make_part_name, remove_older_parts
+from stemsplit.files.parts import hide, remove_older_parts
 
 _FIXES: Final = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
@@ -54,7 +54,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_older_parts(path)
-    part = path.with_name(make_part_name(path.name))
+    part = hide(path)
     try:
         with part.open("wb") as file:
             yield file

@@ -1,44 +1,68 @@
-"""Names of files that are being written, and removal of those that killed runs left behind."""
+"""Hidden names beside a destination, and what killed runs left under them.
+
+``.{name}.{pid}-{n}.part`` is a file that is being written, ``.{name}.{pid}-{n}.earlier`` a folder that is
+being replaced. A part of a killed run is of no use any more; an earlier folder may hold files of the user.
+"""
 
 import contextlib
 import functools
 import itertools
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from stemsplit.files.leftovers import is_running, remove
 
-_PART: Final = re.compile(r"\..*\.(\d+)-\d+\.part", re.DOTALL)
+Kind = Literal["part", "earlier"]
+
+_HIDDEN: Final = re.compile(r"\..*(\.(\d+)-\d+\.(part|earlier))", re.DOTALL)
+_MAX_NAME_BYTES: Final = 255
 _counter = itertools.count()
 
 
-def make_part_name(name: str) -> str:
-    """Return a new name, ``.{name}.{pid}-{n}.part``, for a file that is to be called `name`."""
-    tail = f".{os.getpid()}-{next(_counter)}.part"
-    if len(os.fsencode(name)) + len(tail) + 1 > 255:
+class _Hidden(NamedTuple):
+    name: str
+    tail: str
+    pid: int
+    kind: str
+
+
+def hide(path: Path, kind: Kind = "part") -> Path:
+    """Return a path beside `path` that no other file has."""
+    return path.with_name(_join(path.name, f".{os.getpid()}-{next(_counter)}.{kind}"))
+
+
+def find_left(path: Path, kind: Kind) -> Iterator[Path]:
+    """Yield what killed runs left beside a destination."""
+    for hidden in _list_hidden(path.parent.absolute()):
+        is_its = hidden.kind == kind and hidden.name == _join(path.name, hidden.tail)
+        if is_its and not is_running(hidden.pid):
+            yield path.with_name(hidden.name)
+
+
+def remove_older_parts(path: Path) -> None:
+    """Remove the temporary files of killed runs for this destination."""
+    for part in find_left(path, "part"):
+        with contextlib.suppress(OSError):
+            remove(part)
+
+
+def _join(name: str, tail: str) -> str:
+    if len(os.fsencode(name)) + len(tail) + 1 > _MAX_NAME_BYTES:
         import hashlib  # not for help, which writes no file
 
         name = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
     return f".{name}{tail}"
 
 
-def remove_older_parts(path: Path) -> None:
-    """Remove the temporary files of killed runs for this destination."""
-    for name, pid in _list_parts(path.parent.absolute()):
-        if name.startswith(f".{path.name}.{pid}-") and not is_running(pid):
-            with contextlib.suppress(OSError):
-                remove(path.with_name(name))
-
-
 # a folder may have the files of a million songs: it is listed once, and not for each of them
 @functools.lru_cache(maxsize=1024)
-def _list_parts(folder: Path) -> Sequence[tuple[str, int]]:
-    """Return the temporary files that a folder has when this process first uses it, and the processes."""
+def _list_hidden(folder: Path) -> Sequence[_Hidden]:
+    """Return what is hidden in a folder when this process first uses it."""
     try:
-        found = map(_PART.fullmatch, os.listdir(folder))  # noqa: PTH208 - a path for each takes ten times as long
-        return [(match[0], int(match[1])) for match in found if match]
+        found = map(_HIDDEN.fullmatch, os.listdir(folder))  # noqa: PTH208 - a path for each takes ten times as long
+        return [_Hidden(match[0], match[1], int(match[2]), match[3]) for match in found if match]
     except OSError:
         return []

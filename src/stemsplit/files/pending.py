@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from stemsplit.files.atomic import explain, explaining, sync_folder
-from stemsplit.files.parts import make_part_name, remove_older_parts
+from stemsplit.files.leftovers import remove
+from stemsplit.files.parts import find_left, hide, remove_older_parts
 
 _NO_HARD_LINKS: Final = frozenset(
     code
@@ -46,7 +47,8 @@ class PendingFile:
         self._overwrite = overwrite
         self._created: list[Path] = []
         self._existed = False
-        self.part = path.parent / make_part_name(path.name)
+        self._is_placed = False
+        self.part = hide(path)
 
     def prepare(self) -> None:
         """Check the destination and create its folders; nothing else exists yet."""
@@ -95,14 +97,20 @@ class PendingFile:
         with explaining(self.path):
             if self._overwrite:
                 self.part.replace(self.path)
-                return
-            try:
-                os.link(self.part, self.path)
-            except OSError as error:
-                if error.errno not in _NO_HARD_LINKS:
-                    raise
-                self._rename_if_free()
             else:
+                self._place_if_free()
+        self._is_placed = True
+
+    def _place_if_free(self) -> None:
+        try:
+            os.link(self.part, self.path)
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            self._rename_if_free()
+        else:
+            # the file has its name; what `discard` cannot remove either, the next run does
+            with contextlib.suppress(OSError):
                 self.part.unlink()
 
     def _rename_if_free(self) -> None:
@@ -112,9 +120,12 @@ class PendingFile:
 
     def withdraw(self) -> None:
         """Remove the file again, unless it replaced an earlier one."""
-        if not self._existed:
+        if self._is_placed and not self._existed:
             with contextlib.suppress(OSError):
                 self.path.unlink()
+
+    def settle(self) -> None:
+        """Remove what was kept for `withdraw`, once all files are placed."""
 
     def discard(self) -> None:
         """Remove the temporary file, and the folders that were created for it if they are empty."""
@@ -128,6 +139,9 @@ class PendingFile:
 class PendingFolder(PendingFile):
     """One folder of files on its way to its name; it replaces an earlier one, save for foreign files in it.
 
+    The earlier folder has a name of its own while it is replaced, see `parts`. If the run is killed before
+    the foreign files are in the new folder, the next run for this destination puts them back.
+
     Parameters
     ----------
     path, overwrite
@@ -139,27 +153,64 @@ class PendingFolder(PendingFile):
     def __init__(self, path: Path, *, overwrite: bool, is_own: Callable[[str], bool]) -> None:
         super().__init__(path, overwrite=overwrite)
         self._is_own = is_own
+        self._earlier: Path | None = None
+
+    def prepare(self) -> None:
+        """Put back what a killed run had moved away, and check the destination."""
+        with explaining(self.path):
+            for earlier in find_left(self.path, "earlier"):
+                # of two runs that put it back, one comes too late
+                with contextlib.suppress(FileNotFoundError):
+                    self._put_back(earlier)
+        super().prepare()
+
+    def _put_back(self, earlier: Path) -> None:
+        if not os.path.lexists(self.path):
+            earlier.rename(self.path)
+        else:
+            self._move_foreign(earlier, self.path)
+            self._remove_own(earlier)
+
+    def _move_foreign(self, source: Path, target: Path) -> None:
+        for each in list(source.iterdir()):
+            if not self._is_own(each.name) and not os.path.lexists(target / each.name):
+                each.rename(target / each.name)
+
+    def _remove_own(self, folder: Path) -> None:
+        """Remove a folder; if anything foreign is left in it, only the files that are not."""
+        with contextlib.suppress(OSError):
+            for each in list(folder.iterdir()):
+                if self._is_own(each.name):
+                    remove(each)
+            folder.rmdir()
 
     def place(self) -> None:
         """Give the temporary folder its name."""
         with explaining(self.path):
-            if not os.path.lexists(self.path):
-                self.part.rename(self.path)
-                return
-            if not self._overwrite:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            earlier = self.part.with_name(make_part_name(self.path.name))
-            self.path.rename(earlier)
+            if os.path.lexists(self.path):
+                if not self._overwrite:
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+                self._earlier = hide(self.path, "earlier")
+                self.path.rename(self._earlier)
             self.part.rename(self.path)
-            for foreign in [each for each in earlier.iterdir() if not self._is_own(each.name)]:
-                if not os.path.lexists(self.path / foreign.name):
-                    foreign.rename(self.path / foreign.name)
-            shutil.rmtree(earlier, ignore_errors=True)
+            self._is_placed = True
+            if self._earlier is not None:
+                self._move_foreign(self._earlier, self.path)
 
     def withdraw(self) -> None:
-        """Remove the folder from its place again, unless it replaced one that was there before."""
-        if not self._existed:
-            shutil.rmtree(self.path, ignore_errors=True)
+        """Undo `place`: an earlier folder has its name and all of its files again."""
+        with contextlib.suppress(OSError):
+            if self._is_placed and self._earlier is not None:
+                self._move_foreign(self.path, self._earlier)
+            if self._is_placed:
+                self.path.rename(self.part)
+            if self._earlier is not None:
+                self._earlier.rename(self.path)
+
+    def settle(self) -> None:
+        """Remove the earlier folder."""
+        if self._earlier is not None:
+            self._remove_own(self._earlier)
 
     def discard(self) -> None:
         """Remove the temporary folder, and what was made for it as far as it is empty."""
@@ -173,14 +224,12 @@ class PendingFolder(PendingFile):
 
 def place_all(files: Sequence[PendingFile]) -> None:
     """Give every file its name, or none."""
-    placed: list[PendingFile] = []
-    try:
+    with contextlib.ExitStack() as undo:
         for pending in files:
+            undo.callback(pending.withdraw)
             pending.place()
-            placed.append(pending)
-    except BaseException:
-        for pending in placed:
-            pending.withdraw()
-        raise
+        undo.pop_all()
     for folder in {pending.path.parent for pending in files}:
         sync_folder(folder)
+    for pending in files:
+        pending.settle()
