@@ -1,6 +1,7 @@
 """Stem files: five tracks that other programs read, and that sum to the mixture."""
 
 import errno
+import io
 import json
 import shutil
 import subprocess
@@ -199,6 +200,17 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(OutputError, match=r"song\.stem\.mp4.*full"):
         save(tmp_path / "new" / "song.stem.mp4", make_stems(), AAC)
     assert files_under(tmp_path) == []
+
+
+def test_a_disk_that_takes_a_few_bytes_at_a_time_gets_the_whole_box(tmp_path: Path) -> None:
+    class SlowFile(io.FileIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
+
+    path = encode_tracks(tmp_path / "song.mp4", list(make_stems().values()), sample_rate=RATE)
+    with SlowFile(path, "r+") as file:
+        append_stem_box(file, make_stem_box(NAMES))
+    assert read_stem_names(path) == NAMES
 
 
 def test_an_existing_file_is_kept_or_replaced(tmp_path: Path) -> None:

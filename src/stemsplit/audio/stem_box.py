@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
+from stemsplit.audio.file_sink import write_all
 from stemsplit.errors import AudioError
 
 N_STEMS: Final = 4
@@ -54,10 +55,10 @@ def append_stem_box(file: BinaryIO, content: bytes) -> None:
     *_, udta = _boxes(file, moov.content, moov.end)
     assert moov.kind == b"moov" and udta.kind == b"udta" and udta.end == moov.end == file.seek(0, 2)
     box = struct.pack(">I4s", 8 + len(content), b"stem") + content
-    file.write(box)
+    write_all(file, box)
     for parent in (moov, udta):
         file.seek(parent.start)
-        file.write(struct.pack(">I", parent.end - parent.start + len(box)))
+        write_all(file, struct.pack(">I", parent.end - parent.start + len(box)))
 
 
 def has_stem_box(path: Path) -> bool:
