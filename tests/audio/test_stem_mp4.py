@@ -182,6 +182,23 @@ def test_a_rate_that_aac_lacks_is_converted(tmp_path: Path) -> None:
     assert {track.shape[1] for track in tracks.values()} == {round(N_SAMPLES * 48 / 45)}
 
 
+@pytest.mark.parametrize("bits", [16, 24])
+@pytest.mark.parametrize("sample_rate", [45_000, 192_000])
+def test_lossless_tracks_keep_the_rate_and_never_wrap_around(
+    tmp_path: Path, sample_rate: int, bits: int
+) -> None:
+    # resampled, the edges of a square wave overshoot
+    square = np.float32(0.999) * np.sign(np.sin(np.arange(6000) / 30 + 0.1)).astype(np.float32)
+    other = np.stack([square, -square])
+    stems = {name: np.zeros_like(other) for name in NAMES} | {"drums": -other / 2, "other": other}
+    encoding = Encoding("stem.mp4", f"PCM_{bits}")
+    report = save(tmp_path / "song.stem.mp4", stems, encoding, sample_rate=sample_rate)
+    assert (report.notes, report.gain) == ((), 1)
+    tracks = read_tracks(tmp_path / "song.stem.mp4")
+    assert np.abs(tracks["other"] - other).max() <= 3 / 2 ** (bits - 1)
+    assert np.array_equal(sum(tracks[name] for name in NAMES), tracks["mixture"])
+
+
 def test_other_stems_follow_the_usual_ones(tmp_path: Path) -> None:
     stems = dict(zip(("residual", "lead_vocals", "bass", "drums"), make_stems().values(), strict=True))
     save(tmp_path / "song.stem.mp4", stems, ALAC16)

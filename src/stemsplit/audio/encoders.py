@@ -52,7 +52,7 @@ def open_encoder(
     if encoding.format == "wav":
         wav_format = WavFormat(sample_rate, n_channels, encoding.subtype, channel_mask)
         return WavEncoder(file, wav_format, bits=encoding.bits, n_samples=n_samples, gain=gain)
-    written_hz = written_rate(encoding.format, sample_rate)
+    written_hz = written_rate(encoding, sample_rate)
     encoder = _open_coder(
         file, encoding, sample_rate=written_hz, n_channels=n_channels, gain=gain, video=video
     )

@@ -6,7 +6,7 @@ and a PCM file that is read and written again is bit-identical. (libsndfile roun
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -124,6 +124,7 @@ def _list_hz(rates: tuple[int, ...]) -> str:
     return ", ".join(map(str, rates)) + " Hz"
 
 
+_ALAC_LIMIT: Final = _Limit(lambda rate: 0 < rate <= 384000, "1 to 384000 Hz", 6)
 # Vorbis above 192 kHz or with more than 255 channels makes libsndfile 1.2 crash, so these limits come first.
 _LIMITS: Final = {
     "wav": _Limit(lambda rate: 0 < rate < 2**32, "any rate", 65535),
@@ -140,7 +141,7 @@ _LIMITS: Final = {
     "m4a": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
     "mp4": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 6, _AAC_RATES),
     "stem.mp4": _Limit(lambda rate: rate in _AAC_RATES, _list_hz(_AAC_RATES), 2, _AAC_RATES),
-    "alac": _Limit(lambda rate: 0 < rate <= 384000, "1 to 384000 Hz", 6),
+    "alac": _ALAC_LIMIT,
     "aiff": _Limit(lambda rate: 0 < rate <= 655350, "1 to 655350 Hz", 1024),
 }
 
@@ -239,7 +240,7 @@ def check_encoding(encoding: Encoding, *, sample_rate: int, n_channels: int) -> 
     OutputError
         With what the format can hold, and the formats that can hold anything.
     """
-    limit = _LIMITS[encoding.format]
+    limit = _find_limit(encoding)
     if not limit.listed_rates and not limit.allows_rate(sample_rate):
         raise OutputError(
             f"format {encoding.format!r} cannot hold {sample_rate} Hz (it can hold {limit.rates}): "
@@ -252,16 +253,24 @@ def check_encoding(encoding: Encoding, *, sample_rate: int, n_channels: int) -> 
         )
 
 
-def written_rate(format: str, sample_rate: int) -> int:
-    """Return the rate in Hz at which a format stores a song: its own, or else the next higher one there is.
+def written_rate(encoding: Encoding, sample_rate: int) -> int:
+    """Return the rate in Hz at which a song is stored: its own, or else the next higher one there is.
 
-    >>> written_rate("opus", 44100), written_rate("mp3", 96000), written_rate("flac", 44100)
-    (48000, 48000, 44100)
+    >>> opus, stems = Encoding("opus", "OPUS"), Encoding("stem.mp4", "PCM_16")
+    >>> written_rate(opus, 44100), written_rate(stems, 192000)
+    (48000, 192000)
     """
-    limit = _LIMITS[format]
+    limit = _find_limit(encoding)
     if not limit.listed_rates or limit.allows_rate(sample_rate):
         return sample_rate
     return min((rate for rate in limit.listed_rates if rate >= sample_rate), default=max(limit.listed_rates))
+
+
+def _find_limit(encoding: Encoding) -> _Limit:
+    limit = _LIMITS[encoding.format]
+    if encoding.format == "stem.mp4" and encoding.bits:
+        return replace(_ALAC_LIMIT, n_channels=limit.n_channels)
+    return limit
 
 
 def gain_to_fit(encoding: Encoding, lowest: float, highest: float) -> float:

@@ -161,7 +161,7 @@ class StemMp4:
         return min(gain, gain_to_fit(self._encoding, rest.lowest - slack, rest.highest + slack))
 
     def _describe_rate(self) -> list[str]:
-        written_hz = written_rate(self._encoding.format, self._sample_rate)
+        written_hz = written_rate(self._encoding, self._sample_rate)
         if written_hz == self._sample_rate:
             return []
         return [f"{self._encoding.format} has no {self._sample_rate} Hz: resampled to {written_hz} Hz"]
@@ -172,7 +172,7 @@ class StemMp4:
                 FileSink(file),
                 self._encoding,
                 [_MIXTURE, *map(_title, self._names)],
-                sample_rate=written_rate(self._encoding.format, self._sample_rate),
+                sample_rate=written_rate(self._encoding, self._sample_rate),
                 n_channels=self._n_channels,
             )
             try:
@@ -188,7 +188,7 @@ class StemMp4:
         assert self._spill is not None
         n_columns = len(self._names) * self._n_channels
         blocks: Iterable[FloatArray] = read_spill(self._spill, self._n_samples, n_columns)
-        written_hz = written_rate(self._encoding.format, self._sample_rate)
+        written_hz = written_rate(self._encoding, self._sample_rate)
         if written_hz != self._sample_rate:
             blocks = _resample(blocks, self._sample_rate, written_hz, n_columns)
         for block in blocks:

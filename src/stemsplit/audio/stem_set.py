@@ -160,7 +160,7 @@ class StemSet:
         return WriteReport(gain, 0, peak, self._n_samples, notes)
 
     def _describe_rate(self) -> tuple[str, ...]:
-        written_hz = written_rate(self._encoding.format, self._sample_rate)
+        written_hz = written_rate(self._encoding, self._sample_rate)
         if written_hz == self._sample_rate:
             return ()
         return (f"{self._encoding.format} has no {self._sample_rate} Hz: resampled to {written_hz} Hz",)
