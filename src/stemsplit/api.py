@@ -14,9 +14,10 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.batch import separate_file
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import FileResult
+from stemsplit.separation.base_separator import Progress
 from stemsplit.separation.keywords import SEPARATOR_KEYWORDS, SeparatorKeywords, check_keywords
 from stemsplit.separation.presets import read_preset
-from stemsplit.separation.separator import Progress, Separator
+from stemsplit.separation.separator import Separator
 from stemsplit.separation.stems import Stems
 from stemsplit.types import FloatArray
 

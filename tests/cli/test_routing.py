@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stemsplit.music.style import Style, StyleMeter
+from tests.models.test_activity import write_activity_model
 from tests.support.cli import call, make_song
 from tests.support.tiny_models import make_spec, write_model
 
@@ -26,6 +27,23 @@ def test_a_route_is_in_the_result(model: Path) -> None:
     # another candidate is another way to make the stems
     changed = write_model(Path("other.onnx"), make_spec(name="other"), seed=8)
     assert call(*args[:-1], f"{model},{changed}").records[0]["status"] == "done"
+
+
+@pytest.mark.slow
+def test_a_routed_song_is_analysed_with_the_detector_of_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_song(Path("song.wav"))
+    paths = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        paths.append(write_activity_model(tmp_path / name))
+    route = ",".join(map(str, paths))
+    done = call("song.wav", "-d", "cpu", "-o", "out", "--json", "--analyse", "--route", route)
+    assert done.code == 0, done.stderr
+    assert done.records[0]["route"]["name"] == str(paths[0])
+    assert done.records[0]["analysis"]["stems"]["oboe"]["activity"]["values"]
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemsplit import Separator, SettingsError
+from stemsplit import AudioError, Separator, SettingsError
 from stemsplit.dsp.meter import StemMeter
+from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.music.style import Style, StyleMeter
 from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.routing import RoutedSeparator, open_routed
@@ -97,6 +98,37 @@ def test_silence_goes_to_the_first(tiny_model: Path, other_model: Path) -> None:
     routed = open_both(tiny_model, other_model, compared=["tiny", "other"])
     route = routed.route([np.zeros((1, RATE), np.float32)], sample_rate=RATE, n_channels=1).route
     assert route is not None and route.name == "tiny" and "silent" in route.reason
+
+
+def test_a_song_that_is_not_audio_is_refused_as_without_a_route(tiny_model: Path, other_model: Path) -> None:
+    plain = open_one(tiny_model)
+    routed = open_both(tiny_model, other_model, compared=["tiny", "other"])
+    damaged = make_noise(2, 5 * RATE)
+    damaged[1, 3 * RATE] = np.nan
+    songs: list[tuple[list[FloatArray], int, int]] = [
+        ([make_noise(2, RATE)], 0, 2),
+        ([make_noise(2, RATE)], RATE, 0),
+        ([make_noise(2, RATE)], RATE, 1025),
+        ([make_noise(1, RATE)], RATE, 2),
+        ([damaged[:, :RATE], damaged[:, RATE:]], RATE, 2),
+        ([], RATE, 2),
+    ]
+    for blocks, sample_rate, n_channels in songs:
+        problems = []
+        for separator in (plain, routed):
+            with pytest.raises(AudioError) as problem:
+                list(separator.stream(blocks, sample_rate=sample_rate, n_channels=n_channels))
+            problems.append(str(problem.value))
+        assert problems[0] == problems[1]
+
+
+def test_stems_are_complete_if_those_of_all_candidates_are(tiny_model: Path, other_model: Path) -> None:
+    whole = open_both(tiny_model, other_model)
+    assert whole.is_complete
+    OutputSettings(Path(), format="stem.mp4").check_stems(whole)
+    keywords = SeparatorKeywords(device="cpu", stems=["vocals"])
+    assert not open_routed(keywords, [str(tiny_model), str(other_model)]).is_complete
+    assert repr(whole).startswith("<RoutedSeparator vocals, drums, bass, other with tiny, other on cpu")
 
 
 def test_candidates_are_models_and_presets(tiny_model: Path, other_model: Path) -> None:

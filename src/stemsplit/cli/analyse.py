@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from stemsplit.jobs.plan import Job
     from stemsplit.jobs.request import SeparationRequest
     from stemsplit.jobs.worker import SongWorker
-    from stemsplit.separation.separator import Separator
+    from stemsplit.separation.base_separator import BaseSeparator
 
 EPILOG = (
     "The songs are separated for the analysis, but no stems are written. Anything that a song does not have, "
@@ -94,7 +94,7 @@ def analyse(  # noqa: PLR0917 - as they are typed
 
 
 def _plan(
-    sources: "Sequence[SongInput]", separator: "Separator", request: "SeparationRequest", *, writes: bool
+    sources: "Sequence[SongInput]", separator: "BaseSeparator", request: "SeparationRequest", *, writes: bool
 ) -> "tuple[list[Job], SongWorker]":
     """Return a job for every song, and who does them."""
     from stemsplit.jobs.journal import Journal

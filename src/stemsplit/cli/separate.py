@@ -22,7 +22,7 @@ from stemsplit.jobs.request import SeparationRequest, make_output_settings, open
 from stemsplit.jobs.result import ExitStatus
 from stemsplit.jobs.shard import Shard
 from stemsplit.registry.store import Registry
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 
 
 def separate(options: SeparationOptions) -> ExitStatus:
@@ -58,7 +58,9 @@ def separate(options: SeparationOptions) -> ExitStatus:
             return separate_songs(options, request, output, sources, separator)
 
 
-def _open_separator(request: SeparationRequest, sources: Iterable[SongInput], *, quiet: bool) -> Separator:
+def _open_separator(
+    request: SeparationRequest, sources: Iterable[SongInput], *, quiet: bool
+) -> BaseSeparator:
     """Open the separator in a thread, and import meanwhile what the first song needs."""
     import onnxruntime  # noqa: F401 - here, since imports in two threads hold each other up
 

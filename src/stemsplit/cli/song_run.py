@@ -20,7 +20,7 @@ from stemsplit.jobs.request import SeparationRequest, open_separator
 from stemsplit.jobs.result import ExitStatus, FileResult, Status, exit_status
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.models.licence import check_commercial, note_licences
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 
 _N_AHEAD = 32  # songs of which remote storage is asked at a time
 
@@ -33,7 +33,7 @@ def separate_songs(
     request: SeparationRequest,
     output: OutputSettings,
     sources: Iterable[SongInput],
-    separator: Separator,
+    separator: BaseSeparator,
 ) -> ExitStatus:
     """Separate songs in this process; a list of them is planned whole, others as they come.
 
@@ -114,7 +114,7 @@ def _count_ahead(options: SeparationOptions, output: OutputSettings) -> int:
     return _N_AHEAD if is_slow and "@-" not in options.inputs else 0
 
 
-def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) -> None:
+def check_licences(separator: BaseSeparator, *, commercial_only: bool, quiet: bool) -> None:
     """Check the licences of the models, and print what they do not allow unless `quiet`.
 
     Raises
@@ -129,13 +129,13 @@ def check_licences(separator: Separator, *, commercial_only: bool, quiet: bool) 
         warn(note)
 
 
-def print_device(separator: Separator, request: SeparationRequest, *, quiet: bool) -> None:
+def print_device(separator: BaseSeparator, request: SeparationRequest, *, quiet: bool) -> None:
     """Print where the networks run, if that was left to the program; ``doctor`` has the reasons."""
     if request.device == "auto" and not quiet:
         warn(f"device: {separator.device}")
 
 
-def _plan_stdout(sources: Sequence[SongInput], separator: Separator) -> list[Job]:
+def _plan_stdout(sources: Sequence[SongInput], separator: BaseSeparator) -> list[Job]:
     if len(separator.stems) != 1:
         raise SettingsError(
             f"--output - writes one stem, but these were requested: {', '.join(separator.stems)}; "

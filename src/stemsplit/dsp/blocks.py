@@ -88,6 +88,20 @@ def check_waveform(waveform: FloatArray) -> None:
         )
 
 
+def check_song(*, sample_rate: int, n_channels: int) -> None:
+    """Check that a song can have a sample rate in Hz and a number of channels.
+
+    Raises
+    ------
+    AudioError
+        If one is below 1, or there are more than `MAX_CHANNELS`.
+    """
+    if sample_rate < 1 or n_channels < 1:
+        raise AudioError(f"{n_channels} channels at {sample_rate} Hz are not audio; both must be 1 or more")
+    if n_channels > MAX_CHANNELS:
+        raise AudioError(f"a song of {n_channels} channels cannot be separated; the limit is {MAX_CHANNELS}")
+
+
 def check_blocks(
     blocks: Iterable[NDArray[np.floating[Any]]], n_channels: int, *, sample_rate: int
 ) -> Iterator[FloatArray]:

@@ -23,8 +23,9 @@ from stemsplit.jobs.replacement import ReplacementSettings
 from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.song_locks import SongIsHeld
 from stemsplit.jobs.worker import SongWorker
+from stemsplit.separation.base_separator import Progress
 from stemsplit.separation.keywords import SeparatorKeywords
-from stemsplit.separation.separator import Progress, Separator
+from stemsplit.separation.separator import Separator
 
 if TYPE_CHECKING:
     from stemsplit.music.analysis import SongAnalysis

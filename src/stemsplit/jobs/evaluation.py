@@ -20,8 +20,8 @@ from stemsplit.jobs.batch import run_jobs
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.failure import wrap_bug
 from stemsplit.jobs.journal import hash_values, identify_file
+from stemsplit.separation.base_separator import BaseSeparator
 from stemsplit.separation.recipe import RESIDUAL
-from stemsplit.separation.separator import Separator
 
 SongFunction = Callable[["ScoredSong"], object]
 
@@ -42,7 +42,7 @@ class Evaluation:
 
     Parameters
     ----------
-    separator : Separator
+    separator : BaseSeparator
         The models; may be used by several songs at a time.
     folder : Path
         Where the scores are kept.
@@ -52,7 +52,7 @@ class Evaluation:
         Stops the work when it is requested.
     """
 
-    separator: Separator
+    separator: BaseSeparator
     folder: Path
     duration_s: float | None = None
     cancellation: Cancellation = field(default_factory=Cancellation)

@@ -12,7 +12,7 @@ from stemsplit.errors import SettingsError
 from stemsplit.jobs.extras import ExtraSettings
 from stemsplit.jobs.name_template import ANALYSIS_FIELDS, NameTemplate
 from stemsplit.jobs.output_folder import LocalFolder, OutputFolder
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 
 _EXACT_FORMATS: Final = ("wav", "flac", "aiff")
 
@@ -90,7 +90,7 @@ class OutputSettings:
                 "the picture of a video is kept whole; leave --start, --end and --duration out, or choose m4a"
             )
 
-    def check_stems(self, separator: Separator) -> None:
+    def check_stems(self, separator: BaseSeparator) -> None:
         """Check that the format can hold the stems that are made.
 
         Raises

@@ -13,7 +13,7 @@ from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.journal import SourceRecord, StemRecord, hash_values
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.result import ModelReference
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 from stemsplit.separation.settings import SeparationSettings
 
 # names of settings in the keys of journals; they stay, so that the stems of earlier versions are recognised
@@ -33,7 +33,7 @@ class Provenance:
 
     @classmethod
     def of(
-        cls, separator: Separator, output: OutputSettings, reading: ReadSettings = _WHOLE_SONG
+        cls, separator: BaseSeparator, output: OutputSettings, reading: ReadSettings = _WHOLE_SONG
     ) -> "Provenance":
         """Return the provenance of stems: who makes them, how they are written, how the song is read."""
         settings = record_settings(separator.settings) | {"stems": list(separator.stems)}

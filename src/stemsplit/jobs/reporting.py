@@ -22,7 +22,7 @@ from stemsplit.jobs.result import FileResult
 from stemsplit.jobs.song_names import name_files
 from stemsplit.jobs.worker import SongWorker
 from stemsplit.music.report import make_report
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 
 REPORT = "report"
 MAX_EXCERPT_S = 120.0
@@ -53,7 +53,7 @@ class Reporter:
         If the stems do not sum to the song, or the length is out of its range.
     """
 
-    separator: Separator
+    separator: BaseSeparator
     output: OutputSettings
     excerpt_s: float = 20.0
     reading: ReadSettings = field(default_factory=ReadSettings)

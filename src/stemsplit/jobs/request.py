@@ -18,6 +18,7 @@ from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.remote import RemoteFolder, is_url
 from stemsplit.registry.installed import resolve
 from stemsplit.registry.store import Registry
+from stemsplit.separation.base_separator import BaseSeparator
 from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.separator import Separator
 
@@ -145,7 +146,7 @@ def open_output_folder(text: str) -> OutputFolder:
     return RemoteFolder(text) if is_url(text) else LocalFolder(Path(text))
 
 
-def open_separator(request: SeparationRequest) -> Separator:
+def open_separator(request: SeparationRequest) -> BaseSeparator:
     """Open the separator of a request.
 
     Raises

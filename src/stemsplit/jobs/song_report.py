@@ -6,7 +6,7 @@ from typing import Any
 from stemsplit.audio.reader import AudioReader
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.dsp.meter import StemMeter
-from stemsplit.separation.separator import Routed
+from stemsplit.separation.base_separator import Routed
 
 
 @dataclass(frozen=True)

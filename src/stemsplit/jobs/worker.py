@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, field, replace
 from pathlib import Path
@@ -38,7 +38,7 @@ from stemsplit.jobs.song_files import SongFiles
 from stemsplit.jobs.song_locks import SongIsHeld, hold_when_free
 from stemsplit.jobs.song_names import name_files
 from stemsplit.jobs.song_report import Streamed, describe_song
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.types import FloatArray
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class SongWorker:
         If the format cannot hold the stems that `separator` makes.
     """
 
-    separator: Separator
+    separator: BaseSeparator
     output: OutputSettings
     reading: ReadSettings = field(default_factory=ReadSettings)
     _: KW_ONLY
@@ -125,8 +125,9 @@ class SongWorker:
             encoding = self._choose_encoding(info)
             video = _find_video(path, encoding, info)
             with SongFiles(job, info, encoding, self.output, song=path, video=video) as files:
-                analyser = self._make_analyser(info)
-                streamed = self._stream(job, reader, files.write, analyser)
+                chosen = self._route(job, reader)
+                analyser = self._make_analyser(info, chosen.separator)
+                streamed = self._stream(job, info, chosen, files.write, analyser)
                 found = None if analyser is None else analyser.finish()
                 report, job = self._commit(job, origin, files, found)
         return self._describe(job, reader, report, streamed, time.perf_counter() - started_s, found=found)
@@ -145,7 +146,8 @@ class SongWorker:
                 n_samples=info.n_samples if info.subtype.startswith(_EXACT_SUBTYPES) else None,
             )
             with pipe:
-                streamed = self._stream(job, reader, lambda estimates: pipe.write(estimates[stem]))
+                chosen = self._route(job, reader)
+                streamed = self._stream(job, info, chosen, lambda estimates: pipe.write(estimates[stem]))
                 report = pipe.commit()
         return self._describe(job, reader, report, streamed, time.perf_counter() - started_s)
 
@@ -199,30 +201,40 @@ class SongWorker:
                 reader = open_audio(path, settings=self.reading)
             yield opened.enter_context(reader)
 
-    def _make_analyser(self, info: AudioInfo) -> "Analyser | None":
+    def _route(self, job: Job, reader: AudioReader) -> Routed:
+        """Choose the separator of the song of `reader`, of which the beginning may be read for it."""
+        info = reader.info
+        self.listener.start(job, info)
+        return self.separator.route(
+            self._read(reader), sample_rate=info.sample_rate, n_channels=info.n_channels
+        )
+
+    def _read(self, reader: AudioReader) -> Iterator[FloatArray]:
+        """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
+        for block in reader.blocks():
+            self.cancellation.check()
+            yield block
+
+    def _make_analyser(self, info: AudioInfo, separator: BaseSeparator) -> "Analyser | None":
         if not self.output.extras.need_analysis:
             return None
         from stemsplit.music.analysis import Analyser
 
-        timelines = [model.begin(sample_rate=info.sample_rate) for model in self.separator.activity_models]
+        timelines = [model.begin(sample_rate=info.sample_rate) for model in separator.activity_models]
         return Analyser(sample_rate=info.sample_rate, n_channels=info.n_channels, timelines=timelines)
 
     def _stream(
         self,
         job: Job,
-        reader: AudioReader,
+        info: AudioInfo,
+        chosen: Routed,
         write: Callable[[dict[str, FloatArray]], object],
         analyser: "Analyser | None" = None,
     ) -> Streamed:
-        """Separate the song of `reader`, pass its stems to `write`, and return what was measured."""
-        info = reader.info
+        """Separate a song by the separator that is `chosen`, pass its stems to `write`, and measure them."""
         meter = StemMeter()
-        self.listener.start(job, info)
-        chosen = self.separator.route(
-            self._read(reader, analyser), sample_rate=info.sample_rate, n_channels=info.n_channels
-        )
         stream = chosen.separator.stream(
-            chosen.blocks,
+            chosen.blocks if analyser is None else _analyse(chosen.blocks, analyser),
             sample_rate=info.sample_rate,
             n_channels=info.n_channels,
             meter=meter,
@@ -236,14 +248,6 @@ class SongWorker:
                 self.listener.advance(job, next(iter(estimates.values())).shape[-1])
         self.cancellation.check()
         return Streamed(meter, chosen)
-
-    def _read(self, reader: AudioReader, analyser: "Analyser | None") -> Iterator[FloatArray]:
-        """Yield the blocks of the song; the only place where a first pass over it can be cancelled."""
-        for block in reader.blocks():
-            self.cancellation.check()
-            if analyser is not None:
-                analyser.process_mixture(block)
-            yield block
 
     def _commit(
         self, job: Job, origin: Origin | None, files: SongFiles, found: "SongAnalysis | None"
@@ -331,6 +335,13 @@ class SongWorker:
     @property
     def _provenance(self) -> Provenance:
         return Provenance.of(self.separator, self.output, self.reading)
+
+
+def _analyse(blocks: Iterable[FloatArray], analyser: "Analyser") -> Iterator[FloatArray]:
+    """Yield the blocks of a mixture, which the analyser takes too."""
+    for block in blocks:
+        analyser.process_mixture(block)
+        yield block
 
 
 def _find_video(path: Path | None, encoding: Encoding, info: AudioInfo) -> "VideoSource | None":

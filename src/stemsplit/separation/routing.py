@@ -11,16 +11,19 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from stemsplit.dsp.blocks import check_blocks, check_song
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import SettingsError
+from stemsplit.models.activity import ActivityModel
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.music.style import Style, StyleClassifier, StyleMeter, style_model
 from stemsplit.registry.installed import NotInstalledError, resolve
 from stemsplit.registry.store import Registry
+from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.presets import merge_preset, read_preset
 from stemsplit.separation.route import Route
-from stemsplit.separation.separator import Routed, Separator
+from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
 
 _BEGINNING_S: Final = 60.0
@@ -32,7 +35,7 @@ _USUAL: Final = {
 }
 
 
-class RoutedSeparator(Separator):
+class RoutedSeparator(BaseSeparator):
     """A separator that chooses another one for each song.
 
     Parameters
@@ -76,6 +79,11 @@ class RoutedSeparator(Separator):
         return self._first.stems
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the stems sum to the mixture, whichever candidate makes them."""
+        return all(each.is_complete for each in self._candidates.values())
+
+    @property
     def masked_stems(self) -> frozenset[str]:
         """The stems that every candidate makes by ratio masks alone."""
         return frozenset.intersection(*(each.masked_stems for each in self._candidates.values()))
@@ -85,6 +93,11 @@ class RoutedSeparator(Separator):
         """The models of all candidates, each once."""
         found = {info.sha256: info for each in self._candidates.values() for info in each.models}
         return tuple(found.values())
+
+    @property
+    def activity_models(self) -> tuple[ActivityModel, ...]:
+        """The outputs of the models of all candidates that state where targets play."""
+        return tuple(model for each in self._candidates.values() for model in each.activity_models)
 
     @property
     def device(self) -> str:
@@ -111,9 +124,16 @@ class RoutedSeparator(Separator):
             The mixture; its beginning is read, and is part of the blocks that are returned.
         sample_rate, n_channels
             Of the song.
+
+        Raises
+        ------
+        AudioError
+            As of `Separator.stream`, for the beginning.
         """
+        check_song(sample_rate=sample_rate, n_channels=n_channels)
         iterator = iter(blocks)
-        beginning = list(_read_beginning(iterator, round(_BEGINNING_S * sample_rate)))
+        checked = check_blocks(iterator, n_channels, sample_rate=sample_rate)
+        beginning = list(_read_beginning(checked, round(_BEGINNING_S * sample_rate)))
         style = self._name_style(beginning, sample_rate)
         if style is not None and (wanted := self._styles.get(style.name)) is not None:
             probability = style.probabilities[style.name]

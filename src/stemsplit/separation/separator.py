@@ -1,23 +1,22 @@
 """The separator: models are opened once, songs are streamed through them."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Never, Self, Unpack
 
 import numpy as np
 
-from stemsplit.dsp.blocks import MAX_CHANNELS, AudioArray, check_waveform, scale_to_float
+from stemsplit.dsp.blocks import check_song
 from stemsplit.dsp.meter import StemMeter
-from stemsplit.errors import AudioError, ModelError, SettingsError
+from stemsplit.errors import ModelError, SettingsError
 from stemsplit.models.activity import ActivityModel
 from stemsplit.models.device import choose_device
 from stemsplit.models.licence import check_commercial
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.registry.installed import bundled_models, resolve
+from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.separation.drum_parts import DRUMS, MIXTURE, DrumParts
 from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.keywords import SeparatorKeywords, check_keywords, check_values, make_settings
@@ -25,29 +24,14 @@ from stemsplit.separation.mixer import Mixer
 from stemsplit.separation.model_selection import open_cheapest, open_ensemble
 from stemsplit.separation.pipelines import DRUM_TARGETS, make_pipelines
 from stemsplit.separation.recipe import make_recipe
-from stemsplit.separation.route import Route
 from stemsplit.separation.song_stream import stream_song
 from stemsplit.separation.stem_names import StemVocabulary
-from stemsplit.separation.stems import Stems
 from stemsplit.types import FloatArray
 
 GPU_BATCH_SIZE = 4
 
 
-@dataclass(frozen=True)
-class Routed:
-    """The separator of one song, the blocks of it, and why it was chosen; None if there was no choice."""
-
-    separator: "Separator"
-    blocks: Iterable[FloatArray]
-    route: Route | None
-
-
-# called with the samples that are finished, and with all of them, None where their number is unknown
-Progress = Callable[[int, int | None], object]
-
-
-class Separator:
+class Separator(BaseSeparator):
     """Separates songs into stems.
 
     The models are opened once. Several songs may be streamed at the same time, from different threads.
@@ -222,10 +206,6 @@ class Separator:
     def __setstate__(self, state: SeparatorKeywords) -> None:
         type(self).__init__(self, **state)
 
-    def __repr__(self) -> str:
-        models = ", ".join(info.name for info in self.models)
-        return f"<Separator {', '.join(self.stems)} with {models or 'no models, closed'} on {self.device}>"
-
     @property
     def stems(self) -> tuple[str, ...]:
         """Names of the stems that are returned, in order."""
@@ -287,7 +267,7 @@ class Separator:
         self,
         blocks: Iterable[FloatArray],
         *,
-        sample_rate: int,  # noqa: ARG002 - of `RoutedSeparator`
+        sample_rate: int,  # noqa: ARG002 - of `BaseSeparator`
         n_channels: int,  # noqa: ARG002
     ) -> Routed:
         """Return the separator of one song, see `stemsplit.separation.routing`; here there is no choice."""
@@ -312,7 +292,7 @@ class Separator:
         sample_rate
             Of the song, in Hz.
         n_channels
-            Of every block, at most `MAX_CHANNELS`.
+            Of every block, at most `stemsplit.dsp.blocks.MAX_CHANNELS`.
         meter
             Updated with the mixture and the stems; its results are final after the last block.
 
@@ -334,14 +314,7 @@ class Separator:
         """
         if not self._pipelines:
             raise SettingsError("the separator is closed; open another one")
-        if sample_rate < 1 or n_channels < 1:
-            raise AudioError(
-                f"{n_channels} channels at {sample_rate} Hz are not audio; both must be 1 or more"
-            )
-        if n_channels > MAX_CHANNELS:
-            raise AudioError(
-                f"a song of {n_channels} channels cannot be separated; the limit is {MAX_CHANNELS}"
-            )
+        check_song(sample_rate=sample_rate, n_channels=n_channels)
         pipelines, parts = tuple(self._pipelines), self._parts
         mixer = Mixer(
             self._recipe.stems if parts is None else (*self._recipe.stems, MIXTURE),
@@ -365,57 +338,12 @@ class Separator:
             stream = self._check_stems(stream)
         return stream
 
-    def __call__(self, waveform: AudioArray, sample_rate: int, *, progress: Progress | None = None) -> Stems:
-        """Separate a song that is already in memory.
-
-        Parameters
-        ----------
-        waveform
-            ``(channels, samples)``: floating point with full scale at 1, or int16, int32 or uint8, which are
-            scaled by the range of their type.
-        sample_rate
-            In Hz.
-        progress
-            Called with the number of samples finished so far, and with that of all samples.
-
-        Returns
-        -------
-        Stems
-            float32 ``(channels, samples)`` for each stem, as long as `waveform`.
-
-        Raises
-        ------
-        AudioError
-            If `waveform` is empty, holds NaN, infinity or samples beyond 1e12, has its axes exchanged, or is
-            of a type without a full scale.
-        """
-        mixture = scale_to_float(waveform)
-        check_waveform(mixture)
-        stems = Stems({name: np.empty_like(mixture) for name in self.stems}, sample_rate)
-        n_done = 0
-        for block in self.stream([mixture], sample_rate=sample_rate, n_channels=mixture.shape[0]):
-            n_samples = next(iter(block.values())).shape[-1]
-            for name, samples in block.items():
-                stems[name][:, n_done : n_done + n_samples] = samples
-            n_done += n_samples
-            if progress is not None:
-                progress(n_done, mixture.shape[-1])
-        return stems
-
     def close(self) -> None:
         """Release the models; songs that are being streamed keep them until they end."""
         self._models.clear()
         self._pipelines.clear()
         if self._parts is not None:
             self._parts.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _check_stems(
         self, stream: Generator[dict[str, FloatArray], None, None]

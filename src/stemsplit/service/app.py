@@ -22,7 +22,7 @@ from stemsplit.audio.extensions import AUDIO_EXTENSIONS
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.request import SeparationRequest
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 from stemsplit.service.answers import HANDLERS, answer_json
 from stemsplit.service.choices import Choices
 from stemsplit.service.endpoints import SongEndpoints
@@ -56,7 +56,7 @@ class Service:
     def __init__(
         self,
         queue: SongQueue,
-        separator: Separator,
+        separator: BaseSeparator,
         defaults: SeparationRequest,
         limits: ServiceLimits,
         *,
@@ -144,7 +144,7 @@ class Service:
         return Response(image.getvalue(), media_type="image/svg+xml", headers=headers)
 
 
-def describe_service(separator: Separator, choices: Choices, limits: ServiceLimits) -> dict[str, Any]:
+def describe_service(separator: BaseSeparator, choices: Choices, limits: ServiceLimits) -> dict[str, Any]:
     """Return what a client can order, and what it can not."""
     stems = list(dict.fromkeys(target for model in separator.models for target in model.spec.targets))
     made = Provenance.of(separator, OutputSettings(Path()))

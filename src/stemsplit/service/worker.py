@@ -17,7 +17,7 @@ from stemsplit.jobs.provenance import Provenance
 from stemsplit.jobs.request import SeparationRequest, make_output_settings, open_separator
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.worker import SongWorker
-from stemsplit.separation.separator import Separator
+from stemsplit.separation.base_separator import BaseSeparator
 from stemsplit.service.analysis import analyse_tracks
 from stemsplit.service.playback import make_preview
 from stemsplit.service.queue import SongQueue
@@ -33,9 +33,9 @@ class Separators:
 
     def __init__(self, max_open: int = _MAX_OPEN) -> None:
         self._max_open = max_open
-        self._open: OrderedDict[object, Separator] = OrderedDict()
+        self._open: OrderedDict[object, BaseSeparator] = OrderedDict()
 
-    def open(self, request: SeparationRequest) -> Separator:
+    def open(self, request: SeparationRequest) -> BaseSeparator:
         """Return the separator for `request`; the least recently used is closed."""
         key = repr(replace(request, output_dir="", format="", bits=None, reading=ReadSettings()))
         if key not in self._open:
