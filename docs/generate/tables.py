@@ -6,7 +6,7 @@
 
 import ast
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def _sections(group: Any, prefix: str) -> Iterator[str]:
 def _option_table(params: Iterable[Any]) -> str:
     rows = []
     for param in params:
-        names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
+        names = ", ".join(f"`{name}`" for name in (*sorted(param.opts, key=len), *param.secondary_opts))
         value = "" if param.is_flag else f" {param.metavar}"
         rows.append((names + value, _describe(param)))
     return _table(("option", "meaning"), rows)
@@ -137,8 +137,10 @@ def _options_of(name: str) -> Iterator[Any]:
 
 
 def _describe(param: Any) -> str:
-    shown = isinstance(param.default, int | str) and not param.is_flag
-    meaning = f"{param.help} Default: `{param.default}`." if shown else str(param.help)
+    """Return the help of an option, and its default where that is a value."""
+    default = f"{param.default:g}" if isinstance(param.default, float) else param.default
+    is_shown = isinstance(default, int | str | Path) and default != "" and not param.is_flag
+    meaning = f"{param.help} Default: `{default}`." if is_shown else str(param.help)
     return meaning.replace("|", r"\|")
 
 
@@ -234,8 +236,7 @@ def make_machines() -> str:
     """Return what a worker and a driver were measured to do, for ``stemsplit plan``."""
     speed, driver = load("speed"), load("scale_driver")["rows"][0]
     (row,) = (each for each in speed["rows"] if each["program"] == "stemsplit" and each["stems"] == 4)
-    models = ", ".join(f"{model['name']} {model['version']}" for model in speed["models"])
-    about = f"one core of {speed['machine']['processor']}, four stems with {models}"
+    about = f"one core of {speed['machine']['processor']}, four stems with {_name_models(speed)}"
     return "\n".join(
         [
             "# made by python -m docs.generate.tables from the results of the benchmarks",
@@ -283,13 +284,21 @@ def _measured(name: str, columns: Sequence[str]) -> str:
     """Return the table of one benchmark and what it was measured on."""
     result = load(name)
     machine, versions = result["machine"], result["machine"]["packages"]
-    models = ", ".join(f"{model['name']} {model['version']}" for model in result["models"])
     about = (
         f"{machine['processor']}, {machine['cores']} cores, no GPU; {machine['system']}, "
         f"Python {machine['python']}, onnxruntime {versions['onnxruntime-gpu']}; "
-        f"models: {models}."
+        f"models: {_name_models(result)}."
     )
     return f"{markdown(name, columns)}\n\n{about}"
+
+
+def _judged(name: str, columns: Sequence[str]) -> str:
+    """Return the table of one benchmark of quality and the bundled models that it was measured with."""
+    return f"{markdown(name, columns)}\n\nMeasured with {_name_models(load(name))}."
+
+
+def _name_models(result: Mapping[str, Any]) -> str:
+    return ", ".join(f"{model['name']} {model['version']}" for model in result["models"])
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -333,14 +342,14 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
         "decoding": lambda: _measured("decoding", ("format", "speed", "cpu_s", "sndfile_cpu_s")),
     },
     "docs/producers.md": {
-        "analysis": lambda: markdown("music_analysis", _ANALYSIS),
+        "analysis": lambda: _judged("music_analysis", _ANALYSIS),
         "drum parts": lambda: markdown("drum_parts", _DRUM_PARTS),
-        "routing": lambda: markdown("routing", _ROUTING),
-        "transcription": lambda: markdown("transcription", _TRANSCRIPTION),
-        "before": lambda: markdown("before", _BEFORE),
+        "routing": lambda: _judged("routing", _ROUTING),
+        "transcription": lambda: _judged("transcription", _TRANSCRIPTION),
+        "before": lambda: _judged("before", _BEFORE),
     },
     "docs/works.md": {
-        "genres": lambda: markdown("drums_by_genre", _GENRES),
+        "genres": lambda: _judged("drums_by_genre", _GENRES),
         "seams": lambda: markdown("window_seams", ("overlap", "n_borders", "seam_db")),
     },
 }

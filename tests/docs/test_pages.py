@@ -25,7 +25,7 @@ def test_the_set_up_line_is_the_one_that_is_tested() -> None:
 
 
 def _options(command: Any) -> set[str]:
-    own = {name for param in command.params for name in param.opts}
+    own = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
     return own.union(*(map(_options, getattr(command, "commands", {}).values())))
 
 

@@ -137,7 +137,11 @@ def _pull(  # noqa: PLR0917 - as they are typed
     ] = None,
     index: Annotated[
         str | None,
-        typer.Option("--index", metavar="TOML", help="The list. Default: models.toml among your settings."),
+        typer.Option(
+            "--index",
+            metavar="TOML",
+            help="The list. Default: models.toml among your settings and the catalogue.",
+        ),
     ] = None,
     describe: Describe = None,
     name: Name = None,
