@@ -1,6 +1,8 @@
 """``stemsplit report``: one page for each song."""
 
+import os
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 import soundfile
 
 from stemsplit.errors import SettingsError
+from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.reporting import Reporter
 from stemsplit.separation.separator import Separator
@@ -32,6 +35,21 @@ def test_a_song_becomes_a_page(model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert page.count("<audio ") == 5
     again = call("report", "song.wav", "-m", model, "-d", "cpu", "-o", "out")
     assert again.code == 1 and "--overwrite" in again.stderr
+
+
+def test_a_named_pipe_is_opened_once(model: Path) -> None:
+    song, pipe = make_song(Path("song.wav")), Path("pipe.wav")
+    os.mkfifo(pipe)
+    reporter = Reporter(Separator(models=[model], device="cpu"), OutputSettings(Path("out")), excerpt_s=0)
+    for work in (
+        lambda: pipe.write_bytes(song.read_bytes()),
+        lambda: reporter.report(SongInput("pipe.wav", pipe)),
+    ):
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+    thread.join(timeout=60)
+    assert list_files(Path("out")) == ["pipe/report.html"]
+    assert "<title>pipe" in Path("out/pipe/report.html").read_text(encoding="utf-8")
 
 
 def test_a_failure_stops_no_other_song(model: Path) -> None:

@@ -127,7 +127,8 @@ class Reporter:
 
 def _find_title(source: SongInput) -> str:
     """Return artist and title, or the name of the file."""
-    tags = None if source.path is None else read_tags(source.path)
+    # a named pipe has been read, and to open it again would block
+    tags = read_tags(source.path) if source.path is not None and source.path.is_file() else None
     if tags is None or not tags.title:
         return source.track
     return f"{tags.artist}: {tags.title}" if tags.artist else tags.title
