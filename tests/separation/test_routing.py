@@ -9,8 +9,11 @@ import pytest
 
 from stemsplit import AudioError, Separator, SettingsError
 from stemsplit.dsp.meter import StemMeter
+from stemsplit.errors import LicenceError
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.music.style import Style, StyleMeter
+from stemsplit.registry.install import add_model, find_candidate
+from stemsplit.registry.store import Registry
 from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.routing import RoutedSeparator, open_routed
 from stemsplit.types import FloatArray
@@ -140,6 +143,26 @@ def test_candidates_are_models_and_presets(tiny_model: Path, other_model: Path) 
     assert again.routes == routed.routes
     with open_routed(keywords, styles={"produced": "fast"}) as by_style:
         assert list(by_style.routes["candidates"]) == ["default", "fast"]  # type: ignore[index]
+
+
+def test_a_preset_of_a_route_has_the_models_and_the_licences_that_it_asks_for(
+    tiny_model: Path, tmp_path: Path, own_folders: Path
+) -> None:
+    registry = Registry(tmp_path / "elsewhere")
+    for name, licence in (("mine", "MIT"), ("theirs", "CC-BY-NC-4.0")):
+        path = write_model(tmp_path / f"{name}.onnx", make_spec(name=name, licence=licence))
+        add_model(registry, find_candidate(path))
+    (own_folders / "config").mkdir()
+    (own_folders / "config" / "presets.toml").write_text(
+        '[named]\nmodels = ["mine"]\ncommercial_only = true\n'
+        '[paid]\nmodels = ["theirs"]\ncommercial_only = true\n',
+        encoding="utf-8",
+    )
+    keywords = SeparatorKeywords(device="cpu")
+    routed = open_routed(keywords, ["named", str(tiny_model)], registry=registry)
+    assert [info.name for info in routed.models] == ["mine", "tiny"]
+    with pytest.raises(LicenceError, match="theirs"):
+        open_routed(keywords, ["paid", str(tiny_model)], registry=registry)
 
 
 def test_candidates_that_do_not_fit_are_refused(tiny_model: Path, vocals_model: Path) -> None:

@@ -23,6 +23,7 @@ from stemsplit.errors import SettingsError
 from stemsplit.files import user_dirs
 from stemsplit.files.schema import NonEmpty, between, convert
 from stemsplit.files.toml import read_tables
+from stemsplit.registry.installed import resolve
 from stemsplit.registry.quality import STEMS, FinestModels, find_finest
 from stemsplit.registry.store import Registry
 from stemsplit.separation.keywords import SEPARATOR_KEYWORDS, SeparatorKeywords
@@ -144,21 +145,43 @@ _KEYWORDS: Final = {"chunk": "chunk_s", "overlap": "overlap_s", "batch": "batch_
 _STEMS: Final = frozenset({"stems", "residual", "karaoke"})
 
 
-def merge_preset(preset: Preset, given: SeparatorKeywords) -> SeparatorKeywords:
+def merge_preset(
+    preset: Preset, given: SeparatorKeywords, *, registry: Registry | None = None
+) -> SeparatorKeywords:
     """Return the keywords of a separator: those `given`, and for the others what the preset sets.
 
     Weights belong to their models: other models come without them.
 
+    Parameters
+    ----------
+    preset
+        The preset.
+    given
+        What overrides it.
+    registry
+        Of the installed models, among which those of the preset are found, as files; None for the default,
+        and the models stay as they are named.
+
     Raises
     ------
     ModelError, SettingsError
-        If the preset takes the best of the installed models, and there are none or one cannot be read.
+        If the preset takes the best of the installed models, and there are none or one cannot be read; or a
+        model is not in `registry`.
     """
-    if preset.best_installed and "models" not in given:
-        preset = preset.use(find_finest(Registry(), commercial_only=bool(preset.commercial_only)))
+    if "models" not in given:
+        preset = _choose_models(preset, registry)
     kept = set(given) | (_STEMS if _STEMS & set(given) else set())
     if "models" in given:
         kept |= {"ensemble", "weights"}
     found = {_KEYWORDS.get(name, name): value for name, value in preset.settings.items()}
     merged = {name: value for name, value in found.items() if name in SEPARATOR_KEYWORDS and name not in kept}
     return cast(SeparatorKeywords, {**merged, **given})
+
+
+def _choose_models(preset: Preset, registry: Registry | None) -> Preset:
+    if preset.best_installed:
+        finest = find_finest(registry or Registry(), commercial_only=bool(preset.commercial_only))
+        preset = preset.use(finest)
+    if registry is None or preset.models is None:
+        return preset
+    return replace(preset, models=tuple(str(resolve(model, registry)) for model in preset.models))

@@ -21,7 +21,7 @@ from stemsplit.registry.installed import NotInstalledError, resolve
 from stemsplit.registry.store import Registry
 from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.separation.keywords import SeparatorKeywords
-from stemsplit.separation.presets import merge_preset, read_preset
+from stemsplit.separation.presets import read_preset
 from stemsplit.separation.route import Route
 from stemsplit.separation.separator import Separator
 from stemsplit.types import FloatArray
@@ -212,8 +212,8 @@ def open_routed(
 
     Raises
     ------
-    SettingsError, ModelError, DeviceError
-        As of `RoutedSeparator` and `Separator`.
+    SettingsError, ModelError, DeviceError, LicenceError
+        As of `RoutedSeparator`, `Separator` and `Separator.from_preset`.
     """
     names = dict.fromkeys([*(compared or [_DEFAULT]), *(styles or {}).values()])
     candidates = {
@@ -226,17 +226,18 @@ def open_routed(
 def _open_candidate(name: str, keywords: SeparatorKeywords, registry: Registry | None) -> Separator:
     own: SeparatorKeywords = {**keywords, "models": None, "ensemble": False, "weights": None}
     try:
-        of_model: SeparatorKeywords = {**own, "models": [resolve(name, registry)]}
-        return Separator(**of_model)
+        path = resolve(name, registry)
     except NotInstalledError:
         raise
     except SettingsError as unknown:
         try:
-            preset = read_preset(name)
+            read_preset(name)
         except SettingsError:
             raise unknown from None
         changed = {key: value for key, value in own.items() if value != _USUAL.get(key)}
-        return Separator(**merge_preset(preset, cast(SeparatorKeywords, changed)))
+        return Separator.from_preset(name, registry=registry, **cast(SeparatorKeywords, changed))
+    of_model: SeparatorKeywords = {**own, "models": [path]}
+    return Separator(**of_model)
 
 
 def measure_confidence(separator: Separator, excerpt: FloatArray, sample_rate: int) -> float | None:

@@ -16,6 +16,7 @@ from stemsplit.models.licence import check_commercial
 from stemsplit.models.mask_model import ModelInfo
 from stemsplit.models.spectral_model import SpectralModel
 from stemsplit.registry.installed import bundled_models, resolve
+from stemsplit.registry.store import Registry
 from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.separation.drum_parts import DRUMS, MIXTURE, DrumParts
 from stemsplit.separation.ensemble import EnsembleWeights
@@ -173,7 +174,9 @@ class Separator(BaseSeparator):
         return parts
 
     @classmethod
-    def from_preset(cls, name: str, **settings: Unpack[SeparatorKeywords]) -> Self:
+    def from_preset(
+        cls, name: str, *, registry: Registry | None = None, **settings: Unpack[SeparatorKeywords]
+    ) -> Self:
         """Return a separator with the settings of a preset.
 
         Parameters
@@ -181,6 +184,8 @@ class Separator(BaseSeparator):
         name
             ``fast``, ``best``, or a preset of ``presets.toml`` in the user's settings folder. Its format and
             bits are left out, since a separator writes no files.
+        registry
+            Of the installed models that the preset names; None for that of the user.
         settings
             As of the class; they override the preset.
 
@@ -194,7 +199,7 @@ class Separator(BaseSeparator):
 
         check_keywords(settings)
         preset = read_preset(name)
-        separator = cls(**merge_preset(preset, settings))
+        separator = cls(**merge_preset(preset, settings, registry=registry))
         if preset.commercial_only:
             check_commercial(separator.models)
         return separator
