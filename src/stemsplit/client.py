@@ -7,8 +7,8 @@ Examples
 ...     song.save("vocals", "vocals.wav")
 """
 
+import contextlib
 import json
-import shutil
 import ssl
 import time
 import urllib.error
@@ -16,18 +16,19 @@ import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from http.cookiejar import CookieJar
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, BinaryIO, Final, Self
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
-from stemsplit.errors import StemsplitError
-from stemsplit.files.atomic import whole_file
+from stemsplit.errors import AudioError, StemsplitError
+from stemsplit.files.atomic import explaining, whole_file
 
 _TRIES: Final = 3
 _PAUSE_S: Final = 0.5
+_BLOCK_BYTES: Final = 65536
 
 
 class ServiceError(StemsplitError):
@@ -91,7 +92,7 @@ class Song:
         Raises
         ------
         ServiceError
-            If there is no such stem, or it cannot be made in this format.
+            If there is no such stem, it cannot be made in this format, or the download breaks off.
         OutputError
             If it cannot be written.
         """
@@ -155,7 +156,7 @@ class Client:
     Raises
     ------
     ServiceError
-        From every method: if the service cannot be reached, or refuses a request.
+        From every method: if the service cannot be reached, refuses a request, or its answer breaks off.
     """
 
     def __init__(
@@ -213,6 +214,13 @@ class Client:
         """Upload a song, which then waits for its turn; the settings are those of the command.
 
         An upload that breaks off is sent again, and is one song all the same.
+
+        Raises
+        ------
+        AudioError
+            If the file cannot be read.
+        ServiceError
+            If it is refused.
         """
         path = Path(path)
         wanted = {
@@ -231,7 +239,7 @@ class Client:
         key = {"Idempotency-Key": str(uuid.uuid4()), "Content-Type": "application/octet-stream"}
         for attempt in range(_TRIES):
             try:
-                with path.open("rb") as file:
+                with _open_song(path) as file:
                     return self._read_song(self.ask("POST", "/api/songs", wanted, file, key))
             except ServiceError as error:
                 if error.status is not None or attempt == _TRIES - 1:
@@ -258,21 +266,36 @@ class Client:
         return song
 
     def follow(self, song: Song) -> Iterator[Song]:
-        """Yield a song whenever the service tells of a change, until it is over."""
-        with self._open("GET", "/api/events", {"songs": song.id}) as response:
+        """Yield a song whenever the service tells of a change, until it is over or removed."""
+        is_last = False
+        with self._open("GET", "/api/events", {"songs": song.id}) as response, _explaining_break():
             for line in response:
+                is_last = is_last or line.startswith(b"event: removed")
                 if line.startswith(b"data: ") and b'"status"' in line:
-                    yield self._read_song(json.loads(line.removeprefix(b"data: ")))
+                    changed = self._read_song(json.loads(line.removeprefix(b"data: ")))
+                    is_last = changed.is_over
+                    yield changed
+        if not is_last:
+            raise _broken("it ended before the song did")
 
     def separate(self, path: str | Path, **settings: Any) -> Song:
         """Upload a song and wait for it; `settings` are those of `upload`."""
         return self.wait(self.upload(path, **settings))
 
     def save(self, address: str, path: str | Path, query: Mapping[str, str | None]) -> Path:
-        """Download a file of the service to `path`, which appears when it is whole."""
+        """Download a file of the service to `path`, which appears when it is whole.
+
+        Raises
+        ------
+        ServiceError
+            If it is refused, or breaks off.
+        OutputError
+            If it cannot be written.
+        """
         path = Path(path)
-        with self._open("GET", address, query) as response, whole_file(path) as file:
-            shutil.copyfileobj(response, file)
+        with self._open("GET", address, query) as response, explaining(path), whole_file(path) as file:
+            for data in _read_body(response):
+                file.write(data)
         return path
 
     def ask(
@@ -285,8 +308,11 @@ class Client:
     ) -> Any:
         """Send a request that is answered in JSON; None for an empty answer."""
         with self._open(method, address, query, body, headers) as response:
-            content = response.read()
-        return json.loads(content) if content else None
+            content = b"".join(_read_body(response))
+        try:
+            return json.loads(content) if content else None
+        except ValueError as error:
+            raise ServiceError(f"{self._base} does not answer in JSON; is it stemsplit serve?") from error
 
     def _open(
         self,
@@ -305,7 +331,7 @@ class Client:
             response: HTTPResponse = self._opener.open(request, timeout=self._timeout_s)
         except urllib.error.HTTPError as error:
             raise _read_error(error) from error
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise ServiceError(
                 f"{self._base} cannot be reached ({error}); is the service running?"
             ) from error
@@ -324,6 +350,38 @@ class Client:
         )
 
 
+def _read_body(response: HTTPResponse) -> Iterator[bytes]:
+    """Yield the body of an answer, and make sure that it is whole."""
+    n_bytes = 0
+    with _explaining_break():
+        while data := response.read(_BLOCK_BYTES):
+            n_bytes += len(data)
+            yield data
+    announced = response.headers["Content-Length"]
+    if announced is not None and n_bytes < int(announced):
+        raise _broken(f"{n_bytes} of {announced} bytes have come")
+
+
+@contextlib.contextmanager
+def _explaining_break() -> Iterator[None]:
+    """Convert what goes wrong while an answer is read."""
+    try:
+        yield
+    except (OSError, HTTPException) as error:
+        raise _broken(str(error)) from error
+
+
+def _broken(reason: str) -> ServiceError:
+    return ServiceError(f"the answer of the service breaks off ({reason}); ask again")
+
+
+def _open_song(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror}); check the name") from error
+
+
 def _write_values(values: Mapping[str, float] | None) -> str | None:
     return ",".join(f"{stem}:{value:g}" for stem, value in values.items()) if values else None
 
@@ -337,5 +395,5 @@ def _read_error(error: urllib.error.HTTPError) -> ServiceError:
         try:
             said = json.loads(error.read())
             return ServiceError(said["error"], status=error.code, kind=said["error_type"])
-        except (ValueError, KeyError):
+        except (ValueError, LookupError, TypeError, OSError, HTTPException):
             return ServiceError(f"the service answered {error.code} {error.reason}", status=error.code)

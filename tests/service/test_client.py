@@ -1,7 +1,9 @@
 """`stemsplit.client` against a service that listens."""
 
 import contextlib
+import json
 import socket
+import socketserver
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from stemsplit.client import Client, ServiceError
+from stemsplit.errors import AudioError, OutputError
 from stemsplit.service.password import PasswordGate
 from tests.support.browser import listening
 from tests.support.cli import STEMS
@@ -100,6 +103,78 @@ def test_a_service_that_is_away_is_told() -> None:
         port = other.getsockname()[1]
     with Client(f"http://127.0.0.1:{port}") as client, pytest.raises(ServiceError, match="cannot be reached"):
         client.about()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"Content-Length: 1000000\r\n\r\n" + b"x" * 1000,
+        b"Transfer-Encoding: chunked\r\n\r\n3e8\r\n" + b"x" * 1000 + b"\r\n",
+    ],
+)
+def test_an_answer_that_breaks_off_is_an_error_and_no_file(tmp_path: Path, answer: bytes) -> None:
+    with answering(b"HTTP/1.1 200 OK\r\n" + answer) as address, Client(address) as client:
+        with pytest.raises(ServiceError, match="breaks off") as broken:
+            client.save("/api/songs/x/stems/bass", tmp_path / "bass.wav", {})
+        assert broken.value.status is None
+        with pytest.raises(ServiceError, match="breaks off"):
+            client.about()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_events_that_break_off_are_an_error(client: Client, song: Path) -> None:
+    uploaded = client.upload(song)
+    answer = b"HTTP/1.1 200 OK\r\n\r\nevent: song\ndata: %s\n\n" % json.dumps(uploaded.details).encode()
+    with answering(answer) as address, Client(address) as other:
+        events = other.follow(uploaded)
+        assert next(events).id == uploaded.id
+        with pytest.raises(ServiceError, match="breaks off"):
+            next(events)
+    client.wait(uploaded)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 3\r\n\r\n[1]",
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 30\r\n\r\n{",
+        b"SSH-2.0\r\n",
+    ],
+)
+def test_what_is_no_service_is_an_error(answer: bytes) -> None:
+    with answering(answer) as address, Client(address) as client, pytest.raises(ServiceError):
+        client.about()
+
+
+def test_a_download_that_cannot_be_written_is_an_error(client: Client, song: Path, tmp_path: Path) -> None:
+    done = client.separate(song, stems=["bass"])
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(OutputError, match="taken: cannot be written: there is a folder of this name"):
+        done.save("bass", tmp_path / "taken")
+
+
+def test_a_song_that_cannot_be_read_is_not_uploaded(client: Client, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match=r"nowhere\.wav: .*; check the name"):
+        client.upload(tmp_path / "nowhere.wav")
+
+
+@contextlib.contextmanager
+def answering(answer: bytes) -> Iterator[str]:
+    """A server that sends `answer` to whoever asks, and hangs up."""
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass
+            self.wfile.write(answer)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
 
 
 def test_an_upload_that_breaks_off_is_sent_again(song: Path, service: Running) -> None:
