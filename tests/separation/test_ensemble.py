@@ -90,4 +90,4 @@ def test_one_weight_for_each_model(tiny_model: Path, second_model: Path) -> None
     with pytest.raises(SettingsError, match="1 weights"):
         Separator(models=[tiny_model, second_model], device="cpu", weights={"vocals": [1]})
     with pytest.raises(SettingsError, match="did you mean 'vocals'"):
-        Separator(models=[tiny_model, second_model], device="cpu", weights={"vocal": [1, 1]})
+        Separator(models=[tiny_model, second_model], device="cpu", weights={"vocalls": [1, 1]})

@@ -70,15 +70,16 @@ def _check_count(name: str, count: int | None, *, maximum: int | None = None) ->
 
 def make_settings(keywords: SeparatorKeywords, vocabulary: "StemVocabulary") -> SeparationSettings:
     """Return the settings of a separator, with the names of stems as the models call them."""
-    stems, karaoke, weights = keywords["stems"], keywords["karaoke"], keywords["weights"] or {}
+    stems, karaoke = keywords["stems"], keywords["karaoke"]
+    weights = _translate_weights(keywords["weights"] or {}, vocabulary)
     return SeparationSettings(
         None if stems is None else vocabulary.translate(stems),
         keywords["residual"],
-        None if karaoke is None else vocabulary.translate([karaoke])[0],
+        None if karaoke is None else vocabulary.translate_name(karaoke),
         keywords["wiener"],
         keywords["chunk_s"],
         keywords["overlap_s"],
-        EnsembleWeights(keywords["ensemble"], {stem: tuple(each) for stem, each in weights.items()}),
+        EnsembleWeights(keywords["ensemble"], weights),
         keywords["half"],
         keywords["int8"],
         keywords["shifts"],
@@ -86,3 +87,15 @@ def make_settings(keywords: SeparatorKeywords, vocabulary: "StemVocabulary") -> 
         keywords["drums"],
         keywords["before"],
     )
+
+
+def _translate_weights(
+    weights: Mapping[str, Sequence[float]], vocabulary: "StemVocabulary"
+) -> dict[str, tuple[float, ...]]:
+    translated: dict[str, tuple[float, ...]] = {}
+    for stem, each in weights.items():
+        name = vocabulary.translate_name(stem)
+        if name in translated:
+            raise SettingsError(f"{stem!r} is the stem {name!r}, which has weights already; leave one out")
+        translated[name] = tuple(each)
+    return translated

@@ -31,7 +31,7 @@ class StemVocabulary:
     Parameters
     ----------
     find_offered
-        Called for the targets of the models, only where a name depends on them.
+        Called for the targets of the models, in their order, once there is a name.
     """
 
     def __init__(self, find_offered: Callable[[], Iterable[str]]) -> None:
@@ -43,18 +43,19 @@ class StemVocabulary:
         return cls(lambda: (target for path in paths for target in read_properties(path).targets))
 
     def translate(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the names with synonyms replaced, save for those that a model offers itself; each once.
+        """Return the names as `translate_name` does, each once."""
+        return tuple(dict.fromkeys(map(self.translate_name, names)))
+
+    def translate_name(self, name: str) -> str:
+        """Return what the models call a stem: a synonym is replaced, unless a model offers it itself.
 
         Upper and lower case mean the same, as far as no model tells them apart.
         """
-        return tuple(dict.fromkeys(self._translate(name) for name in names))
-
-    def _translate(self, name: str) -> str:
-        folded = name.lower()
-        if (name == folded and name not in SYNONYMS) or name in self._offered:
+        if name in self._offered:
             return name
-        by_case = {target.lower(): target for target in self._offered}
-        return by_case.get(folded) or SYNONYMS.get(folded, name)
+        folded = name.lower()
+        usual = SYNONYMS.get(folded, name)
+        return self._by_case.get(folded) or self._by_case.get(usual.lower(), usual)
 
     def find_needed(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the targets that the stems are made of; the instrumental needs the vocals."""
@@ -64,5 +65,10 @@ class StemVocabulary:
         return name == INSTRUMENTAL and name not in self._offered
 
     @cached_property
-    def _offered(self) -> frozenset[str]:
-        return frozenset(self._find_offered())
+    def _offered(self) -> tuple[str, ...]:
+        return tuple(self._find_offered())
+
+    @cached_property
+    def _by_case(self) -> dict[str, str]:
+        """The stems there are by their names in lower case; of two that differ in case only, the first."""
+        return {INSTRUMENTAL: INSTRUMENTAL} | {name.lower(): name for name in reversed(self._offered)}

@@ -188,7 +188,7 @@ def check_request(request: UploadRequest, choices: Choices, defaults: Separation
     offered = {target for spec in specs for target in spec.targets}
     vocabulary = StemVocabulary(lambda: offered)
     stems = None if wanted.stems is None else vocabulary.translate(wanted.stems)
-    karaoke = None if wanted.karaoke is None else vocabulary.translate([wanted.karaoke])[0]
+    karaoke = None if wanted.karaoke is None else vocabulary.translate_name(wanted.karaoke)
     for stem in vocabulary.find_needed([*(stems or ()), *([] if karaoke is None else [karaoke])]):
         check_stem(stem, offered)
     recipe = make_recipe(specs, stems, residual=wanted.residual, karaoke=karaoke)
