@@ -326,7 +326,9 @@ class Client:
         url = self._base + address + (f"?{urlencode(given)}" if given else "")
         request = urllib.request.Request(url, body, dict(headers or {}), method=method)
         if self._password is not None:
-            request.add_header("Authorization", f"Bearer {self._password}")
+            # the library encodes headers as Latin-1, which does not have all characters
+            bearer = f"Bearer {self._password}".encode().decode("latin-1")
+            request.add_header("Authorization", bearer)
         try:
             response: HTTPResponse = self._opener.open(request, timeout=self._timeout_s)
         except urllib.error.HTTPError as error:

@@ -20,7 +20,7 @@ from tests.support.browser import listening
 from tests.support.cli import STEMS
 from tests.support.service import Running, make_wav, read_audio, running
 
-PASSWORD = "a b/+ü"
+PASSWORD = "a b/+ü密"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def service(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def address(service: Running) -> Iterator[str]:
     """Where it listens, with its password."""
     with listening(PasswordGate(service.app, PASSWORD)) as address:
-        yield f"{address}/?key=a%20b%2F%2B%C3%BC"
+        yield f"{address}/?key=a%20b%2F%2B%C3%BC%E5%AF%86"
 
 
 @pytest.fixture

@@ -56,6 +56,8 @@ def test_other_names_are_refused(service: Running, host: str, path: str) -> None
         "http://localhost:3000",
         "http://localhost",
         "http://localhost:8000.evil.example",
+        "http://[",
+        "http://[::1]:x]",
     ],
 )
 def test_no_other_site_changes_anything(service: Running, origin: str) -> None:

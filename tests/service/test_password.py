@@ -1,12 +1,16 @@
 """The password: who knows it is let in, who guesses is stopped, and the page's shell is no secret."""
 
+import asyncio
+import base64
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 pytest.importorskip("starlette")
 
+from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
 from stemsplit.service.password import PasswordGate, make_password
@@ -67,9 +71,40 @@ def test_programs_send_it_in_a_header(client: TestClient) -> None:
     assert client.get("/api", auth=("anybody", PASSWORD)).status_code == 200
 
 
-@pytest.mark.parametrize("header", ["Basic !!", "Basic", "Digest x", "Bearer"])
-def test_a_header_that_is_none_lets_nobody_in(client: TestClient, header: str) -> None:
-    assert client.get("/api", headers={"Authorization": header}).status_code == 401
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_password_may_come_in_both_encodings_of_headers(encoding: str) -> None:
+    """curl sends what the terminal has, UTF-8; Python's libraries send Latin-1."""
+    bearer = f"Bearer {PASSWORD}".encode(encoding)
+    basic = b"Basic " + base64.b64encode(f"x:{PASSWORD}".encode(encoding))
+    for header in (bearer, basic):
+        assert ask(header, PASSWORD) == 200
+        assert ask(header[:-4], PASSWORD) == 401
+
+
+def test_a_password_beyond_latin_1_is_taken() -> None:
+    assert ask("Bearer 密码".encode(), "密码") == 200
+    assert ask(b"Bearer ??", "密码") == 401
+
+
+def ask(authorization: bytes, password: str) -> int:
+    """Return the status that a gate answers with; the bytes of the header are sent as they are."""
+    messages: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    gate = PasswordGate(PlainTextResponse("in"), password)
+    scope = {"type": "http", "method": "GET", "path": "/api", "query_string": b""}
+    asyncio.run(gate(scope | {"headers": [(b"authorization", authorization)]}, receive, send))
+    return int(messages[0]["status"])
+
+
+@pytest.mark.parametrize("header", [b"Basic !!", b"Basic", b"Basic \xe4", b"Digest x", b"Bearer", b"\xff"])
+def test_a_header_that_is_none_lets_nobody_in(header: bytes) -> None:
+    assert ask(header, PASSWORD) == 401
 
 
 def test_who_guesses_is_stopped_for_a_minute(client: TestClient, clock: Clock) -> None:

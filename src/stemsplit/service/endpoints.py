@@ -34,6 +34,7 @@ from stemsplit.service.uploads import FormReader, open_form, read_body
 
 _EVENT_S: Final = 0.25
 _SILENCE_S: Final = 15.0
+_MAX_DIGITS: Final = 9
 
 
 class SongEndpoints:
@@ -225,12 +226,8 @@ class SongEndpoints:
         preview = _find_preview(song)
         stem = request.path_params.get("stem")
         path = song.original if stem is None else song.find_track(stem)
-        number = given.get("segment", "0")
-        if not number.isdecimal() or int(number) >= preview.n_segments:
-            raise NoSuchSongError(
-                f"the song has no segment {number!r}; there are {preview.n_segments}, from 0"
-            )
-        data = await run_in_threadpool(read_segment, path, int(number))
+        number = _read_segment_number(given.get("segment", "0"), preview.n_segments)
+        data = await run_in_threadpool(read_segment, path, number)
         return Response(data, media_type="audio/wav", headers={"Cache-Control": "private, max-age=3600"})
 
     def _find(self, request: Request) -> QueuedSong:
@@ -265,6 +262,13 @@ def _find_preview(song: QueuedSong) -> Preview:
     if not song.stems or song.preview is None:
         raise NotSeparatedError("the song cannot be played here; download its stems")
     return song.preview
+
+
+def _read_segment_number(text: str, n_segments: int) -> int:
+    # int() takes no more than 4300 digits
+    if not text.isdecimal() or len(text) > _MAX_DIGITS or int(text) >= n_segments:
+        raise NoSuchSongError(f"the song has no segment {text[:20]!r}; there are {n_segments}, from 0")
+    return int(text)
 
 
 def _read_info(song: QueuedSong) -> AudioInfo:

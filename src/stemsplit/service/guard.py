@@ -71,8 +71,16 @@ class Guard:
                 f"the host {host!r} is not this computer; open the address that was printed"
             )
         origin = headers.get("origin")
-        if method not in _READING and origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if method not in _READING and origin is not None and _read_origin(origin) != host.lower():
             raise ForeignOriginError(f"a page of {origin} may not change anything here")
+
+
+def _read_origin(header: str) -> str | None:
+    """Return the host in an Origin header; None if it is malformed."""
+    try:
+        return urlsplit(header).netloc.lower()
+    except ValueError:
+        return None
 
 
 def read_host(header: str) -> str | None:

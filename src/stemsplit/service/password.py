@@ -6,7 +6,7 @@ Whoever guesses is stopped after ten wrong passwords a minute.
 """
 
 import base64
-import binascii
+import contextlib
 import secrets
 import time
 from collections import defaultdict, deque
@@ -51,7 +51,7 @@ class PasswordGate:
 
     def __init__(self, app: ASGIApp, password: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._app = app
-        self._password = password.encode()
+        self._passwords = _encode(password)
         self._session = secrets.token_urlsafe(_N_BYTES)
         self._attempts = Attempts(clock)
         self._login = (page_folder() / "login.html").read_bytes()
@@ -76,7 +76,7 @@ class PasswordGate:
             raise PasswordError("a password is needed; send it like curl -u :PASSWORD")
         client = request.client.host if request.client else ""
         self._attempts.check(client)
-        if not secrets.compare_digest(given, self._password):
+        if not any(secrets.compare_digest(given, known) for known in self._passwords):
             self._attempts.note(client)
             raise PasswordError("the password is wrong; it is in the address that the service has printed")
         return self._welcome(request) if PARAMETER in request.query_params else None
@@ -86,11 +86,11 @@ class PasswordGate:
             return request.query_params[PARAMETER].encode()
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return value.strip().encode()
+            return value.strip().encode("latin-1")
         if scheme.lower() == "basic":
             try:
                 return base64.b64decode(value, validate=True).partition(b":")[2]
-            except binascii.Error:
+            except ValueError:
                 return None
         return None
 
@@ -107,6 +107,14 @@ class PasswordGate:
             return answer_refusal(refusal)
         headers = {"Cache-Control": "no-store", **refusal.headers}
         return Response(self._login, refusal.status, headers, "text/html")
+
+
+def _encode(password: str) -> list[bytes]:
+    """Return the password as clients send it: in UTF-8 or, as far as that has its characters, in Latin-1."""
+    encoded = [password.encode()]
+    with contextlib.suppress(UnicodeEncodeError):
+        encoded.append(password.encode("latin-1"))
+    return encoded
 
 
 class Attempts:
