@@ -1,12 +1,16 @@
 """Settings files: defaults of the user and of folders, their sources, and the ``config`` commands."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+import typer
 
+from stemsplit.cli.config import STYLES
 from stemsplit.cli.options.separation import SeparationOptions
 from stemsplit.cli.settings_files import read_routes
+from stemsplit.music.style import StyleClassifier, style_model
 from tests.support.cli import Call, call, make_song
 from tests.support.tiny_models import make_spec, write_model
 
@@ -78,7 +82,7 @@ def test_all_files_are_beside_the_settings_that_name_them(
     Path("deeper").mkdir()
     monkeypatch.chdir("deeper")
     assert shown()["route"]["value"] == f"{folder / 'own.onnx'},band"
-    assert read_routes() == {"produced": str(folder / "own.toml")}
+    assert read_routes()["produced"].value == str(folder / "own.toml")
     for key, text in zip(settings, tables, strict=True):
         (folder / ".stemsplit.toml").write_text(text)
         assert f'{key} = "{folder / "own" / key}"  # .stemsplit.toml' in call("config").lines
@@ -165,6 +169,20 @@ def test_config_shows_where_it_is_and_what_it_sets(own_file: Path) -> None:
     assert call("config").lines == call("config", "show").lines == expected
 
 
+def test_config_shows_and_explains_the_models_for_kinds_of_music(own_file: Path) -> None:
+    own_file.write_text('[routes]\nacoustic = "lstm"\nproduced = "best"\n')
+    Path(".stemsplit.toml").write_text('[routes]\nproduced = "fast"\n')
+    assert call("config").lines[-4:] == [
+        "",
+        "[routes]",
+        'acoustic = "lstm"  # config.toml',
+        'produced = "fast"  # .stemsplit.toml',
+    ]
+    explained = call("config", "explain").text.partition("\n#[routes]\n")[2]
+    assert re.findall(r'^#(\w+) = ""$', explained, re.MULTILINE) == list(STYLES)
+    assert tuple(StyleClassifier(style_model()).styles) == STYLES
+
+
 def test_config_edit_opens_an_explained_file(own_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv("EDITOR", "sed -i 's/^#retries = 2/retries = 3/'")
@@ -180,6 +198,10 @@ def test_config_edit_opens_an_explained_file(own_file: Path, monkeypatch: pytest
     assert edit().code == 0 and own_file.read_text() == "jobs = 3\n"
     monkeypatch.setenv("EDITOR", "no-such-editor")
     assert "the editor 'no-such-editor' cannot be started" in edit().stderr
+    monkeypatch.setenv("EDITOR", "")
+    launched: list[str] = []
+    monkeypatch.setattr(typer, "launch", launched.append)
+    assert edit().code == 0 and launched == [str(own_file)]
 
 
 def test_what_config_explains_is_a_valid_file(own_file: Path) -> None:

@@ -2,9 +2,9 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 
@@ -17,9 +17,11 @@ from stemsplit.cli.settings_files import (
     AMBIGUOUS,
     FILE_NAME,
     FOLDER_FILE_NAME,
+    ROUTES,
     FileSetting,
     find_settings_files,
     list_options,
+    read_routes,
     read_settings,
 )
 from stemsplit.cli.show_config import format_value
@@ -27,6 +29,8 @@ from stemsplit.errors import OutputError
 from stemsplit.files import user_dirs
 from stemsplit.files.atomic import explaining
 from stemsplit.jobs.result import ExitStatus
+
+STYLES: Final = ("acoustic", "produced")  # the kinds of music that the network of the package names
 
 config = typer.Typer(
     help="Show, edit and explain your settings.", rich_markup_mode=None, add_completion=False
@@ -58,13 +62,16 @@ def _show(ctx: typer.Context) -> ExitStatus:
         keys = {key for command in commands for key in list_options(command)}
         for command in commands:
             settings |= read_settings(command, ctx, section, others=keys, shared=False)
-        if settings and section is not None:
-            lines += ["", f"[{section}]"]
-        for name, setting in settings.items():
-            value = format_value(setting.value)
-            lines.append(f"{name.replace('_', '-')} = {value}  # {setting.path.name}")
-    show(*lines)
+        lines += _format_table(section, settings)
+    show(*lines, *_format_table(ROUTES, read_routes()))
     return ExitStatus.OK
+
+
+def _format_table(section: str | None, settings: Mapping[str, FileSetting]) -> Iterator[str]:
+    if settings and section is not None:
+        yield f"\n[{section}]"
+    for name, setting in settings.items():
+        yield f"{name.replace('_', '-')} = {format_value(setting.value)}  # {setting.path.name}"
 
 
 @config.command("path", help="Print where your settings file is, or would be.")
@@ -96,7 +103,7 @@ def _edit(path: Path, ctx: typer.Context) -> ExitStatus:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("\n".join(_explain(ctx)) + "\n", encoding="utf-8")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if editor is None:
+    if not editor:
         typer.launch(str(path))
         return ExitStatus.OK
     import shlex
@@ -137,6 +144,9 @@ def _explain(ctx: typer.Context) -> Iterator[str]:
             for key, param in options.items():
                 yield f"# {param.help}"
                 yield f"#{key} = {_example(param)}"
+    yield f"\n#[{ROUTES}]"
+    yield "# Models or presets for kinds of music, which a small network names. Options override them."
+    yield from (f'#{style} = ""' for style in STYLES)
 
 
 def _example(param: Any) -> str:

@@ -99,7 +99,7 @@ def read_settings(
     return settings
 
 
-def read_routes() -> dict[str, str]:
+def read_routes() -> dict[str, FileSetting]:
     """Return the models or presets for kinds of music, the table ``[routes]`` of all files.
 
     Raises
@@ -109,7 +109,7 @@ def read_routes() -> dict[str, str]:
     ModelError
         If a file is not a TOML file.
     """
-    routes: dict[str, str] = {}
+    routes: dict[str, FileSetting] = {}
     for path in find_settings_files():
         table = read_toml(path, about="settings").get(ROUTES, {})
         if not isinstance(table, dict) or not all(isinstance(name, str) for name in table.values()):
@@ -117,7 +117,7 @@ def read_routes() -> dict[str, str]:
                 f"{path}: {ROUTES} are models or presets for kinds of music; write them below a line "
                 f'[{ROUTES}], such as produced = "fast"'
             )
-        routes |= {style: _locate_model(name, path) for style, name in table.items()}
+        routes |= {style: FileSetting(_locate_model(name, path), path) for style, name in table.items()}
     return routes
 
 

@@ -118,7 +118,9 @@ class ModelOptions:
         """Return the models or presets for kinds of music in the settings files, unless models are named."""
         from stemsplit.cli.settings_files import read_routes
 
-        return {} if self.model or self.preset else read_routes()
+        if self.model or self.preset:
+            return {}
+        return {style: setting.value for style, setting in read_routes().items()}
 
     def parse_weights(self) -> dict[str, tuple[float, ...]]:
         """Return the weights of the models by stem."""
