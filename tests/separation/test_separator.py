@@ -363,6 +363,11 @@ def test_a_single_name_in_place_of_a_list_is_rejected(settings: dict[str, Any]) 
         Separator(**settings)
 
 
+def test_an_empty_list_of_models_is_refused() -> None:
+    with pytest.raises(SettingsError, match="list of models is empty"):
+        Separator(models=[], device="cpu")
+
+
 def test_exception_of_the_reader_is_propagated(tiny_model: Path) -> None:
     def blocks() -> Iterator[FloatArray]:
         yield make_noise(2, 50_000)

@@ -12,7 +12,7 @@ from stemsplit.errors import SettingsError
 if TYPE_CHECKING:
     from fractions import Fraction
 
-_MAX_WEIGHT = 1e6
+_MAX_WEIGHT = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,13 @@ class EnsembleWeights:
         Average all models that offer a stem, unless `weights` has an entry for it; otherwise the first model
         provides it.
     weights
-        For a stem the weight of each model, in the order of the models, each at least 0. Only their ratios
-        matter.
+        For a stem the weight of each model, in the order of the models, each from 0 to a million. Only their
+        ratios matter.
 
     Raises
     ------
     SettingsError
-        If a weight is negative, not finite, or all weights of a stem are zero.
+        If a weight is out of its range or not a number, or all weights of a stem are zero.
     """
 
     mean: bool = False
@@ -40,9 +40,10 @@ class EnsembleWeights:
     def __post_init__(self) -> None:
         for stem, weights in self.weights.items():
             # the comparison is also false for NaN
-            if not all(0 <= weight < _MAX_WEIGHT for weight in weights) or not any(weights):
+            if not all(0 <= weight <= _MAX_WEIGHT for weight in weights) or not any(weights):
                 raise SettingsError(
-                    f"the weights of {stem!r} are {_format(weights)}; they must be 0 or more, and not all 0"
+                    f"the weights of {stem!r} are {_format(weights)}; they must be from 0 to "
+                    f"{_MAX_WEIGHT:,}, and not all 0"
                 )
 
     @property

@@ -49,9 +49,11 @@ def check_keywords(given: Iterable[str], known: Iterable[str] = SEPARATOR_KEYWOR
 
 
 def check_values(keywords: SeparatorKeywords) -> None:
-    """Raise a `SettingsError` for a single name in place of a list, or a count that is out of its range."""
+    """Raise a `SettingsError` for a name in place of a list, no models, or a count out of its range."""
     _check_list("stems", keywords["stems"])
     _check_list("models", keywords["models"])
+    if keywords["models"] is not None and not len(keywords["models"]):
+        raise SettingsError("the list of models is empty; name one or more, or leave it out for the bundled")
     _check_count("threads", keywords["threads"], maximum=MAX_THREADS)
     _check_count("batch_size", keywords["batch_size"])
 
