@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from stemsplit import Separator
+from stemsplit import ModelError, Separator
 from stemsplit.models.activity import ACTIVITY, Timeline
 from tests.support.external_models import write_description, write_graph
 
@@ -15,12 +15,13 @@ N_FRAMES, N_STEPS = 8, 4
 RATE, HOP = 8000, 32
 
 
-def write_activity_model(folder: Path) -> Path:
-    """Two targets; the first plays where the mixture sounds, the second nowhere."""
+def write_activity_model(folder: Path, *, n_steps: int = N_STEPS, repeats: int = 1) -> Path:
+    """Two targets; the first plays where the mixture sounds, the second nowhere. Steps may be repeated."""
     path = write_graph(folder / "timed.onnx", ["n", 1, 33, N_FRAMES], [0.5, 0.25], axis=1)
     model = onnx.load(path)
     constants = {
-        "steps": np.array([-1, N_STEPS, N_FRAMES // N_STEPS]),
+        "steps": np.array([-1, n_steps, N_FRAMES // n_steps]),
+        "repeats": np.array([1, 1, repeats]),
         "one": np.array([1]),
         "floor": np.float32(0.05),
         "none": np.zeros((1, 1, 1), np.float32),
@@ -35,10 +36,11 @@ def write_activity_model(folder: Path) -> Path:
             helper.make_node("Cast", ["is_loud"], ["played"], to=TensorProto.FLOAT),
             helper.make_node("Unsqueeze", ["played", "one"], ["first"]),
             helper.make_node("Mul", ["first", "none"], ["second"]),
-            helper.make_node("Concat", ["first", "second"], [ACTIVITY], axis=1),
+            helper.make_node("Concat", ["first", "second"], ["once"], axis=1),
+            helper.make_node("Tile", ["once", "repeats"], [ACTIVITY]),
         ]
     )
-    model.graph.output.append(helper.make_tensor_value_info(ACTIVITY, TensorProto.FLOAT, ["n", 2, N_STEPS]))
+    model.graph.output.append(helper.make_tensor_value_info(ACTIVITY, TensorProto.FLOAT, ["n", 2, "steps"]))
     onnx.save(model, str(path))
     return write_description(
         folder,
@@ -54,10 +56,10 @@ def write_activity_model(folder: Path) -> Path:
     )
 
 
-def find_timelines(path: Path, blocks: list[np.ndarray]) -> dict[str, Timeline]:
+def find_timelines(path: Path, blocks: list[np.ndarray], sample_rate: int = RATE) -> dict[str, Timeline]:
     separator = Separator(models=[path], device="cpu", threads=1)
     (model,) = separator.activity_models
-    run = model.begin(sample_rate=RATE)
+    run = model.begin(sample_rate=sample_rate)
     for block in blocks:
         run.process(block)
     return run.finish()
@@ -93,6 +95,19 @@ def test_timelines_do_not_depend_on_the_blocks(tmp_path: Path) -> None:
     assert find_timelines(path, np.array_split(song, 7, axis=1)) == whole
     assert find_timelines(path, []) == {}
     assert find_timelines(path, [song[:, :10]])["oboe"].values == (0.0,)
+
+
+@pytest.mark.parametrize("n_samples", [1, 2, 20])
+def test_the_shortest_songs_have_a_timeline_or_none(tmp_path: Path, n_samples: int) -> None:
+    found = find_timelines(write_activity_model(tmp_path), [np.ones((1, n_samples), np.float32)], 192000)
+    assert {len(each.values) for each in found.values()} <= {1}
+
+
+@pytest.mark.parametrize(("n_steps", "repeats"), [(8, 2), (4, 3), (8, 0)])
+def test_steps_that_do_not_divide_the_frames_are_refused(tmp_path: Path, n_steps: int, repeats: int) -> None:
+    path = write_activity_model(tmp_path, n_steps=n_steps, repeats=repeats)
+    with pytest.raises(ModelError, match=rf"'activity' as \[1, 2, {n_steps * repeats}\]; .* divide 8 frames"):
+        find_timelines(path, [make_song()])
 
 
 def test_a_model_without_timelines_has_none(tmp_path: Path) -> None:

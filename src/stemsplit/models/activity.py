@@ -11,6 +11,7 @@ import numpy as np
 
 from stemsplit.dsp.resample import Resampler
 from stemsplit.dsp.stft import Analysis
+from stemsplit.errors import ModelError
 from stemsplit.models.session import Session
 from stemsplit.types import FloatArray
 
@@ -68,18 +69,26 @@ class ActivityRun:
         self._n_frames = self._n_samples = 0
 
     def process(self, mixture: FloatArray) -> None:
-        """Take ``(channels, samples)``."""
+        """Take ``(channels, samples)``.
+
+        Raises
+        ------
+        ModelError
+            If the steps of the network do not divide its frames.
+        """
         self._n_samples += mixture.shape[1]
         mono = mixture.mean(axis=0, keepdims=True, dtype=np.float32)
         self._take(np.abs(self._analysis.process(self._resampler.process(mono)))[0])
 
     def finish(self) -> dict[str, Timeline]:
-        """Return the timeline of each target; a song without samples has none."""
+        """Return the timeline of each target; a song too short for a sample at the model's rate has none."""
         if not self._n_samples:
             return {}
         self._take(np.abs(self._analysis.process(self._resampler.flush()))[0])
         self._take(np.abs(self._analysis.flush())[0])
         n_frames, length = self._n_frames, self._description.n_frames
+        if not n_frames:
+            return {}
         if self._waiting.shape[1]:
             self._take(np.zeros((len(self._waiting), length - self._waiting.shape[1]), np.float32))
         frames_per_step = length // self._steps[0].shape[1]
@@ -98,4 +107,17 @@ class ActivityRun:
         while self._waiting.shape[1] >= length:
             image = np.ascontiguousarray(self._waiting[None, None, :, :length], np.float32)
             self._waiting = self._waiting[:, length:]
-            self._steps.append(self._session(image)[0][0])
+            self._steps.append(self._infer(image))
+
+    def _infer(self, image: FloatArray) -> FloatArray:
+        """Return ``(targets, steps)`` of magnitudes ``(1, 1, bins, frames)``."""
+        (found,) = self._session(image)
+        n_targets, n_frames = len(self._description.graph_targets), self._description.n_frames
+        n_steps = found.shape[-1] if found.ndim == 3 else 0
+        if found.shape != (1, n_targets, n_steps) or not n_steps or n_frames % n_steps:
+            raise ModelError(
+                f"{self._session.path}: the graph gives {ACTIVITY!r} as {list(found.shape)}; it must be "
+                f"[1, {n_targets}, steps], with steps that divide {n_frames} frames evenly"
+            )
+        steps: FloatArray = found[0]
+        return steps
