@@ -67,7 +67,7 @@ def test_an_empty_song_is_refused(service: Running) -> None:
 
 
 def call_asgi(
-    service: Running, messages: list[dict[str, Any]], n_bytes: int | None = None
+    service: Running, messages: list[dict[str, Any]], n_bytes: int | None = None, kind: bytes = b"audio/wav"
 ) -> list[dict[str, Any]]:
     """Upload the body in `messages`, after which the client is gone; return what is sent."""
     sent: list[dict[str, Any]] = []
@@ -76,7 +76,10 @@ def call_asgi(
         "method": "POST",
         "path": "/api/songs",
         "query_string": b"",
-        "headers": [] if n_bytes is None else [(b"content-length", b"%d" % n_bytes)],
+        "headers": [
+            (b"content-type", kind),
+            *([] if n_bytes is None else [(b"content-length", b"%d" % n_bytes)]),
+        ],
     }
 
     async def receive() -> dict[str, Any]:
@@ -112,6 +115,20 @@ def test_a_large_song_that_does_not_say_so_is_refused_on_the_way(tiny_model: Pat
 def test_a_song_as_large_as_may_be_is_taken(tiny_model: Path, tmp_path: Path) -> None:
     with running(tiny_model, tmp_path / "songs", limits=ServiceLimits(max_bytes=len(WAV))) as service:
         assert service.separate(WAV)["status"] == "done"
+        form = {"file": ("a.wav", WAV, "audio/wav")}
+        answer = service.client.post("/api/songs", files=form, data={"stems": "bass"})
+        assert service.wait(answer.json())["status"] == "done"
+
+
+@pytest.mark.parametrize("length", [1, 9000])
+def test_fields_of_a_form_count_as_well(service: Running, length: int) -> None:
+    field = b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\n%s\r\n' % (b"a" * length)
+    body = field * (9000 // length)
+    messages = [{"type": "http.request", "body": body, "more_body": True} for _ in range(100)]
+    sent = call_asgi(service, messages, kind=b"multipart/form-data; boundary=x")
+    assert sent[0]["status"] == 413
+    assert len(messages) > 70  # not read any further
+    assert service.songs == []
 
 
 def test_an_upload_that_breaks_off_leaves_nothing(service: Running) -> None:

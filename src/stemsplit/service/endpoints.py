@@ -30,7 +30,7 @@ from stemsplit.service.record import write_record
 from stemsplit.service.request import check_parameters, check_request, read_mix, read_request
 from stemsplit.service.room import estimate_bytes
 from stemsplit.service.song import QueuedSong, Stage
-from stemsplit.service.uploads import FormReader, open_form, read_body
+from stemsplit.service.uploads import FORM_BYTES, FormReader, open_form, read_body
 
 _EVENT_S: Final = 0.25
 _SILENCE_S: Final = 15.0
@@ -72,7 +72,7 @@ class SongEndpoints:
         n_stems = check_request(wanted, self._choices, self._defaults)
         size = request.headers.get("content-length")
         if size is not None:
-            self._check_size(int(size))
+            self._check_size(int(size) - (0 if form is None else FORM_BYTES))
         owner = read_owner(request)
         repeat = read_repeat(request, owner, wanted)
         known = self._queue.find_repeat(repeat)

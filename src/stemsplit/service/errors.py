@@ -62,7 +62,7 @@ class RepeatedUploadError(RefusedError):
 
 
 class TooLargeError(RefusedError):
-    """A song has more bytes than are taken."""
+    """A song, or the rest of its form, has more bytes than are taken."""
 
     status = 413
 

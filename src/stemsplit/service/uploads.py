@@ -9,8 +9,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from stemsplit.errors import SettingsError
-from stemsplit.service.errors import SlowUploadError, UnsupportedBodyError
+from stemsplit.service.errors import SlowUploadError, TooLargeError, UnsupportedBodyError
 
+FORM_BYTES: Final = 200_000  # of a form, beside the song in it
 _MAX_FIELD_BYTES: Final = 10_000
 _BARE: Final = {"", "application/octet-stream", "application/x-www-form-urlencoded", "application/ogg"}
 
@@ -34,6 +35,7 @@ class FormReader:
     def __init__(self, boundary: bytes) -> None:
         self.fields: list[tuple[str, str]] = []
         self.file_name: str | None = None
+        self._n_other_bytes = 0
         self._audio = bytearray()
         self._header = bytearray()
         self._headers: dict[str, bytes] = {}
@@ -63,12 +65,17 @@ class FormReader:
         ------
         SettingsError
             If it is no such form, holds two files, or a field that is too long.
+        TooLargeError
+            If what is not the file is more than `FORM_BYTES`.
         """
         self._audio.clear()
         try:
             self._parser.write(data)
         except MultipartParseError as error:
             raise SettingsError(f"the form cannot be read ({error}); send it as curl -F does") from error
+        self._n_other_bytes += len(data) - len(self._audio)
+        if self._n_other_bytes > FORM_BYTES:
+            raise TooLargeError(f"the fields of the form have more than {FORM_BYTES} bytes; send fewer")
         return bytes(self._audio)
 
     def finish(self) -> None:
