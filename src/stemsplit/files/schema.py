@@ -43,6 +43,7 @@ def convert(
     label: str = "",
     error: type[StemsplitError] = ModelError,
     aliases: Iterable[str] = (),
+    names: Mapping[str, Any] | None = None,
 ) -> T:
     """Convert `values` to the dataclass `kind`; lists become tuples and integers floats where it has these.
 
@@ -58,6 +59,8 @@ def convert(
         Type of the error that is raised.
     aliases
         Other keys of the file, which are suggested as well if a key is unknown.
+    names
+        Types that the fields refer to and that the module of `kind` imports for type checkers only.
 
     Raises
     ------
@@ -72,7 +75,7 @@ def convert(
         is_needed = field.default is field.default_factory is dataclasses.MISSING
         if is_needed and key not in values:
             raise error(f"{label}{key} is missing")
-    types = get_type_hints(kind, include_extras=True)
+    types = get_type_hints(kind, localns=None if names is None else dict(names), include_extras=True)
     return kind(
         **{
             key: convert_value(value, types[key], name=label + key, error=error)

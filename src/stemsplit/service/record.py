@@ -6,15 +6,16 @@ next service takes the folder over: what was waiting or being separated waits ag
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final
 
-from stemsplit.errors import OutputError
+from stemsplit.errors import OutputError, StemsplitError
 from stemsplit.files.atomic import write_json
-from stemsplit.files.schema import convert
+from stemsplit.files.schema import convert, convert_value
 from stemsplit.jobs.request import SeparationRequest
-from stemsplit.jobs.result import FileResult, ModelReference, Status
+from stemsplit.jobs.result import FileResult, Status
 from stemsplit.service.playback import Preview
 from stemsplit.service.request import UploadRequest
 from stemsplit.service.song import QueuedSong, Stage
@@ -61,16 +62,23 @@ def write_record(song: QueuedSong) -> None:
 
 
 def read_songs(folder: Path) -> Iterator[QueuedSong]:
-    """Yield the songs whose folders lie in `folder`, the oldest first; what is not whole is passed over."""
+    """Yield the songs whose folders lie in `folder`, the oldest first.
+
+    What is not whole, or was written by another version, is passed over.
+    """
     records = sorted(folder.glob(f"*/{_NAME}"), key=lambda path: path.parent.stat().st_ctime_ns)
     for path in records:
         try:
-            record = convert(json.loads(path.read_bytes()), _Record, error=OutputError)
-        except (OSError, ValueError, OutputError):
+            song = _revive(_read_record(path), path.parent)
+        except (OSError, ValueError, StemsplitError):
             continue
-        song = _revive(record, path.parent)
         if song.result is not None or song.source.is_file():
             yield song
+
+
+def _read_record(path: Path) -> _Record:
+    values = convert_value(json.loads(path.read_bytes()), dict[str, Any], name=_NAME, error=OutputError)
+    return convert(values, _Record, error=OutputError)
 
 
 def _revive(record: _Record, folder: Path) -> QueuedSong:
@@ -78,18 +86,14 @@ def _revive(record: _Record, folder: Path) -> QueuedSong:
     song = QueuedSong(folder.name, record.owner, request, folder, duration_s=record.duration_s)
     if record.result is None:
         return song
-    song.result = _read_result(record, folder)
+    outputs = {stem: folder / "stems" / name for stem, name in record.outputs.items()}
+    song.result = _read_result(record.result, outputs)
     song.stage = Stage.DONE if song.result.status is Status.DONE else Stage.FAILED
     song.preview, song.analysis = record.preview, record.analysis
     return song
 
 
-def _read_result(record: _Record, folder: Path) -> FileResult:
-    """Return the result with the folder that the stems lie in now."""
-    assert record.result is not None
-    known = {key: value for key, value in record.result.items() if key not in {"outputs", "models", "status"}}
-    models = tuple(convert(model, ModelReference) for model in record.result["models"])
-    outputs = {stem: folder / "stems" / name for stem, name in record.outputs.items()}
-    return replace(
-        FileResult(**{**known, "status": Status(record.result["status"])}), models=models, outputs=outputs
-    )
+def _read_result(values: Mapping[str, Any], outputs: Mapping[str, Path]) -> FileResult:
+    """Return the result with the places where the stems lie now; a service's result has no analysis in it."""
+    placed = {**values, "outputs": outputs}
+    return convert(placed, FileResult, label="result.", error=OutputError, names={"SongAnalysis": NoneType})
