@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import resource
 import select
 import shutil
 import subprocess
@@ -71,6 +72,40 @@ def test_installing_twice_changes_nothing(tmp_path: Path) -> None:
     install("bash", tmp_path)
     assert (tmp_path / ".bashrc").read_text() == before
     assert before.splitlines() == ["alias ll='ls -l'", f"source '{tmp_path}/.bash_completions/stemsplit.sh'"]
+
+
+def test_a_start_up_file_in_any_encoding_is_only_added_to(tmp_path: Path) -> None:
+    start = tmp_path / "dotfiles"
+    start.write_bytes(b"# caf\xe9\r\nalias ll='ls -l'\n\n")
+    (tmp_path / ".bashrc").symlink_to(start)
+    script = install("bash", tmp_path)
+    assert (tmp_path / ".bashrc").is_symlink()
+    assert start.read_bytes() == b"# caf\xe9\r\nalias ll='ls -l'\n\n" + f"source '{script}'\n".encode()
+
+
+def test_a_disk_that_is_full_costs_no_start_up_file(tmp_path: Path) -> None:
+    before = b"# a line\n" * 2000
+    (tmp_path / ".bashrc").write_bytes(before)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="No space"):
+            install("bash", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / ".bashrc").read_bytes() == before
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_a_home_may_have_any_name(tmp_path: Path) -> None:
+    home = tmp_path / "Zoë's $HOME"
+    home.mkdir()
+    install("bash", home)
+    command = 'source "$1/.bashrc" && complete -p stemsplit'
+    ran = subprocess.run(
+        ["bash", "-c", command, "bash", str(home)], capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("complete -F _stemsplit stemsplit\n", "")
 
 
 class Shell:

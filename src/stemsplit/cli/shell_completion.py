@@ -5,6 +5,7 @@ answer is a line ``value<TAB>description`` for each candidate, and `FILES` where
 folders.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import typer
+
+from stemsplit.files.atomic import whole_file
 
 SHELL: Final = "_STEMSPLIT_COMPLETE"
 WORDS: Final = "_STEMSPLIT_WORDS"
@@ -177,26 +180,42 @@ def _first_line(text: str | None) -> str:
 
 
 def install(shell: str, home: Path) -> Path:
-    """Write the script where `shell` finds it, have its start-up file read it, and return its path."""
+    """Write the script where `shell` finds it, have its start-up file read it, and return its path.
+
+    Raises
+    ------
+    OSError
+        If one of them cannot be written; the start-up file is as it was then.
+    """
     if shell == "fish":
-        script = home / ".config" / "fish" / "completions" / "stemsplit.fish"
-        return _write(script, SCRIPTS[shell])
+        return _write(home / ".config" / "fish" / "completions" / "stemsplit.fish", shell)
     if shell == "bash":
-        script = _write(home / ".bash_completions" / "stemsplit.sh", SCRIPTS[shell])
-        _add_line(home / ".bashrc", f"source '{script}'")
+        script = _write(home / ".bash_completions" / "stemsplit.sh", shell)
+        _add_line(home / ".bashrc", b"source " + _quote(os.fsencode(script)))
         return script
-    script = _write(home / ".zfunc" / "_stemsplit", SCRIPTS[shell])
-    _add_line(home / ".zshrc", "fpath+=~/.zfunc; autoload -Uz compinit; compinit")
+    script = _write(home / ".zfunc" / "_stemsplit", shell)
+    _add_line(home / ".zshrc", b"fpath+=~/.zfunc; autoload -Uz compinit; compinit")
     return script
 
 
-def _write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+def _write(path: Path, shell: str) -> Path:
+    with whole_file(path) as file:
+        file.write(SCRIPTS[shell].encode())
     return path
 
 
-def _add_line(path: Path, line: str) -> None:
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    if line not in text.splitlines():
-        path.write_text(f"{text.rstrip()}\n{line}\n".lstrip("\n"), encoding="utf-8")
+def _quote(word: bytes) -> bytes:
+    # always in quotes, unlike shlex.quote, so that a line that is there already is found
+    return b"'" + word.replace(b"'", b"'\\''") + b"'"
+
+
+def _add_line(path: Path, line: bytes) -> None:
+    """Append a line, unless it is there, to a file that is somebody else's: in any encoding, maybe a link."""
+    before = path.read_bytes() if path.exists() else b""
+    if line in before.splitlines():
+        return
+    added = (b"" if not before or before.endswith(b"\n") else b"\n") + line + b"\n"
+    with path.open("ab", buffering=0) as file:
+        if file.write(added) < len(added):
+            file.truncate(len(before))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
