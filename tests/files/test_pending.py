@@ -11,7 +11,8 @@ import pytest
 
 from stemsplit.errors import OutputError
 from stemsplit.files import parts
-from stemsplit.files.pending import PendingFolder, place_all
+from stemsplit.files.parts import remove_older_parts
+from stemsplit.files.pending import PendingFile, PendingFolder, place_all
 
 STEPS = ("rename", "replace", "link", "unlink", "rmdir")
 
@@ -51,6 +52,13 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FailingDisk:
     return FailingDisk(monkeypatch)
 
 
+def write(path: Path, text: str = "new") -> PendingFile:
+    pending = PendingFile(path, overwrite=True)
+    pending.prepare()
+    pending.part.write_text(text)
+    return pending
+
+
 def fill(folder: Path, text: str) -> None:
     folder.mkdir(parents=True)
     for name in ("1.wav", "2.wav"):
@@ -79,6 +87,56 @@ def folders(tmp_path: Path) -> Iterator[Path]:
 
 OLD = {"1.wav": "old", "2.wav": "old", "my-notes.txt": "mine"}
 NEW = {"1.wav": "new", "2.wav": "new", "my-notes.txt": "mine"}
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+def test_an_error_while_files_are_replaced_leaves_all_as_they_were_and_a_kill_leaves_them_whole(
+    tmp_path: Path, disk: FailingDisk, is_dead: bool
+) -> None:
+    (tmp_path / "song.wav").write_text("mine")
+    for n_steps in count():
+        folder = tmp_path / str(n_steps)
+        fill(folder, "old")
+        (folder / "3.wav").symlink_to(tmp_path / "song.wav")
+        paths = [folder / name for name in ("1.wav", "2.wav", "3.wav", "4.wav")]
+        pending = [write(path) for path in paths]
+        disk.fail_after(n_steps, is_dead=is_dead)
+        try:
+            place_all(pending)
+        except OutputError:
+            if not is_dead:
+                assert [path.read_text() for path in paths[:3]] == ["old", "old", "mine"]
+                assert paths[2].is_symlink() and not paths[3].exists()
+        else:
+            assert [path.read_text() for path in paths] == ["new"] * 4
+        disk.recover()
+        if not is_dead:
+            for each in pending:
+                each.discard()
+        parts._list_hidden.cache_clear()
+        place_all([write(paths[3])])
+        for path in paths[:3]:
+            assert path.read_text() in ("old", "mine", "new")
+            remove_older_parts(path)
+        assert set(folder.iterdir()) == set(paths)
+        if not disk.has_failed:
+            break
+    assert n_steps == 11
+
+
+def test_without_hard_links_files_that_replaced_others_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_link(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOTSUP, "no hard links here")
+
+    monkeypatch.setattr(os, "link", no_link)
+    fill(tmp_path / "out", "old")
+    pending = [write(tmp_path / "out" / name) for name in ("0.wav", "1.wav", "2.wav")]
+    pending[-1].part.unlink()
+    with pytest.raises(OutputError, match=r"2\.wav"):
+        place_all(pending)
+    assert read(tmp_path / "out") == {"1.wav": "new", "2.wav": "old"}
 
 
 def test_a_folder_replaces_an_earlier_one_save_for_foreign_files(tmp_path: Path) -> None:

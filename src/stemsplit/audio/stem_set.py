@@ -189,7 +189,7 @@ class StemSet:
         return [stem.pending for stem in self._stems.values()]
 
     def place(self) -> None:
-        """Give every file its name, or none."""
+        """Give every file its name, or after an error none, see `pending.place_all`."""
         place_all(self.pending)
 
     def _encode(self, gain: float) -> tuple[str, ...]:

@@ -4,6 +4,9 @@ A pending file is written beside its destination as ``.{name}.{pid}-{n}.part``, 
 to its name in one step. Without ``overwrite`` this step is a hard link, which fails if the name is taken, so
 that a file created in the meantime is never lost. On file systems without hard links (FAT, some network
 shares) it is a check followed by a rename; only there could a file that appears between the two be replaced.
+
+With ``overwrite`` a hard link keeps the earlier file until all files of the song are placed: after an error
+every name has again what it had. Without hard links the files that were replaced already stay new.
 """
 
 import contextlib
@@ -24,6 +27,8 @@ _NO_HARD_LINKS: Final = frozenset(
     for name in ("EPERM", "EACCES", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EINVAL", "EXDEV")
     if (code := getattr(errno, name, None)) is not None
 )
+# a link to a link, where the system can make one
+_LINK_ITSELF: Final = {"follow_symlinks": False} if os.link in os.supports_follow_symlinks else {}
 
 
 class PendingFile:
@@ -48,6 +53,7 @@ class PendingFile:
         self._created: list[Path] = []
         self._existed = False
         self._is_placed = False
+        self._earlier: Path | None = None
         self.part = hide(path)
 
     def prepare(self) -> None:
@@ -96,10 +102,18 @@ class PendingFile:
         """Move the temporary file to its name."""
         with explaining(self.path):
             if self._overwrite:
+                self._keep_earlier()
                 self.part.replace(self.path)
             else:
                 self._place_if_free()
         self._is_placed = True
+
+    def _keep_earlier(self) -> None:
+        self._existed = os.path.lexists(self.path)
+        kept = hide(self.path)
+        with contextlib.suppress(OSError):
+            os.link(self.path, kept, **_LINK_ITSELF)
+            self._earlier = kept
 
     def _place_if_free(self) -> None:
         try:
@@ -119,18 +133,24 @@ class PendingFile:
         self.part.rename(self.path)
 
     def withdraw(self) -> None:
-        """Remove the file again, unless it replaced an earlier one."""
-        if self._is_placed and not self._existed:
-            with contextlib.suppress(OSError):
+        """Undo `place`: the earlier file has the name again, if there was one and it could be kept."""
+        with contextlib.suppress(OSError):
+            if self._is_placed and self._earlier is not None:
+                self._earlier.replace(self.path)
+            elif self._is_placed and not self._existed:
                 self.path.unlink()
 
     def settle(self) -> None:
-        """Remove what was kept for `withdraw`, once all files are placed."""
+        """Remove the earlier file, which `place` kept."""
+        if self._earlier is not None:
+            with contextlib.suppress(OSError):
+                self._earlier.unlink()
 
     def discard(self) -> None:
-        """Remove the temporary file, and the folders that were created for it if they are empty."""
-        with contextlib.suppress(OSError):
-            self.part.unlink()
+        """Remove what is temporary, and the folders that were created for the file if they are empty."""
+        for hidden in filter(None, (self.part, self._earlier)):
+            with contextlib.suppress(OSError):
+                hidden.unlink()
         for folder in reversed(self._created):
             with contextlib.suppress(OSError):
                 folder.rmdir()
@@ -153,7 +173,6 @@ class PendingFolder(PendingFile):
     def __init__(self, path: Path, *, overwrite: bool, is_own: Callable[[str], bool]) -> None:
         super().__init__(path, overwrite=overwrite)
         self._is_own = is_own
-        self._earlier: Path | None = None
 
     def prepare(self) -> None:
         """Put back what a killed run had moved away, and check the destination."""
@@ -223,7 +242,11 @@ class PendingFolder(PendingFile):
 
 
 def place_all(files: Sequence[PendingFile]) -> None:
-    """Give every file its name, or none."""
+    """Give every file its name; after an error all names have what they had before.
+
+    Without hard links, files that replaced others stay. A run that is killed meanwhile leaves some files
+    placed, each of them whole.
+    """
     with contextlib.ExitStack() as undo:
         for pending in files:
             undo.callback(pending.withdraw)

@@ -180,7 +180,7 @@ class SongFiles:
         return {**stems, **{name: pending.part for name, pending in self._extras.items()}}
 
     def place(self) -> None:
-        """Give every file its name, or none."""
+        """Give every file its name, or after an error none, see `pending.place_all`."""
         stems = [] if self._stems is None else self._stems.pending
         place_all([*stems, *self._extras.values()])
 
