@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutagen.apev2 import APEv2
 
 from stemsplit.audio.frame_headers import parse_mpeg
-from stemsplit.audio.frame_walk import Frame, FrameWalk
+from stemsplit.audio.frame_walk import Frame, FrameWalk, Gap, GapKind
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.reader import AudioReader, open_audio
 from stemsplit.errors import AudioError
@@ -134,6 +135,30 @@ def test_a_tag_that_lies_about_its_length(tmp_path: Path, declared: int) -> None
     size = bytes(declared >> shift & 0x7F for shift in (21, 14, 7, 0))
     (tmp_path / "a.mp3").write_bytes(b"ID3\4\0\0" + size + bytes(200) + make_mp3(tmp_path))
     assert read(tmp_path / "a.mp3")[1].shape[1] == 90_000
+
+
+@pytest.mark.parametrize("declared", [0, 5000, 2**31 - 1])
+def test_an_ape_tag_that_lies_about_its_length_swallows_no_sound(tmp_path: Path, declared: int) -> None:
+    header = b"APETAGEX" + (2000).to_bytes(4, "little") + declared.to_bytes(4, "little")
+    flags = 0xA0000000.to_bytes(4, "little")
+    data = without_note(make_mp3(tmp_path))
+    path = tmp_path / "a.mp3"
+    path.write_bytes(data + data)
+    n_samples = read(path)[1].shape[1]
+    path.write_bytes(data + header + bytes(4) + flags + bytes(8) + data)
+    reader, decoded = read(path)
+    assert decoded.shape[1] == n_samples and reader.notes == ()
+
+
+def test_an_ape_tag_between_songs_is_passed(tmp_path: Path) -> None:
+    data = without_note(make_mp3(tmp_path))
+    tag = APEv2()
+    tag["Title"] = "Song" * 300
+    tag.save(tmp_path / "tag")
+    for behind in (b"TAG" + bytes(125), data):
+        (tmp_path / "a.mp3").write_bytes(data + (tmp_path / "tag").read_bytes() + behind)
+        gaps = [each.kind for each in walk((tmp_path / "a.mp3").read_bytes()) if isinstance(each, Gap)]
+        assert set(gaps) == {GapKind.TAG}
 
 
 def test_what_stands_between_frames_and_behind_them(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ class FrameWalk:
             size = int.from_bytes(head[12:16], "little")
             # a header counts neither itself nor a footer; a footer alone is the end of a tag
             is_header = bool(head[23] & 0x20)
-            return 32 + size if is_header else 32
+            return 32 + size if is_header and self._may_end_tag(position + 32 + size) else 32
         if head[:11] == b"LYRICSBEGIN":
             body = self._peek(position, _BLOCK_BYTES)
             ends = [at + len(mark) for mark in _LYRICS_END if (at := body.find(mark)) >= 0]
@@ -175,10 +175,13 @@ class FrameWalk:
             return 0
         size = sum(byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
         size += 20 if head[5] & 0x10 else 10
-        behind = position + size
-        after = self._peek(behind, 4)
-        is_plausible = after[:1] == b"\0" or after[:3] in (b"ID3", b"TAG", b"APE") or self._header_at(behind)
-        return size if is_plausible or behind == self._end else 10
+        return size if self._may_end_tag(position + size) else 10
+
+    def _may_end_tag(self, behind: int) -> bool:
+        """Tell whether a tag may end here: a frame, a tag or zeros stand behind it, or the file ends."""
+        after = self._peek(behind, 3)
+        is_tag = after in (b"ID3", b"TAG", b"APE", b"LYR")
+        return is_tag or after[:1] == b"\0" or behind == self._end or self._header_at(behind) is not None
 
     def _header_at(self, position: int) -> FrameHeader | None:
         return self._parse(self._peek(position, HEADER_BYTES))
