@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from stemsplit.audio.encoders import open_encoder
 from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.sndfile_encoder import SndfileEncoder
 from stemsplit.audio.stem_set import StemSet
@@ -321,6 +322,25 @@ def test_a_tag_that_fails_half_way_costs_only_the_tags(
     np.testing.assert_array_equal(read_whole(paths["a"]), plain)
     if encoding.format == "wav":
         assert paths["a"].read_bytes() == (tmp_path / "plain" / "a.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "n_channels", "words"),
+    [
+        (Encoding("mp3", "MPEG_LAYER_III"), 3, "Format not recog"),
+        (Encoding("alac", "PCM_16"), 7, "Invalid arg"),
+    ],
+    ids=str,
+)
+def test_what_an_encoder_refuses_is_no_fault_of_the_disk(
+    encoding: Encoding, n_channels: int, words: str
+) -> None:
+    with (
+        pytest.raises(OutputError, match=rf"a\.x: .* the encoder failed \({words}") as caught,
+        atomic.explaining(Path("a.x")),
+    ):
+        open_encoder(io.BytesIO(), encoding, sample_rate=RATE, n_channels=n_channels, n_samples=10)
+    assert "disk" not in str(caught.value) and "object" not in str(caught.value)
 
 
 def test_a_failure_names_the_file() -> None:

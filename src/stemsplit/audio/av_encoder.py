@@ -1,8 +1,6 @@
 """Encoding with FFmpeg: AAC and ALAC in m4a, AAC beside the picture of a video, Opus of a given bit rate."""
 
 import contextlib
-import errno
-from collections.abc import Iterator
 from typing import Any, Final
 
 import av
@@ -22,6 +20,7 @@ _ENCODERS: Final = {
     "opus": ("ogg", "libopus", 192),
 }
 _LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+FAILURES: Final = (av.error.FFmpegError, ValueError)
 _DEFAULT_FRAME: Final = 4096
 _SILENCE_SAMPLES: Final = 65536
 
@@ -118,7 +117,7 @@ class AvEncoder:
         self._n_channels = n_channels
         self._picture: Picture | None = None
         container, codec, kbits = _ENCODERS[encoding.format]
-        with writing_to(sink):
+        with sink.raising(*FAILURES):
             self._container = open_output(sink, container, sample_rate=sample_rate)
             self._track = AvTrack(
                 self._container,
@@ -142,7 +141,7 @@ class AvEncoder:
 
     def write(self, samples: FloatArray) -> None:
         """Encode some samples, ``(samples, channels)``."""
-        with writing_to(self._sink):
+        with self._sink.raising(*FAILURES):
             self._track.write(scale(samples, self._bits, self._gain))
             if self._picture is not None:
                 # side by side with the sound, so that the muxer need not keep either
@@ -151,7 +150,7 @@ class AvEncoder:
 
     def finish(self) -> None:
         """Flush the encoder and complete the file."""
-        with writing_to(self._sink):
+        with self._sink.raising(*FAILURES):
             self._track.flush()
             if self._picture is not None:
                 for packet in self._picture.packets():
@@ -179,14 +178,3 @@ def scale(samples: FloatArray, bits: int | None, gain: float) -> FloatArray | Pc
     if bits is not None:
         return quantise(samples, bits, gain=gain)[0]
     return samples if gain == 1.0 else samples * np.float32(gain)
-
-
-@contextlib.contextmanager
-def writing_to(sink: FileSink) -> Iterator[None]:
-    """Raise as `OSError` what went wrong in the sink, or else in FFmpeg."""
-    try:
-        yield
-    except (av.error.FFmpegError, ValueError) as error:
-        raise sink.error or OSError(errno.EIO, str(error)) from error
-    if sink.error is not None:
-        raise sink.error

@@ -26,7 +26,7 @@ class Encoder(Protocol):
         ...
 
     def finish(self) -> None:
-        """Complete the file, which stays open; raise `OSError` if any byte could not be written."""
+        """Complete the file, which stays open; raise `OSError` if that fails."""
         ...
 
     def abort(self) -> None:

@@ -1,7 +1,9 @@
 """Writing into files for encoders in C, which lose the errors of the operating system."""
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 
@@ -25,6 +27,24 @@ class FileSink:
     def detach(self) -> None:
         """Touch the file no more, whatever the encoder still wants to write."""
         self._file = None
+
+    @contextlib.contextmanager
+    def raising(self, *failures: type[Exception]) -> Iterator[None]:
+        """Raise as `OSError` what went wrong in the file, or else what the encoder says.
+
+        Parameters
+        ----------
+        failures
+            What the encoder raises.
+        """
+        try:
+            yield
+        except failures as error:
+            # of libsndfile without the object that it wrote to
+            reason = getattr(error, "error_string", error)
+            raise self.error or OSError(f"the encoder failed ({reason}); choose another format") from error
+        if self.error is not None:
+            raise self.error
 
     def write(self, data: bytes) -> int:
         """Write all, or remember why not."""

@@ -5,8 +5,6 @@ short write, an unnamed internal error, or not at all.
 """
 
 import contextlib
-import errno
-from collections.abc import Iterator
 from typing import Any, BinaryIO, Final
 
 import numpy as np
@@ -32,6 +30,7 @@ _LEVELS: Final[dict[str, dict[str, float | str]]] = {
 _CONTAINERS: Final = {"mp3": "MP3", "ogg": "OGG", "opus": "OGG", "flac": "FLAC", "aiff": "AIFF"}
 # Nominal rates of Vorbis in kbit/s, of stereo, by its quality from 0 to 1.
 _VORBIS_KBITS: Final = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
+_FAILURES: Final = (soundfile.SoundFileError, RuntimeError, AssertionError)
 
 
 class SndfileEncoder:
@@ -47,7 +46,7 @@ class SndfileEncoder:
         self._order = None if places is None else np.argsort(places)
         self._sound: PlainSoundFile | None = None
         try:
-            with _raising_errors_of(self._sink):
+            with self._sink.raising(*_FAILURES):
                 self._sound = PlainSoundFile(
                     self._sink,
                     "w",
@@ -72,14 +71,14 @@ class SndfileEncoder:
             values, _ = quantise(samples, self._bits, gain=self._gain)
             # libsndfile takes the upper bits of an int32.
             data = values if self._bits == 16 else values << (32 - self._bits)
-        with _raising_errors_of(self._sink):
+        with self._sink.raising(*_FAILURES):
             assert self._sound is not None
             for start in range(0, len(data), _LIBRARY_BLOCK):
                 self._sound.write(data[start : start + _LIBRARY_BLOCK])
 
     def finish(self) -> None:
         """Flush the encoder and complete the header."""
-        with _raising_errors_of(self._sink):
+        with self._sink.raising(*_FAILURES):
             assert self._sound is not None
             self._sound.close()
 
@@ -103,14 +102,3 @@ def _find_level(encoding: Encoding, sample_rate: int) -> dict[str, float | str]:
     # half a kbit/s more, as it is rounded down
     level = (most - min(most, max(least, kbits)) - 0.5) / (most - least)
     return {"compression_level": max(0.0, level), "bitrate_mode": "CONSTANT"}
-
-
-@contextlib.contextmanager
-def _raising_errors_of(sink: FileSink) -> Iterator[None]:
-    """Raise as `OSError` what went wrong in the sink, or else in libsndfile."""
-    try:
-        yield
-    except (soundfile.SoundFileError, RuntimeError, AssertionError) as error:
-        raise sink.error or OSError(errno.EIO, str(error)) from error
-    if sink.error is not None:
-        raise sink.error

@@ -9,6 +9,7 @@ in the stem `other`.
 import contextlib
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
@@ -237,12 +238,12 @@ class _Tracks:
     ) -> None:
         from av.stream import Disposition
 
-        from stemsplit.audio.av_encoder import AvTrack, open_output, writing_to
+        from stemsplit.audio.av_encoder import FAILURES, AvTrack, open_output
 
         self._sink = sink
-        self._writing_to = writing_to
+        self._raising = partial(sink.raising, *FAILURES)
         kbits = encoding.bitrate_kbps or _KBITS * n_channels // 2
-        with writing_to(sink):
+        with self._raising():
             self._container: Any = open_output(sink, "mp4", sample_rate=sample_rate)
             self._tracks = [
                 AvTrack(
@@ -261,12 +262,12 @@ class _Tracks:
             track.stream.disposition = Disposition(0) if index else Disposition.default
 
     def write(self, tracks: Sequence[FloatArray | PcmArray]) -> None:
-        with self._writing_to(self._sink):
+        with self._raising():
             for track, samples in zip(self._tracks, tracks, strict=True):
                 track.write(samples)
 
     def finish(self) -> None:
-        with self._writing_to(self._sink):
+        with self._raising():
             for track in self._tracks:
                 track.flush()
             self._container.close()

@@ -32,8 +32,13 @@ _FIXES: Final = {
 
 
 def explain(error: OSError, path: Path) -> OutputError:
-    """Return an `OutputError` that says why `path` could not be written, and what to do."""
-    fix = _FIXES.get(error.errno or 0, f"{error.strerror or error}; choose another folder")
+    """Return an `OutputError` that says why `path` could not be written, and what to do.
+
+    An error without a number is none of the system, and says all of it in its own words.
+    """
+    if error.errno is None:
+        return OutputError(f"{path}: cannot be written: {error}")
+    fix = _FIXES.get(error.errno, f"{error.strerror or error}; choose another folder")
     return OutputError(f"{path}: cannot be written: {fix}")
 
 
