@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from stemsplit.audio import wav
 from stemsplit.audio.encoding import (
     FORMATS,
-    LOSSY,
     Encoding,
     check_encoding,
     choose_encoding,
@@ -113,6 +112,13 @@ def test_a_bit_rate_is_kept(tmp_path: Path, format: str, kbits: int) -> None:
     assert paths["a"].stat().st_size * 8 / 10_000 == pytest.approx(kbits, rel=tolerance)
     with open_audio(paths["a"]) as reader:
         assert sum(block.shape[1] for block in reader.blocks()) == 480_000
+
+
+def test_opus_of_a_bit_rate_has_at_most_eight_channels() -> None:
+    info = AudioInfo(48_000, 9, None, "WAV", "PCM_16")
+    assert choose_encoding("opus", None, info) == Encoding("opus", "OPUS")
+    with pytest.raises(OutputError, match=r"at most 8.*--bitrate"):
+        choose_encoding("opus", None, info, 256)
 
 
 @pytest.mark.parametrize(
@@ -253,15 +259,19 @@ def test_wav_of_odd_shapes(tmp_path: Path, subtype: str, n_channels: int) -> Non
         (8, "FL FC FR SL SR BL BR LFE"),
     ],
 )
-@pytest.mark.parametrize("format", ["ogg", "opus"])
+@pytest.mark.parametrize(
+    "encoding",
+    [Encoding("ogg", "VORBIS"), Encoding("opus", "OPUS"), Encoding("opus", "OPUS", 256)],
+    ids=["ogg", "opus", "opus of FFmpeg"],
+)
 def test_vorbis_and_opus_have_their_channels_in_their_own_order(
-    tmp_path: Path, format: str, n_channels: int, names: str
+    tmp_path: Path, encoding: Encoding, n_channels: int, names: str
 ) -> None:
     usual = sorted(names.split(), key=["FL", "FR", "FC", "LFE", "BL", "BR", "BC", "SL", "SR"].index)
     frequencies = 30 + 20 * np.arange(n_channels)  # low, as the low-frequency channel is filtered
     seconds = np.arange(RATE // 4) / RATE
     song = (0.2 * np.sin(2 * np.pi * frequencies[:, None] * seconds)).astype(np.float32)
-    _, paths = save(tmp_path, {"stem": song}, Encoding(format, LOSSY[format]))
+    _, paths = save(tmp_path, {"stem": song}, encoding)
     stored = read_whole(paths["stem"])
     with open_audio(paths["stem"]) as reader:
         read = np.concatenate(list(reader.blocks()), axis=1)

@@ -7,6 +7,7 @@ import av
 import av.error
 import numpy as np
 
+from stemsplit.audio.channel_mask import LAYOUTS
 from stemsplit.audio.encoding import Encoding, PcmArray, quantise
 from stemsplit.audio.file_sink import FileSink
 from stemsplit.audio.picture import Picture, VideoSource
@@ -19,7 +20,10 @@ _ENCODERS: Final = {
     "alac": ("ipod", "alac", None),
     "opus": ("ogg", "libopus", 192),
 }
-_LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+# where an encoder takes another layout of so many channels
+_OTHER_LAYOUTS: Final = {("libopus", 4): "quad"}
+# the mapping that it takes by itself has five and seven channels in a wrong order
+_SURROUND_OPTIONS: Final = {"libopus": {"mapping_family": "1"}}
 FAILURES: Final = (av.error.FFmpegError, ValueError)
 _DEFAULT_FRAME: Final = 4096
 _SILENCE_SAMPLES: Final = 65536
@@ -53,9 +57,10 @@ class AvTrack:
     ) -> None:
         self._container = container
         self._sample_rate = sample_rate
-        self._layout = _LAYOUTS[n_channels]
+        self._layout = _OTHER_LAYOUTS.get((codec, n_channels), LAYOUTS[n_channels])
         self._position = 0
-        self.stream: Any = container.add_stream(codec, rate=sample_rate, layout=self._layout)
+        options = _SURROUND_OPTIONS.get(codec, {}) if n_channels > 2 else {}
+        self.stream: Any = container.add_stream(codec, rate=sample_rate, layout=self._layout, options=options)
         if bits:
             self.stream.format = "s16p" if bits == 16 else "s32p"
         elif bit_rate:

@@ -11,6 +11,7 @@ import av
 import numpy as np
 import soxr
 
+from stemsplit.audio.channel_mask import LAYOUTS
 from stemsplit.audio.condition import Condition
 from stemsplit.errors import AudioError
 from stemsplit.types import FloatArray
@@ -20,7 +21,6 @@ _MAX_PLANES: Final = 7
 _FULL_SCALE: Final = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "s64": 2.0**63}
 # Decoders of AAC learn on the way that a core of half the rate, or of one channel, is to be extended.
 _AHEAD_FRAMES: Final = 8
-_LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
 class KeptFrame(NamedTuple):
@@ -67,7 +67,7 @@ class FrameConverter:
         self.sample_rate = max([least_rate, *(kept.frame.sample_rate for kept in first)])
         layouts = [kept.frame.layout for kept in first]
         if least_channels > max((layout.nb_channels for layout in layouts), default=0):
-            layouts = [av.AudioLayout(_LAYOUTS[least_channels])]
+            layouts = [av.AudioLayout(LAYOUTS[least_channels])]
         self.layout: Any = max(layouts, key=lambda layout: layout.nb_channels, default=None)
         self._mixer: Any = None
         self._mixed: tuple[object, ...] = ()

@@ -14,6 +14,8 @@ _SPEAKERS: Final = (
 # fmt: on
 # what is meant where a file names no speakers, by the number of channels
 USUAL_MASKS: Final = {1: 0x4, 2: 0x3, 3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
+# FFmpeg's names of the layouts that its encoders take, by the number of channels
+LAYOUTS: Final = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 
 
 def mask_of_layout(layout: Any) -> int:

@@ -118,6 +118,7 @@ class _Limit:
     rates: str
     n_channels: int
     listed_rates: tuple[int, ...] = ()
+    fix: str = "wav"
 
 
 def _list_hz(rates: tuple[int, ...]) -> str:
@@ -249,7 +250,7 @@ def check_encoding(encoding: Encoding, *, sample_rate: int, n_channels: int) -> 
     if not 1 <= n_channels <= limit.n_channels:
         raise OutputError(
             f"format {encoding.format!r} cannot hold {n_channels} channels (at most {limit.n_channels}): "
-            "choose wav"
+            f"choose {limit.fix}"
         )
 
 
@@ -270,6 +271,8 @@ def _find_limit(encoding: Encoding) -> _Limit:
     limit = _LIMITS[encoding.format]
     if encoding.format == "stem.mp4" and encoding.bits:
         return replace(_ALAC_LIMIT, n_channels=limit.n_channels)
+    if encoding.format == "opus" and encoding.bitrate_kbps:  # by FFmpeg, which has no more
+        return replace(limit, n_channels=8, fix="wav, or leave --bitrate out")
     return limit
 
 
