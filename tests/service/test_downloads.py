@@ -26,6 +26,10 @@ from tests.support.service import WAV, Gate, Running, is_error, make_wav, read_a
         ("../../etc/passwd", "passwd (vocals).wav"),
         ("C:\\Music\\So?.mp3", "So_ (vocals).wav"),
         ("", "song (vocals).wav"),
+        ("Mr. Blue Sky", "Mr. Blue Sky (vocals).wav"),
+        ("Mr. Blue Sky.MP3", "Mr. Blue Sky (vocals).wav"),
+        ("No. 1.stem.mp4", "No. 1 (vocals).wav"),
+        (".wav", "_wav (vocals).wav"),
         ("a\r\nX-Evil: 1.wav", "a__X-Evil_ 1 (vocals).wav"),
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, cast
 
 from stemsplit.audio.encoding import FORMATS
+from stemsplit.audio.extensions import AUDIO_EXTENSIONS, strip_ending
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import NameTemplate
@@ -57,12 +58,15 @@ class UploadRequest:
     analyse: bool = False
 
     def name_download(self, stem: str, ext: str) -> str:
-        """Return what a client's file of one stem is called.
+        """Return what a client's file of one stem is called: the name without an ending of audio, and the stem.
 
         >>> UploadRequest("C:\\\\Music\\\\Song.mp3", SeparationRequest()).name_download("vocals", "flac")
         'Song (vocals).flac'
+        >>> UploadRequest("Mr. Blue Sky", SeparationRequest()).name_download("vocals", "wav")
+        'Mr. Blue Sky (vocals).wav'
         """
-        track = PurePosixPath(self.name.replace("\\", "/")).stem
+        path = PurePosixPath(self.name.replace("\\", "/"))
+        track = strip_ending(path) if path.suffix[1:].lower() in AUDIO_EXTENSIONS else path.name
         return str(_DOWNLOAD.render({"track": track, "stem": stem, "ext": ext}))
 
 
