@@ -58,7 +58,7 @@ class UploadRequest:
     analyse: bool = False
 
     def name_download(self, stem: str, ext: str) -> str:
-        """Return what a client's file of one stem is called: the name without an ending of audio, and the stem.
+        """Return what a client's file of one stem is called: the song without its ending, and the stem.
 
         >>> UploadRequest("C:\\\\Music\\\\Song.mp3", SeparationRequest()).name_download("vocals", "flac")
         'Song (vocals).flac'
