@@ -67,6 +67,7 @@ def lasting(tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         ({"format": "flac", "bits": "32f"}, ["cannot hold '32f' bits"]),
         ({"start_s": "3", "end_s": "1"}, ["is empty"]),
         ({"start_s": "9"}, ["behind the end"]),
+        ({"start_s": "1e308"}, ["start_s", "'1e308'", "no number up to"]),
         ({"volume": "1"}, ["'volume' is unknown"]),
     ],
 )

@@ -180,6 +180,7 @@ def test_an_excerpt_is_cut_to_the_sample(service: Running) -> None:
         ({"start_s": "3", "end_s": "1"}, 400, "SettingsError", "excerpt is empty"),
         ({"start_s": "-1"}, 400, "SettingsError", "before the song"),
         ({"end_s": "soon"}, 400, "SettingsError", "no number"),
+        ({"start_s": "1e308"}, 400, "SettingsError", "no number up to"),
         ({"start_s": "9"}, 422, "AudioError", "song.wav: ends before 9 s"),
     ],
 )

@@ -1,6 +1,5 @@
 """Requests of clients: the parameters of an upload, checked as the command checks its options."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -36,6 +35,7 @@ PARAMETERS = (
 MIX_PARAMETERS = ("stems", "gains_db", "pans", "format", "bits", "start_s", "end_s")
 
 _DOWNLOAD = NameTemplate("{track} ({stem}).{ext}")
+_LARGEST = 1e9  # seconds or dB; as samples it is still an integer
 _TRUTHS = {"true": True, "false": False}
 
 
@@ -151,8 +151,8 @@ def _read_number(name: str, text: str | None) -> float | None:
         value = float(text)
     except ValueError as error:
         raise SettingsError(f"{name} has {text!r}, which is no number") from error
-    if not math.isfinite(value):
-        raise SettingsError(f"{name} has {text!r}, which is no number")
+    if not abs(value) <= _LARGEST:  # nan is not
+        raise SettingsError(f"{name} has {text!r}, which is no number up to {_LARGEST:g}")
     return value
 
 
