@@ -28,6 +28,7 @@ PACKAGES = (
     "cli",
     "cli/options",
     "service",
+    "client",
     "jobs",
     "evaluation",
     "music",
