@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from stemsplit import AudioError, Separator, SettingsError
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import LicenceError
 from stemsplit.jobs.output_settings import OutputSettings
+from stemsplit.jobs.provenance import Provenance
+from stemsplit.jobs.result import Status
 from stemsplit.music.style import Style, StyleMeter
 from stemsplit.registry.install import add_model, find_candidate
 from stemsplit.registry.store import Registry
@@ -18,6 +21,8 @@ from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.routing import RoutedSeparator, open_routed
 from stemsplit.types import FloatArray
 from tests.conftest import make_noise
+from tests.support.cli import make_song
+from tests.support.jobs import resume
 from tests.support.tiny_models import make_spec, write_model
 
 RATE = 8000
@@ -152,17 +157,70 @@ def test_a_preset_of_a_route_has_the_models_and_the_licences_that_it_asks_for(
     for name, licence in (("mine", "MIT"), ("theirs", "CC-BY-NC-4.0")):
         path = write_model(tmp_path / f"{name}.onnx", make_spec(name=name, licence=licence))
         add_model(registry, find_candidate(path))
-    (own_folders / "config").mkdir()
-    (own_folders / "config" / "presets.toml").write_text(
+    write_presets(
+        own_folders,
         '[named]\nmodels = ["mine"]\ncommercial_only = true\n'
         '[paid]\nmodels = ["theirs"]\ncommercial_only = true\n',
-        encoding="utf-8",
     )
     keywords = SeparatorKeywords(device="cpu")
     routed = open_routed(keywords, ["named", str(tiny_model)], registry=registry)
     assert [info.name for info in routed.models] == ["mine", "tiny"]
     with pytest.raises(LicenceError, match="theirs"):
         open_routed(keywords, ["paid", str(tiny_model)], registry=registry)
+
+
+def write_presets(own_folders: Path, text: str) -> None:
+    (own_folders / "config").mkdir(exist_ok=True)
+    (own_folders / "config" / "presets.toml").write_text(text, encoding="utf-8")
+
+
+def open_mine(tiny_model: Path, own_folders: Path, settings: str, **keywords: Any) -> RoutedSeparator:
+    """Open a model and a preset of it with the settings."""
+    write_presets(own_folders, f"[mine]\nmodels = ['{tiny_model.as_posix()}']\n{settings}\n")
+    return open_routed(SeparatorKeywords(device="cpu", **keywords), [str(tiny_model), "mine"])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["wiener = 1", "shifts = 2", "transpositions = 2", "overlap = 0.25", "before = 'hpss'", "int8 = true"],
+)
+def test_the_key_of_a_song_has_the_settings_of_every_candidate(
+    tiny_model: Path, own_folders: Path, setting: str
+) -> None:
+    def key(text: str) -> str:
+        with open_mine(tiny_model, own_folders, text) as routed:
+            return Provenance.of(routed, OutputSettings(Path())).key({}, routed.stems)
+
+    assert key(setting) == key(setting) != key("")
+
+
+def test_the_routes_of_models_are_recorded_as_in_earlier_versions(
+    tiny_model: Path, own_folders: Path
+) -> None:
+    names = {"candidates", "compared", "styles"}
+    with open_mine(tiny_model, own_folders, "", wiener=2) as alike:
+        assert alike.routes.keys() == names
+    with open_mine(tiny_model, own_folders, "stems = ['other', 'bass', 'drums', 'vocals']") as ordered:
+        assert ordered.routes.keys() == names
+    with open_mine(tiny_model, own_folders, "wiener = 1") as changed:
+        assert changed.routes["settings"] == {"mine": {"wiener": 1}}
+
+
+@pytest.mark.slow
+def test_a_changed_preset_of_a_route_is_separated_again(
+    tiny_model: Path, own_folders: Path, tmp_path: Path
+) -> None:
+    song = make_song(tmp_path / "song.wav", seconds=0.2)
+
+    def run(setting: str) -> Status:
+        with open_mine(tiny_model, own_folders, setting) as routed:
+            return resume(routed, song, tmp_path / "out").status
+
+    assert run("wiener = 1") is Status.DONE
+    assert run("wiener = 1") is Status.SKIPPED
+    assert run("wiener = 2") is Status.DONE
+    assert run("") is Status.DONE
+    assert run("") is Status.SKIPPED
 
 
 def test_candidates_that_do_not_fit_are_refused(tiny_model: Path, vocals_model: Path) -> None:

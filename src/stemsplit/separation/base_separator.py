@@ -78,7 +78,7 @@ class BaseSeparator(ABC):
     @property
     @abstractmethod
     def routes(self) -> Mapping[str, Any] | None:
-        """What determines the choice of a separator for each song, besides the models; None without one."""
+        """What determines the choice of a separator and the settings of each; None where there is no choice."""
 
     @property
     @abstractmethod

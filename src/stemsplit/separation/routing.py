@@ -7,6 +7,7 @@ so that a song may come from a pipe.
 import inspect
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Final, cast
 
 import numpy as np
@@ -24,6 +25,7 @@ from stemsplit.separation.keywords import SeparatorKeywords
 from stemsplit.separation.presets import read_preset
 from stemsplit.separation.route import Route
 from stemsplit.separation.separator import Separator
+from stemsplit.separation.settings import SeparationSettings
 from stemsplit.types import FloatArray
 
 _BEGINNING_S: Final = 60.0
@@ -111,9 +113,18 @@ class RoutedSeparator(BaseSeparator):
 
     @property
     def routes(self) -> dict[str, Any]:
-        """What determines the choices, besides the models."""
+        """What determines the choices and the stems, besides the models and `settings`.
+
+        The ``settings`` of a candidate are those that differ from the first one's. They are left out where
+        none differ, so that the stems of earlier versions are recognised.
+        """
         names = {name: [info.sha256 for info in each.models] for name, each in self._candidates.items()}
-        return {"candidates": names, "compared": list(self._compared), "styles": self._styles}
+        changes = {
+            name: _find_changes(each.settings, self.settings) for name, each in self._candidates.items()
+        }
+        changed = {name: each for name, each in changes.items() if each}
+        routes = {"candidates": names, "compared": list(self._compared), "styles": self._styles}
+        return routes | ({"settings": changed} if changed else {})
 
     def route(self, blocks: Iterable[FloatArray], *, sample_rate: int, n_channels: int) -> Routed:
         """Choose the separator of one song.
@@ -253,6 +264,14 @@ def measure_confidence(separator: Separator, excerpt: FloatArray, sample_rate: i
         pass
     found = [score for score in meter.expected_sdr_db().values() if score is not None]
     return round(float(np.mean(found)), 2) if found else None
+
+
+def _find_changes(settings: SeparationSettings, first: SeparationSettings) -> dict[str, Any]:
+    """Return the settings that differ from `first`, save for the stems, which all candidates share."""
+    usual = asdict(first)
+    return {
+        name: value for name, value in asdict(settings).items() if name != "stems" and value != usual[name]
+    }
 
 
 def _check(candidates: Mapping[str, Separator]) -> None:
