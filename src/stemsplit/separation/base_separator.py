@@ -78,7 +78,7 @@ class BaseSeparator(ABC):
     @property
     @abstractmethod
     def routes(self) -> Mapping[str, Any] | None:
-        """What determines the choice of a separator and the settings of each; None where there is no choice."""
+        """What determines the choice of a separator and the settings of each; None without a choice."""
 
     @property
     @abstractmethod

@@ -255,7 +255,7 @@ class Separator(BaseSeparator):
 
     @property
     def routes(self) -> Mapping[str, Any] | None:
-        """What determines the choice of a separator and the settings of each; None where there is no choice."""
+        """What determines the choice of a separator and the settings of each; None without a choice."""
         return None
 
     @property
