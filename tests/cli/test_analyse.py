@@ -43,6 +43,20 @@ def test_a_song_is_analysed_into_files(model: Path) -> None:
     assert call("analyse", "song.wav", "-m", model, "-o", "out", "-d", "cpu", "--overwrite").code == 0
 
 
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (("--overwrite",), "--overwrite replaces files in a folder; name it with --output"),
+        (("--resume",), "--resume leaves out what is done in a folder; name it with --output"),
+        (("--output", "-"), "analyse writes files to a folder"),
+    ],
+)
+def test_options_of_a_folder_need_one(model: Path, options: tuple[str, ...], problem: str) -> None:
+    done = call("analyse", "song.wav", "-m", model, "-d", "cpu", *options)
+    assert done.code == 2 and problem in done.stderr
+    assert not Path("-").exists()
+
+
 @pytest.mark.slow
 def test_without_a_folder_the_line_is_the_result(model: Path) -> None:
     write_song(Path("song.wav"))

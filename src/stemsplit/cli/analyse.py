@@ -73,6 +73,10 @@ def analyse(  # noqa: PLR0917 - as they are typed
             raise SettingsError("'-' reads a wav from a pipe, but standard input is a terminal")
         if resume and output is None:
             raise SettingsError("--resume leaves out what is done in a folder; name it with --output")
+        if overwrite and output is None:
+            raise SettingsError("--overwrite replaces files in a folder; name it with --output")
+        if output == "-":
+            raise SettingsError("analyse writes files to a folder; choose one with --output, or leave it out")
         request = SeparationRequest(
             device=device,
             models=tuple(model or ()),
