@@ -34,7 +34,7 @@ def test_a_song_becomes_a_page(model: Path, monkeypatch: pytest.MonkeyPatch) -> 
     page = Path("out/song/report.html").read_text(encoding="utf-8")
     assert page.count("<audio ") == 5
     again = call("report", "song.wav", "-m", model, "-d", "cpu", "-o", "out")
-    assert again.code == 1 and "--overwrite" in again.stderr
+    assert again.code == 1 and "report.html exists; use --overwrite or another folder" in again.stderr
 
 
 def test_a_named_pipe_is_opened_once(model: Path) -> None:

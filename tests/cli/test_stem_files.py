@@ -1,6 +1,7 @@
 """Stem files from end to end: `--format stem.mp4`, and `stemsplit unpack`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,12 @@ from tests.support.av_files import encode_tracks
 from tests.support.cli import call, list_files, make_song
 
 PARTS = ("mixture", "drums", "bass", "other", "vocals")
+
+
+@pytest.fixture
+def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work in an empty folder."""
+    monkeypatch.chdir(tmp_path)
 
 
 def make_stem_file(model: Path, *options: object, seconds: float = 1.0) -> Path:
@@ -183,5 +190,42 @@ def test_files_without_a_box_and_of_one_name(model: Path) -> None:
     assert second["status"] == "failed" and "would both be written to" in second["error"]
     short, _ = soundfile.read("parts/song/track 3.wav")
     assert len(short) == 22_050 and not short[9000 + 4096 :].any()
-    nothing = call("unpack", "parts", "-r", "-o", "more")
-    assert "no stem file was found" in nothing.stderr
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_an_input_without_a_stem_file_fails() -> None:
+    make_song(Path("songs/song.wav"), seconds=0.1)
+    os.mkfifo("pipe.stem.mp4")
+    done = call("unpack", "songs", "songs/*.wav", "-", "pipe.stem.mp4", "-o", "parts", "--json")
+    assert done.code == 1 and not Path("parts").exists()
+    kind = "stem file (.stem.mp4 or .stem.m4a)"
+    stream = "unpack reads files, no streams and addresses; save it to one"
+    assert [record["error"] for record in done.records] == [
+        f"songs: there is no {kind} in the folder",
+        f"songs/*.wav: no {kind} matches",
+        f"-: {stream}",
+        f"pipe.stem.mp4: {stream}",
+    ]
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_unpack_says_what_helps_if_some_parts_exist() -> None:
+    track = tones(22_050, sample_rate=44_100)
+    encode_tracks(Path("song.stem.mp4"), [track, track], sample_rate=44_100)
+    Path("parts/song").mkdir(parents=True)
+    Path("parts/song/mixture.wav").write_text("mine")
+    command = ("unpack", "song.stem.mp4", "-o", "parts")
+    for options, advice in (
+        ((), "--overwrite, --skip-existing or another folder"),
+        (("--skip-existing",), "--overwrite or another folder"),
+    ):
+        done = call(*command, *options)
+        assert done.code == 1 and f"mixture.wav exists; use {advice}" in done.stderr
+    assert list_files(Path("parts")) == ["song/mixture.wav"]
+
+
+@pytest.mark.usefixtures("empty_folder")
+def test_parts_are_written_to_a_folder() -> None:
+    done = call("unpack", "song.stem.mp4", "-o", "-")
+    assert done.code == 2 and "unpack writes to a folder on a disk" in done.stderr
+    assert not Path("-").exists()

@@ -1,22 +1,17 @@
 """The ``unpack`` command: the parts of stem files as files of their own."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stemsplit.cli.completion import complete_bits, complete_format
-from stemsplit.cli.console import warn
 from stemsplit.cli.exit import run_command
 from stemsplit.cli.in_turn import run_in_turn
 from stemsplit.cli.options.output import OutputOptions
 from stemsplit.cli.options.shared import Overwrite, Recursive
+from stemsplit.errors import SettingsError
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE
 from stemsplit.jobs.result import ExitStatus
-
-if TYPE_CHECKING:
-    from stemsplit.jobs.inputs import SongInput
-    from stemsplit.jobs.output_settings import OutputSettings
 
 EPILOG = (
     "A stem file holds a mixture and the stems of a song, as `--format stem.mp4` and programs of Native "
@@ -74,9 +69,10 @@ def unpack(  # noqa: PLR0917 - as they are typed
     def command() -> ExitStatus:
         from stemsplit.audio.read_settings import ReadSettings
         from stemsplit.jobs.cancellation import Cancellation
+        from stemsplit.jobs.inputs import expand_inputs
         from stemsplit.jobs.output_folder import check_output_dir
         from stemsplit.jobs.request import SeparationRequest, make_output_settings
-        from stemsplit.jobs.unpacking import Unpacker
+        from stemsplit.jobs.unpacking import STEM_FILES, Unpacker
 
         options = OutputOptions(format=format, bitrate=bitrate)
         settings = make_output_settings(
@@ -90,29 +86,12 @@ def unpack(  # noqa: PLR0917 - as they are typed
                 skip_existing=skip_existing,
             )
         )
+        if settings.storage.is_remote or output == "-":
+            raise SettingsError("unpack writes to a folder on a disk; choose one with --output")
         check_output_dir(settings.output_dir)
-        sources = _list_sources(files, settings, recursive=recursive)
+        sources = expand_inputs(files, recursive=recursive, output_dir=settings.output_dir, kind=STEM_FILES)
         cancellation = Cancellation()
         unpacker = Unpacker(settings, ReadSettings(salvage=salvage), cancellation)
-        if not sources:
-            warn("no stem file was found; they end in .stem.mp4 or .stem.m4a")
         return run_in_turn(sources, unpacker.unpack, cancellation, as_json=as_json, quiet=quiet)
 
     run_command(command)
-
-
-def _list_sources(files: list[str], settings: "OutputSettings", *, recursive: bool) -> "list[SongInput]":
-    """Return the files that were named, and the stem files of folders."""
-    from stemsplit.audio.extensions import STEM_ENDINGS
-    from stemsplit.errors import SettingsError
-    from stemsplit.jobs.inputs import expand_inputs
-
-    if settings.storage.is_remote:
-        raise SettingsError("unpack writes to a folder on a disk; choose one with --output")
-    found = expand_inputs(files, recursive=recursive, output_dir=settings.output_dir)
-    named = {Path(file) for file in files}
-    return [
-        source
-        for source in found
-        if source.path in named or source.file_name.lower().endswith(STEM_ENDINGS) or source.problem
-    ]

@@ -4,7 +4,7 @@ import contextlib
 import fnmatch
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, Final
@@ -105,8 +105,23 @@ class SongInput:
                 yield copy
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """What is looked for in folders and globs; a file that is named itself is taken as it is."""
+
+    name: str
+    accepts: Callable[[Path], bool]
+
+
+AUDIO: Final = FileKind("audio file", is_audio)
+
+
 def expand_inputs(
-    inputs: Sequence[str], *, recursive: bool = False, output_dir: Path | None = None
+    inputs: Sequence[str],
+    *,
+    recursive: bool = False,
+    output_dir: Path | None = None,
+    kind: FileKind = AUDIO,
 ) -> list[SongInput]:
     """Return the songs of `inputs`, in the given order, folders sorted, each song once.
 
@@ -122,8 +137,10 @@ def expand_inputs(
     output_dir : Path, optional
         Output folder, which is skipped inside a folder and among the matches of a glob. It is also skipped if
         it is one of several inputs and holds no songs, as in a shell's ``*`` from the second run on.
+    kind : FileKind
+        The files in folders that are songs.
     """
-    search = _Search(recursive, output_dir)
+    search = _Search(recursive, output_dir, kind)
     named = [text for text in inputs if not search.is_bare_output(text)] or inputs
     seen: set[str] = set()
     sources: list[SongInput] = []
@@ -165,8 +182,9 @@ class _Listing:
 class _Search:
     """Search for the songs of inputs."""
 
-    def __init__(self, recursive: bool, output_dir: Path | None) -> None:
+    def __init__(self, recursive: bool, output_dir: Path | None, kind: FileKind) -> None:
         self._recursive = recursive
+        self._kind = kind
         self._output = os.path.realpath(output_dir) if output_dir else None
         self._stems: set[Path] = set()
 
@@ -186,13 +204,13 @@ class _Search:
         path = Path(text)
         if text and os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises below a closed folder
             songs = self._expand_folder(path, path)
-            return songs or [self._nothing(path, "there is no audio file in the folder")]
+            return songs or [self._nothing(path, f"there is no {self._kind.name} in the folder")]
         if text and os.path.lexists(path):
             return [SongInput(text, path)]
         if glob.has_magic(text[len(path.anchor) :]):
             pattern = _Pattern.parse(text)
             songs = list(self._match(pattern, pattern.base, pattern.parts))
-            return songs or [self._nothing(text, "no audio file matches")]
+            return songs or [self._nothing(text, f"no {self._kind.name} matches")]
         return [_missing(text)]
 
     def _expand_folder(self, folder: Path, base: Path) -> list[SongInput]:
@@ -201,7 +219,7 @@ class _Search:
             return songs
         if any(song.path for song in self._songs(folder, base, recursive=True)):
             hint = "those in its subfolders are read with --recursive"
-            return [_problem(folder, f"there is no audio file in the folder; {hint}")]
+            return [_problem(folder, f"there is no {self._kind.name} in the folder; {hint}")]
         return []
 
     def _songs(self, folder: Path, base: Path, *, recursive: bool) -> Iterator[SongInput]:
@@ -256,7 +274,7 @@ class _Search:
             if is_folder[name]:
                 is_written = self._is_output(path) or path in self._stems
                 listing.folders.extend([] if is_written else [path])
-            elif path not in self._stems and is_audio(path):
+            elif path not in self._stems and self._kind.accepts(path):
                 listing.songs.append(path)
         return listing
 

@@ -229,15 +229,19 @@ def _find_replaceable(
     return frozenset()
 
 
-def existing_file_error(path: Path, output: OutputSettings) -> OutputError:
-    """Return the error of a song whose output `path` exists and must not be replaced."""
+def existing_file_error(path: Path, output: OutputSettings, *, can_skip: bool = True) -> OutputError:
+    """Return the error of a song whose output `path` exists and must not be replaced.
+
+    `can_skip` says whether ``--skip-existing`` would help.
+    """
     place = output.storage.locate(path)
     if output.resume:
         return OutputError(
             f"{place} is not, or no longer, as stemsplit wrote it; "
             "move it away, or replace it with --overwrite"
         )
-    return OutputError(f"{place} exists; use --overwrite, --skip-existing or another folder with --output")
+    ways = "--overwrite, --skip-existing" if can_skip else "--overwrite"
+    return OutputError(f"{place} exists; use {ways} or another folder with --output")
 
 
 def _is_done(job: Job, provenance: Provenance, journal: Journal, marks: Mapping[Path, Mark]) -> bool:

@@ -110,7 +110,7 @@ class Reporter:
         if collision is not None:
             raise OutputError(f"{collision}; give --name a template that keeps them apart")
         if not self.output.overwrite and self.output.storage.exists(path):
-            raise existing_file_error(path, self.output)
+            raise existing_file_error(path, self.output, can_skip=False)
         return path
 
     def _separate(self, source: SongInput, folder: Path) -> FileResult:

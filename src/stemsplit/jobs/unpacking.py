@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Final
 
+from stemsplit.audio.choice import is_pipe
 from stemsplit.audio.encoding import MULTITRACK_FORMATS, VIDEO_FORMATS, choose_encoding
+from stemsplit.audio.extensions import STEM_ENDINGS
 from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.audio.stem_tracks import StemTracks
@@ -13,12 +16,19 @@ from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import AudioError, OutputError, SettingsError
 from stemsplit.jobs.cancellation import Cancellation
 from stemsplit.jobs.claims import Claims
-from stemsplit.jobs.inputs import SongInput
+from stemsplit.jobs.inputs import FileKind, SongInput
 from stemsplit.jobs.name_template import DEFAULT_TEMPLATE, NameTemplate
 from stemsplit.jobs.output_settings import OutputSettings
 from stemsplit.jobs.plan import existing_file_error
 from stemsplit.jobs.result import FileResult, Status
 from stemsplit.jobs.song_names import name_files
+
+
+def _is_stem_file(path: Path) -> bool:
+    return path.name.lower().endswith(STEM_ENDINGS)
+
+
+STEM_FILES: Final = FileKind(f"stem file ({' or '.join(STEM_ENDINGS)})", _is_stem_file)
 
 
 @dataclass(frozen=True)
@@ -115,14 +125,15 @@ class Unpacker:
         if self.output.skip_existing and len(present) == len(paths):
             return True
         if present and not self.output.overwrite:
-            raise existing_file_error(next(path for path in paths.values() if path in present), self.output)
+            first = next(path for path in paths.values() if path in present)
+            raise existing_file_error(first, self.output, can_skip=not self.output.skip_existing)
         return False
 
 
 def _find_path(source: SongInput) -> Path:
     if source.problem:
         raise AudioError(source.problem)
-    if source.path is None:
+    if source.path is None or is_pipe(source.path):
         raise AudioError(f"{source.label}: unpack reads files, no streams and addresses; save it to one")
     return source.path
 
