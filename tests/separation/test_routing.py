@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stemsplit import AudioError, Separator, SettingsError
+from stemsplit import AudioError, ModelError, Separator, SettingsError
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import LicenceError
 from stemsplit.jobs.output_settings import OutputSettings
@@ -221,6 +221,33 @@ def test_a_changed_preset_of_a_route_is_separated_again(
     assert run("wiener = 2") is Status.DONE
     assert run("") is Status.DONE
     assert run("") is Status.SKIPPED
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[mine]\nweiner = 1", "presets.toml: mine: unknown field 'weiner'; did you mean 'wiener'?"),
+        ("[mine]\nwiener = true", "presets.toml: mine: wiener is True; it must be a whole number"),
+        ("[mine\n", "presets.toml: not a TOML file"),
+    ],
+)
+def test_an_invalid_preset_of_a_route_is_named_with_its_file(
+    tiny_model: Path, own_folders: Path, text: str, reason: str
+) -> None:
+    write_presets(own_folders, text)
+    with pytest.raises((SettingsError, ModelError)) as problem:
+        open_routed(SeparatorKeywords(device="cpu"), ["mine", str(tiny_model)])
+    assert reason in str(problem.value)
+
+
+def test_a_candidate_that_is_neither_model_nor_preset_has_the_nearest_of_both(
+    tiny_model: Path, own_folders: Path
+) -> None:
+    write_presets(own_folders, "[broken]\nweiner = 1")
+    with pytest.raises(SettingsError) as problem:
+        open_routed(SeparatorKeywords(device="cpu"), ["fsat", str(tiny_model)])
+    assert "there is no model 'fsat'" in str(problem.value)
+    assert "no preset 'fsat'; did you mean 'fast'? There are: broken, fast" in str(problem.value)
 
 
 def test_candidates_that_do_not_fit_are_refused(tiny_model: Path, vocals_model: Path) -> None:

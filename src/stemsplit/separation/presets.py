@@ -32,6 +32,10 @@ FILE_NAME: Final = "presets.toml"
 BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
 
 
+class UnknownPresetError(SettingsError):
+    """A preset was named that no file has; one that is there and invalid is a plain `SettingsError`."""
+
+
 _Count = Annotated[int, between(0, 2**31)]
 _Text = Annotated[str, NonEmpty]
 _Texts = Annotated[tuple[_Text, ...], NonEmpty]
@@ -117,8 +121,10 @@ def read_preset(name: str, path: Path | None = None) -> Preset:
 
     Raises
     ------
+    UnknownPresetError
+        If there is no such preset; the nearest is proposed.
     SettingsError
-        If there is no such preset or file, or a setting is unknown or has the wrong type.
+        If there is no such file, or a setting is unknown, has the wrong type or is out of its range.
     ModelError
         If the file is not a TOML file.
     """
@@ -131,7 +137,7 @@ def read_preset(name: str, path: Path | None = None) -> Preset:
     if found is None:
         known = list(dict.fromkeys(key for _, tables in lists for key in tables))
         problem = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
-        raise unknown_name(problem, name, known)
+        raise UnknownPresetError(str(unknown_name(problem, name, known)))
     source, table = found
     try:
         return convert(table, Preset, error=SettingsError).find_models(source.parent)

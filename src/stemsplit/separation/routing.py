@@ -22,7 +22,7 @@ from stemsplit.registry.installed import NotInstalledError, resolve
 from stemsplit.registry.store import Registry
 from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.separation.keywords import SeparatorKeywords
-from stemsplit.separation.presets import read_preset
+from stemsplit.separation.presets import UnknownPresetError, read_preset
 from stemsplit.separation.route import Route
 from stemsplit.separation.separator import Separator
 from stemsplit.separation.settings import SeparationSettings
@@ -243,8 +243,8 @@ def _open_candidate(name: str, keywords: SeparatorKeywords, registry: Registry |
     except SettingsError as unknown:
         try:
             read_preset(name)
-        except SettingsError:
-            raise unknown from None
+        except UnknownPresetError as missing:
+            raise SettingsError(f"{unknown}; {missing}") from None
         changed = {key: value for key, value in own.items() if value != _USUAL.get(key)}
         return Separator.from_preset(name, registry=registry, **cast(SeparatorKeywords, changed))
     of_model: SeparatorKeywords = {**own, "models": [path]}
