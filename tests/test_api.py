@@ -48,6 +48,8 @@ def test_an_excerpt_is_exact_to_the_sample(song: Path, tiny_model: Path, tmp_pat
         assert (made.n_samples, made.settings["start_s"], made.settings["end_s"]) == (22050, 0.25, 0.75)
     with pytest.raises(AudioError, match=r"the excerpt begins at 1\.500 s"):
         separate(song, models=[tiny_model], start_s=1.5)
+    with pytest.raises(AudioError, match=r"the excerpt at 0\.500 s holds no sample"):
+        separate(song, models=[tiny_model], start_s=0.5, end_s=0.50001)
 
 
 def test_a_salvaged_song_has_a_note(song: Path, tiny_model: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Reading whole files: every format, any block size, exact lengths, rates and channels."""
 
+import math
 import os
 import struct
 import sys
@@ -10,6 +11,9 @@ import pytest
 import soundfile
 
 from stemsplit.audio.extensions import is_audio
+from stemsplit.audio.read_settings import ReadSettings, parse_time
+from stemsplit.audio.reader import open_audio
+from stemsplit.errors import AudioError, SettingsError
 from tests.support.audio_files import KINDS, song_bytes, tones, write_song
 from tests.support.reading import read_blocks
 
@@ -52,6 +56,30 @@ def test_rates_and_channels_are_kept(tmp_path: Path, sample_rate: int, n_channel
 def test_one_sample(tmp_path: Path, name: str) -> None:
     write_song(tmp_path / name, tones(1))
     assert read_blocks(tmp_path / name)[1].shape == (2, 1)
+
+
+@pytest.mark.parametrize(("start_s", "end_s"), [(0.0, 0.00001), (0.5, 0.50001)])
+def test_an_excerpt_that_holds_no_sample_is_refused(tmp_path: Path, start_s: float, end_s: float) -> None:
+    write_song(tmp_path / "a.wav", tones(RATE), "pcm16.wav")
+    with (
+        open_audio(tmp_path / "a.wav", settings=ReadSettings(start_s, end_s)) as reader,
+        pytest.raises(AudioError, match=rf"a\.wav: the excerpt at {start_s:.3f} s holds no sample"),
+    ):
+        list(reader.blocks())
+
+
+@pytest.mark.parametrize("far", [math.inf, 1e307])
+def test_an_excerpt_without_an_end_has_none_and_every_excerpt_begins_somewhere(
+    tmp_path: Path, far: float
+) -> None:
+    write_song(tmp_path / "a.wav", tones(RATE), "pcm16.wav")
+    for settings in (ReadSettings(0.5, far), ReadSettings.choose(start_s=0.5, duration_s=far)):
+        assert settings == ReadSettings(0.5)
+        with open_audio(tmp_path / "a.wav", settings=settings) as reader:
+            assert sum(block.shape[1] for block in reader.blocks()) == RATE - RATE // 2
+    with pytest.raises(SettingsError, match="behind the end of every song"):
+        ReadSettings(far)
+    assert not ReadSettings.choose(end_s=parse_time("1e999")).is_excerpt
 
 
 @pytest.mark.parametrize("n_samples", [1000, 12_000])

@@ -1,9 +1,12 @@
 """How songs are read: which part, which track, and what happens to damaged ones."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from stemsplit.errors import SettingsError
+
+# 30,000 years; of times far beyond, the sample is no number any more
+_LONGEST_S: Final = 1e12
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,8 @@ class ReadSettings:
     start_s : float
         Where the excerpt begins, in seconds; rounded to the nearest sample.
     end_s : float or None
-        Where it ends; None for the end of the song. A song that ends earlier is read to its end.
+        Where it ends; None for the end of the song, as infinity becomes. A song that ends earlier is read to
+        its end.
     track : int or None
         Which audio track of a video or of another container, counted from 1; None for the one that a player
         would choose.
@@ -25,7 +29,7 @@ class ReadSettings:
     Raises
     ------
     SettingsError
-        The excerpt is empty or begins before 0, or the track is below 1.
+        The excerpt is empty, begins before 0 or behind all songs, or the track is below 1.
     """
 
     start_s: float = 0.0
@@ -36,10 +40,14 @@ class ReadSettings:
     def __post_init__(self) -> None:
         if not self.start_s >= 0:
             raise SettingsError(f"the excerpt starts at {self.start_s:g} s, before the song does")
+        if self.start_s > _LONGEST_S:
+            raise SettingsError(f"the excerpt starts at {self.start_s:g} s, behind the end of every song")
         if self.end_s is not None and not self.end_s > self.start_s:
             raise SettingsError(
                 f"the excerpt is empty: it ends at {self.end_s:g} s and begins at {self.start_s:g} s"
             )
+        if self.end_s is not None and self.end_s > _LONGEST_S:
+            object.__setattr__(self, "end_s", None)
         if self.track is not None and self.track < 1:
             raise SettingsError(f"--track {self.track}: tracks are counted from 1")
 

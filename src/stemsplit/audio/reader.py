@@ -76,8 +76,10 @@ class AudioReader:
         ------
         AudioError
             Before the samples that are damaged: the decoder failed, a sample is NaN, infinite or absurd.
-            At the end: there was no sample at all, or fewer than the container declares.
+            At the end: there was no sample at all, or fewer than the container declares. At once: the
+            excerpt holds no sample.
         """
+        self._check_excerpt_holds()
         while self._end is None or self._position < self._end:
             block = self._read()
             if block is None:
@@ -91,7 +93,7 @@ class AudioReader:
             self.n_read += block.shape[1]
             if block.shape[1]:
                 yield np.ascontiguousarray(block)
-        self._check_excerpt()
+        self._check_excerpt_begins()
 
     def _count(self) -> int | None:
         """Return the samples of the excerpt, None if the length of the song is not known."""
@@ -100,7 +102,12 @@ class AudioReader:
         end = self._declared if self._end is None else min(self._end, self._declared)
         return max(0, end - self._start)
 
-    def _check_excerpt(self) -> None:
+    def _check_excerpt_holds(self) -> None:
+        if self._end is not None and self._end <= self._start:
+            start = self._seconds(self._start)
+            raise AudioError(f"{self._name}: the excerpt at {start} s holds no sample; let it end later")
+
+    def _check_excerpt_begins(self) -> None:
         if self._position and not self.n_read:
             raise AudioError(
                 f"{self._name}: the excerpt begins at {self._seconds(self._start)} s, "
