@@ -14,11 +14,10 @@ from stemsplit.audio.encoding import (
     Encoding,
     check_encoding,
     choose_encoding,
-    gain_to_fit,
-    quantise,
     written_rate,
 )
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.pcm import gain_to_fit, quantise
 from stemsplit.audio.reader import open_audio
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.errors import OutputError

@@ -8,8 +8,9 @@ import av.error
 import numpy as np
 
 from stemsplit.audio.channel_mask import LAYOUTS
-from stemsplit.audio.encoding import Encoding, PcmArray, quantise
+from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.file_sink import FileSink
+from stemsplit.audio.pcm import PcmArray, quantise
 from stemsplit.audio.picture import Picture, VideoSource
 from stemsplit.types import FloatArray
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 import numpy as np
 import soxr
 
-from stemsplit.audio.encoding import Encoding, quantise, written_rate
+from stemsplit.audio.encoding import Encoding, written_rate
 from stemsplit.audio.file_sink import FileSink, write_all
+from stemsplit.audio.pcm import quantise
 from stemsplit.audio.wav import WavFormat, build_header, encode_samples
 from stemsplit.types import FloatArray
 

@@ -12,8 +12,9 @@ import numpy.typing as npt
 import soundfile
 
 from stemsplit.audio.channel_order import VORBIS_PLACES
-from stemsplit.audio.encoding import Encoding, quantise
+from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.file_sink import FileSink
+from stemsplit.audio.pcm import quantise
 from stemsplit.audio.sndfile import PlainSoundFile
 from stemsplit.types import FloatArray
 

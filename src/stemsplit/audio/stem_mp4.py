@@ -17,8 +17,9 @@ from typing import Any, BinaryIO, Final, Self
 import numpy as np
 import soxr
 
-from stemsplit.audio.encoding import Encoding, PcmArray, gain_to_fit, quantise, written_rate
+from stemsplit.audio.encoding import Encoding, written_rate
 from stemsplit.audio.file_sink import FileSink
+from stemsplit.audio.pcm import PcmArray, gain_to_fit, quantise
 from stemsplit.audio.spill import open_spill, read_spill, write_spill
 from stemsplit.audio.stem_box import append_stem_box, make_stem_box
 from stemsplit.audio.tags import Tags, write_tags

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from stemsplit.audio.encoding import Encoding, check_encoding, gain_to_fit, written_rate
+from stemsplit.audio.encoding import Encoding, check_encoding, written_rate
+from stemsplit.audio.pcm import gain_to_fit
 from stemsplit.audio.stem_file import DirectStem, SpilledStem, StemWriter
 from stemsplit.audio.tags import Tags
 from stemsplit.audio.wav import WavFormat

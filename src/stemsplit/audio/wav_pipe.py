@@ -6,7 +6,8 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
-from stemsplit.audio.encoding import Encoding, quantise
+from stemsplit.audio.encoding import Encoding
+from stemsplit.audio.pcm import quantise
 from stemsplit.audio.wav import WavFormat, build_header, encode_samples
 from stemsplit.audio.write_report import WriteReport
 from stemsplit.errors import OutputError

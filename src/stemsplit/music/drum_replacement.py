@@ -16,8 +16,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from stemsplit.audio.encoding import Encoding, gain_to_fit
+from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.pcm import gain_to_fit
 from stemsplit.audio.reader import open_audio
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.dsp.resample import Resampler
