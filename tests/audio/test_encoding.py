@@ -22,7 +22,7 @@ from stemsplit.audio.reader import open_audio
 from stemsplit.audio.stem_set import StemSet
 from stemsplit.errors import OutputError
 from tests.support.audio_files import read_whole, tones
-from tests.support.marks import slow_but
+from tests.support.marks import mark_slow, slow_but
 from tests.support.stem_sets import ENCODINGS, FLOAT, PCM16, RATE, files_under, save
 
 MOST_UNLIKE = [PCM16, Encoding("flac", "PCM_24"), Encoding("ogg", "VORBIS"), Encoding("m4a", "AAC")]
@@ -111,6 +111,34 @@ def test_a_bit_rate_is_kept(tmp_path: Path, format: str, kbits: int) -> None:
     assert paths["a"].stat().st_size * 8 / 10_000 == pytest.approx(kbits, rel=tolerance)
     with open_audio(paths["a"]) as reader:
         assert sum(block.shape[1] for block in reader.blocks()) == 480_000
+
+
+@pytest.mark.parametrize(
+    ("format", "kbits", "rate", "n_channels", "kept"),
+    [
+        ("ogg", 128, 48_000, 1, 128),
+        ("ogg", 64, 48_000, 6, 120),
+        ("mp3", 320, 22_050, 2, 160),
+        ("opus", 512, 48_000, 1, 256),
+        mark_slow(("ogg", 500, 44_100, 1, 240)),
+        mark_slow(("ogg", 96, 22_050, 2, 96)),
+        mark_slow(("ogg", 256, 48_000, 6, 256)),
+        mark_slow(("mp3", 100, 8_000, 1, 64)),
+        mark_slow(("opus", 300, 48_000, 5, 300)),
+    ],
+)
+def test_a_bit_rate_is_that_of_all_channels_or_the_nearest_which_is_noted(
+    tmp_path: Path, format: str, kbits: int, *, rate: int, n_channels: int, kept: int
+) -> None:
+    encoding = choose_encoding(format, None, AudioInfo(rate, n_channels, None, "WAV", "PCM_16"), kbits)
+    spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((n_channels, 3 * rate)))
+    song = np.fft.irfft(spectrum / np.sqrt(np.arange(spectrum.shape[1]) + 50))
+    song = (0.15 * song / song.std()).astype(np.float32)
+    report, paths = save(tmp_path, {"a": song}, encoding, sample_rate=rate, tags=None)
+    assert paths["a"].stat().st_size * 8 / 3000 == pytest.approx(kept, rel=0.15)
+    assert [f"{kbits} kbit/s: encoded with {kept}" in note for note in report.notes] == [True] * (
+        kept != kbits
+    )
 
 
 def test_opus_of_a_bit_rate_has_at_most_eight_channels() -> None:

@@ -199,6 +199,11 @@ def test_lossless_tracks_keep_the_rate_and_never_wrap_around(
     assert np.array_equal(sum(tracks[name] for name in NAMES), tracks["mixture"])
 
 
+def test_a_bit_rate_that_aac_lacks_is_noted(tmp_path: Path) -> None:
+    report = save(tmp_path / "song.stem.mp4", make_stems(n_channels=1), Encoding("stem.mp4", "AAC", 512))
+    assert report.notes == ("stem.mp4 of 44100 Hz and 1 channel(s) has no 512 kbit/s: encoded with 264",)
+
+
 def test_other_stems_follow_the_usual_ones(tmp_path: Path) -> None:
     stems = dict(zip(("residual", "lead_vocals", "bass", "drums"), make_stems().values(), strict=True))
     save(tmp_path / "song.stem.mp4", stems, ALAC16)

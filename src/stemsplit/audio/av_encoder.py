@@ -7,6 +7,7 @@ import av
 import av.error
 import numpy as np
 
+from stemsplit.audio.bit_rates import limit_bitrate
 from stemsplit.audio.channel_mask import LAYOUTS
 from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.file_sink import FileSink
@@ -122,7 +123,10 @@ class AvEncoder:
         self._gain = gain
         self._n_channels = n_channels
         self._picture: Picture | None = None
-        container, codec, kbits = _ENCODERS[encoding.format]
+        container, codec, usual_kbits = _ENCODERS[encoding.format]
+        kbits = limit_bitrate(encoding, sample_rate, n_channels)
+        if kbits is None and usual_kbits is not None:
+            kbits = usual_kbits * max(1, n_channels) // 2
         with sink.raising(*FAILURES):
             self._container = open_output(sink, container, sample_rate=sample_rate)
             self._track = AvTrack(
@@ -131,7 +135,7 @@ class AvEncoder:
                 sample_rate=sample_rate,
                 n_channels=n_channels,
                 bits=self._bits,
-                bit_rate=kbits and 1000 * (encoding.bitrate_kbps or kbits * max(1, n_channels) // 2),
+                bit_rate=kbits and 1000 * kbits,
             )
             if video is not None:
                 self._picture = Picture(video, self._container)

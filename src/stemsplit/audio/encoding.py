@@ -69,7 +69,8 @@ class Encoding:
     subtype : str
         libsndfile's name of the sample type: "PCM_16", "PCM_24", "PCM_32", "FLOAT", "MPEG_LAYER_III", ...
     bitrate_kbps : int or None
-        Of a lossy format, in kbit/s for all channels; None for a variable rate that is near transparent.
+        Of a lossy format, in kbit/s for all channels, see `bit_rates`; None for a variable rate that is near
+        transparent.
     """
 
     format: str

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from stemsplit.audio.bit_rates import find_mp3_range, limit_bitrate
 from stemsplit.audio.channel_order import VORBIS_PLACES
 from stemsplit.audio.encoding import Encoding
 from stemsplit.audio.file_sink import FileSink
 from stemsplit.audio.pcm import quantise
 from stemsplit.audio.sndfile import PlainSoundFile
+from stemsplit.audio.vorbis_quality import find_quality
 from stemsplit.types import FloatArray
 
 # libsndfile keeps a block on its stack while it encodes Vorbis: large ones crash it.
@@ -29,8 +31,6 @@ _LEVELS: Final[dict[str, dict[str, float | str]]] = {
     "aiff": {},
 }
 _CONTAINERS: Final = {"mp3": "MP3", "ogg": "OGG", "opus": "OGG", "flac": "FLAC", "aiff": "AIFF"}
-# Nominal rates of Vorbis in kbit/s, of stereo, by its quality from 0 to 1.
-_VORBIS_KBITS: Final = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 _FAILURES: Final = (soundfile.SoundFileError, RuntimeError, AssertionError)
 
 
@@ -55,7 +55,7 @@ class SndfileEncoder:
                     n_channels,
                     encoding.subtype,
                     format=_CONTAINERS[encoding.format],
-                    **_find_level(encoding, sample_rate),
+                    **_find_level(encoding, sample_rate, n_channels),
                 )
         except BaseException:
             self.abort()
@@ -91,15 +91,14 @@ class SndfileEncoder:
                 self._sound.close()
 
 
-def _find_level(encoding: Encoding, sample_rate: int) -> dict[str, float | str]:
+def _find_level(encoding: Encoding, sample_rate: int, n_channels: int) -> dict[str, float | str]:
     """Return libsndfile's way to say a bit rate: a level from 0, the best, to 1."""
-    kbits = encoding.bitrate_kbps
+    kbits = limit_bitrate(encoding, sample_rate, n_channels)
     if kbits is None or encoding.format not in ("mp3", "ogg"):
         return _LEVELS[encoding.format]
     if encoding.format == "ogg":
-        qualities = np.linspace(0, 1, len(_VORBIS_KBITS))
-        return {"compression_level": 1 - float(np.interp(kbits, _VORBIS_KBITS, qualities))}
-    most, least = (320, 32) if sample_rate >= 32000 else (160, 8) if sample_rate >= 16000 else (64, 8)
+        return {"compression_level": 1 - find_quality(kbits, sample_rate, n_channels)}
+    least, most = find_mp3_range(sample_rate)
     # half a kbit/s more, as it is rounded down
-    level = (most - min(most, max(least, kbits)) - 0.5) / (most - least)
+    level = (most - kbits - 0.5) / (most - least)
     return {"compression_level": max(0.0, level), "bitrate_mode": "CONSTANT"}

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO, Final, Self
 import numpy as np
 import soxr
 
+from stemsplit.audio.bit_rates import describe_rates, limit_bitrate
 from stemsplit.audio.encoding import Encoding, written_rate
 from stemsplit.audio.file_sink import FileSink
 from stemsplit.audio.pcm import PcmArray, gain_to_fit, quantise
@@ -141,7 +142,7 @@ class StemMp4:
         gain = self._find_gain()
         with explaining(self._file.path):
             self._encode(gain)
-            notes = self._describe_rate()
+            notes = list(describe_rates(self._encoding, self._sample_rate, self._n_channels))
             if note := self._tag():
                 # whatever the failure left of the file, the audio is still in the spill
                 self._encode(gain)
@@ -161,12 +162,6 @@ class StemMp4:
         slack = (len(self._names) + 1) / 2**self._encoding.bits
         rest = self._rest_range
         return min(gain, gain_to_fit(self._encoding, rest.lowest - slack, rest.highest + slack))
-
-    def _describe_rate(self) -> list[str]:
-        written_hz = written_rate(self._encoding, self._sample_rate)
-        if written_hz == self._sample_rate:
-            return []
-        return [f"{self._encoding.format} has no {self._sample_rate} Hz: resampled to {written_hz} Hz"]
 
     def _encode(self, gain: float) -> None:
         with self._file.open() as file:
@@ -243,7 +238,7 @@ class _Tracks:
 
         self._sink = sink
         self._raising = partial(sink.raising, *FAILURES)
-        kbits = encoding.bitrate_kbps or _KBITS * n_channels // 2
+        kbits = limit_bitrate(encoding, sample_rate, n_channels) or _KBITS * n_channels // 2
         with self._raising():
             self._container: Any = open_output(sink, "mp4", sample_rate=sample_rate)
             self._tracks = [

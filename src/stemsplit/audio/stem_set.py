@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 
-from stemsplit.audio.encoding import Encoding, check_encoding, written_rate
+from stemsplit.audio.bit_rates import describe_rates
+from stemsplit.audio.encoding import Encoding, check_encoding
 from stemsplit.audio.pcm import gain_to_fit
 from stemsplit.audio.stem_file import DirectStem, SpilledStem, StemWriter
 from stemsplit.audio.tags import Tags
@@ -156,15 +157,12 @@ class StemSet:
         if not self._n_samples:
             raise OutputError("no samples were written, so there is nothing to keep")
         gain = gain_to_fit(self._encoding, self._lowest, self._highest)
-        notes = (*self._describe_rate(), *self._encode(gain))
+        notes = (
+            *describe_rates(self._encoding, self._sample_rate, self._n_channels),
+            *self._encode(gain),
+        )
         peak = max(self._highest, -self._lowest)
         return WriteReport(gain, 0, peak, self._n_samples, notes)
-
-    def _describe_rate(self) -> tuple[str, ...]:
-        written_hz = written_rate(self._encoding, self._sample_rate)
-        if written_hz == self._sample_rate:
-            return ()
-        return (f"{self._encoding.format} has no {self._sample_rate} Hz: resampled to {written_hz} Hz",)
 
     def rename(self, paths: Mapping[str, Path], *, replaceable: Collection[Path] = ()) -> None:
         """Change the destination of every stem.
