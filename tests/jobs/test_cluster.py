@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ pytest.importorskip("ray")
 
 from stemsplit import SettingsError
 from stemsplit.cli.options.separation import SeparationOptions
-from stemsplit.jobs.cluster import ClusterSettings
+from stemsplit.jobs.cluster import ClusterSettings, make_absolute
+from stemsplit.jobs.request import SeparationRequest
 from tests.support.cli import (
     call,
     call_process,
@@ -130,3 +132,22 @@ def test_options_that_a_cluster_cannot_follow_are_rejected(options: dict[str, An
 def test_workers_are_counted_by_what_they_need() -> None:
     assert ClusterSettings("auto", 4).count_workers({"CPU": 10.0}) == 2
     assert ClusterSettings("auto", 1, 1).count_workers({"CPU": 10.0}) == 0
+
+
+def test_workers_find_files_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.onnx").touch()
+    Path("band").mkdir()  # a folder that is called like a model
+    request = SeparationRequest(
+        models=("own.onnx", "band"),
+        route=("band", "own.onnx"),
+        styles={"produced": "own.onnx", "acoustic": "fast"},
+        models_dir="models",
+        output_dir="out",
+    )
+    own, found = str(tmp_path / "own.onnx"), make_absolute(request)
+    assert found.models == (own, "band") and found.route == ("band", own)
+    assert found.styles == {"produced": own, "acoustic": "fast"}
+    assert (found.models_dir, found.output_dir) == (str(tmp_path / "models"), str(tmp_path / "out"))
+    remote = make_absolute(replace(request, models_dir=None, output_dir="s3://bucket/out"))
+    assert (remote.models_dir, remote.output_dir) == (None, "s3://bucket/out")

@@ -80,12 +80,13 @@ def separate_on_cluster(
     sources: Iterable[SongInput],
 ) -> ExitStatus:
     """Separate songs on a Ray cluster; the driver opens the models on its CPU, for their metadata only."""
-    from stemsplit.jobs.cluster import ClusterSettings, run_on_cluster
+    from stemsplit.jobs.cluster import ClusterSettings, make_absolute, run_on_cluster
 
     assert options.cluster is not None
     settings = ClusterSettings(
         options.cluster, options.cpus_per_worker, options.gpus_per_worker, options.retries
     )
+    request = make_absolute(request)
     with open_separator(replace(request, device="cpu", half=False, provider_options={})) as separator:
         check_licences(separator, commercial_only=options.commercial_only, quiet=options.quiet)
         output.check_stems(separator)

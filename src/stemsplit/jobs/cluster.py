@@ -119,7 +119,7 @@ def run_on_cluster(
     jobs
         The songs.
     request
-        What the workers do; they open its models.
+        What the workers do; they open its models. It has absolute paths, see `make_absolute`.
     settings
         The cluster.
     root
@@ -136,18 +136,33 @@ def run_on_cluster(
     ClusterError
         If the cluster cannot be reached, or is too small for one worker.
     """
-    with RayPool(_make_absolute(request), settings) as pool:
+    with RayPool(request, settings) as pool:
         schedule = Schedule(pool, settings.retries, root, cancellation, listener)
         yield from schedule.run(iter(jobs))
 
 
-def _make_absolute(request: SeparationRequest) -> SeparationRequest:
-    """Return the request with absolute paths: the working folder of a worker is another one."""
-    models = tuple(str(Path(model).absolute()) if Path(model).exists() else model for model in request.models)
-    output_dir = request.output_dir
-    if not is_url(output_dir):
-        output_dir = str(Path(output_dir).absolute())
-    return replace(request, models=models, output_dir=output_dir)
+def make_absolute(request: SeparationRequest) -> SeparationRequest:
+    """Return the request with absolute paths: the working folder of a worker is another one.
+
+    The driver takes it as well, since the names of routed models are part of how stems are made.
+    """
+    return replace(
+        request,
+        models=tuple(map(_locate_model, request.models)),
+        route=tuple(map(_locate_model, request.route)),
+        styles={style: _locate_model(name) for style, name in request.styles.items()},
+        models_dir=None if request.models_dir is None else str(Path(request.models_dir).absolute()),
+        output_dir=_locate_folder(request.output_dir),
+    )
+
+
+def _locate_model(name: str) -> str:
+    """Return the path of a file; a name of a model or preset stays as it is."""
+    return str(Path(name).absolute()) if Path(name).is_file() else name
+
+
+def _locate_folder(name: str) -> str:
+    return name if is_url(name) else str(Path(name).absolute())
 
 
 class RayPool:
