@@ -247,7 +247,7 @@ def test_a_candidate_that_is_neither_model_nor_preset_has_the_nearest_of_both(
     with pytest.raises(SettingsError) as problem:
         open_routed(SeparatorKeywords(device="cpu"), ["fsat", str(tiny_model)])
     assert "there is no model 'fsat'" in str(problem.value)
-    assert "no preset 'fsat'; did you mean 'fast'? There are: broken, fast" in str(problem.value)
+    assert "; nor a preset; did you mean 'fast'? There are: broken, fast" in str(problem.value)
 
 
 def test_candidates_that_do_not_fit_are_refused(tiny_model: Path, vocals_model: Path) -> None:

@@ -32,10 +32,6 @@ FILE_NAME: Final = "presets.toml"
 BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
 
 
-class UnknownPresetError(SettingsError):
-    """A preset was named that no file has; one that is there and invalid is a plain `SettingsError`."""
-
-
 _Count = Annotated[int, between(0, 2**31)]
 _Text = Annotated[str, NonEmpty]
 _Texts = Annotated[tuple[_Text, ...], NonEmpty]
@@ -121,28 +117,46 @@ def read_preset(name: str, path: Path | None = None) -> Preset:
 
     Raises
     ------
-    UnknownPresetError
-        If there is no such preset; the nearest is proposed.
     SettingsError
-        If there is no such file, or a setting is unknown, has the wrong type or is out of its range.
+        If there is no such preset or file, or a setting is unknown or has the wrong type.
     ModelError
         If the file is not a TOML file.
     """
-    if path is not None and not path.exists():
-        raise SettingsError(f"{path} does not exist; name the file of your presets")
-    own = path or user_dirs.config_folder() / FILE_NAME
-    path = own if own.exists() else None
-    lists = [(each, read_tables(each)) for each in (path, BUILT_IN) if each]
-    found = next(((each, tables[name]) for each, tables in lists if name in tables), None)
-    if found is None:
-        known = list(dict.fromkeys(key for _, tables in lists for key in tables))
-        problem = f"there is no preset {name!r}" if path is None else f"{path} has no preset {name!r}"
-        raise UnknownPresetError(str(unknown_name(problem, name, known)))
-    source, table = found
+    lists = _read_lists(path)
+    source = next((each for each, tables in lists.items() if name in tables), None)
+    if source is None:
+        own = next(iter(lists))
+        problem = f"there is no preset {name!r}" if own == BUILT_IN else f"{own} has no preset {name!r}"
+        raise unknown_name(problem, name, list_presets(path))
+    table = lists[source][name]
     try:
         return convert(table, Preset, error=SettingsError).find_models(source.parent)
     except SettingsError as error:
         raise SettingsError(f"{source}: {name}: {error}") from error
+
+
+def list_presets(path: Path | None = None) -> list[str]:
+    """Return the names of the presets of a file and of the package, whether they are valid or not.
+
+    Parameters
+    ----------
+    path
+        As of `read_preset`.
+
+    Raises
+    ------
+    SettingsError, ModelError
+        If there is no such file, or it is not a TOML file.
+    """
+    return list(dict.fromkeys(name for tables in _read_lists(path).values() for name in tables))
+
+
+def _read_lists(path: Path | None) -> dict[Path, dict[str, dict[str, Any]]]:
+    """Return the tables of the user's file, if there is one, and of the package."""
+    if path is not None and not path.exists():
+        raise SettingsError(f"{path} does not exist; name the file of your presets")
+    own = path or user_dirs.config_folder() / FILE_NAME
+    return {each: read_tables(each) for each in (own, BUILT_IN) if each.exists()}
 
 
 # settings of the separator that a preset calls otherwise

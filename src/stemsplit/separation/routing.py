@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from stemsplit.did_you_mean import unknown_name
 from stemsplit.dsp.blocks import check_blocks, check_song
 from stemsplit.dsp.meter import StemMeter
 from stemsplit.errors import SettingsError
@@ -22,7 +23,7 @@ from stemsplit.registry.installed import NotInstalledError, resolve
 from stemsplit.registry.store import Registry
 from stemsplit.separation.base_separator import BaseSeparator, Routed
 from stemsplit.separation.keywords import SeparatorKeywords
-from stemsplit.separation.presets import UnknownPresetError, read_preset
+from stemsplit.separation.presets import list_presets
 from stemsplit.separation.route import Route
 from stemsplit.separation.separator import Separator
 from stemsplit.separation.settings import SeparationSettings
@@ -241,10 +242,9 @@ def _open_candidate(name: str, keywords: SeparatorKeywords, registry: Registry |
     except NotInstalledError:
         raise
     except SettingsError as unknown:
-        try:
-            read_preset(name)
-        except UnknownPresetError as missing:
-            raise SettingsError(f"{unknown}; {missing}") from None
+        known = list_presets()
+        if name not in known:
+            raise unknown_name(f"{unknown}; nor a preset", name, known) from None
         changed = {key: value for key, value in own.items() if value != _USUAL.get(key)}
         return Separator.from_preset(name, registry=registry, **cast(SeparatorKeywords, changed))
     of_model: SeparatorKeywords = {**own, "models": [path]}
