@@ -228,6 +228,9 @@ def test_a_changed_preset_of_a_route_is_separated_again(
     [
         ("[mine]\nweiner = 1", "presets.toml: mine: unknown field 'weiner'; did you mean 'wiener'?"),
         ("[mine]\nwiener = true", "presets.toml: mine: wiener is True; it must be a whole number"),
+        ("[mine]\nwiener = 99", "presets.toml: mine: wiener is 99"),
+        ("[mine]\nbatch = 0", "presets.toml: mine: batch is 0"),
+        ("[mine]\nweights = { vocals = [0, 0] }", "presets.toml: mine: the weights of 'vocals'"),
         ("[mine\n", "presets.toml: not a TOML file"),
     ],
 )

@@ -26,11 +26,18 @@ from stemsplit.files.toml import read_tables
 from stemsplit.registry.installed import resolve
 from stemsplit.registry.quality import STEMS, FinestModels, find_finest
 from stemsplit.registry.store import Registry
+from stemsplit.separation.ensemble import EnsembleWeights
 from stemsplit.separation.keywords import SEPARATOR_KEYWORDS, SeparatorKeywords
+from stemsplit.separation.settings import SeparationSettings
 
 FILE_NAME: Final = "presets.toml"
 BUILT_IN: Final = Path(__file__).with_name(FILE_NAME)
 
+
+# settings of the separator that a preset calls otherwise
+_KEYWORDS: Final = {"chunk": "chunk_s", "overlap": "overlap_s", "batch": "batch_size"}
+# keywords whose range the settings of a separation check
+_RANGED: Final = frozenset({"wiener", "chunk_s", "overlap_s", "shifts", "transpositions", "before"})
 
 _Count = Annotated[int, between(0, 2**31)]
 _Text = Annotated[str, NonEmpty]
@@ -40,7 +47,13 @@ _Weights = Annotated[tuple[float, ...], NonEmpty]
 
 @dataclass(frozen=True)
 class Preset:
-    """The settings of a preset; None where it leaves one alone."""
+    """The settings of a preset; None where it leaves one alone.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of its range, or two of them contradict each other.
+    """
 
     models: _Texts | None = None
     best_installed: bool | None = None
@@ -52,7 +65,7 @@ class Preset:
     wiener: _Count | None = None
     chunk: float | None = None
     overlap: float | None = None
-    batch: _Count | None = None
+    batch: Annotated[int, between(1, 2**31)] | None = None
     shifts: _Count | None = None
     transpositions: _Count | None = None
     before: _Text | None = None
@@ -65,6 +78,9 @@ class Preset:
     def __post_init__(self) -> None:
         if self.best_installed and self.models is not None:
             raise SettingsError("best_installed chooses the models; leave models out")
+        ensemble = EnsembleWeights(bool(self.ensemble), self.weights or {})
+        ranged = {name: value for name, value in self.keywords.items() if name in _RANGED}
+        SeparationSettings(**ranged, ensemble=ensemble)  # raises what is out of its range
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -72,6 +88,11 @@ class Preset:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         del values["best_installed"]
         return {name: value for name, value in values.items() if value is not None}
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """What the preset sets, by the names of the keywords of a separator, and its other fields."""
+        return {_KEYWORDS.get(name, name): value for name, value in self.settings.items()}
 
     def use(self, finest: FinestModels) -> "Preset":
         """Return the preset with the models of `finest`; several of them give the four stems and a residual.
@@ -159,8 +180,6 @@ def _read_lists(path: Path | None) -> dict[Path, dict[str, dict[str, Any]]]:
     return {each: read_tables(each) for each in (own, BUILT_IN) if each.exists()}
 
 
-# settings of the separator that a preset calls otherwise
-_KEYWORDS: Final = {"chunk": "chunk_s", "overlap": "overlap_s", "batch": "batch_size"}
 # a keyword of this group overrides all that the preset sets in the group
 _STEMS: Final = frozenset({"stems", "residual", "karaoke"})
 
@@ -193,8 +212,11 @@ def merge_preset(
     kept = set(given) | (_STEMS if _STEMS & set(given) else set())
     if "models" in given:
         kept |= {"ensemble", "weights"}
-    found = {_KEYWORDS.get(name, name): value for name, value in preset.settings.items()}
-    merged = {name: value for name, value in found.items() if name in SEPARATOR_KEYWORDS and name not in kept}
+    merged = {
+        name: value
+        for name, value in preset.keywords.items()
+        if name in SEPARATOR_KEYWORDS and name not in kept
+    }
     return cast(SeparatorKeywords, {**merged, **given})
 
 
