@@ -73,7 +73,10 @@ def remove(registry: Registry, name: str) -> ExitStatus:
 
 def prune(registry: Registry) -> ExitStatus:
     """Remove what unfinished downloads left; print how much it was."""
-    show(f"{prune_downloads(registry) / 1e6:.1f} MB of unfinished downloads removed")
+    pruned = prune_downloads(registry)
+    show(f"{pruned.n_bytes / 1e6:.1f} MB of unfinished downloads removed")
+    if pruned.n_running:
+        warn(f"left alone, since another call is fetching them: {pruned.n_running}")
     return ExitStatus.OK
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from stemsplit.errors import DownloadError, ModelError, SettingsError
 from stemsplit.files.atomic import explaining
@@ -25,6 +26,7 @@ from stemsplit.registry.store import Registry
 from stemsplit.registry.urls import ARCHIVE_SUFFIXES, is_archive, is_url, name_of_url
 
 DOWNLOADS = ".downloads"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,7 @@ def _alone_in(folder: Path, model: str) -> Iterator[None]:
     """Keep other calls out of the folder of a download; it stays behind only if something is in it."""
     from filelock import FileLock, Timeout  # for other commands on models it is time lost
 
-    path = folder / ".lock"
+    path = folder / _LOCK
     lock = FileLock(path)
     with explaining(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -238,25 +240,55 @@ def _compare_licence(model: RemoteModel, path: Path) -> None:
             raise ModelError(f"{model.name}: the list says that {key} is {value!r}, the file says {found!r}")
 
 
-def prune_downloads(registry: Registry) -> int:
-    """Remove what downloads that were never finished left; return the bytes that it took.
+class Pruned(NamedTuple):
+    """What pruning has done: how many bytes it removed, and how many downloads are running and stay."""
+
+    n_bytes: int
+    n_running: int
+
+
+def prune_downloads(registry: Registry) -> Pruned:
+    """Remove what downloads that were never finished left; those of other calls that run stay.
 
     Raises
     ------
     OutputError
-        If it cannot be removed.
+        If something cannot be read or removed.
     """
     folder = registry.folder / DOWNLOADS
+    with explaining(folder):
+        downloads = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    n_bytes = n_running = 0
+    for download in downloads:
+        try:
+            with _alone_in(download, download.name):
+                n_bytes += _clear(download)
+        except DownloadError:
+            n_running += 1
+    return Pruned(n_bytes, n_running)
+
+
+def _clear(folder: Path) -> int:
+    """Remove what is in the folder of a download but the lock, which is held; return how many bytes."""
     n_bytes = measure_folder(folder)
     with explaining(folder):
-        if folder.is_dir():
-            shutil.rmtree(folder)
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != _LOCK:
+                path.unlink()
     return n_bytes
 
 
 def measure_folder(folder: Path) -> int:
-    """Return the bytes of all files in a folder, 0 if there is none."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    """Return the bytes of all files in a folder, 0 if there is none; those that vanish meanwhile count 0."""
+    return sum(_measure(Path(place, name)) for place, _, names in os.walk(folder) for name in names)
+
+
+def _measure(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        return path.stat().st_size
+    return 0
 
 
 def is_offline(asked: bool) -> bool:
