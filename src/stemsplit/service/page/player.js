@@ -10,7 +10,7 @@ const START_S = 0.06;
 const FADE_S = 0.008;
 const TICK_MS = 120;
 const MAX_SEGMENTS = 5;
-const REST_S = 1; // before a buffer is used again
+const REST_S = 1; // after all that is scheduled, before a buffer is used again
 const FULL_SCALE = 32768;
 
 export class Player extends EventTarget {
@@ -330,7 +330,7 @@ export class Player extends EventTarget {
     return index < 0 ? null : this.#spare.splice(index, 1)[0].buffer;
   }
 
-  // keep what is played next, and where a loop begins
+  // keep what is played next, and where a loop begins; what is given up may be scheduled still
   #forget() {
     const next = this.#number(this.#nextSample);
     const start = this.#loop ? this.#number(this.#loop[0]) : next;
@@ -339,7 +339,7 @@ export class Player extends EventTarget {
     for (const number of numbers.slice(MAX_SEGMENTS)) {
       const { buffers, abort } = this.#segments.get(number);
       abort.abort();
-      const since = this.#context.currentTime;
+      const since = Math.max(this.#context.currentTime, this.#nextTime ?? 0);
       for (const buffer of buffers?.values() ?? []) this.#spare.push({ buffer, since });
       this.#segments.delete(number);
     }
