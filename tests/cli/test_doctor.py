@@ -1,6 +1,7 @@
 """The doctor: every finding from a machine that has it, and the fix where it has not."""
 
 import re
+import tomllib
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from stemsplit.cli import doctor
 from stemsplit.cli.doctor import Finding, Health, count_nodes
+from stemsplit.cli.serve import EXTRA
 from stemsplit.models.device import Device
 from tests.support import ROOT
 from tests.support.cli import call
@@ -85,6 +87,35 @@ def test_a_missing_package_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "version", pretend(soxr=None))
     assert find("soxr").health is Health.BROKEN
     assert "pip install" in (find("soxr").fix or "")
+
+
+def test_every_package_that_is_declared_is_checked() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def name_all(requirements: list[str]) -> set[str]:
+        return {re.split(r"[^\w.-]", requirement)[0] for requirement in requirements}
+
+    own_checks = {"av", "onnxruntime", "onnxruntime-gpu"}
+    assert set(doctor.PACKAGES) == name_all(project["dependencies"]) - own_checks
+    serving = find("serve").detail
+    assert {name for name in name_all(project["optional-dependencies"]["serve"]) if name in serving} == {
+        name.replace("_", "-") for name in EXTRA
+    }
+
+
+@pytest.mark.parametrize("package", EXTRA)
+def test_the_page_needs_every_package_of_its_extra(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version", pretend(**{package: None}))
+    finding = find("serve")
+    assert finding.health is Health.MISSING
+    assert finding.detail == f"{package.replace('_', '-')} not installed; no web page"
+
+
+def test_what_needs_a_missing_package_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "version", pretend(msgspec=None))
+    *_, last = doctor.examine()
+    assert last.subject == "serve"
+    assert call("doctor").code == 1
 
 
 def test_without_pyav_the_installation_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:

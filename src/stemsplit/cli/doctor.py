@@ -16,13 +16,30 @@ import typer
 from stemsplit import __version__
 from stemsplit.cli.console import show
 from stemsplit.cli.exit import run_command
+from stemsplit.cli.serve import EXTRA
 from stemsplit.errors import DeviceError, ModelError, StemsplitError
 from stemsplit.jobs.result import ExitStatus
 
 if TYPE_CHECKING:
     from stemsplit.models.device import Device
 
-_PACKAGES = ("numpy", "scipy", "soundfile", "soxr", "librosa", "mutagen", "typer", "rich")
+# what every installation needs, besides PyAV and onnxruntime, which have checks of their own
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "soundfile",
+    "soxr",
+    "librosa",
+    "pyloudnorm",
+    "mido",
+    "mutagen",
+    "platformdirs",
+    "msgspec",
+    "tomli-w",
+    "filelock",
+    "typer",
+    "rich",
+)
 # never by name: the stemsplit of PyPI is another program
 _REINSTALL = "pip install --force-reinstall . (in your clone of stemsplit)"
 
@@ -80,13 +97,11 @@ def examine() -> Iterator[Finding]:
         "python", Health.OK, f"{platform.python_version()} on {platform.platform()} ({platform.machine()})"
     )
     yield Finding("stemsplit", Health.OK, __version__)
-    yield from map(_examine_package, _PACKAGES)
-    yield _examine_pyav()
+    needed = [*map(_examine_package, PACKAGES), _examine_pyav(), _examine_onnxruntime()]
+    yield from needed
     yield _examine_server()
-    runtime = _examine_onnxruntime()
-    yield runtime
-    if runtime.health is Health.BROKEN:
-        return
+    if any(finding.health is Health.BROKEN for finding in needed):
+        return  # the other checks need these packages
     yield _examine_registry()
     models = list(_examine_models())
     yield from models
@@ -118,7 +133,7 @@ def _examine_pyav() -> Finding:
 
 
 def _examine_server() -> Finding:
-    found = {package: _find_version(package) for package in ("starlette", "uvicorn")}
+    found = {package.replace("_", "-"): _find_version(package) for package in EXTRA}
     if all(found.values()):
         packages = ", ".join(f"{package} {version}" for package, version in found.items())
         return Finding("serve", Health.OK, f"{packages}, serve the web page")

@@ -16,8 +16,8 @@ EPILOG = (
     "which is removed at the end."
 )
 
-
-_EXTRA = ("starlette", "uvicorn", "python_multipart", "cryptography", "segno")
+# the packages of the extra `serve`, as they are imported
+EXTRA = ("starlette", "uvicorn", "python_multipart", "cryptography", "segno")
 
 
 class MissingExtraError(StemsplitError):
@@ -86,7 +86,7 @@ def serve(  # noqa: PLR0917 - as they are typed
 
 
 def _check_extra() -> None:
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+    missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         raise MissingExtraError(
             f"serve needs {' and '.join(missing)}: pip install '.[serve]' (in your clone of stemsplit)"
