@@ -138,6 +138,13 @@ def test_a_list_without_a_name_is_a_mistake() -> None:
     assert "gone.toml does not exist" in gone.stderr
 
 
+def test_a_settings_file_may_name_a_list_that_is_not_used_every_time() -> None:
+    Path(".stemsplit.toml").write_text("presets = 'mine.toml'\n", encoding="utf-8")
+    dry = ("a.wav", "-m", "one.onnx", "--json", "--dry-run", "-d", "cpu")
+    assert call(*dry).records[0]["settings"]["wiener"] == 0
+    assert call(*dry, "--preset", "mine").records[0]["settings"]["wiener"] == 2
+
+
 def test_weights_can_be_typed() -> None:
     models = ("-m", "one.onnx", "-m", "two.onnx")
     done = call("a.wav", *models, "--weights", "vocals=1,3", "--ensemble", "--json", "--dry-run")

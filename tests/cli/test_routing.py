@@ -1,6 +1,7 @@
 """``--route`` and ``[routes]``: which model separated a song, and why, in its result."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,41 @@ def test_a_settings_file_routes_kinds_of_music(model: Path, monkeypatch: pytest.
     # a model that is named goes before
     named = call("song.wav", "-d", "cpu", "-o", "named", "--json", "-m", model)
     assert named.code == 0 and named.records[0]["route"] is None
+
+
+def find_route(*args: object) -> dict[str, Any]:
+    done = call("song.wav", "-d", "cpu", "--json", "--dry-run", *args)
+    assert done.code == 0, done.stderr
+    route: dict[str, Any] = done.records[0]["settings"]["route"]
+    return route
+
+
+def test_presets_of_a_route_come_from_the_file_that_is_named(model: Path, own_folders: Path) -> None:
+    make_song(Path("song.wav"))
+    own = own_folders / "config" / "presets.toml"
+    own.parent.mkdir()
+    own.write_text(f"[mine]\nmodels = ['{model}']\nwiener = 1\n", encoding="utf-8")
+    Path("mine.toml").write_text(f"[mine]\nmodels = ['{model}']\nwiener = 2\n", encoding="utf-8")
+    both = ("--route", f"{model},mine")
+    assert find_route(*both)["settings"] == {"mine": {"wiener": 1}}
+    assert find_route(*both, "--presets", "mine.toml")["settings"] == {"mine": {"wiener": 2}}
+    gone = call("song.wav", "-d", "cpu", *both, "--presets", "gone.toml")
+    assert gone.code == 2 and "gone.toml does not exist" in gone.stderr
+    # as --preset itself does, which may stand beside a route
+    beside = ("--presets", "mine.toml", "--preset", "fast", *both)
+    assert find_route(*beside)["settings"]["mine"]["wiener"] == 2
+
+
+def test_presets_of_kinds_of_music_come_from_the_file_that_the_settings_name(model: Path) -> None:
+    make_song(Path("song.wav"))
+    Path("mine.toml").write_text("[mine]\nwiener = 2\n", encoding="utf-8")
+    routes = "[routes]\nproduced = 'mine'\n"
+    Path(".stemsplit.toml").write_text(f"presets = 'mine.toml'\n{routes}", encoding="utf-8")
+    assert find_route()["settings"] == {"mine": {"wiener": 2}}
+    Path(".stemsplit.toml").write_text(routes, encoding="utf-8")
+    assert find_route("--presets", "mine.toml")["settings"] == {"mine": {"wiener": 2}}
+    unused = call("song.wav", "-d", "cpu", "--dry-run", "--presets", "mine.toml", "-m", model)
+    assert unused.code == 2 and "--presets names a file" in unused.stderr
 
 
 @pytest.mark.parametrize(

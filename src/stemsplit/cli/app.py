@@ -87,6 +87,8 @@ def _run(values: Mapping[str, Any], sources: Mapping[str, str]) -> ExitStatus:
 
         return show_config(values, sources, as_json=values["json"])
     options = SeparationOptions(**values)
+    if sources["presets"] == "command line":  # a settings file may name one for the times it is needed
+        options.check_presets()
     from stemsplit.cli.separate import separate
 
     return separate(options)

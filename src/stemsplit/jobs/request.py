@@ -43,6 +43,8 @@ class SeparationRequest:
         Models or presets, of which each song gets the one with the surest masks; empty for `models`.
     styles
         Models or presets for kinds of music.
+    presets
+        File of the presets of `route` and `styles`; None for the one in the user's settings folder.
     models_dir
         Folder of the installed models; None for the default.
     device, provider_options, threads
@@ -60,6 +62,7 @@ class SeparationRequest:
     models: tuple[str, ...] = ()
     route: tuple[str, ...] = ()
     styles: Mapping[str, str] = field(default_factory=dict)
+    presets: str | None = None
     models_dir: str | None = None
     ensemble: bool = False
     weights: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -180,4 +183,5 @@ def open_separator(request: SeparationRequest) -> BaseSeparator:
         return Separator(**keywords)
     from stemsplit.separation.routing import open_routed
 
-    return open_routed(keywords, request.route, request.styles, registry=registry)
+    presets = None if request.presets is None else Path(request.presets)
+    return open_routed(keywords, request.route, request.styles, presets=presets, registry=registry)

@@ -8,6 +8,7 @@ import inspect
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Final, cast
 
 import numpy as np
@@ -206,6 +207,7 @@ def open_routed(
     compared: Sequence[str] = (),
     styles: Mapping[str, str] | None = None,
     *,
+    presets: Path | None = None,
     registry: Registry | None = None,
 ) -> RoutedSeparator:
     """Open the candidates of routes.
@@ -219,6 +221,8 @@ def open_routed(
         Names or files of models, or names of presets, of which the one with the surest masks is taken.
     styles
         The same, for kinds of music.
+    presets
+        The file of the presets; None for ``presets.toml`` in the user's settings folder.
     registry
         Of the installed models; None for the default.
 
@@ -229,24 +233,30 @@ def open_routed(
     """
     names = dict.fromkeys([*(compared or [_DEFAULT]), *(styles or {}).values()])
     candidates = {
-        name: Separator(**keywords) if name == _DEFAULT else _open_candidate(name, keywords, registry)
+        name: Separator(**keywords)
+        if name == _DEFAULT
+        else _open_candidate(name, keywords, presets, registry)
         for name in names
     }
     return RoutedSeparator(candidates, compared, styles)
 
 
-def _open_candidate(name: str, keywords: SeparatorKeywords, registry: Registry | None) -> Separator:
+def _open_candidate(
+    name: str, keywords: SeparatorKeywords, presets: Path | None, registry: Registry | None
+) -> Separator:
     own: SeparatorKeywords = {**keywords, "models": None, "ensemble": False, "weights": None}
     try:
         path = resolve(name, registry)
     except NotInstalledError:
         raise
     except SettingsError as unknown:
-        known = list_presets()
+        known = list_presets(presets)
         if name not in known:
             raise unknown_name(f"{unknown}; nor a preset", name, known) from None
         changed = {key: value for key, value in own.items() if value != _USUAL.get(key)}
-        return Separator.from_preset(name, registry=registry, **cast(SeparatorKeywords, changed))
+        return Separator.from_preset(
+            name, presets=presets, registry=registry, **cast(SeparatorKeywords, changed)
+        )
     of_model: SeparatorKeywords = {**own, "models": [path]}
     return Separator(**of_model)
 

@@ -175,15 +175,22 @@ class Separator(BaseSeparator):
 
     @classmethod
     def from_preset(
-        cls, name: str, *, registry: Registry | None = None, **settings: Unpack[SeparatorKeywords]
+        cls,
+        name: str,
+        *,
+        presets: Path | None = None,
+        registry: Registry | None = None,
+        **settings: Unpack[SeparatorKeywords],
     ) -> Self:
         """Return a separator with the settings of a preset.
 
         Parameters
         ----------
         name
-            ``fast``, ``best``, or a preset of ``presets.toml`` in the user's settings folder. Its format and
-            bits are left out, since a separator writes no files.
+            ``fast``, ``best``, or a preset of the user's file. Its format and bits are left out, since a
+            separator writes no files.
+        presets
+            The user's file; None for ``presets.toml`` in the settings folder.
         registry
             Of the installed models that the preset names; None for that of the user.
         settings
@@ -198,7 +205,7 @@ class Separator(BaseSeparator):
         from stemsplit.separation.presets import merge_preset, read_preset
 
         check_keywords(settings)
-        preset = read_preset(name)
+        preset = read_preset(name, presets)
         separator = cls(**merge_preset(preset, settings, registry=registry))
         if preset.commercial_only:
             check_commercial(separator.models)

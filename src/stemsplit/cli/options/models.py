@@ -122,6 +122,13 @@ class ModelOptions:
             return {}
         return {style: setting.value for style, setting in read_routes().items()}
 
+    def check_presets(self) -> None:
+        """Raise a `SettingsError` if a file of presets is named, but none of them can be used."""
+        if self.presets is not None and not (self.preset or self.route or self.find_styles()):
+            raise SettingsError(
+                "--presets names a file of presets; choose one of them with --preset, or several with --route"
+            )
+
     def parse_weights(self) -> dict[str, tuple[float, ...]]:
         """Return the weights of the models by stem."""
         found: dict[str, tuple[float, ...]] = {}

@@ -64,8 +64,6 @@ class SeparationOptions(SpeedOptions, ModelOptions, SongOptions, OutputOptions, 
             )
         if "-" in self.inputs and self.resume:
             raise SettingsError("standard input cannot be resumed; leave out --resume")
-        if self.presets is not None and self.preset is None:
-            raise SettingsError("--presets names a file of presets; choose one of them with --preset")
         if self.cluster is not None:
             self._check_cluster()
         if self.writes_stdout:
