@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.cli import progress
 from stemsplit.cli.live_progress import LiveProgress
 from stemsplit.cli.run_progress import BatchProgress, SongProgress
 from stemsplit.jobs.inputs import SongInput
 from stemsplit.jobs.plan import Job
 from stemsplit.jobs.result import FileResult, Status
+from tests.support.cli import make_song
 
 RATE = 44100
 SONG_S = 240.0
@@ -165,7 +167,7 @@ def test_a_display_is_imported_ahead_only_where_it_is_shown(
 def test_a_song_that_is_named_twice_has_two_states(is_live: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """As in a list, with a name for each; or the second one fails, since it has the first one's files."""
     first, second = jobs = [Job(SongInput("a.wav", Path("a.wav")), {}) for _ in range(2)]
-    display = LiveProgress(jobs) if is_live else progress.Lines(len(jobs))
+    display = LiveProgress(jobs, ReadSettings()) if is_live else progress.Lines(len(jobs))
     info = AudioInfo(RATE, 2, 10 * RATE, "WAV", "PCM_16")
     display.start(first, info)
     display.start(second, info)
@@ -176,3 +178,14 @@ def test_a_song_that_is_named_twice_has_two_states(is_live: bool, capsys: pytest
     assert "done: a.wav" in capsys.readouterr().err
     if isinstance(display, LiveProgress):
         assert display._batch.describe(short=True) == "2/2"
+
+
+def test_songs_that_wait_count_with_the_length_of_their_excerpt(tmp_path: Path) -> None:
+    songs = [make_song(tmp_path / f"{seconds}.wav", seconds=seconds) for seconds in (1, 4)]
+    jobs = [Job(SongInput(song.name, song), {}) for song in songs]
+    display = LiveProgress(jobs, ReadSettings(start_s=0.5, end_s=2.5))
+    display._read_lengths()
+    assert display._batch.total_s == 2.5
+    whole = LiveProgress(jobs, ReadSettings())
+    whole._read_lengths()
+    assert whole._batch.total_s == 5

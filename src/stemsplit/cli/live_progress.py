@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.cli.console import clock, describe, sharing_terminal
 from stemsplit.cli.run_progress import BatchProgress, RunProgress, SongProgress
 from stemsplit.errors import StemsplitError
@@ -98,10 +99,19 @@ class Screen:
 
 
 class LiveProgress:
-    """A row for each song that runs; for several songs one more, which counts seconds of music."""
+    """A row for each song that runs; for several songs one more, which counts seconds of music.
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
+    Parameters
+    ----------
+    jobs
+        The songs.
+    reading
+        Which part of them is read.
+    """
+
+    def __init__(self, jobs: Sequence[Job], reading: ReadSettings) -> None:
         self._jobs = jobs
+        self._reading = reading
         self._songs: dict[SongInput, tuple[str, SongProgress]] = {}
         self._batch = BatchProgress(len(jobs))
         self._lock = threading.Lock()
@@ -151,7 +161,11 @@ class LiveProgress:
             # to open a named pipe would take from it what the song needs
             if self._over.is_set() or job.result is not None or path is None or not path.is_file():
                 continue
-            with contextlib.suppress(StemsplitError, OSError), open_audio(path) as reader, self._lock:
+            with (
+                contextlib.suppress(StemsplitError, OSError),
+                open_audio(path, settings=self._reading) as reader,
+                self._lock,
+            ):
                 self._batch.know(job.source, reader.info.duration_s)
 
     def _draw(self, columns: int) -> RenderableType:

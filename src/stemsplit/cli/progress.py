@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Protocol, Self
 
 from stemsplit.audio.info import AudioInfo
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.cli.console import clock, describe, warn
 from stemsplit.cli.run_progress import SongProgress
 from stemsplit.jobs.inputs import SongInput
@@ -20,6 +21,7 @@ from stemsplit.jobs.plan import Job
 from stemsplit.jobs.result import FileResult, Status
 
 _LINE_EVERY_S = 10.0
+_WHOLE_SONG = ReadSettings()
 
 
 class Display(Protocol):
@@ -37,15 +39,25 @@ class Display(Protocol):
         """`job` is over."""
 
 
-def make_display(jobs: Sequence[Job] | None, *, quiet: bool) -> Display:
-    """Return the display that fits standard error; None for `jobs` if they are not known in advance."""
+def make_display(jobs: Sequence[Job] | None, *, quiet: bool, reading: ReadSettings = _WHOLE_SONG) -> Display:
+    """Return the display that fits standard error.
+
+    Parameters
+    ----------
+    jobs
+        The songs; None if they are not known in advance.
+    quiet
+        Show nothing.
+    reading
+        Which part of the songs is read.
+    """
     if quiet:
         return Quiet()
     if jobs is None or not _is_terminal():
         return Lines(None if jobs is None else len(jobs))
     from stemsplit.cli.live_progress import LiveProgress
 
-    return LiveProgress(jobs)
+    return LiveProgress(jobs, reading)
 
 
 def import_display(*, quiet: bool) -> None:

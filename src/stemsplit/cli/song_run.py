@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+from stemsplit.audio.read_settings import ReadSettings
 from stemsplit.cli.console import Results, describe, reserving_stdout, summarise, warn
 from stemsplit.cli.options.separation import SeparationOptions
 from stemsplit.cli.progress import Display, make_display
@@ -50,14 +51,15 @@ def separate_songs(
     print_device(separator, request, quiet=options.quiet)
     worker = SongWorker(separator, output, request.reading)
     if options.writes_stdout:
-        return _run(options, _plan_stdout(list(sources), separator), _make_runner(options, worker))
+        jobs: Iterable[Job] = _plan_stdout(list(sources), separator)
+        return _run(options, request.reading, jobs, _make_runner(options, worker))
     journal = Journal(output.storage)
     provenance = Provenance.of(separator, output, request.reading)
     if isinstance(sources, list):
-        jobs: Iterable[Job] = plan_jobs(sources, provenance, output, journal)
+        jobs = plan_jobs(sources, provenance, output, journal)
     else:
         jobs = plan_stream(sources, provenance, output, journal, n_ahead=_count_ahead(options, output))
-    return _run(options, jobs, _make_runner(options, replace(worker, journal=journal)))
+    return _run(options, request.reading, jobs, _make_runner(options, replace(worker, journal=journal)))
 
 
 def _make_runner(options: SeparationOptions, worker: SongWorker) -> Runner:
@@ -106,7 +108,7 @@ def separate_on_cluster(
     journal, n_ahead = Journal(output.storage), _count_ahead(options, output)
     jobs = plan_stream(sources, provenance, output, journal, n_ahead=n_ahead)
     with reserving_stdout():  # Ray reports workers that die there
-        return _run(options, jobs, run)
+        return _run(options, request.reading, jobs, run)
 
 
 def _count_ahead(options: SeparationOptions, output: OutputSettings) -> int:
@@ -145,14 +147,17 @@ def _plan_stdout(sources: Sequence[SongInput], separator: BaseSeparator) -> list
     return [Job(source, {}) for source in sources]
 
 
-def _run(options: SeparationOptions, jobs: Iterable[Job], run: Runner) -> ExitStatus:
+def _run(options: SeparationOptions, reading: ReadSettings, jobs: Iterable[Job], run: Runner) -> ExitStatus:
     """Run the jobs, write their results, and return the exit code."""
     cancellation = Cancellation()
     results = Results(as_json=options.json)
     known_jobs = jobs if isinstance(jobs, Sequence) else None
     counts: Counter[Status] = Counter()
     failures: list[FileResult] = []
-    with make_display(known_jobs, quiet=options.quiet) as display, catch_signals(cancellation):
+    with (
+        make_display(known_jobs, quiet=options.quiet, reading=reading) as display,
+        catch_signals(cancellation),
+    ):
         for result in run(jobs, display, cancellation):
             counts[result.status] += 1
             if not options.writes_stdout:
