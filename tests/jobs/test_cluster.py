@@ -142,12 +142,14 @@ def test_workers_find_files_from_another_folder(tmp_path: Path, monkeypatch: pyt
         models=("own.onnx", "band"),
         route=("band", "own.onnx"),
         styles={"produced": "own.onnx", "acoustic": "fast"},
+        presets="own.toml",
         models_dir="models",
         output_dir="out",
     )
     own, found = str(tmp_path / "own.onnx"), make_absolute(request)
     assert found.models == (own, "band") and found.route == ("band", own)
     assert found.styles == {"produced": own, "acoustic": "fast"}
+    assert found.presets == str(tmp_path / "own.toml")
     assert (found.models_dir, found.output_dir) == (str(tmp_path / "models"), str(tmp_path / "out"))
     remote = make_absolute(replace(request, models_dir=None, output_dir="s3://bucket/out"))
     assert (remote.models_dir, remote.output_dir) == (None, "s3://bucket/out")

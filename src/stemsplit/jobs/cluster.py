@@ -146,13 +146,15 @@ def make_absolute(request: SeparationRequest) -> SeparationRequest:
 
     The driver takes it as well, since the names of routed models are part of how stems are made.
     """
+    output = request.output_dir
     return replace(
         request,
         models=tuple(map(_locate_model, request.models)),
         route=tuple(map(_locate_model, request.route)),
         styles={style: _locate_model(name) for style, name in request.styles.items()},
-        models_dir=None if request.models_dir is None else str(Path(request.models_dir).absolute()),
-        output_dir=_locate_folder(request.output_dir),
+        presets=_locate(request.presets),
+        models_dir=_locate(request.models_dir),
+        output_dir=output if is_url(output) else str(Path(output).absolute()),
     )
 
 
@@ -161,8 +163,8 @@ def _locate_model(name: str) -> str:
     return str(Path(name).absolute()) if Path(name).is_file() else name
 
 
-def _locate_folder(name: str) -> str:
-    return name if is_url(name) else str(Path(name).absolute())
+def _locate(path: str | None) -> str | None:
+    return None if path is None else str(Path(path).absolute())
 
 
 class RayPool:
