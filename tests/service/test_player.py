@@ -50,7 +50,7 @@ globalThis.AudioContext = class {
   createBuffer(channels, length) { return new Buffer(channels, length); }
   resume() { return resume(); }
 };
-globalThis.setInterval = (action) => { clock.tick = action; return 1; };
+globalThis.setInterval = (action) => { clock.tick = action; return {}; };
 globalThis.clearInterval = () => { clock.tick = null; };
 Object.defineProperty(globalThis, "performance", { value: { now: () => 1000 * clock.now } });
 globalThis.fetch = async (url, { signal }) => {
@@ -113,3 +113,27 @@ def test_a_loop_overwrites_no_buffer_that_is_played_still(loop: tuple[float, flo
     assert (said["overwritten"], said["doubled"]) == (0, 0)
     assert said["n"] > 3 * 40 / 2
     assert loop[0] <= said["position"] <= loop[1]
+
+
+@pytest.mark.parametrize(("presses", "is_playing"), [(1, True), (2, False), (3, True)])
+def test_a_clock_that_is_slow_to_start_begins_nothing_twice(
+    presses: int, *, is_playing: bool, tmp_path: Path
+) -> None:
+    script = """
+    const waiting = [];
+    resume = () => new Promise((resolve) => waiting.push(resolve));
+    player.seek(0);
+    await settle();
+    for (let n = 0; n < given[0]; n++) {
+      if (player.isPlaying) player.pause();
+      else player.play();
+      await step();
+    }
+    for (const wake of waiting) wake();
+    for (let n = 0; n < 30; n++) await step();
+    const heard = sources.filter((source) => ends(source) > source.time).length;
+    console.log(JSON.stringify({ doubled: countDoubled(), isPlaying: player.isPlaying, heard }));
+    """
+    said = play(script, presses, folder=tmp_path)
+    assert (said["doubled"], said["isPlaying"]) == (0, is_playing)
+    assert bool(said["heard"]) is is_playing

@@ -106,8 +106,11 @@ export class Player extends EventTarget {
   async play() {
     if (this.isPlaying) return;
     if (this.#position >= this.#preview.n_samples) this.#position = 0;
-    this.#timer = setInterval(() => this.#schedule(), TICK_MS);
-    await this.#context.resume();
+    const timer = setInterval(() => this.#schedule(), TICK_MS);
+    this.#timer = timer;
+    await this.#context.resume(); // takes long in some browsers
+    if (this.#timer !== timer) return; // paused meanwhile
+    this.#stop(); // and so is what was scheduled meanwhile
     this.#begin();
     this.#notify("state");
   }
