@@ -137,3 +137,24 @@ def test_a_clock_that_is_slow_to_start_begins_nothing_twice(
     said = play(script, presses, folder=tmp_path)
     assert (said["doubled"], said["isPlaying"]) == (0, is_playing)
     assert bool(said["heard"]) is is_playing
+
+
+def test_a_segment_that_fails_is_fetched_again_every_two_seconds(tmp_path: Path) -> None:
+    """Its other tracks are not waited for, and it plays as soon as it is there."""
+    script = """
+    respond = (url) => (url.startsWith("bass?segment=0") ? 404 : url.startsWith("drums") ? 0 : 200);
+    await player.play();
+    for (let n = 0; n < 100; n++) await step();
+    const failed = fetched.filter(({ url }) => url === "bass?segment=0").length;
+    const drums = fetched.filter(({ url }) => url === "drums?segment=0");
+    const aborted = drums.filter(({ signal }) => signal.aborted).length;
+    const status = [...problems];
+    respond = () => 200;
+    for (let n = 0; n < 20; n++) await step();
+    const [isWaiting, position] = [player.isWaiting, player.position];
+    console.log(JSON.stringify({ failed, aborted, status, isWaiting, position }));
+    """
+    said = play(script, folder=tmp_path)
+    assert said["failed"] == said["aborted"] == 6
+    assert said["status"] == [404] * 6
+    assert (said["isWaiting"], said["position"] > 0) == (False, True)

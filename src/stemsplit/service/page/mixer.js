@@ -35,7 +35,8 @@ export class Mixer {
     this.#buildDownloads();
     this.element = make("div", { class: "mixer" }, this.transport, this.tracks, this.downloads);
     for (const type of ["state", "seek", "loop", "mix"]) this.#player.addEventListener(type, () => this.#show());
-    this.#player.addEventListener("problem", () => this.#say(t("play_problem")));
+    this.#player.addEventListener("problem", ({ detail }) => this.#say(t(detail.status === 404 ? "gone" : "play_problem")));
+    this.#player.addEventListener("load", () => this.#say(""));
     this.#player.seek(0);
     this.#show();
   }

@@ -10,6 +10,7 @@ const START_S = 0.06;
 const FADE_S = 0.008;
 const TICK_MS = 120;
 const MAX_SEGMENTS = 5;
+const RETRY_MS = 2000; // before a segment that failed is fetched again
 const REST_S = 1; // after all that is scheduled, before a buffer is used again
 const FULL_SCALE = 32768;
 
@@ -21,7 +22,7 @@ export class Player extends EventTarget {
   #original;
   #stems;
   #spare = []; // buffers that can be used again: { buffer, since }
-  #segments = new Map(); // number -> { buffers: Map or null, abort }
+  #segments = new Map(); // number -> { buffers: Map or null, abort, retryAt }
   #pieces = []; // what has been scheduled: { time, from, to, sources }
   #nextTime = null; // of the audio clock
   #nextSample = 0;
@@ -283,12 +284,12 @@ export class Player extends EventTarget {
     this.#nextTime += (to - from) / rate;
   }
 
-  // the sound of a segment, or null while it is still on its way
+  // the sound of a segment, or null while it is still on its way, or has failed just now
   #load(number) {
     if (number < 0 || number >= this.#preview.n_segments) return null;
     let segment = this.#segments.get(number);
-    if (!segment) {
-      segment = { buffers: null, abort: new AbortController() };
+    if (!segment || segment.retryAt <= performance.now()) {
+      segment = { buffers: null, abort: new AbortController(), retryAt: Infinity };
       this.#segments.set(number, segment);
       this.#fetch(number, segment);
     }
@@ -303,14 +304,16 @@ export class Player extends EventTarget {
       this.#notify("load");
       if (this.isPlaying) this.#schedule();
     } catch (error) {
-      if (this.#segments.get(number) === segment) this.#segments.delete(number);
-      if (error.name !== "AbortError") this.dispatchEvent(new CustomEvent("problem", { detail: error }));
+      if (error.name === "AbortError") return; // the player has given the segment up
+      segment.abort.abort(); // its other tracks
+      segment.retryAt = performance.now() + RETRY_MS;
+      this.dispatchEvent(new CustomEvent("problem", { detail: error }));
     }
   }
 
   async #fetchTrack(name, number, signal) {
     const response = await fetch(`${this.#tracks.get(name).url}?segment=${number}`, { signal });
-    if (!response.ok) throw new Error(`${response.status}`);
+    if (!response.ok) throw Object.assign(new Error(`${response.status}`), { status: response.status });
     return this.#read(await response.arrayBuffer());
   }
 
