@@ -14,13 +14,13 @@ from stemsplit.service.page_files import page_folder
 def run_script(script: str, *arguments: object, folder: Path) -> Any:
     """Return what a module of JavaScript prints, as JSON.
 
-    The module lies in `folder`, beside a copy of those of the page, and finds `arguments` in ``given``.
+    The module lies in `folder`, beside a copy of those of the page and of their texts, and finds `arguments` in ``given``.
     Skips the test where there is no Node.
     """
     node = shutil.which("node")
     if node is None:
         pytest.skip("no node")
-    for path in Path(str(page_folder())).glob("*.js"):
+    for path in Path(str(page_folder())).glob("*.js*"):
         shutil.copy(path, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "script.js").write_text(f"const given = {json.dumps(arguments)};\n{script}")

@@ -96,7 +96,7 @@ export class Songs extends EventTarget {
     try {
       const described = await song.upload.promise;
       if (song.isRemoved) ask(`/api/songs/${described.id}`, { method: "DELETE" }).catch(() => {});
-      else this.#change(song, { ...described, file: null });
+      else this.#change(song, { ...described, file: null, canRetry: false });
     } catch (error) {
       if (error.name !== "AbortError") this.#change(song, { status: "failed", error: error.message, canRetry: true });
     }
@@ -132,8 +132,12 @@ export class Songs extends EventTarget {
 
   #lose(id) {
     const song = this.#songs.find((each) => each.id === id);
-    if (song) this.#change(song, { status: "failed", error: t("gone"), id: null });
+    if (song) this.#giveUp(song);
     this.#follow();
+  }
+
+  #giveUp(song) {
+    this.#change(song, { status: "failed", error: t("gone"), id: null, isLost: false });
   }
 
   // the stream ends also when the service is away, or has forgotten a song: ask for each
@@ -147,7 +151,7 @@ export class Songs extends EventTarget {
         try {
           this.#change(song, { ...(await ask(`/api/songs/${song.id}`)), isLost: false });
         } catch (error) {
-          if (error.status === 404) this.#change(song, { status: "failed", error: t("gone"), id: null });
+          if (error.status === 404) this.#giveUp(song);
           else this.#change(song, { isLost: true });
         }
       }
