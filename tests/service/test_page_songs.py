@@ -47,6 +47,7 @@ define({
   },
 });
 const { loadTexts } = await import("./texts.js");
+const { ask, download } = await import("./api.js");
 const { Songs } = await import("./songs.js");
 const { describeStatus } = await import("./stage.js");
 async function wake() {
@@ -86,6 +87,44 @@ def test_a_song_that_a_new_service_does_not_know_is_gone_and_not_asked_for_again
         "gone": "The song is not there any more; split it again.",
         "timers": 0,
     }
+
+
+@pytest.mark.parametrize("action", ["ask", "upload", "download"])
+def test_who_is_not_logged_in_any_more_meets_the_login(action: str, tmp_path: Path) -> None:
+    script = """
+    language = "de";
+    await loadTexts();
+    const refused = [401, { error: "a password is needed", error_type: "PasswordError" }];
+    answer = () => refused;
+    const songs = new Songs();
+    let said = null;
+    if (given[0] === "upload") {
+      songs.add([{ name: "song.wav" }], []);
+      await finishUpload(...refused);
+      said = describeStatus(songs.all[0]);
+    } else {
+      await (given[0] === "ask" ? ask : download)("/api").catch(({ message }) => (said = message));
+    }
+    console.log(JSON.stringify({ reloads, said }));
+    """
+    assert act(script, action, folder=tmp_path) == {
+        "reloads": 1,
+        "said": "Das Passwort fehlt oder gilt nicht mehr.",
+    }
+
+
+def test_a_song_that_fails_says_why_in_the_language_of_its_reader(tmp_path: Path) -> None:
+    script = """
+    language = "de";
+    await loadTexts();
+    const failed = { status: "failed", error: "x.mp3: cannot be decoded", error_type: "AudioError" };
+    const other = { ...failed, error_type: "ModelError" };
+    console.log(JSON.stringify([describeStatus(failed), describeStatus(other)]));
+    """
+    assert act(script, folder=tmp_path) == [
+        "Die Datei lässt sich nicht als Audio lesen: x.mp3: cannot be decoded",
+        "x.mp3: cannot be decoded",
+    ]
 
 
 def test_only_an_upload_that_failed_can_be_tried_again(tmp_path: Path) -> None:

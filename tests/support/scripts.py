@@ -14,8 +14,8 @@ from stemsplit.service.page_files import page_folder
 def run_script(script: str, *arguments: object, folder: Path) -> Any:
     """Return what a module of JavaScript prints, as JSON.
 
-    The module lies in `folder`, beside a copy of those of the page and of their texts, and finds `arguments` in ``given``.
-    Skips the test where there is no Node.
+    The module lies in `folder`, beside a copy of those of the page and of their texts, and finds `arguments`
+    in ``given``. Skips the test where there is no Node.
     """
     node = shutil.which("node")
     if node is None:

@@ -17,6 +17,12 @@ export function describe(status, content) {
   return content?.error ?? t("error_status", { status });
 }
 
+// who is not logged in any more meets the login in place of the page
+function refuse(status, content) {
+  if (status === 401) location.reload();
+  return new ApiError(status, content);
+}
+
 export async function ask(path, options = {}) {
   let response;
   try {
@@ -25,7 +31,7 @@ export async function ask(path, options = {}) {
     throw new Error(t("unreachable"));
   }
   const content = response.status === 204 ? null : await response.json().catch(() => null);
-  if (!response.ok) throw new ApiError(response.status, content);
+  if (!response.ok) throw refuse(response.status, content);
   return content;
 }
 
@@ -40,7 +46,7 @@ export function upload(file, query, key, onProgress) {
     request.upload.onprogress = ({ lengthComputable, loaded, total }) => onProgress(lengthComputable ? loaded / total : null);
     request.onload = () => {
       if (request.status === 202) resolve(request.response);
-      else reject(new ApiError(request.status, request.response));
+      else reject(refuse(request.status, request.response));
     };
     request.onerror = () => reject(new Error(t("upload_broke")));
     request.onabort = () => reject(new DOMException("", "AbortError"));

@@ -35,7 +35,7 @@ export class Mixer {
     this.#buildDownloads();
     this.element = make("div", { class: "mixer" }, this.transport, this.tracks, this.downloads);
     for (const type of ["state", "seek", "loop", "mix"]) this.#player.addEventListener(type, () => this.#show());
-    this.#player.addEventListener("problem", ({ detail }) => this.#say(t(detail.status === 404 ? "gone" : "play_problem")));
+    this.#player.addEventListener("problem", ({ detail }) => this.#explain(detail.status));
     this.#player.addEventListener("load", () => this.#say(""));
     this.#player.seek(0);
     this.#show();
@@ -70,6 +70,12 @@ export class Mixer {
       make("span", { class: "master" }, icon("volume"), volume),
       this.problem,
     );
+  }
+
+  // why a segment has not come
+  #explain(status) {
+    if (status === 401) location.reload(); // to the login
+    this.#say(t(status === 404 ? "gone" : "play_problem"));
   }
 
   #say(text) {

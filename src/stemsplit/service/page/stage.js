@@ -1,5 +1,6 @@
 // The song that is looked at: on its way, failed, or in the mixer.
 
+import { describe } from "./api.js";
 import { button, byId, formatTime, icon, make, setText } from "./dom.js";
 import { Mixer } from "./mixer.js";
 import { t } from "./texts.js";
@@ -114,7 +115,7 @@ function listDownloads(song) {
   return [make("p", { class: "actions" }, ...links)];
 }
 
-export function describeStatus({ status, place, progress, time_left_s: left, error, note, isLost }) {
+export function describeStatus({ status, place, progress, time_left_s: left, note, isLost, ...failure }) {
   if (isLost) return t("lost");
   if (status === "queued") return t("queued", { place });
   if (status === "uploading") return t("uploading", { percent: Math.round(100 * (progress ?? 0)) });
@@ -123,7 +124,7 @@ export function describeStatus({ status, place, progress, time_left_s: left, err
     const percent = Math.round(100 * progress);
     return left === null ? t("separating", { percent }) : t("separating_left", { percent, left: formatTime(Math.ceil(left)) });
   }
-  if (status === "failed") return error;
+  if (status === "failed") return describe(null, failure);
   if (status === "done") return note ?? "";
   return t("waiting");
 }
