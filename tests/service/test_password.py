@@ -110,6 +110,8 @@ def test_a_header_that_is_none_lets_nobody_in(header: bytes) -> None:
 def test_who_guesses_is_stopped_for_a_minute(client: TestClient, clock: Clock) -> None:
     for _ in range(10):
         assert client.get("/", params={"key": "guess"}).status_code == 401
+    assert 'data-error="PasswordError"' in client.get("/").text
+    assert 'data-error="TooManyAttemptsError"' in client.get("/", params={"key": PASSWORD}).text
     stopped = client.get("/api", auth=("", PASSWORD))
     assert (stopped.status_code, stopped.headers["retry-after"]) == (429, "60")
     clock.now_s = 61

@@ -106,7 +106,9 @@ class PasswordGate:
         if request.url.path != "/":
             return answer_refusal(refusal)
         headers = {"Cache-Control": "no-store", **refusal.headers}
-        return Response(self._login, refusal.status, headers, "text/html")
+        error = f'data-error="{type(refusal).__name__}"'.encode()
+        login = self._login.replace(b'data-error=""', error)
+        return Response(login, refusal.status, headers, "text/html")
 
 
 def _encode(password: str) -> list[bytes]:

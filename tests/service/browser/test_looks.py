@@ -119,8 +119,12 @@ def test_axe_finds_nothing_where_the_password_is_asked_for(browser: "Browser", s
         page.goto(address)
         page.wait_for_selector("input[type=password]")
         check_access(page)
+        assert page.text_content("#problem") == ""
         page.fill("input[type=password]", "guess")
         page.click("button")
+        page.wait_for_function("/is wrong/.test(document.querySelector('[role=alert]').textContent)")
+        assert page.url.rstrip("/") == address
+        check_access(page)
         page.fill("input[type=password]", "secret")
         page.click("button")
         page.wait_for_selector(".ready")
