@@ -133,6 +133,26 @@ def test_weights_survive_a_loss_that_is_not_finite(
 
 
 @pytest.mark.slow
+def test_a_skipped_step_is_not_in_the_loss_of_its_interval(
+    songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer(songs_folder, tmp_path, n_steps=3)
+    factors = iter((1.0, math.nan, 1.0))
+    losses: list[float] = []
+    whole = trainer.network.loss
+
+    def spoil_one(*inputs: torch.Tensor) -> torch.Tensor:
+        loss = whole(*inputs) * next(factors)
+        losses.append(loss.item())
+        return loss
+
+    monkeypatch.setattr(trainer.network, "loss", spoil_one)
+    trainer.fit()
+    (row,) = read_curves(tmp_path / "curve.csv")
+    assert row["loss"] == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-5)
+
+
+@pytest.mark.slow
 def test_a_loss_that_stays_bad_leads_back_once(
     songs_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -257,7 +257,8 @@ class Trainer:
         except StemsplitError as error:  # the estimates are not finite; training may recover from it
             self._warn(f"step {self.step_number} could not be validated: {error}")
             figures = {}
-        loss = {"loss": float(np.mean(losses))} if losses else {}
+        finite = [each for each in losses if math.isfinite(each)]  # skipped steps leave no mark on the curve
+        loss = {"loss": float(np.mean(finite))} if finite else {}
         waited = {"waiting_s": self._waited_s}
         self._waited_s = 0.0
         return {"elapsed_s": self.elapsed_s, "step": self.step_number} | waited | loss | own | figures
