@@ -30,7 +30,12 @@ from stemsplit.training.evaluation.ablation_rows import ROWS, AblationRow, find_
 from stemsplit.training.evaluation.ablation_table import markdown, write_tables
 from stemsplit.training.evaluation.candidates import open_candidate
 from stemsplit.training.evaluation.scores import Score, load_scores
-from stemsplit.training.evaluation.validation import Separate, collect_cases, network_estimates
+from stemsplit.training.evaluation.validation import (
+    Separate,
+    ValidationCase,
+    collect_cases,
+    network_estimates,
+)
 from stemsplit.training.fit.checkpoint import load_average, load_state
 from stemsplit.training.fit.presets import find_preset
 from stemsplit.training.fit.settings import OPTIMISERS, FitSettings
@@ -101,6 +106,15 @@ def test_rows_of_another_budget_or_of_other_songs_are_refused(
         Comparison(tmp_path, songs, replace(BUDGET, minutes=2))
     with pytest.raises(StemsplitError, match="songs"):
         Comparison(tmp_path, songs[1:], BUDGET)
+
+
+def test_rows_of_other_records_are_refused(songs: list[TrainingSong], tmp_path: Path) -> None:
+    record = ValidationCase("a", "records", "a", np.zeros((4, 2, 100), np.float32), TARGETS)
+    Comparison(tmp_path, songs, BUDGET, records=[record])
+    Comparison(tmp_path, songs, BUDGET, records=[record])
+    for others in ([], [replace(record, name="b")]):
+        with pytest.raises(StemsplitError, match="a comparison with other records; name another folder"):
+            Comparison(tmp_path, songs, BUDGET, records=others)
 
 
 def test_a_row_of_other_settings_is_refused(songs: list[TrainingSong], tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ class Comparison:
     Raises
     ------
     StemsplitError
-        The folder holds a comparison with another budget or with other songs.
+        The folder holds a comparison with another budget, with other songs or with other records.
     """
 
     def __init__(
@@ -160,17 +160,18 @@ class Comparison:
         return [result for row in rows if (result := self.find(row))]
 
     def _check_plan(self) -> None:
-        """Make sure that all rows are trained on the same songs for the same time."""
+        """Make sure that all rows are trained on the same songs for the same time, and scored on one set."""
         path = self.folder / "plan.json"
         songs = {song.path.stem: [song.n_samples, *song.levels_db] for song in self._songs}
-        plan = asdict(self.budget) | {"songs": songs}
+        records = [record.name for record in self._records]
+        plan = asdict(self.budget) | {"songs": songs, "records": records}
         if not path.exists():
             write_json(path, plan)
             return
         found = json.loads(path.read_text(encoding="utf-8"))
         for key in plan:
             if found.get(key) != plan[key]:
-                what = "" if key == "songs" else f" ({found.get(key)}, not {plan[key]})"
+                what = "" if key in {"songs", "records"} else f" ({found.get(key)}, not {plan[key]})"
                 raise StemsplitError(
                     f"{self.folder} holds a comparison with other {key}{what}; name another folder"
                 )
