@@ -30,7 +30,7 @@ class FitSettings:
     clip_norm : float
         Norm to which gradients are clipped.
     weight_decay : float
-        Decoupled weight decay, as in AdamW.
+        Weight decay: decoupled, as in AdamW, but for "sgd", which adds it to the gradient.
     optimiser : str
         One of `OPTIMISERS`.
     checkpoint_s, validate_s : float

@@ -334,7 +334,8 @@ class BandSplit(SeparationNetwork):
 
     def _encode(self, powers: Tensor) -> Tensor:
         """Map ``(batch, 4, compact, frames)`` to ``(bands, batch, frames, features)``."""
-        # decibels / 20 around the level of music; the floor is far below a 16-bit rounding error
+        # decibels / 20 around the level of music; the floor is 26 dB above the power that rounding to 16 bits
+        # has in a bin (2.4e-7), and above that by `attenuation_db`
         x = 0.5 * torch.log10(powers / self._widths + 1e-4)
         x = x.permute(2, 0, 3, 1)  # (compact, batch, frames, 4)
         bands, start = [], 0

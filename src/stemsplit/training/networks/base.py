@@ -32,7 +32,7 @@ class SeparationNetwork(nn.Module, ABC):
         Number of STFT bins, and of equaliser gains in training.
     options : dict
         Arguments of `catalog.build` for the same network; plain values that checkpoints can hold.
-    ends : tuple of str
+    end_modules : tuple of str
         Modules that read the input or write the output; all others are hidden.
     """
 
