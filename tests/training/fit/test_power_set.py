@@ -1,5 +1,6 @@
 """Power sets: an image of every subset of the parts of a piece, on disk."""
 
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -81,6 +82,13 @@ def test_images_are_kept_and_missing_ones_written(songs: list[TrainingSong], tmp
     pieces[0].path.unlink()
     collect_images(songs, TARGETS, tmp_path, written.append)
     assert len(written) == 3 and pieces[0].path.exists()
+    rendered_ns = pieces[1].path.stat().st_mtime_ns + 1_000_000_000
+    song = next(song for song in songs if song.path.stem == pieces[1].path.stem)
+    before_ns = song.path.stat().st_mtime_ns
+    os.utime(song.path, ns=(rendered_ns, rendered_ns))  # as if rendered again
+    collect_images(songs, TARGETS, tmp_path, written.append)
+    os.utime(song.path, ns=(before_ns, before_ns))
+    assert len(written) == 4 and pieces[1].path.name in written[3]
     with pytest.raises(StemsplitError, match="ensembles"):
         collect_images(songs, ("harp", "organ"), tmp_path)
 

@@ -170,9 +170,7 @@ class Screening:
     def _load_activity(self, recording: _Recording) -> Activity:
         song = recording.song
         path = self._activity_folder / f"{song.path.stem}.npz"
-        # a song that was stored again may be another recording
-        is_fresh = path.exists() and path.stat().st_mtime_ns >= song.path.stat().st_mtime_ns
-        activity = Activity.load(path) if is_fresh else None
+        activity = Activity.load(path) if song.is_older_than(path) else None
         if activity is None:
             activity = measure_activity(recording.waveform, recording.estimates)
             activity.save(path)

@@ -95,6 +95,10 @@ class TrainingSong:
         """Return the level of a stem while it is active, in dB relative to full scale."""
         return self.levels_db[self.stems.index(stem)]
 
+    def is_older_than(self, derived: Path) -> bool:
+        """Return whether a file made from these stems exists, and they were not stored again since."""
+        return derived.exists() and derived.stat().st_mtime_ns >= self.path.stat().st_mtime_ns
+
     def read(self, stem: str, start: int, n_samples: int) -> FloatArray:
         """Read samples of one stem, ``(2, n_samples)``, padded with silence beyond its end."""
         # mapped for this read only: a map that is kept open costs a file descriptor for each song drawn

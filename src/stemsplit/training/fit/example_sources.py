@@ -34,7 +34,8 @@ def open_source(
     seed : int
         Seed of all examples.
     folder : Path
-        Folder of the images of a power set, where the network needs them; those that are missing are written.
+        Folder of the images of a power set, where the network needs them; those that are missing or outdated
+        are written.
     progress : callable
         Called with a message for each song whose images are written.
 

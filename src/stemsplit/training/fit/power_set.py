@@ -70,7 +70,7 @@ def collect_images(
     folder: Path,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[PieceImages]:
-    """Write the images of all songs of single instruments that are not there yet, and return them all.
+    """Write the images of all songs of single instruments that are missing or outdated, and return them all.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def collect_images(
     pieces = []
     for song in chosen:
         piece = PieceImages(folder / f"{song.path.stem}.npy", song.stems)
-        if not piece.path.exists():
+        if not song.is_older_than(piece.path):
             _write(piece, song)
             progress(f"wrote {piece.path.name}, {len(piece.subsets)} mixtures of {len(song.stems)} parts")
         pieces.append(piece)
