@@ -81,7 +81,6 @@ class SongEndpoints:
         with explaining(Path(wanted.name)), self._queue.receive(wanted, owner, repeat) as song:
             await self._receive(request, song, form)
             if form is not None:
-                form.finish()
                 name = [] if "name" in request.query_params else [("name", form.file_name or "")]
                 song.request = read_request([*name, *query, *form.fields], self._defaults)
                 n_stems = check_request(song.request, self._choices, self._defaults)
@@ -119,6 +118,8 @@ class SongEndpoints:
                 n_bytes += len(audio)
                 self._check_size(n_bytes)
                 await run_in_threadpool(file.write, audio)
+        if form is not None:
+            form.finish()
         if not n_bytes:
             raise AudioError(f"{song.request.name}: is empty (0 bytes); get a whole copy of the file")
 
