@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,9 +67,10 @@ def test_the_provider_that_really_ran_is_counted(tiny_model: Path) -> None:
 def test_a_provider_that_ran_nothing_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stemsplit.models.device.find_cuda_problem", lambda _index=0: None)
     monkeypatch.setattr("stemsplit.models.device.count_cuda_devices", lambda: 1)
+    monkeypatch.setattr("stemsplit.cli.doctor.count_nodes", lambda *_: Counter(CPUExecutionProvider=3))
     finding = find("device cuda")
     assert finding.health is Health.BROKEN
-    assert "CUDAExecutionProvider ran nothing" in finding.detail or "cannot" in finding.detail
+    assert finding.detail == "CUDAExecutionProvider ran nothing; nodes run by: CPUExecutionProvider 3"
 
 
 def test_a_gpu_that_does_not_run_is_broken_and_says_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:

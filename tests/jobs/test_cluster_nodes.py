@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,6 @@ pytestmark = [
 ]
 
 N_SONGS = 60
-CLIENT_PORT = 20931
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +43,21 @@ def bucket(patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def cluster(bucket: str, patch: pytest.MonkeyPatch) -> Iterator[Any]:
+def client_port() -> int:
+    """Return a port that nobody listens at, for those who reach the cluster from outside."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def cluster(bucket: str, client_port: int, patch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Start a head and two more nodes as processes, each with one CPU."""
     from ray.cluster_utils import Cluster
 
     for name, value in make_environment().items():
         patch.setenv(name, value)
     patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-    head = {"num_cpus": 1, "ray_client_server_port": CLIENT_PORT, "include_dashboard": False}
+    head = {"num_cpus": 1, "ray_client_server_port": client_port, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     patch.setenv("RAY_ADDRESS", cluster.address)
     for _ in range(2):
@@ -136,13 +143,15 @@ def test_a_worker_a_node_and_the_driver_are_killed_and_every_song_is_done_once(
     check_stems(f"{bucket}/out")
 
 
-def test_a_cluster_is_reached_over_the_network(model: Path, bucket: str, cluster: Any) -> None:
+def test_a_cluster_is_reached_over_the_network(
+    model: Path, bucket: str, client_port: int, cluster: Any
+) -> None:
     make_song(Path("a.wav"), seconds=0.2)
     storage, root = open_storage(bucket)
     storage.put_file("a.wav", f"{root}/a.wav")
     run = start(
         f"{bucket}/a.wav", f"{bucket}/gone.wav", "-m", model, "-o", f"{bucket}/far",
-        "--cluster", f"ray://127.0.0.1:{CLIENT_PORT}",
+        "--cluster", f"ray://127.0.0.1:{client_port}",
     )  # fmt: skip
     out, err = run.communicate(timeout=300)
     assert run.returncode == 1, err.decode()
