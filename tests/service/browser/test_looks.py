@@ -152,6 +152,27 @@ def test_what_is_no_audio_is_refused_before_it_is_uploaded(open_page: Open, tmp_
 
 
 @pytest.mark.slow
+def test_a_folder_leaves_the_songs_that_are_dropped_with_it(open_page: Open) -> None:
+    page = open_page()
+    page.evaluate(
+        """() => {
+          const folder = new File(["x"], "Album");
+          folder.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException("", "NotFoundError")) });
+          const files = [new File(["RIFF"], "one.wav"), folder, new File(["RIFF"], "two.wav")];
+          const dropped = Object.assign(new Event("drop"), { dataTransfer: { files, types: ["Files"] } });
+          document.dispatchEvent(dropped);
+        }"""
+    )
+    page.wait_for_function(
+        "document.querySelector('#problem').textContent.startsWith('Album cannot be read')"
+    )
+    assert [words.split("\n")[0] for words in page.locator("#chosen li").all_inner_texts()] == [
+        "one.wav",
+        "two.wav",
+    ]
+
+
+@pytest.mark.slow
 def test_a_file_can_be_left_out_again(open_page: Open, tmp_path: Path) -> None:
     page = open_page()
     for name in ("one.wav", "two.wav"):

@@ -150,7 +150,8 @@ export class Chooser {
     const name = file.name;
     if (!file.size) return t("is_empty", { name });
     if (file.size > limit) return t("is_too_large", { name, limit: formatBytes(limit) });
-    const head = new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+    const head = await readHead(file);
+    if (!head) return t("is_unreadable", { name });
     const ending = name.includes(".") ? name.split(".").pop().toLowerCase() : "";
     const isNamed = /^(audio|video)\//.test(file.type) || this.#service.extensions.includes(ending) || !ending;
     const isOther = OTHERS.some((bytes) => bytes.every((byte, index) => head[index] === byte));
@@ -201,6 +202,15 @@ export class Chooser {
       byId("files").focus();
     });
     return make("li", {}, make("span", { class: "file-name" }, file.name), make("span", { class: "quiet" }, formatBytes(file.size)), remove);
+  }
+}
+
+// null where nothing can be read, as of a folder
+async function readHead(file) {
+  try {
+    return new Uint8Array(await file.slice(0, HEAD_BYTES).arrayBuffer());
+  } catch {
+    return null;
   }
 }
 
