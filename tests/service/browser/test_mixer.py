@@ -22,6 +22,7 @@ Upload: TypeAlias = Callable[..., dict[str, Any]]
 
 RATE = 44100
 CLICK_S = 0.5
+SECONDS = "parseFloat(document.querySelector('.clock').textContent.split(':')[1])"  # that are shown
 # what a track plays above a threshold, with the frame of the audio clock, for every track at once
 RECORDER = """
 registerProcessor("recorder", class extends AudioWorkletProcessor {
@@ -268,6 +269,32 @@ def test_all_can_be_done_with_the_keyboard(page: "Page") -> None:
     assert page.locator("#keys").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#keys").is_visible()
+
+
+@pytest.mark.slow
+def test_another_language_leaves_the_mix_as_it_is(page: "Page", upload: Upload) -> None:
+    upload(make_wav(8))
+    page.get_by_label("Mute: Vocals").click()
+    page.get_by_label("Solo: Drums").click()
+    set_slider(page, "Volume: Bass", -6)
+    set_slider(page, "Pan: Bass", 35)
+    set_slider(page, "Volume", 30)
+    page.get_by_label("Loop", exact=True).click()
+    page.check("#only-loop")
+    page.select_option("#mix-bits", "32f")
+    page.click(".play")
+    page.wait_for_function(f"{SECONDS} > 0.5")
+    page.select_option("#language", "de")
+    assert page.get_by_label("Pause", exact=True).is_visible()
+    pressed = page.locator(".mixer [aria-pressed=true]")
+    labels = [pressed.nth(index).get_attribute("aria-label") for index in range(pressed.count())]
+    assert labels == ["Schleife", "Stumm: Gesang", "Solo: Schlagzeug"]
+    for label, value in (("Lautstärke: Bass", "-6"), ("Panorama: Bass", "35"), ("Lautstärke", "30")):
+        assert page.get_by_label(label, exact=True).input_value() == value
+    assert page.is_checked("#only-loop") and page.input_value("#mix-bits") == "32f"
+    assert page.inner_text("#privacy").startswith("Songs werden nur auf den Computer übertragen")
+    page.wait_for_function(f"{SECONDS} > 1")
+    assert page.inner_text("#download-mix") == "Diesen Mix herunterladen"
 
 
 def measure_renderers() -> int:

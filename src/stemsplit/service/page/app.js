@@ -5,7 +5,7 @@ import { Chooser } from "./chooser.js";
 import { byId, make, setText } from "./dom.js";
 import { Songs } from "./songs.js";
 import { describeStatus, Stage } from "./stage.js";
-import { language, languages, loadTexts, setLanguage, t } from "./texts.js";
+import { language, languages, loadTexts, setLanguage, t, write } from "./texts.js";
 
 const THEMES = ["auto", "light", "dark"];
 const songs = new Songs();
@@ -20,7 +20,7 @@ async function start() {
   const service = await ask("/api");
   stage = new Stage(songs, service);
   chooser = new Chooser(service, { onSplit: split, onDemo: splitDemo });
-  byId("privacy").textContent = t("privacy", { minutes: service.limits.keep_minutes });
+  write(byId("privacy"), "privacy", { minutes: service.limits.keep_minutes });
   offerPhone(service.address);
   songs.addEventListener("change", showSongs);
   await songs.restore();
@@ -118,6 +118,7 @@ function buildLanguages() {
   select.value = language();
   select.addEventListener("change", () => {
     setLanguage(select.value);
+    if (!stage) return; // the service was not there
     chooser.translate();
     stage.translate();
     showSongs();

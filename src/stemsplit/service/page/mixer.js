@@ -14,6 +14,7 @@ const TONES = ["vocals", "drums", "bass", "other"];
 
 export class Mixer {
   #song;
+  #preview;
   #formats;
   #player;
   #tracks = new Map(); // stem -> its controls
@@ -28,12 +29,11 @@ export class Mixer {
 
   constructor(song, preview, formats) {
     this.#song = song;
+    this.#preview = preview;
     this.#formats = formats;
     this.#player = new Player(preview);
-    this.#buildTransport();
-    this.#buildTracks(preview);
-    this.#buildDownloads();
-    this.element = make("div", { class: "mixer" }, this.transport, this.tracks, this.downloads);
+    this.element = make("div", { class: "mixer" });
+    this.#build();
     for (const type of ["state", "seek", "loop", "mix"]) this.#player.addEventListener(type, () => this.#show());
     this.#player.addEventListener("problem", ({ detail }) => this.#explain(detail.status));
     this.#player.addEventListener("load", () => this.#say(""));
@@ -43,6 +43,26 @@ export class Mixer {
 
   get player() {
     return this.#player;
+  }
+
+  #build() {
+    this.#tracks.clear();
+    this.#waves = [];
+    this.#buildTransport();
+    this.#buildTracks();
+    this.#buildDownloads();
+    this.element.replaceChildren(this.transport, this.tracks, this.downloads);
+  }
+
+  // after the language has changed: the song plays on, as it is mixed
+  translate() {
+    const [format, bits, onlyLoop] = [this.format.value, this.bits.value, this.onlyLoop.checked];
+    this.#build();
+    this.format.value = format;
+    this.#showBits();
+    this.bits.value = bits;
+    this.onlyLoop.checked = onlyLoop;
+    this.#show();
   }
 
   close() {
@@ -57,7 +77,7 @@ export class Mixer {
     this.clock = make("span", { class: "clock" });
     this.loopButton = iconButton("loop", t("loop"), () => this.#toggleLoop(), { "aria-pressed": "false" });
     this.originalButton = button("", () => this.#toggleOriginal(), { class: "chip", "aria-pressed": "false" }, icon("compare"), t("original"));
-    const volume = slider(t("volume"), { min: 0, max: 100, value: 100 }, (value) => this.#player.setVolume((value / 100) ** 2));
+    const volume = slider(t("volume"), { min: 0, max: 100, value: 100 * Math.sqrt(this.#player.volume) }, (value) => this.#player.setVolume((value / 100) ** 2));
     this.problem = make("p", { class: "problem", role: "alert" });
     this.transport = make(
       "div",
@@ -99,15 +119,16 @@ export class Mixer {
 
   // tracks
 
-  #buildTracks(preview) {
+  #buildTracks() {
+    const { peaks: allPeaks, original_peaks: originalPeaks, n_channels: channels } = this.#preview;
     this.seek = slider(t("seek"), { min: 0, max: this.#player.duration, step: 0.1, value: 0 }, (value) => this.#player.seek(value));
     this.seek.classList.add("seek");
     this.tracks = make("div", { class: "tracks" }, make("div", { class: "ruler" }, this.seek));
-    const loudest = [preview.original_peaks, ...Object.values(preview.peaks)].flat().reduce((a, b) => Math.max(a, b), 1);
-    for (const [stem, peaks] of Object.entries(preview.peaks)) {
-      this.tracks.append(this.#buildTrack(stem, new Waveform(peaks, loudest), preview.n_channels === 2));
+    const loudest = [originalPeaks, ...Object.values(allPeaks)].flat().reduce((a, b) => Math.max(a, b), 1);
+    for (const [stem, peaks] of Object.entries(allPeaks)) {
+      this.tracks.append(this.#buildTrack(stem, new Waveform(peaks, loudest), channels === 2));
     }
-    this.tracks.append(this.#buildOriginal(new Waveform(preview.original_peaks, loudest)));
+    this.tracks.append(this.#buildOriginal(new Waveform(originalPeaks, loudest)));
   }
 
   #buildTrack(stem, wave, isStereo) {
@@ -116,10 +137,11 @@ export class Mixer {
     const solo = button("S", () => this.#toggle(stem, "isSolo"), { class: "square", "aria-pressed": "false", "aria-label": t("solo_of", { name }), title: `${t("solo")} (${number})` });
     const mute = button("M", () => this.#toggle(stem, "isMuted"), { class: "square", "aria-pressed": "false", "aria-label": t("mute_of", { name }), title: `${t("mute")} (M)` });
     const level = make("output", { class: "value" });
-    const volume = slider(t("volume_of", { name }), { min: OFF_DB, max: MAX_DB, step: 0.5, value: 0 }, (value) => {
+    const { gainDb = 0, pan: place } = this.#player.settings(stem);
+    const volume = slider(t("volume_of", { name }), { min: OFF_DB, max: MAX_DB, step: 0.5, value: gainDb }, (value) => {
       this.#player.set(stem, { gain: value <= OFF_DB ? 0 : 10 ** (value / 20), gainDb: value });
     });
-    const pan = slider(t("pan_of", { name }), { min: -100, max: 100, step: 5, value: 0 }, (value) => {
+    const pan = slider(t("pan_of", { name }), { min: -100, max: 100, step: 5, value: 100 * place }, (value) => {
       this.#player.set(stem, { pan: value / 100 });
     });
     for (const each of [volume, pan]) each.addEventListener("dblclick", () => reset(each));

@@ -66,6 +66,11 @@ export class Player extends EventTarget {
     return this.#timer !== null;
   }
 
+  // of all tracks, a factor
+  get volume() {
+    return this.#volume;
+  }
+
   get isOriginal() {
     return this.#isOriginal;
   }

@@ -35,7 +35,11 @@ export class Stage {
 
   // after the language has changed
   translate() {
-    this.#shown = "";
+    if (this.#mixer) {
+      this.#build(this.#song);
+      this.#mixer.translate();
+      this.content.append(this.#mixer.element);
+    } else this.#shown = "";
     this.show();
   }
 
@@ -49,6 +53,7 @@ export class Stage {
       this.#mixer?.close();
       this.#mixer = null;
       if (song) this.#build(song);
+      if (song?.status === "done") this.#open(song);
     }
     if (song) this.#update(song);
   }
@@ -62,7 +67,6 @@ export class Stage {
     const actions = make("span", { class: "actions" }, ...this.#makeActions(song));
     stage.replaceChildren(make("header", {}, make("div", {}, make("h2", {}, song.input), this.facts), actions), this.status, this.bar, this.content);
     stage.className = `panel ${kindOf(song)}`;
-    if (song.status === "done") this.#open(song);
   }
 
   #makeActions(song) {

@@ -32,6 +32,12 @@ export function t(key, values = {}) {
   return table.texts[key][column].replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
+// write a text that follows the language
+export function write(element, key, values) {
+  Object.assign(element.dataset, { text: key, ...values });
+  element.textContent = t(key, values);
+}
+
 export const hasText = (key) => key in table.texts;
 
 function read() {
@@ -45,7 +51,7 @@ function read() {
 // what is written in the page itself
 function apply() {
   document.documentElement.lang = language();
-  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text);
+  for (const element of document.querySelectorAll("[data-text]")) element.textContent = t(element.dataset.text, element.dataset);
   for (const element of document.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", t(element.dataset.label));
     element.title = t(element.dataset.label);
