@@ -160,7 +160,7 @@ def test_a_song_is_uploaded_played_and_soloed(page: "Page", upload: Upload) -> N
     rows = page.locator(".track:not(.original)")
     assert rows.count() == 4
     page.click(".play")
-    page.wait_for_function("parseFloat(document.querySelector('.clock').textContent.split(':')[1]) > 0.5")
+    page.wait_for_function(f"{SECONDS} > 0.5")
     assert page.get_attribute(".play", "aria-label") == "Pause"
     page.keyboard.press("2")
     silent = [bool(rows.nth(index).get_attribute("class").count("silent")) for index in range(4)]
@@ -240,9 +240,24 @@ def test_a_stretch_that_is_drawn_is_repeated(page: "Page", upload: Upload) -> No
     page.mouse.up()
     assert page.get_by_label("Loop", exact=True).get_attribute("aria-pressed") == "true"
     page.keyboard.press(" ")
-    page.wait_for_timeout(2500)
-    seconds = float(page.inner_text(".clock").split("/")[0].split(":")[1])
-    assert 1.9 <= seconds <= 3.1
+    page.wait_for_function(f"{SECONDS} > 2.5")
+    page.wait_for_function(f"{SECONDS} < 2.5")
+    assert page.get_attribute(".play", "aria-label") == "Pause"
+    assert 1.9 <= page.evaluate(SECONDS) <= 3.1
+
+
+@pytest.mark.slow
+def test_a_press_that_is_let_go_elsewhere_draws_no_loop(page: "Page", upload: Upload) -> None:
+    upload(make_wav(2))
+    box = page.locator(".track .wave").first.bounding_box()
+    assert box is not None
+    middle = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 200, middle)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 200, box["y"] - 60, steps=3)
+    page.mouse.up()
+    page.mouse.move(box["x"] + 100, middle, steps=3)
+    assert page.locator(".tracks.looped").count() == 0
 
 
 @pytest.mark.slow

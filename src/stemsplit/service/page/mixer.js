@@ -184,13 +184,13 @@ export class Mixer {
       return Math.min(1, Math.max(0, (event.clientX - left) / width)) * this.#player.duration;
     };
     element.addEventListener("pointerdown", (event) => {
-      if (event.button === 0) start = { x: event.clientX, at: share(event) };
+      if (event.button !== 0) return;
+      start = { x: event.clientX, at: share(event) };
+      element.setPointerCapture(event.pointerId); // it may be let go elsewhere
     });
     element.addEventListener("pointermove", (event) => {
-      if (start && Math.abs(event.clientX - start.x) > DRAG_PX) {
-        element.setPointerCapture(event.pointerId);
-        this.#showLoop([start.at, share(event)].sort((a, b) => a - b));
-      }
+      const isDrag = start && Math.abs(event.clientX - start.x) > DRAG_PX;
+      if (isDrag) this.#showLoop([start.at, share(event)].sort((a, b) => a - b));
     });
     element.addEventListener("pointerup", (event) => {
       if (!start) return;
