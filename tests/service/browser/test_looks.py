@@ -351,6 +351,19 @@ def test_a_finger_is_enough(open_page: Open) -> None:
 
 
 @pytest.mark.slow
+def test_an_error_leaves_the_transport_of_a_phone_as_it_is(open_page: Open) -> None:
+    page = open_page(390, locale="de", has_song=True)
+    page.wait_for_selector(".mixer")
+    controls = page.locator(".transport button:visible, .clock")
+    before = [controls.nth(index).bounding_box() for index in range(controls.count())]
+    page.route("**/*segment=*", lambda route: route.abort())
+    page.locator(".seek").evaluate("input => { input.value = 2.5; input.dispatchEvent(new Event('input')); }")
+    page.wait_for_function("document.querySelector('.transport .problem').textContent.includes('läuft')")
+    assert [controls.nth(index).bounding_box() for index in range(controls.count())] == before
+    check_width(page)
+
+
+@pytest.mark.slow
 def test_the_shell_opens_without_the_service(browser: "Browser", service: Running) -> None:
     context = browser.new_context(bypass_csp=True)
     page = context.new_page()
