@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("starlette")
 
 from stemsplit.service.page_files import page_folder
+from tests.support.scripts import run_script
 from tests.support.service import Running, running
 
 FOLDER = Path(str(page_folder()))
@@ -119,6 +120,17 @@ def test_every_text_is_used_and_there() -> None:
     assert used <= set(TABLE["texts"]), used - set(TABLE["texts"])
     unused = {key for key in TABLE["texts"] if key not in used and not key.startswith(built)}
     assert not {key for key in unused if f'"{key}"' not in SCRIPT}
+
+
+def test_times_are_rounded_before_they_are_split(tmp_path: Path) -> None:
+    script = """
+    import { formatTime } from "./dom.js";
+    const shown = [[59.97, 1], [59.94, 1], [65.1, 1], [119.96, 1], [0, 1], [59.97, 0], [60, 0]];
+    console.log(JSON.stringify(shown.map((each) => formatTime(...each))));
+    """
+    assert run_script(script, folder=tmp_path) == [
+        "1:00.0", "0:59.9", "1:05.1", "2:00.0", "0:00.0", "0:59", "1:00"
+    ]  # fmt: skip
 
 
 def test_the_scripts_can_be_read() -> None:

@@ -156,7 +156,8 @@ def test_tracks_stay_together_while_the_audio_clock_advances(
 
 
 def test_a_song_is_uploaded_played_and_soloed(page: "Page", upload: Upload) -> None:
-    upload(make_wav(8))
+    song = upload(make_wav(8))
+    assert page.evaluate("location.hash") == f"#{song['id']}"
     rows = page.locator(".track:not(.original)")
     assert rows.count() == 4
     page.click(".play")
@@ -284,6 +285,12 @@ def test_all_can_be_done_with_the_keyboard(page: "Page") -> None:
     assert page.locator("#keys").is_visible()
     page.keyboard.press("Escape")
     assert not page.locator("#keys").is_visible()
+    page.check("#excerpt")
+    page.type("#excerpt-end", "?")
+    assert page.input_value("#excerpt-end") == "?" and not page.locator("#keys").is_visible()
+    page.evaluate("document.querySelector('#phone').showModal()")
+    page.keyboard.press("l")
+    assert page.get_by_label("Loop", exact=True).get_attribute("aria-pressed") == "false"
 
 
 @pytest.mark.slow

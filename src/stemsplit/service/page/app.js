@@ -45,7 +45,6 @@ async function splitDemo(query) {
 
 function select(song) {
   stage.select(song);
-  if (song?.id) history.replaceState(null, "", `#${song.id}`);
   showSongs();
 }
 
@@ -60,6 +59,12 @@ function showSongs() {
   for (const [index, song] of all.entries()) showItem(list, index, song);
   while (list.children.length > all.length) list.lastElementChild.remove();
   stage.show();
+  showAddress(stage.song);
+}
+
+// a song has its address once the service has it
+function showAddress(song) {
+  if (song?.id && location.hash !== `#${song.id}`) history.replaceState(null, "", `#${song.id}`);
 }
 
 // what has the focus is not replaced by its like
@@ -136,13 +141,13 @@ byId("use-keys").addEventListener("change", ({ target }) => {
 });
 
 document.addEventListener("keydown", (event) => {
-  if (!hasKeys || event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
+  if (!hasKeys || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (belongsToControl(event)) return;
   if (event.key === "?") {
     byId("keys").showModal();
     return;
   }
-  if (!stage?.mixer || belongsToControl(event)) return;
-  if (stage.mixer.handleKey(event)) event.preventDefault();
+  if (stage?.mixer?.handleKey(event)) event.preventDefault();
 });
 
 // a control keeps the keys that work it

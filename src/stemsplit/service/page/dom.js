@@ -55,10 +55,11 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+// as 1:23, or with digits as 1:23.4
 export function formatTime(seconds, digits = 0) {
-  const whole = digits ? seconds : Math.floor(seconds);
-  const minutes = Math.floor(whole / 60);
-  const rest = (whole - 60 * minutes).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
+  const rounded = digits ? Number(seconds.toFixed(digits)) : Math.floor(seconds);
+  const minutes = Math.floor(rounded / 60);
+  const rest = (rounded - 60 * minutes).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
   return `${minutes}:${rest}`;
 }
 
