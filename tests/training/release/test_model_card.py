@@ -146,7 +146,7 @@ def test_separated_stems_and_their_screening_are_in_the_card(
     assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
     assert "40% of them from recordings or separated, but" in " ".join(written.split())
     assert "40% of them from recordings, but" in " ".join(card.split())
-    assert "training screen LIBRARY --work WORK --model EARLIER.onnx\n" in written
+    assert "training screen LIBRARY --work WORK --model EARLIER.onnx ...\n" in written
     # 12 stems, four each 0.5 below, 0.5 above and 2 below what they reach
     expected_sdr_note = "Over 12 stems it is 0.5 dB away from the uSDR in the median, -0.7 dB on the mean"
     assert expected_sdr_note in " ".join(written.split())
@@ -187,6 +187,8 @@ def test_initial_weights_are_named(card: str) -> None:
 
 
 def test_the_commands_are_those_of_the_run(card: str) -> None:
+    # which seed and number of songs they were rendered with is not known
+    assert "\npython -m stemsplit.training prepare LIBRARY --work WORK ...\n" in card
     (command,) = [line for line in card.splitlines() if " fit RUN" in line]
     assert "--minutes 10 --seed 0 --optimiser muon" in command
     for option in ("n_features=8", "n_layers=1", "dilations=[1, 2]", "mask=sigmoid", "loss=l1"):

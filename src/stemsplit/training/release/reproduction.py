@@ -107,7 +107,7 @@ def reproduction_section(
     evaluated, options = "RUN", '--hardware "..."'
     if exported.options:  # then the model was evaluated instead of the run
         evaluated, options = file, f"{options} --scores WORK/scores-{model.stem}.json{exported.options}"
-    material = "\n".join(_song_commands(songs, seed))
+    material = "\n".join(_song_commands(songs))
     return f"""## Reproduction
 
 The time budget sets the number of steps, so another machine gives a different model of the same kind. {note}
@@ -130,15 +130,18 @@ def _budget(state: Mapping[str, Any]) -> str:
     return f"--steps {n_steps}" if n_steps else f"--minutes {settings['budget_s'] / 60:g}"
 
 
-def _song_commands(songs: Sequence[TrainingSong], seed: int) -> Iterator[str]:
-    """Yield the commands that create the songs."""
+def _song_commands(songs: Sequence[TrainingSong]) -> Iterator[str]:
+    """Yield the commands that create the songs.
+
+    Songs do not hold the options that they were created with, often in several runs of a command: dots are
+    in their places.
+    """
     if any(not song.dataset for song in songs):
-        n_renders = sum(song.kind == "render" for song in songs)
-        yield "# with fluidsynth and the FluidR3 soundfont"
-        yield f"python -m stemsplit.training prepare LIBRARY --work WORK --songs {n_renders} --seed {seed}"
+        yield "# with fluidsynth and the FluidR3 soundfont; dots are for options that the songs do not hold"
+        yield "python -m stemsplit.training prepare LIBRARY --work WORK ..."
         screen = "# no recording was screened"
         if any(song.kind in {"screened", *EXCERPTS} for song in songs):
-            screen = "python -m stemsplit.training screen LIBRARY --work WORK --model EARLIER.onnx"
+            screen = "python -m stemsplit.training screen LIBRARY --work WORK --model EARLIER.onnx ..."
         yield screen
     for name, licence in sorted({song.source for song in songs if song.dataset}):
         stems = dict.fromkeys(stem for song in songs if song.dataset == name for stem in song.stems)
