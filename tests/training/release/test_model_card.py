@@ -131,6 +131,7 @@ def test_separated_stems_and_their_screening_are_in_the_card(
     songs = shutil.copytree(folder / "songs", folder / "more songs")
     sound = RenderedStem(np.full((2, 60 * 44100), 0.1, np.float32))
     save_song(songs, "separated-b-0-120-bass", {"bass": sound}, split="train", kind="separated")
+    save_song(songs, "voice", {"other": sound}, split="train", kind="screened")  # never drawn
     save_scores(
         {
             way: [
@@ -144,6 +145,7 @@ def test_separated_stems_and_their_screening_are_in_the_card(
     )
     written = written_card(folder, songs=songs, scores="promises.json")
     assert "Songs: render 0 min, separated 1 min.\n  Separated: stems" in written
+    assert "(screened)" not in written
     assert "40% of them from recordings or separated, but" in " ".join(written.split())
     assert "40% of them from recordings, but" in " ".join(card.split())
     assert "training screen LIBRARY --work WORK --model EARLIER.onnx ...\n" in written
@@ -174,7 +176,8 @@ def test_each_weakness_has_a_line_of_its_own(card: str) -> None:
 def test_masks_and_loss_are_those_of_the_run(card: str) -> None:
     assert "The masks, of left and right, are the output of a sigmoid for each target." in card
     assert "sum to one" not in card
-    assert "`20 log10` of the summed magnitudes" in card
+    loss = "per stem and example, with a floor of -30 dB, or -20 dB for silent stems. Muon"
+    assert "`20 log10` of the summed magnitudes" in card and loss in " ".join(card.split())
     assert "Muon for hidden matrices, AdamW for the rest; warm-up" in card
     assert f"(EMA), {str(precision_on('cpu')).removeprefix('torch.')}.\n" in card
     assert "x 8 features x\n1 layers" in card
@@ -200,7 +203,7 @@ def test_the_commands_are_those_of_the_run(card: str) -> None:
 def test_how_far_stems_were_moved_toward_records_is_said(card: str) -> None:
     said = " ".join(card.split())
     assert "stems of 100% of the examples were moved toward a drawn record: spectrum 60% to 120%" in said
-    assert "at most 14 dB, width 40% to 100% of the way, at most 8 dB, dynamics" in said
+    assert "at most 14 dB up and 24 dB down, width 40% to 100% of the way, at most 8 dB, dynamics" in said
     assert "at most 10 dB; 60% of the narrow vocals, drums and basses were widened first" in said
 
 

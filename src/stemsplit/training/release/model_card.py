@@ -61,11 +61,13 @@ WEAKNESSES = """
 ADDED_NOTE = "validation songs of an added data set"
 OPTIMISER_NOTES = {"adamw": "AdamW", "muon": "Muon for hidden matrices, AdamW for the rest"}
 LOSS_NOTES = {
-    "log_energy": "`10 log10(error energy + 0.001 mixture energy)` per stem and example",
+    "log_energy": "`10 log10` of the energy of the error, against the mixture's, per stem and example",
     "l1": "`20 log10` of the summed magnitudes of the error, against the mixture's, per stem and example",
-    "log_energy+waveform": "the mean of `10 log10(error energy + 0.001 mixture energy)` and `20 log10` of "
-    "the mean absolute error of the waveform, per stem and example",
+    "log_energy+waveform": "the mean of `10 log10` of the energy of the error and `20 log10` of the mean "
+    "absolute error of the waveform, each against the mixture's, per stem and example",
 }
+# added to the ratio under the logarithm: 0.001 and 0.01 of energies
+FLOOR_NOTE = "with a floor of -30 dB, or -20 dB for silent stems"
 
 
 def write_card(
@@ -113,14 +115,15 @@ def write_card(
         for song in songs_with_targets(load_songs(songs_folder), targets)
         if song.split == "train" and song.source in training_sources
     ]
+    drawn = [song for song in songs if song.kind != "screened"]
     is_bundled = training_sources == {LIBRARY_SOURCE} and targets == TARGETS
     sections = [
         _head(model, training_sources),
         _architecture(run),
-        _training(state, songs, hardware, exported),
+        _training(state, drawn, hardware, exported),
         _quality(Evaluation.load(scores), targets, is_bundled=is_bundled),
-        data_section(library, training_sources, songs),
-        ingredients_section(songs),
+        data_section(library, training_sources, drawn),
+        ingredients_section(drawn),
         reproduction_section(state, training_sources, songs, model, note=note, exported=exported),
     ]
     model.with_suffix(".md").write_text("\n\n".join(sections) + "\n", encoding="utf-8")
@@ -179,7 +182,7 @@ def _training(
   {audio_h:.1f} hours of audio, {speed:.0f} x real time. Seed {settings["seed"]}. {_start(state, exported)}.
 - Songs: {_minutes(state, songs)}.
 {_examples(state, songs)}
-- Loss: {LOSS_NOTES[loss]}.
+{_wrap(f"Loss: {LOSS_NOTES[loss]}, {FLOOR_NOTE}.", first="- ", following="  ")}
   {OPTIMISER_NOTES[optimiser_of(state)]}; warm-up and cosine over the clock, averaged weights
   (EMA), {precision_of(state)}.
 - The CSV beside this card has the curve: loss and validation uSDR in dB over the seconds of training."""
@@ -247,9 +250,12 @@ def _matching(remix: dict[str, Any], targets: Collection[str]) -> str:
     if not remix.get("matched") or not set(targets) <= set(TARGETS):
         return ""
     match = remix["match"]
+    largest = {name: f"{match[f'{name}_db']:g} dB" for name in ("spectrum", "width", "dynamics")}
+    if "cut_db" in match:  # early checkpoints do not say it, they were cut no further than raised
+        largest["spectrum"] += f" up and {match['cut_db']:g} dB down"
     listed = ", ".join(
-        f"{name} {match[name][0]:.0%} to {match[name][1]:.0%} of the way, at most {match[f'{name}_db']:g} dB"
-        for name in ("spectrum", "width", "dynamics")
+        f"{name} {match[name][0]:.0%} to {match[name][1]:.0%} of the way, at most {most}"
+        for name, most in largest.items()
     )
     levels = "; levels are those of the record" if match["levels"] else ""
     # early checkpoints do not say it, their stems were not
