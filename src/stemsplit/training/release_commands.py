@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from stemsplit.errors import StemsplitError
+from stemsplit.training import TARGETS
 from stemsplit.training.curation.prepare import WorkFolder
 from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.data.styles import list_pieces
@@ -128,10 +129,19 @@ def card(  # noqa: PLR0917 - the command line names them
 
     With --records, the model is first scored on these records, unless it has been before.
     The card of another network than the band-split one, or of one for other targets, has the figures of the
-    run's last validation instead.
+    run's last validation instead, and takes --hardware and --note only.
     """
     network = load_average(run / "checkpoint.pt")
     if not isinstance(network, BandSplit) or not are_bundled(network.targets):
+        _check_unused(
+            f"{network.name} of {', '.join(network.targets)}",
+            only_for=f"band-split networks of {', '.join(TARGETS)}",
+            library=library,
+            scores=scores,
+            records=records,
+            mean_with=mean_with,
+            attenuation_db=attenuation_db,
+        )
         write_work_card(run, model, hardware=hardware, note=note)
         say(f"wrote {model.with_suffix('.md')}")
         return
@@ -144,9 +154,9 @@ def card(  # noqa: PLR0917 - the command line names them
     say(f"wrote {model.with_suffix('.md')}")
 
 
-def _check_unused(network: str, **options: object) -> None:
-    """Raise a `StemsplitError` if an option of band-split networks is given for another."""
+def _check_unused(network: str, *, only_for: str = "band-split networks", **options: object) -> None:
+    """Raise a `StemsplitError` if an option of some networks is given for another."""
     for name, value in options.items():
         if value:
             option = "--" + name.replace("_", "-")
-            raise StemsplitError(f"{option} is for band-split networks; this run has {network}")
+            raise StemsplitError(f"{option} is for {only_for}; this run has {network}")

@@ -14,6 +14,7 @@ import torch
 
 from stemsplit import Separator
 from stemsplit.errors import ModelError, StemsplitError
+from stemsplit.models.onnx_metadata import read_metadata
 from stemsplit.music import drum_presence
 from stemsplit.training import OPEN_DATA
 from stemsplit.training.networks.catalog import SeparationNetwork, build
@@ -140,6 +141,8 @@ def test_the_classifier_is_exported_behind_its_transform(tmp_path: Path) -> None
     assert isinstance(network, PresenceNetwork)
     network.decide[2].weight.data *= 100  # an untrained network decides nothing
     export_here(tmp_path / "presence.onnx", network)
+    stated = read_metadata(tmp_path / "presence.onnx")
+    assert (stated["stemsplit.licence"], stated["stemsplit.training_data_licence"]) == ("MIT", OPEN_DATA)
     windows = 0.1 * make_noise(20, WINDOW_SAMPLES)
     windows[::2, 200:] = 0  # clicks
     windows[3] *= 1e-6

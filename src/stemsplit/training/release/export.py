@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from stemsplit.errors import ModelError, SettingsError
 from stemsplit.files.atomic import whole_file
 from stemsplit.models.mask_stream import INPUTS, OUTPUTS
-from stemsplit.models.spec import ModelSpec
+from stemsplit.models.spec import PREFIX, ModelSpec
 from stemsplit.training import OPEN_DATA, SAMPLE_RATE, SPEC
 from stemsplit.training.data.songs import are_bundled
 from stemsplit.training.networks.bandsplit import BandLinear, BandSplit
@@ -85,6 +85,11 @@ class ModelFacts:
             else f"sources and credits are in {name}.md, the card beside the model",
             description=f"{listed.capitalize()} in one pass, by a band-split network",
         )
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the metadata of a file that does not separate, which has no `ModelSpec`."""
+        named = ("name", "version", "licence", "training_data_licence")
+        return {f"{PREFIX}{name}": getattr(self, name) for name in named}
 
     def describe(self) -> dict[str, Any]:
         """Return the fields of a `Description` that are the same whatever the graph computes."""

@@ -35,7 +35,7 @@ def export_any(network: SeparationNetwork, path: Path, facts: ModelFacts, *, wei
     elif isinstance(network, AutoEncoder):
         export_waveforms(network, path, _described(facts, network.summary), weights=weights)
     elif isinstance(network, PresenceNetwork):
-        export_presence(network, path, weights=weights)
+        export_presence(network, path, facts, weights=weights)
     else:
         raise StemsplitError(f"networks called {network.name} cannot be exported")
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from stemsplit.files.atomic import whole_file
 from stemsplit.training.networks.presence import PresenceNetwork
 from stemsplit.training.release.described_file import check_suffix
+from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.graph_parity import export_checked
 from stemsplit.training.release.parity import convert_to_fp16
 
@@ -27,7 +28,7 @@ class _Probability(nn.Module):
         return torch.sigmoid(self.network.logits_of(mixture))
 
 
-def export_presence(network: PresenceNetwork, path: Path, *, weights: str = "fp16") -> None:
+def export_presence(network: PresenceNetwork, path: Path, facts: ModelFacts, *, weights: str) -> None:
     """Write the graph from the values of windows to the probability of the target.
 
     `stemsplit.music.drum_presence` computes the values of ``binned-spectrum``.
@@ -38,6 +39,8 @@ def export_presence(network: PresenceNetwork, path: Path, *, weights: str = "fp1
         A trained network.
     path : Path
         The ``.onnx`` file.
+    facts : ModelFacts
+        Name, licences and the like.
     weights : str
         Storage of the weights, "fp16" or "fp32".
 
@@ -59,6 +62,7 @@ def export_presence(network: PresenceNetwork, path: Path, *, weights: str = "fp1
     model, parity = export_checked(_Probability(network), inputs, output=_OUTPUT)
     if weights == "fp16":
         model = convert_to_fp16(model, parity)
+    onnx.helper.set_model_props(model, facts.to_metadata())
     onnx.checker.check_model(model)
     with whole_file(path) as file:
         file.write(model.SerializeToString())

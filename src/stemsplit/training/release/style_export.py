@@ -16,9 +16,11 @@ from stemsplit.files.atomic import whole_file
 from stemsplit.models.integrity import hash_file
 from stemsplit.music.style import LEAST_PROBABILITY, METADATA_KEY, N_MELS, UNKNOWN, WINDOW_FRAMES
 from stemsplit.training import OPEN_DATA
+from stemsplit.training.data.songs import LIBRARY_SOURCE
 from stemsplit.training.data.styles import GENRES, STYLE_OF_GENRE, STYLES, StyledPiece
 from stemsplit.training.fit.styles import name_style
 from stemsplit.training.networks.style import StyleNetwork
+from stemsplit.training.release.export import ModelFacts
 from stemsplit.training.release.graph_parity import export_checked
 
 _OUTPUT: Final = "probabilities"
@@ -37,14 +39,8 @@ def export_style(network: StyleNetwork, path: Path, *, version: str) -> None:
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn((n, N_MELS, WINDOW_FRAMES), generator=generator) for n in (2, 5)]
     model, _ = export_checked(network, inputs, output=_OUTPUT)
-    facts = {
-        METADATA_KEY: json.dumps(STYLES),
-        "stemsplit.name": "style",
-        "stemsplit.version": version,
-        "stemsplit.licence": "MIT",
-        "stemsplit.training_data_licence": OPEN_DATA,
-    }
-    helper.set_model_props(model, facts)
+    facts = ModelFacts.of("style", STYLES, training_sources={LIBRARY_SOURCE}, version=version)
+    helper.set_model_props(model, {METADATA_KEY: json.dumps(STYLES), **facts.to_metadata()})
     onnx.checker.check_model(model)
     with whole_file(path) as file:
         file.write(model.SerializeToString())

@@ -10,7 +10,10 @@ from typing import Any
 
 from stemsplit.errors import StemsplitError
 from stemsplit.files.atomic import whole_file
+from stemsplit.models.description_file import read_description
 from stemsplit.models.integrity import hash_file
+from stemsplit.models.onnx_metadata import read_metadata
+from stemsplit.models.spec import PREFIX
 from stemsplit.training import TARGETS
 from stemsplit.training.data.sources import RECORDS_SOURCE
 from stemsplit.training.fit.checkpoint import load_state, network_of, training_sources_in
@@ -56,7 +59,7 @@ _RECORDS = """ Records are 94 excerpts that nothing was trained on; they are not
 of them is stored."""
 
 
-def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", licence: str = "MIT") -> None:
+def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "") -> None:
     """Write ``NAME.md`` beside a model file.
 
     Parameters
@@ -69,13 +72,11 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         What it was trained on, in plain words.
     note : str
         Sentences about the training.
-    licence : str
-        Of the weights.
 
     Raises
     ------
     StemsplitError
-        The run is not finished, or the model file is missing.
+        The run is not finished, or the model file is missing or does not state its licence.
     """
     if not model.is_file():
         raise StemsplitError(f"{model} does not exist; run `python -m stemsplit.training export` first")
@@ -91,7 +92,7 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
         parameters=f"{sum(weight.numel() for weight in network.parameters()):,}",
         size=f"{model.stat().st_size / 1e6:.1f}",
         sha256=hash_file(model),
-        licence=licence,
+        licence=_read_licence(model),
         data="; ".join(f"{source} ({terms})" for source, terms in sorted(training_sources_in(state)))
         + "; sources and credits in [band.md](../band.md#data)",
         steps=state["step_number"],
@@ -114,6 +115,17 @@ def write_work_card(run: Path, model: Path, *, hardware: str, note: str = "", li
     )
     with whole_file(model.with_suffix(".md")) as file:
         file.write(text.encode())
+
+
+def _read_licence(model: Path) -> str:
+    """Return the licence of the weights, which an exported file states itself or in its description."""
+    description = model.with_suffix(".toml")
+    licence = read_metadata(model).get(f"{PREFIX}licence", "")
+    if not licence and description.exists():
+        licence = read_description(description).licence
+    if not licence:
+        raise StemsplitError(f"{model} does not state its licence; export it again")
+    return licence
 
 
 def _describe_use(name: str, targets: tuple[str, ...]) -> str:
