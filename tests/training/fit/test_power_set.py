@@ -2,7 +2,9 @@
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +18,9 @@ from stemsplit.training import OPEN_DATA, SAMPLE_RATE
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import TrainingSong, load_songs, save_song
 from stemsplit.training.evaluation.identity import format_errors, measure_errors
-from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.training.fit.example_sources import open_source
 from stemsplit.training.fit.power_set import PieceImages, PowerSet, collect_images
+from stemsplit.training.fit.presets import PRESETS
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.fit.trainer import Trainer
 from stemsplit.training.networks.catalog import build
@@ -26,7 +28,7 @@ from stemsplit.training.networks.iyer import N_FRAMES, N_ROWS, Iyer
 
 TARGETS = ("violin", "oboe", "tuba")
 TONES_HZ = {"violin": 700, "oboe": 1500, "tuba": 90}
-SETTINGS = RemixSettings(n_samples=440_000)
+SETTINGS = PRESETS["iyer"].remix()
 
 
 def write_ensembles(folder: Path) -> list[TrainingSong]:
@@ -111,6 +113,17 @@ def test_examples_are_references_and_their_mixture(
         PowerSet(
             songs, [piece for piece in pieces if len(piece.stems) == 2], SETTINGS, seed=0, targets=TARGETS
         )
+
+
+@pytest.mark.parametrize("changes", [{"silence": 0.5}, {"without": ("cross-song",)}, {"n_samples": 300_000}])
+def test_settings_that_mean_nothing_to_power_sets_are_refused(
+    songs: list[TrainingSong], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    network = build("iyer", targets=list(TARGETS))
+    settings = replace(SETTINGS, **changes)
+    with pytest.raises(StemsplitError, match="without --remix, --without and --frames"):
+        open_source(network, songs, settings, seed=0, folder=tmp_path / "p", progress=lambda _: None)
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ class PowerSet:
     pieces : sequence of PieceImages
         Their images.
     settings : RemixSettings
-        Only its length is used.
+        Only its length is used, for the duration of the examples.
     seed : int
         Seed of all examples.
     targets : sequence of str
