@@ -52,8 +52,9 @@ class StyledPiece:
 
 
 def list_pieces(library: Library) -> list[StyledPiece]:
-    """Return the pieces of `GENRES` in the library."""
-    return sorted([*_list_single(library.items), *_list_songs(library.items)], key=lambda each: each.name)
+    """Return the pieces of `GENRES` in the library that are for training."""
+    items = library.select(split="train")
+    return sorted([*_list_single(items), *_list_songs(items)], key=lambda each: each.name)
 
 
 def _list_single(items: Sequence[Item]) -> Iterator[StyledPiece]:
