@@ -11,6 +11,7 @@ import torch
 import typer
 
 from stemsplit.errors import StemsplitError
+from stemsplit.training import TARGETS
 from stemsplit.training.data.songs import load_songs
 from stemsplit.training.data_commands import (
     SeedOption,
@@ -34,6 +35,7 @@ from stemsplit.training.evaluation.report import Evaluation
 from stemsplit.training.evaluation.scores import save_scores
 from stemsplit.training.evaluation.spectrogram_plots import draw_case
 from stemsplit.training.evaluation.validation import framewise_names, score_cases, validate_network
+from stemsplit.training.examples.accompaniment import song_targets
 from stemsplit.training.figure_commands import curves, figures, sweep
 from stemsplit.training.fit.allocator import keep_freed_memory
 from stemsplit.training.fit.curves import draw_curves
@@ -125,6 +127,7 @@ def fit(  # noqa: PLR0917 - the command line names them
     torch.manual_seed(seed)
     chosen = find_preset(preset).with_examples(n_frames=frames, batch_size=batch)
     net = chosen.build(network, **_join_options(option or (), target, targets))
+    drawn = chosen.remix(without=without or (), chances=_read_chances(remix or (), net.targets))
     settings = chosen.settings(
         minutes=_minutes(minutes, steps), validate_minutes=validate_minutes, seed=seed, device=device
     )
@@ -141,7 +144,6 @@ def fit(  # noqa: PLR0917 - the command line names them
     cases = cases_of_targets(
         songs, excerpt_s=15, n_excerpts=1, targets=net.targets, records=load_records(records)
     )
-    drawn = chosen.remix(without=without or (), chances=read_options(remix or ()))
     trainer = Trainer(
         net,
         open_source(
@@ -181,6 +183,17 @@ def _join_options(pairs: Sequence[str], target: str, targets: str) -> dict[str, 
     options |= {"target": target} if target else {}
     options |= {"targets": targets.split(",")} if targets else {}
     return options
+
+
+def _read_chances(pairs: Sequence[str], targets: Sequence[str]) -> dict[str, Any]:
+    """Return the probabilities of the examples, all of which mean something to the targets."""
+    chances = read_options(pairs)
+    if chances.get("matched") and not set(song_targets(targets)) <= set(TARGETS):
+        raise StemsplitError(
+            f"--remix matched moves {', '.join(TARGETS)} toward those of records; "
+            f"leave it out for {', '.join(targets)}"
+        )
+    return chances
 
 
 def _finish(trainer: Trainer) -> None:
