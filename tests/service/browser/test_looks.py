@@ -361,6 +361,9 @@ def test_an_error_leaves_the_transport_of_a_phone_as_it_is(open_page: Open) -> N
     page.wait_for_function("document.querySelector('.transport .problem').textContent.includes('läuft')")
     assert [controls.nth(index).bounding_box() for index in range(controls.count())] == before
     check_width(page)
+    page.unroute("**/*segment=*")
+    page.click(".play")
+    page.wait_for_function("document.querySelector('.transport .problem').textContent === ''")
 
 
 @pytest.mark.slow

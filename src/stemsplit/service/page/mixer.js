@@ -1,7 +1,8 @@
-// The mixer of one song: transport, tracks with their faders and waveforms, and what is downloaded of it.
+// The mixer of one song: transport, tracks with their faders and waveforms, and the downloads.
 
-import { ask, download } from "./api.js";
+import { ask } from "./api.js";
 import { button, formatTime, icon, iconButton, make, setText } from "./dom.js";
+import { Downloads } from "./downloads.js";
 import { Player } from "./player.js";
 import { t } from "./texts.js";
 import { Waveform } from "./waveform.js";
@@ -15,7 +16,7 @@ const TONES = ["vocals", "drums", "bass", "other"];
 export class Mixer {
   #song;
   #preview;
-  #formats;
+  #downloads;
   #player;
   #tracks = new Map(); // stem -> its controls
   #waves = [];
@@ -30,8 +31,8 @@ export class Mixer {
   constructor(song, preview, formats) {
     this.#song = song;
     this.#preview = preview;
-    this.#formats = formats;
     this.#player = new Player(preview);
+    this.#downloads = new Downloads(song, this.#player, formats);
     this.element = make("div", { class: "mixer" });
     this.#build();
     for (const type of ["state", "seek", "loop", "mix"]) this.#player.addEventListener(type, () => this.#show());
@@ -50,18 +51,13 @@ export class Mixer {
     this.#waves = [];
     this.#buildTransport();
     this.#buildTracks();
-    this.#buildDownloads();
-    this.element.replaceChildren(this.transport, this.tracks, this.downloads);
+    this.element.replaceChildren(this.transport, this.tracks, this.#downloads.element);
   }
 
   // after the language has changed: the song plays on, as it is mixed
   translate() {
-    const [format, bits, onlyLoop] = [this.format.value, this.bits.value, this.onlyLoop.checked];
     this.#build();
-    this.format.value = format;
-    this.#showBits();
-    this.bits.value = bits;
-    this.onlyLoop.checked = onlyLoop;
+    this.#downloads.translate();
     this.#show();
   }
 
@@ -153,7 +149,7 @@ export class Mixer {
       make("span", { class: "buttons" }, solo, mute),
       make("span", { class: "fader" }, icon("volume"), volume, level),
       isStereo ? make("span", { class: "pan" }, make("span", { "aria-hidden": "true" }, "L"), pan, make("span", { "aria-hidden": "true" }, "R")) : null,
-      iconButton("download", t("download_of", { name }), () => this.#download(this.#stemUrl(stem))),
+      iconButton("download", t("download_of", { name }), () => this.#downloads.fetchStem(stem)),
       make("span", { class: "words" }, describeQuality(this.#song, stem)),
     );
     this.#listenToWave(wave.element);
@@ -227,7 +223,7 @@ export class Mixer {
     for (const [stem, controls] of this.#tracks) this.#showTrack(stem, controls, isOriginal);
     this.#showLoop(loop);
     this.#showPosition();
-    this.mixButton.disabled = !this.#soundingStems().length;
+    this.#downloads.show();
     cancelAnimationFrame(this.#frame);
     if (isPlaying) this.#frame = requestAnimationFrame(() => this.#follow());
   }
@@ -268,82 +264,6 @@ export class Mixer {
     for (const wave of this.#waves) wave.draw();
   }
 
-  // downloads
-
-  #buildDownloads() {
-    this.format = make("select", { id: "mix-format" }, ...Object.keys(this.#formats).map((format) => new Option(format.toUpperCase(), format)));
-    this.bits = make("select", { id: "mix-bits" });
-    this.onlyLoop = make("input", { type: "checkbox", id: "only-loop" });
-    this.mixButton = button("", () => this.#download(this.#mixUrl()), { class: "main", id: "download-mix" }, icon("download"), t("download_mix"));
-    const zip = button("", () => this.#download(this.#withFormat(this.#song.zip)), { class: "secondary", id: "download-all" }, icon("download"), t("download_all"));
-    this.format.addEventListener("change", () => this.#showBits());
-    this.#showBits();
-    this.status = make("p", { class: "status", role: "status" });
-    this.downloads = make(
-      "div",
-      { class: "downloads" },
-      make("label", { class: "field" }, make("span", {}, t("format")), this.format),
-      make("label", { class: "field" }, make("span", {}, t("bits")), this.bits),
-      make("label", { class: "check" }, this.onlyLoop, make("span", {}, t("only_loop"))),
-      make("span", { class: "actions" }, zip, this.mixButton),
-      this.status,
-    );
-  }
-
-  #showBits() {
-    const depths = this.#formats[this.format.value];
-    this.bits.replaceChildren(new Option(t("as_song"), ""), ...depths.map((bits) => new Option(bits === "32f" ? t("float_bits") : t("n_bits", { bits }), bits)));
-    this.bits.disabled = !depths.length;
-  }
-
-  #soundingStems() {
-    return [...this.#tracks.keys()].filter((stem) => {
-      const { gain } = this.#player.settings(stem);
-      return gain > 0 && this.#player.sounds(stem);
-    });
-  }
-
-  #mixUrl() {
-    const stems = this.#soundingStems();
-    const query = new URLSearchParams({ stems: stems.join(",") });
-    const pairs = (key, read) => {
-      const values = stems.map((stem) => [stem, read(this.#player.settings(stem))]).filter(([, value]) => value);
-      if (values.length) query.set(key, values.map((pair) => pair.join(":")).join(","));
-    };
-    pairs("gains_db", ({ gainDb }) => gainDb);
-    pairs("pans", ({ pan }) => pan);
-    return this.#withFormat(this.#withExcerpt(`${this.#song.mix}?${query}`));
-  }
-
-  #stemUrl(stem) {
-    return this.#withFormat(this.#withExcerpt(this.#song.outputs[stem]));
-  }
-
-  #withExcerpt(url) {
-    const { loop } = this.#player;
-    return this.onlyLoop.checked && loop ? extend(url, { start_s: loop[0].toFixed(4), end_s: loop[1].toFixed(4) }) : url;
-  }
-
-  // the stems as they are need no conversion
-  #withFormat(url) {
-    const isStored = this.format.value === this.#song.settings.format && !this.bits.value;
-    const isStem = !url.startsWith(this.#song.mix);
-    if (isStored && isStem && !url.includes("?")) return url;
-    return extend(url, { format: this.format.value, ...(this.bits.value ? { bits: this.bits.value } : {}) });
-  }
-
-  async #download(url) {
-    this.status.classList.remove("problem");
-    setText(this.status, t("preparing"));
-    try {
-      await download(url);
-      setText(this.status, "");
-    } catch (error) {
-      this.status.classList.add("problem");
-      setText(this.status, error.message);
-    }
-  }
-
   // keys
 
   handleKey({ key, shiftKey }) {
@@ -382,10 +302,6 @@ function slider(label, { min, max, step = 1, value }, action) {
 function reset(input) {
   input.value = 0;
   input.dispatchEvent(new Event("input"));
-}
-
-function extend(url, parameters) {
-  return `${url}${url.includes("?") ? "&" : "?"}${new URLSearchParams(parameters)}`;
 }
 
 export function nameStem(stem) {

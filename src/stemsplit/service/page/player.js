@@ -186,6 +186,12 @@ export class Player extends EventTarget {
     return isAnySolo ? isSolo : !isMuted;
   }
 
+  // the stems that are in the mix, at any level
+  get soundingStems() {
+    const stems = [...this.#tracks.keys()].filter((name) => name !== null);
+    return stems.filter((stem) => this.settings(stem).gain > 0 && this.sounds(stem));
+  }
+
   // the node that a track leaves the mixer by
   output(name) {
     const { gain, panner } = this.#tracks.get(name);
