@@ -90,7 +90,6 @@ class Remixer:
         # drawn a little longer, for examples that are sped up; two samples more because resampling rounds
         self._n_drawn = math.ceil(settings.n_samples * math.exp(DETUNED_SPREAD)) + 2
         songs = songs_with_targets(songs, targets)
-        self.n_songs = len(songs)
         songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
         self.training_sources = frozenset(song.source for song in songs)
         self._whole = WeightedSampler([song for song in songs if self._is_whole(song)], settings.maker)

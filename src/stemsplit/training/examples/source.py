@@ -15,15 +15,12 @@ class ExampleSource(Protocol):
         Distribution of the examples.
     training_sources : frozenset of (str, str)
         Sources of the songs, each with its licence.
-    n_songs : int
-        Number of songs.
     example_kinds : tuple of str
         Kinds of examples, for the checkpoint.
     """
 
     settings: RemixSettings
     training_sources: frozenset[tuple[str, str]]
-    n_songs: int
 
     @property
     def example_kinds(self) -> tuple[str, ...]:

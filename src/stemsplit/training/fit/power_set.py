@@ -135,7 +135,6 @@ class PowerSet:
         targets: Sequence[str],
     ) -> None:
         self.settings, self._seed, self._targets = settings, seed, tuple(targets)
-        self.n_songs = len(pieces)
         self.training_sources = frozenset(song.source for song in songs_with_targets(songs, targets))
         self._pieces = {
             target: [piece for piece in pieces if target in piece.stems] for target in self._targets

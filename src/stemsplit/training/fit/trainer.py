@@ -276,7 +276,6 @@ class Trainer:
             "remix": asdict(self._source.settings),
             "network_name": self.network.name,
             "network_options": self.network.options,
-            "n_songs": self._source.n_songs,
             "without": list(self.without),
             "heard": sorted(self._training_sources),
             "pools": list(self._source.example_kinds),
