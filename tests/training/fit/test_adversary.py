@@ -1,5 +1,6 @@
 """Adversarial training: what the discriminator learns from, its figures, collapse, resumption."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -109,6 +110,19 @@ def test_the_discriminator_learns_to_tell_stems_apart() -> None:
         figures = adversary.pop_figures()
     assert figures["margin"] > 0.5 and figures["discriminator"] < 0.2
     assert all(weight.requires_grad for weight in adversary.discriminator.parameters())
+
+
+@pytest.mark.slow
+def test_figures_are_those_of_the_steps_that_were_made() -> None:
+    adversary, batch = Adversary(small_unet(), SETTINGS), inputs([1, 1], [0.3, 0.3])
+    broken = small_unet()
+    for parameter in broken.parameters():
+        parameter.data.fill_(math.nan)
+    adversary.loss(small_unet(), batch)
+    alone = adversary.pop_figures()
+    for network in (small_unet(), broken):
+        adversary.loss(network, batch)
+    assert adversary.pop_figures() == alone and all(map(math.isfinite, alone.values()))
 
 
 @pytest.mark.parametrize(

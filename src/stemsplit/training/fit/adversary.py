@@ -84,8 +84,9 @@ class Adversary(Objective):
         """Return the mean losses and scores since the last call, and whether the training has collapsed."""
         if not self._figures:
             return {}
-        means = torch.stack(self._figures).mean(0).tolist()
+        steps = torch.stack(self._figures)
         self._figures.clear()
+        means = steps[steps.isfinite().all(1)].mean(0).tolist()  # without steps that were skipped
         figures = dict(zip(ADVERSARIAL_FIGURES, means, strict=False))
         self.trouble = describe_collapse(figures["margin"], figures["energy_db"])
         return figures | {ADVERSARIAL_FIGURES[-1]: float(bool(self.trouble))}
