@@ -158,13 +158,24 @@ def test_levels_are_those_of_the_record_and_the_mixture_keeps_its_energy() -> No
     stems = np.stack([noise(seed) for seed in range(4)])
     stems[2] = 0
     levels_db = np.array([-3.0, -6.0, -5.0, -9.0])
-    moved = match_levels(np.random.default_rng(0), stems, levels_db, 0.0)
+    exact = MatchSettings(level_spread_db=0)
+    moved = match_levels(np.random.default_rng(0), stems, levels_db, exact)
     reached = [10 * np.log10(energy(moved[place]) / energy(moved[0])) for place in (1, 3)]
     assert reached == pytest.approx([-3.0, -6.0], abs=1e-3)
     assert not moved[2].any()
     assert energy(moved) == pytest.approx(energy(stems), rel=1e-4)
-    spread = [match_levels(np.random.default_rng(seed), stems, levels_db, 2.0)[0] for seed in range(60)]
+    spread = [
+        match_levels(np.random.default_rng(seed), stems, levels_db, MatchSettings())[0] for seed in range(60)
+    ]
     assert np.std([10 * np.log10(energy(stem)) for stem in spread]) > 0.5
+
+
+def test_a_pause_is_not_raised_to_the_level_of_a_record() -> None:
+    stems = np.stack([noise(seed) for seed in range(3)])
+    stems[1] *= 1e-4
+    moved = match_levels(np.random.default_rng(0), stems, np.zeros(3), MatchSettings(raise_db=6.0))
+    assert 10 * np.log10(energy(moved[1]) / energy(stems[1])) == pytest.approx(6.0, abs=1e-3)
+    assert energy(moved[0]) == pytest.approx(energy(moved[2]), rel=0.9)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +185,7 @@ def test_levels_are_those_of_the_record_and_the_mixture_keeps_its_energy() -> No
         {"width": (0.6, 0.5)},
         {"dynamics": (-0.1, 0)},
         {"width_db": -1.0},
+        {"raise_db": -1.0},
         {"widened": 2},
     ],
 )

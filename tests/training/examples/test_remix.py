@@ -14,6 +14,7 @@ from stemsplit.training import SAMPLE_RATE, TARGETS
 from stemsplit.training.data.rendered_stem import RenderedStem
 from stemsplit.training.data.songs import LIBRARY_SOURCE, TrainingSong, load_songs, save_song, targets_of
 from stemsplit.training.examples.augment import AugmentSettings
+from stemsplit.training.examples.record_statistics import bundled_distribution
 from stemsplit.training.examples.remix import TARGET_LEVELS_DB, Example, Remixer
 from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import INGREDIENTS, RemixSettings
@@ -307,21 +308,54 @@ def test_few_makers_leave_more_to_the_renders(n_makers: int, wanted: int) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "loudness"), [("render", TARGET_LEVELS_DB), ("multitrack", None)])
+@pytest.mark.parametrize(
+    ("kind", "matched", "loudness"),
+    [("render", 0.0, TARGET_LEVELS_DB), ("multitrack", 0.0, None), ("multitrack", 1.0, None)],
+)
 def test_stems_of_one_song_stand_as_in_a_record(
-    tmp_path: Path, kind: str, loudness: dict[str, float] | None
+    tmp_path: Path, kind: str, matched: float, loudness: dict[str, float] | None
 ) -> None:
-    """Renders have no balance of their own worth keeping; a real song has."""
+    """Renders have no balance of their own worth keeping; a real song has, also where stems are matched."""
     rng = np.random.default_rng(0)
     stored = {"vocals": 0.02, "drums": 0.03, "bass": 0.3, "other": 0.1}
     takes = {t: RenderedStem(rng.normal(0, x, (2, 50000)).astype(np.float32)) for t, x in stored.items()}
     save_song(tmp_path, "a", takes, split="train", kind=kind)
     remixer = make_remixer(
-        load_songs(tmp_path), coherent=1.0, backing=0, partial=0, silence=0, master=0, loudness_db=0
+        load_songs(tmp_path),
+        coherent=1.0,
+        backing=0,
+        partial=0,
+        silence=0,
+        master=0,
+        loudness_db=0,
+        matched=matched,
     )
     levels = np.median([levels_db(remixer.example(number).stems) for number in range(200)], 0)
     wanted = loudness or {t: -19.0 + 20 * np.log10(x / 0.3) for t, x in stored.items()}
     assert levels == pytest.approx([wanted[target] for target in TARGETS], abs=1.0)
+
+
+def test_a_voice_stands_beside_unseparated_music_as_in_a_record(songs: list[TrainingSong]) -> None:
+    remixer = make_remixer(songs, backing=1.0, partial=0, coherent=0, silence=0, master=0, matched=1.0)
+    levels = np.array([levels_db(remixer.example(number).stems) for number in range(150)])
+    distances_db = levels[:, 0] - levels[:, 3]
+    rng, wanted_db = np.random.default_rng(0), []
+    for _ in range(500):
+        voice, *others = (each.level_db for each in bundled_distribution().draw(rng).values())
+        wanted_db.append(voice - 10 * np.log10(sum(10 ** (level_db / 10) for level_db in others)))
+    assert np.median(distances_db) == pytest.approx(np.median(wanted_db), abs=1.0)
+    assert np.std(distances_db) == pytest.approx(np.hypot(np.std(wanted_db), 1.5 * 2**0.5), rel=0.25)
+
+
+def test_songs_shorter_than_an_example_are_drawn_only_where_there_are_no_others(tmp_path: Path) -> None:
+    for name, n_samples in (("short", 3000), ("long", 20000)):
+        take = RenderedStem(np.full((2, n_samples), 0.1, np.float32))
+        save_song(tmp_path, name, dict.fromkeys(TARGETS, take), split="train", kind="multitrack")
+    for kept, drawn in ((("short", "long"), {"long"}), (("short",), {"short"})):
+        songs = [song for song in load_songs(tmp_path) if song.path.stem in kept]
+        with pytest.MonkeyPatch.context() as patch:
+            found = readings(make_remixer(songs), patch, 40)
+        assert {name for name, _ in read_places(found)} == drawn
 
 
 @pytest.mark.parametrize("most_db", [0.0, 9.0])

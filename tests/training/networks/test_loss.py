@@ -112,6 +112,16 @@ def test_perfect_masks_reach_the_floors() -> None:
     assert float(log_energy_loss(masks, batch)) == pytest.approx((-30 - 3 * 20) / 4, abs=0.1)
 
 
+def test_the_rest_of_a_pause_is_worth_no_more_than_silence() -> None:
+    network = BandSplit(n_features=8, n_layers=1)
+    stems = torch.zeros(1, 4, 2, 3072 * 5)
+    stems[:, 2] = torch.randn(2, 3072 * 5)
+    stems[:, 0] = 1e-3 * torch.randn(2, 3072 * 5)
+    batch = make_batch(network.layout, stems, torch.tensor([[1.0, 0, 0, 0]]), torch.ones(1, 4, SPEC.n_bins))
+    masks = torch.zeros(1, 4, 2, network.layout.n_compact, 4)
+    assert float(log_energy_loss(masks, batch)) == pytest.approx(-20, abs=0.1)
+
+
 def test_equalisers_differ_between_stems_and_between_records() -> None:
     gains_db = 20 * np.log10(draw_eq_gains(np.random.default_rng(0), 400, 4, 64).numpy())
     gains_db -= gains_db.mean(-1, keepdims=True)

@@ -53,9 +53,11 @@ class MatchSettings:
     faint_db : float
         Largest gain of a band that is nearly empty, where a larger gain would amplify noise.
     levels : bool
-        Whether stems are set to the levels of the record, in examples whose stems are all known.
+        Whether stems are set to the levels of the record, but for those of one recorded song.
     level_spread_db : float
         Standard deviation of the random offsets of these levels.
+    raise_db : float
+        Largest gain of a stem that is set to its level, where a larger gain would make a pause sound.
 
     Raises
     ------
@@ -74,6 +76,7 @@ class MatchSettings:
     dynamics_db: float = 10.0
     levels: bool = True
     level_spread_db: float = 1.5
+    raise_db: float = 12.0
 
     def __post_init__(self) -> None:
         for name in ("spectrum", "width", "dynamics"):
@@ -82,9 +85,10 @@ class MatchSettings:
                 raise StemsplitError(f"{name} is {low!r} to {high!r}; it must go up, from 0 to 2 at most")
         if not 0 <= self.widened <= 1:
             raise StemsplitError(f"widened is {self.widened!r}; it must be from 0 to 1")
-        for name in ("spectrum_db", "cut_db", "faint_db", "width_db", "dynamics_db", "level_spread_db"):
-            if not getattr(self, name) >= 0:
-                raise StemsplitError(f"{name} is {getattr(self, name)!r}; it must not be negative")
+        for name in ("spectrum", "faint", "cut", "width", "dynamics", "level_spread", "raise"):
+            value = getattr(self, f"{name}_db")
+            if not value >= 0:
+                raise StemsplitError(f"{name}_db is {value!r}; it must not be negative")
 
 
 def match_stem(
@@ -128,9 +132,11 @@ def match_stem(
 
 
 def match_levels(
-    rng: Generator, stems: FloatArray, levels_db: NDArray[np.float64], spread_db: float
+    rng: Generator, stems: FloatArray, levels_db: NDArray[np.float64], settings: MatchSettings
 ) -> FloatArray:
-    """Set the stems of a mixture to the levels of a record, with random offsets; their total energy is kept.
+    """Set the stems of a mixture to the levels of a record, with random offsets.
+
+    Their total energy is kept, but where a stem would be raised by more than `MatchSettings.raise_db`.
 
     Parameters
     ----------
@@ -140,19 +146,20 @@ def match_levels(
         Stems of the mixture; silent stems stay silent.
     levels_db : NDArray, shape (targets,)
         Levels relative to the mixture.
-    spread_db : float
-        Standard deviation of the offsets.
+    settings : MatchSettings
+        The spread of the offsets, and the largest gain.
 
     Returns
     -------
     FloatArray, shape (targets, 2, samples)
     """
     energies = np.array([_energy(stem) for stem in stems])
-    wanted = 10 ** ((levels_db + rng.normal(0, spread_db, len(stems))) / 10) * (energies > 0)
+    offsets_db = rng.normal(0, settings.level_spread_db, len(stems))
+    wanted = 10 ** ((levels_db + offsets_db) / 10) * (energies > 0)
     if not wanted.any():
         return stems
     wanted *= energies.sum() / wanted.sum()
-    gains = np.sqrt(wanted / np.maximum(energies, _FLOOR))
+    gains = np.minimum(np.sqrt(wanted / np.maximum(energies, _FLOOR)), 10 ** (settings.raise_db / 20))
     return np.asarray(stems * gains[:, None, None], np.float32)
 
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from stemsplit.errors import StemsplitError
 from stemsplit.training import TARGETS
 from stemsplit.training.data.songs import TrainingSong, songs_with_targets, targets_of
 from stemsplit.training.examples.augment import apply_mastering, augment, change_speed
 from stemsplit.training.examples.record_matching import match_levels, match_stem
-from stemsplit.training.examples.record_statistics import bundled_distribution
+from stemsplit.training.examples.record_statistics import StemStatistics, bundled_distribution
 from stemsplit.training.examples.sampler import WeightedSampler
 from stemsplit.training.examples.settings import RemixSettings
 from stemsplit.types import FloatArray
@@ -51,10 +52,13 @@ class Example:
         contain.
     known : NDArray of bool, shape (targets,)
         Targets whose loss counts.
+    is_balanced : bool
+        Whether the stems stand to each other as in a recorded song.
     """
 
     stems: FloatArray
-    known: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    known: NDArray[np.bool_]
+    is_balanced: bool = False
 
 
 class Remixer:
@@ -92,11 +96,11 @@ class Remixer:
         songs = songs_with_targets(songs, targets)
         songs = [s for s in songs if s.kind != "screened" and self._ingredient(s) not in settings.without]
         self.training_sources = frozenset(song.source for song in songs)
-        self._whole = WeightedSampler([song for song in songs if self._is_whole(song)], settings.maker)
+        self._whole = self._sample([song for song in songs if self._is_whole(song)], settings.maker)
         self._samplers = {target: self._make_sampler(songs, target) for target in self.targets}
-        self._backing = WeightedSampler([song for song in songs if self._backing_stem(song)])
-        self._partial = WeightedSampler([song for song in songs if self._partial_stem(song)])
-        self._unknown = WeightedSampler([song for song in songs if self._unknown_stem(song)])
+        self._backing = self._sample([song for song in songs if self._backing_stem(song)])
+        self._partial = self._sample([song for song in songs if self._partial_stem(song)])
+        self._unknown = self._sample([song for song in songs if self._unknown_stem(song)])
         self._has_layers = not {"layers", "cross-song"} & set(settings.without)
         self._check_shares()
         if "cross-song" in settings.without and not self._whole:
@@ -128,7 +132,7 @@ class Remixer:
         return replace(example, stems=channels.reshape(*example.stems.shape[:2], -1))
 
     def _matched(self, rng: Generator, example: Example) -> Example:
-        """Move the known stems toward the statistics of one record, by chance."""
+        """Move the known stems toward the statistics of one record, by chance, and all to its levels."""
         settings = self.settings.match
         if rng.random() >= self.settings.matched or not set(self.targets) <= set(TARGETS):
             return example
@@ -137,10 +141,19 @@ class Remixer:
         for place in np.flatnonzero(example.known):
             target = self.targets[place]
             stems[place] = match_stem(rng, stems[place], record[target], settings, target=target)
-        if settings.levels and example.known.all():
-            levels_db = np.array([record[target].level_db for target in self.targets])
-            stems = match_levels(rng, stems, levels_db, settings.level_spread_db)
+        if settings.levels and not example.is_balanced:
+            stems = match_levels(rng, stems, self._levels_db(record, example.known), settings)
         return replace(example, stems=stems)
+
+    def _levels_db(
+        self, record: Mapping[str, StemStatistics], known: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Return the levels of a record; unseparated music has that of all targets in it."""
+        levels_db = np.array([record[target].level_db for target in self.targets])
+        held = np.flatnonzero(~known)
+        if held.size:
+            levels_db[held[-1]] = 10 * np.log10(np.sum(10 ** (levels_db[held] / 10)))
+        return levels_db
 
     def _draw(self, rng: Generator) -> Example:
         settings, draw = self.settings, rng.random()
@@ -169,7 +182,7 @@ class Remixer:
 
     def _coherent(self, rng: Generator) -> Example:
         song = self._whole.draw(rng, self.settings.real)
-        start = self._start(rng, song)
+        start = _start(rng, song, self._n_drawn)
         song_db = rng.normal(0, 2)
         cuts = {}
         for target in self.targets:
@@ -177,7 +190,8 @@ class Remixer:
                 cut = song.read(target, start, self._n_drawn)
                 cut *= 10 ** ((song_db + _coherent_gain_db(rng, song, target)) / 20)
                 cuts[target] = augment(rng, cut, self.settings.augment)
-        return self._placed(rng, cuts, together=True)
+        placed = self._placed(rng, cuts, together=True)
+        return replace(placed, is_balanced=song.kind != "render")
 
     def _mixed(self, rng: Generator) -> Example:
         cuts = {}
@@ -227,14 +241,12 @@ class Remixer:
         spread = min(_of(SPEED_SPREADS, target) for target in targets_of(stem))
         speed = float(np.exp(rng.uniform(-spread, spread))) if rng.random() < self.settings.speed else 1.0
         # two samples more, for speeds so close to one that nothing is resampled
-        cut = song.read(stem, self._start(rng, song), math.ceil(n_samples * max(speed, 1.0)) + 2)
+        n_read = math.ceil(n_samples * max(speed, 1.0)) + 2
+        cut = song.read(stem, _start(rng, song, n_read), n_read)
         cut = change_speed(cut, speed)[:, :n_samples]
         level_db = record_level_db(stem) + rng.normal(0, LEVEL_SPREAD_DB)
         cut *= 10 ** (min(level_db - song.level_db(stem), MAX_GAIN_DB) / 20)
         return augment(rng, cut, self.settings.augment)
-
-    def _start(self, rng: Generator, song: TrainingSong) -> int:
-        return int(rng.integers(0, max(1, song.n_samples - self._n_drawn)))
 
     def _allows(self, song: TrainingSong, stem: str) -> bool:
         """Return whether a stem has none of the ingredients to leave out."""
@@ -274,11 +286,14 @@ class Remixer:
             listed = ", ".join(f"{name} {share:g}" for name, share in shares.items())
             raise StemsplitError(f"the shares of the examples sum to more than 1: {listed}")
 
+    def _sample(self, songs: Sequence[TrainingSong], maker: float = 1.0) -> WeightedSampler:
+        """Return a sampler of the songs that are as long as an example, or of all if none is."""
+        return WeightedSampler([song for song in songs if song.n_samples >= self._n_drawn] or songs, maker)
+
     def _make_sampler(self, songs: Sequence[TrainingSong], target: str) -> WeightedSampler:
         having = [song for song in songs if target in song.stems and song.level_db(target) > DEAD_DB]
-        sampler = WeightedSampler(
-            [song for song in having if self._allows(song, target)], self.settings.maker
-        )
+        allowed = [song for song in having if self._allows(song, target)]
+        sampler = self._sample(allowed, self.settings.maker)
         if not sampler:
             without = f" without {', '.join(self.settings.without)}" if self.settings.without else ""
             raise StemsplitError(
@@ -286,6 +301,11 @@ class Remixer:
                 "run `python -m stemsplit.training prepare` or `add` first"
             )
         return sampler
+
+
+def _start(rng: Generator, song: TrainingSong, n_samples: int) -> int:
+    """Draw where an excerpt of so many samples begins."""
+    return int(rng.integers(0, max(1, song.n_samples - n_samples)))
 
 
 def layer_chance(target: str) -> float:

@@ -22,10 +22,10 @@ from stemsplit.training.fit.objective import Objective
 from stemsplit.training.fit.settings import FitSettings
 from stemsplit.training.networks.base import ADVERSARIAL_FIGURES, SeparationNetwork
 from stemsplit.training.networks.discriminator import Discriminator
+from stemsplit.training.networks.loss import SOUNDING
 from stemsplit.training.networks.mask_network import MaskNetwork
 from stemsplit.training.networks.precision import autocast
 
-SOUNDING = 1e-4  # energy of a stem that sounds, relative to its mixture's: -40 dB
 # Scores of true and of generated stems are one apart if the discriminator never errs.
 SATURATED_MARGIN = 0.9
 LOST_ENERGY_DB = -10.0  # of generated stems, relative to the true ones

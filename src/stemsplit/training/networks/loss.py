@@ -14,6 +14,8 @@ from stemsplit.training.networks.spectra import Batch, inverse_stft
 FLOOR = 1e-3
 # For silent stems 20 dB suffice: a higher reward for silence would make the network output nothing.
 SILENT_FLOOR = 1e-2
+# Stems more than 40 dB below the mixture count as silent: reverb, noise of a pause.
+SOUNDING = 1e-4
 
 
 def error_energy(masks: Tensor, batch: Batch) -> Tensor:
@@ -39,8 +41,8 @@ def log_energy_loss(masks: Tensor, batch: Batch) -> Tensor:
     Tensor, shape ()
         Loss in dB, negative where masks help; the minimum is -30.
     """
-    mixture = batch.mixture.sum((1, 2, 3, 4)).unsqueeze(1) + 1e-6
-    ratio = error_energy(masks, batch) / mixture + _floor(batch)
+    mixture = _mixture_energy(batch)
+    ratio = error_energy(masks, batch) / mixture + _floor(batch.energy, mixture)
     return _mean(10 * torch.log10(ratio), batch)
 
 
@@ -59,7 +61,7 @@ def l1_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
     error = (masks * (masks * batch.mixture - 2 * batch.cross) + places).clamp_min(0)
     # the root has no derivative at zero: errors 80 dB below the mixture are negligible
     size = (widths * (error + 1e-8 * batch.mixture + 1e-12)).sqrt().sum((2, 3, 4))
-    return _mean(20 * torch.log10(size / whole + _floor(batch).sqrt()), batch)
+    return _mean(20 * torch.log10(size / whole + _floor(batch.energy, _mixture_energy(batch)).sqrt()), batch)
 
 
 def waveform_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
@@ -73,7 +75,7 @@ def waveform_loss(masks: Tensor, batch: Batch, layout: BandLayout) -> Tensor:
     n_samples = (stems.shape[-1] - 1) * SPEC.hop_length + SPEC.n_fft - 2 * SPEC.padding
     error = inverse_stft(layout.expand(masks) * mixture - stems, n_samples).abs().mean((2, 3))
     whole = inverse_stft(mixture, n_samples).abs().mean((2, 3)) + 1e-6
-    return _mean(20 * torch.log10(error / whole + _floor(batch).sqrt()), batch)
+    return _mean(20 * torch.log10(error / whole + _floor(batch.energy, _mixture_energy(batch)).sqrt()), batch)
 
 
 def decibels_of_error(found: Tensor, references: Tensor, mixture: Tensor, known: Tensor) -> Tensor:
@@ -90,8 +92,8 @@ def decibels_of_error(found: Tensor, references: Tensor, mixture: Tensor, known:
     """
     energy = references.square().sum((2, 3))
     whole = mixture.square().sum((1, 2)).unsqueeze(1) + 1e-6
-    floor = torch.where(energy > 0, FLOOR, SILENT_FLOOR)
-    decibels = 10 * torch.log10((found - references).square().sum((2, 3)) / whole + floor)
+    error = (found - references).square().sum((2, 3)) / whole
+    decibels = 10 * torch.log10(error + _floor(energy, whole))
     return (decibels * known).sum() / known.sum().clamp_min(1)
 
 
@@ -106,8 +108,14 @@ def relative_squared_error(found: Tensor, references: Tensor, mixture: Tensor, k
     return (error * known).sum() / known.sum().clamp_min(1)
 
 
-def _floor(batch: Batch) -> Tensor:
-    return torch.where(batch.energy > 0, FLOOR, SILENT_FLOOR)
+def _mixture_energy(batch: Batch) -> Tensor:
+    """Return the energy of each mixture, ``(batch, 1)``."""
+    return batch.mixture.sum((1, 2, 3, 4)).unsqueeze(1) + 1e-6
+
+
+def _floor(energy: Tensor, mixture: Tensor) -> Tensor:
+    """Return the floor of each stem, relative to the mixture, from their energies."""
+    return torch.where(energy > SOUNDING * mixture, FLOOR, SILENT_FLOOR)
 
 
 def _mean(decibels: Tensor, batch: Batch) -> Tensor:
