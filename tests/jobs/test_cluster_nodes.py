@@ -1,7 +1,9 @@
 """A Ray cluster of three nodes, songs and stems in object storage: the same stems, whatever is killed."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -44,9 +46,14 @@ def bucket(patch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client_port() -> int:
-    """Return a port that nobody listens at, for those who reach the cluster from outside."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Return a free port for those who reach the cluster from outside.
+
+    It lies between those of Ray's workers and those that the system hands out, so that nobody takes it first.
+    """
+    while True:
+        port = random.randrange(20_000, 30_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +162,7 @@ def test_a_cluster_is_reached_over_the_network(
     )  # fmt: skip
     out, err = run.communicate(timeout=300)
     assert run.returncode == 1, err.decode()
+    assert out, err.decode()
     done, gone = map(json.loads, out.splitlines())
     assert (done["status"], gone["status"]) == ("done", "failed"), (done, gone)
     assert call("a.wav", "-m", model, "-o", "plain", "--threads", "1").code == 0
