@@ -37,18 +37,7 @@ class ServiceError(StemsplitError):
 
 
 class Connection:
-    """A connection to a service; a context manager. For one thread.
-
-    Parameters
-    ----------
-    address
-        As the service prints it, with the password if there is one.
-    password
-        Where the address does not hold it.
-    timeout_s
-        Seconds without an answer after which a request is given up.
-    certificate
-        File with the certificate of a service that made its own; None for those that the system trusts.
+    """A connection to a service; a context manager. `stemsplit.client.Client` describes the parameters.
 
     Raises
     ------

@@ -17,7 +17,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from stemsplit.errors import DeviceError, ModelError, SettingsError
-from stemsplit.models.half_precision import read_halved
 from stemsplit.models.package import find_int8_form
 
 CUDA_FIX = "install the CUDA libraries: run `pip install '.[cuda]'` in your clone of stemsplit"
@@ -300,7 +299,11 @@ def open_session(path: Path, device: Device, *, threads: int | None = None) -> A
         If the session came up without the provider that was asked for.
     """
     form = (find_int8_form(path) if device.int8 else None) or path
-    model = read_halved(path) if device.half else str(form)
+    model: str | bytes = str(form)
+    if device.half:
+        from stemsplit.models.half_precision import read_halved  # few runs need it
+
+        model = read_halved(path)
     try:
         session = _start_session(model, device, threads)
     except Exception as error:  # onnxruntime's own errors share no base class
